@@ -1,0 +1,41 @@
+# The user's commands. Everything they need is fetched or built on the way and cached.
+PYTHON ?= python3
+CLUSTER = PYTHONPATH=local-cluster $(PYTHON) -m localcluster
+SOURCES = operator/src:runtime-image/src:local-cluster
+IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH=$(SOURCES) &&
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down env status test lint types fmt generate
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: ## from nothing to the result of an example run
+	@$(CLUSTER) demo
+
+up: ## a cluster (kind, or the local one) with Mayfly installed
+	@$(CLUSTER) up
+
+down: ## take all of it away
+	@$(CLUSTER) down
+
+env: ## a line for eval "$(make -s env)": KUBECONFIG, MAYFLY_URL, MAYFLY_TOKEN, PATH
+	@$(CLUSTER) env
+
+status: ## what runs
+	@$(CLUSTER) status
+
+test: ## every test, the ones on a real cluster included
+	@bash tests/run
+
+lint: ## style and layers; changes nothing
+	@$(IN_VENV) ruff check . && ruff format --check . && lint-imports
+
+types: ## mypy, strict
+	@$(IN_VENV) mypy
+
+fmt: ## format and fix what can be fixed
+	@$(IN_VENV) ruff format . && ruff check --fix .
+
+generate: ## CRDs and reference from the kinds
+	@$(IN_VENV) python -m mayfly crds --write

@@ -1,0 +1,19 @@
+{{/* The default PipelineRuntime, as YAML; empty settings are left out. */}}
+{{- define "mayfly.defaultRuntime" -}}
+{{- $runtime := .Values.runtime.default -}}
+apiVersion: mayfly.dev/v1alpha1
+kind: PipelineRuntime
+metadata:
+  name: {{ $runtime.name }}
+spec:
+  image: {{ $runtime.image }}
+  resources:
+    {{- toYaml $runtime.resources | nindent 4 }}
+  maxPods: {{ $runtime.maxPods | int }}
+  {{- range $key := list "imagePullSecrets" "price" "nodeSelector" "tolerations" "runtimeClassName" }}
+  {{- with get $runtime $key }}
+  {{ $key }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+{{- end }}

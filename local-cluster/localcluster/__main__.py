@@ -1,0 +1,132 @@
+"""The command line: `python3 -m localcluster up`."""
+
+import argparse
+import json
+import shlex
+import sys
+
+from localcluster import binaries, demo, installation, state, venv
+from localcluster.cluster import Cluster, choose
+from localcluster.failure import Failure
+from localcluster.given import GivenCluster
+from localcluster.progress import note
+from localcluster.state import State
+
+
+def main() -> int:
+    """Run one command; a Failure is printed without a traceback."""
+    arguments = _parser().parse_args()
+    try:
+        _COMMANDS[arguments.command](arguments)
+    except Failure as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="localcluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="a cluster with Mayfly installed")
+    up.add_argument("--cluster-only", action="store_true", help="only the cluster")
+    commands.add_parser("images", help="build and load the images, print their references")
+    commands.add_parser("demo", help="`up`, then one run of the image example")
+    commands.add_parser("env", help="print a line for `eval`")
+    commands.add_parser("status", help="what runs")
+    commands.add_parser("down", help="take it all away")
+    commands.add_parser("venv", help="make the developers' environment, print its folder")
+    commands.add_parser("binaries", help="build kubernetes and helm, print their paths")
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    here = state.current()
+    cluster = choose(here)
+    cluster.up()
+    if arguments.cluster_only:
+        note(f"{cluster.title} runs: export KUBECONFIG={here.kubeconfig} PATH={here.bin}:$PATH")
+        return
+    _install(cluster, here)
+
+
+def _install(cluster: Cluster, here: State) -> None:
+    references = installation.build_images(cluster)
+    installation.install(cluster, references)
+    access = installation.access(cluster, here)
+    note(f"Mayfly runs on {cluster.title}, at {access.url}")
+    note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` takes it away')
+
+
+def _images(_: argparse.Namespace) -> None:
+    cluster = choose(state.current())
+    cluster.up()
+    print(json.dumps(installation.build_images(cluster)))
+
+
+def _demo(_: argparse.Namespace) -> None:
+    here = state.current()
+    cluster = choose(here)
+    cluster.up()
+    _install(cluster, here)
+    demo.run(cluster, here)
+
+
+def _env(_: argparse.Namespace) -> None:
+    here = state.current()
+    cluster = choose(here)
+    if not cluster.running():
+        raise Failure(f"{cluster.title} does not run: `make up` starts it")
+    access = installation.access(cluster, here)
+    variables = {
+        "MAYFLY_URL": access.url,
+        "MAYFLY_TOKEN": access.token,
+        "SSL_CERT_FILE": str(access.trusted_roots),
+    }
+    if not isinstance(cluster, GivenCluster):
+        variables = {"KUBECONFIG": str(here.kubeconfig), **variables}
+    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    print("export", *words, f'PATH={shlex.quote(str(here.bin))}:"$PATH"')
+
+
+def _status(_: argparse.Namespace) -> None:
+    here = state.current()
+    cluster = choose(here)
+    print(f"{cluster.title}: {'runs' if cluster.running() else 'does not run'} ({here.folder})")
+    for line in cluster.status():
+        print(f"  {line}")
+    if cluster.running():
+        print(cluster.kubectl.attempt("get", "nodes,pods", "-A").stdout)
+
+
+def _down(_: argparse.Namespace) -> None:
+    cluster = choose(state.current())
+    if isinstance(cluster, GivenCluster) and cluster.running():
+        installation.uninstall(cluster)  # the others go with all that is in them
+    cluster.down()
+
+
+def _venv(_: argparse.Namespace) -> None:
+    print(venv.prepare())
+
+
+def _binaries(_: argparse.Namespace) -> None:
+    paths = {"kubernetes": binaries.kubernetes() / "kubernetes", "helm": binaries.helm()}
+    print(json.dumps({name: str(path) for name, path in paths.items()}))
+
+
+_COMMANDS = {
+    "up": _up,
+    "images": _images,
+    "demo": _demo,
+    "env": _env,
+    "status": _status,
+    "down": _down,
+    "venv": _venv,
+    "binaries": _binaries,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

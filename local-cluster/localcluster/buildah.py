@@ -1,0 +1,122 @@
+"""Builds images where there is neither Docker nor a registry: Debian's packages and buildah."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from localcluster import cache, mounts, packages, wheels
+from localcluster.lock import exclusive
+from localcluster.progress import Step
+
+_SUITE = "trixie"
+_PACKAGES = (f"python{wheels.PYTHON}", f"python{wheels.PYTHON}-venv", "ca-certificates", "libgomp1")
+
+# Manuals and translations: a third of a minimal Debian. Licences stay.
+_DPKG = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+)
+# What `python:3.13-slim`, the base where Docker is, offers too.
+_HOOK = (
+    f'ln -s /usr/bin/python{wheels.PYTHON} "$1/usr/local/bin/python"'
+    f' && ln -s /usr/bin/python{wheels.PYTHON} "$1/usr/local/bin/python3"'
+)
+_BASE = """\
+FROM scratch
+ADD rootfs.tar /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+CMD ["python3"]
+"""
+
+
+class Buildah:
+    """Builds in a storage of its own below the cache; the user's own images are not touched."""
+
+    def __init__(self) -> None:
+        self._root = cache.folder() / "buildah"
+        self._base_key = cache.key(_SUITE, *_PACKAGES, *_DPKG, _HOOK, _BASE)
+
+    def key(self) -> str:
+        """Changes with the base."""
+        return f"buildah {self._base_key}"
+
+    def build(self, context: Path, name: str, tag: str, archive: Path, current: Step) -> None:
+        """Build on our base and write an OCI archive."""
+        packages.require(packages.IMAGES, cache.folder() / "logs")
+        base = f"localhost/mayfly/base:{self._base_key}"
+        # One name an image, always the newest build: its layers are the next build's cache,
+        # and what it pushed aside is pruned.
+        newest = f"{name}:newest"
+        with self._storage() as buildah:
+            if subprocess.run(
+                [*buildah, "inspect", base], capture_output=True, check=False
+            ).returncode:
+                self._make_base(buildah, base, current)
+            arguments = ["--build-arg", f"BASE={base}", "--pull-never", "--layers"]
+            current.run(
+                [*buildah, "build", *arguments, "--format=oci", "--tag", newest, context], env=_ENV
+            )
+            target = f"oci-archive:{archive}:{name}:{tag}"
+            current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
+            current.run([*buildah, "rmi", "--prune"], env=_ENV)
+
+    def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
+        """Copy a built archive to a registry and write down the digest that it got."""
+        with self._storage() as buildah:
+            pulled = subprocess.run(
+                [*buildah, "pull", "--quiet", f"oci-archive:{archive}"],
+                capture_output=True, text=True, check=True,
+            ).stdout.strip()  # fmt: skip
+            current.run([*buildah, "push", "--digestfile", digest, pulled, f"docker://{target}"])
+
+    def _make_base(self, buildah: list[str], base: str, current: Step) -> None:
+        with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
+            context = Path(folder)
+            (context / "Dockerfile").write_text(_BASE)
+            cache.link_files([self._root_file_system() / "rootfs.tar"], context)
+            current.run([*buildah, "build", "--format=oci", "--tag", base, context], env=_ENV)
+
+    @staticmethod
+    def _root_file_system() -> Path:
+        def build(folder: Path, current: Step) -> None:
+            current.run(
+                [
+                    "mmdebstrap",
+                    "--variant=minbase",
+                    f"--include={','.join(_PACKAGES)}",
+                    *(f"--dpkgopt={option}" for option in _DPKG),
+                    f"--customize-hook={_HOOK}",
+                    _SUITE,
+                    folder / "rootfs.tar",
+                ],
+            )
+
+        inputs = cache.key(_SUITE, *_PACKAGES, *_DPKG, _HOOK)
+        title = f"make a Debian {_SUITE} with Python {wheels.PYTHON}"
+        return cache.entry("rootfs", inputs, title, build)
+
+    @contextmanager
+    def _storage(self) -> Iterator[list[str]]:
+        """The buildah command on our storage, for one caller at a time.
+
+        `run` records mounts, so it must not outlive them: it goes when the build does.
+        The storage mounts its own folder onto itself; that goes too.
+        """
+        with exclusive(cache.folder() / "buildah.lock", "an image is being built"):
+            run = Path(tempfile.mkdtemp(prefix="mayfly-buildah-"))
+            try:
+                yield ["buildah", "--root", str(self._root), "--runroot", str(run)]
+            finally:
+                mounts.unmount(self._root)
+                mounts.unmount(run)
+                shutil.rmtree(run, ignore_errors=True)
+
+
+# chroot isolation needs no runtime, cgroup or network of its own, so it works inside containers.
+_ENV = {"BUILDAH_ISOLATION": "chroot", "TMPDIR": os.environ.get("TMPDIR", "/var/tmp")}

@@ -1,0 +1,83 @@
+"""What every kind of cluster offers, and which one is taken."""
+
+import os
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from localcluster import docker
+from localcluster.given import GivenCluster
+from localcluster.images import Recipe
+from localcluster.kind import KindCluster
+from localcluster.kubectl import Kubectl
+from localcluster.local import LocalCluster
+from localcluster.state import State
+
+
+class Cluster(Protocol):
+    """A Kubernetes that Mayfly can be installed on."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for a person."""
+        ...
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """A kubectl bound to it."""
+        ...
+
+    @property
+    def helm(self) -> Path:
+        """The helm binary."""
+        ...
+
+    @property
+    def values(self) -> list[Path]:
+        """Helm values files for this kind of cluster."""
+        ...
+
+    @property
+    def manifests(self) -> str:
+        """What must be there before the chart, as YAML or JSON; empty for nothing."""
+        ...
+
+    def up(self) -> None:
+        """Make it run, whatever state it was left in."""
+        ...
+
+    def down(self) -> None:
+        """Take it away and leave nothing."""
+        ...
+
+    def running(self) -> bool:
+        """Whether it answers."""
+        ...
+
+    def image(self, recipe: Recipe) -> str:
+        """Build an image, make it available to the nodes, and return its reference by digest."""
+        ...
+
+    def gateway(self) -> AbstractContextManager[str]:
+        """The gateway's base URL as seen from here, usable inside the block."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """The gateway's base URL for `env`."""
+        ...
+
+    def status(self) -> list[str]:
+        """What runs, in words."""
+        ...
+
+
+def choose(state: State) -> Cluster:
+    """The caller's own cluster if asked for, kind where Docker answers, else the local one."""
+    wanted = os.environ.get("MAYFLY_CLUSTER", "")
+    if wanted == "current":
+        return GivenCluster(state)
+    if wanted == "kind" or (wanted != "local" and docker.answers() and shutil.which("kind")):
+        return KindCluster(state)
+    return LocalCluster(state)

@@ -1,0 +1,134 @@
+"""One run of the image example, from `kubectl create` to the picture on disk."""
+
+import json
+import ssl
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from localcluster import cache, installation
+from localcluster.cluster import Cluster
+from localcluster.failure import Failure
+from localcluster.images import ROOT
+from localcluster.installation import DEMO_NAMESPACE, Access
+from localcluster.kubectl import Kubectl
+from localcluster.progress import step
+from localcluster.state import State
+
+_EXAMPLE = ROOT / "examples" / "image" / "run.yaml"
+_LONGEST = 300.0
+
+
+def run(cluster: Cluster, state: State) -> None:
+    """Create the run, wait for its end, print what came of it, and fetch its file."""
+    access = installation.access(cluster, state)
+    kubectl = cluster.kubectl
+    name = kubectl("-n", DEMO_NAMESPACE, "create", "-f", str(_EXAMPLE), "-o", "name").strip()
+    print(f"\n$ kubectl create -f {_EXAMPLE.relative_to(ROOT)}\n{name} created", flush=True)
+    finished = _wait(kubectl, name)
+    _report(kubectl, name, finished)
+    with cluster.gateway() as url:
+        saved = _fetch_files(Access(url, access.token, access.trusted_roots), finished)
+    for path in saved:
+        print(f"file      {path}")
+    print(f"\n$ kubectl get prun\n{kubectl('-n', DEMO_NAMESPACE, 'get', 'prun')}")
+    _where_next(cluster.url, name)
+    if _condition(finished, "Succeeded").get("status") != "True":
+        raise Failure(f"{name} did not succeed: {_words(_condition(finished, 'Succeeded'))}")
+
+
+def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    """Wait for the condition Finished, True at any end; shows the phase meanwhile."""
+    with step(
+        f"wait for {name.partition('/')[2]}", cache.folder() / "logs" / "demo.log"
+    ) as current:
+
+        def ended() -> bool:
+            seconds = "--timeout=5s"
+            return kubectl.ok(
+                "-n", DEMO_NAMESPACE, "wait", "--for=condition=Finished", name, seconds
+            )
+
+        try:
+            current.wait(ended, _LONGEST, "the run has finished")
+        except Failure as failure:
+            described = kubectl.attempt("-n", DEMO_NAMESPACE, "describe", name).stdout
+            raise Failure(f"{failure}\n{described}") from None
+    found: dict[str, Any] = kubectl.json("-n", DEMO_NAMESPACE, "get", name)
+    return found
+
+
+def _report(kubectl: Kubectl, name: str, finished: dict[str, Any]) -> None:
+    status = finished.get("status", {})
+    usage = status.get("usage", {})
+    print(f"phase     {status.get('phase')}  {_words(_condition(finished, 'Succeeded'))}")
+    print(f"output    {json.dumps(status.get('output'))}")
+    if status.get("error"):
+        print(f"error     {status['error']}")
+    logs = status.get("logsTail") or ""
+    print("logs      " + logs.rstrip().replace("\n", "\n          "))
+    print(f"active    {usage.get('activeMilliseconds', 0) / 1000:.3f} s")
+    print(f"cost      {usage.get('totalCost', usage.get('cost', '?'))} {usage.get('currency', '')}")
+
+
+def _fetch_files(access: Access, finished: dict[str, Any]) -> list[Path]:
+    """The same run by the public API: its output there has URLs that can be fetched."""
+    trust = ssl.create_default_context(cafile=str(access.trusted_roots))
+    identity = finished["status"]["id"]
+    request = urllib.request.Request(
+        f"{access.url}/v1/predictions/{identity}",
+        headers={"Authorization": f"Bearer {access.token}"},
+    )
+    with urllib.request.urlopen(request, context=trust, timeout=30) as response:
+        prediction = json.load(response)
+    urls = [url for url in _strings(prediction.get("output")) if url.startswith("https://")]
+    saved = []
+    for number, url in enumerate(urls):
+        suffix = Path(urlsplit(url).path).suffix or ".png"
+        target = _target(f"mayfly-demo-output{'' if number == 0 else f'-{number + 1}'}{suffix}")
+        with urllib.request.urlopen(url, context=trust, timeout=60) as response:
+            target.write_bytes(response.read())
+        saved.append(target)
+    return saved
+
+
+def _target(name: str) -> Path:
+    """In the current folder, or in a temporary one where that can't be written."""
+    try:
+        Path(name).touch()
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="mayfly-demo-")) / name
+    return Path(name).absolute()
+
+
+def _strings(value: Any) -> list[str]:
+    """Every string in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return []
+
+
+def _condition(run_: dict[str, Any], kind: str) -> dict[str, Any]:
+    conditions = run_.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
+def _words(condition: dict[str, Any]) -> str:
+    return " ".join(filter(None, (condition.get("reason"), condition.get("message"))))
+
+
+def _where_next(url: str, name: str) -> None:
+    print(
+        f"""Where to look next
+  eval "$(make -s env)"             kubectl, helm, the API's address and a token, in this shell
+  kubectl describe {name}
+  curl -s -H "Authorization: Bearer $MAYFLY_TOKEN" --cacert "$SSL_CERT_FILE" $MAYFLY_URL/v1/predictions
+  the web page: {url}/  (log in with the token: echo $MAYFLY_TOKEN)
+  make down                         takes all of it away"""
+    )

@@ -1,0 +1,125 @@
+"""A cluster that somebody else runs: the one of the caller's kubeconfig."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from localcluster import binaries, cache, docker, images
+from localcluster.buildah import Buildah
+from localcluster.docker import Docker
+from localcluster.failure import Failure
+from localcluster.images import Recipe
+from localcluster.kubectl import Kubectl
+from localcluster.progress import note, step
+from localcluster.state import State
+
+
+class GivenCluster:
+    """Installed on with helm; never started or stopped."""
+
+    title = "the cluster of your kubeconfig"
+    manifests = ""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.values = [
+            Path(path) for path in os.environ.get("MAYFLY_VALUES", "").split(":") if path
+        ]
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """A kubectl with the caller's kubeconfig."""
+        return Kubectl(self._state.bin / "kubectl", None)
+
+    @property
+    def helm(self) -> Path:
+        """The user's helm, or our build."""
+        return self._state.bin / "helm"
+
+    @property
+    def url(self) -> str:
+        """Only the caller knows how the gateway is reached from outside."""
+        return os.environ.get("MAYFLY_URL") or "https://mayfly-gateway.mayfly-system.svc"
+
+    def up(self) -> None:
+        """See that it answers."""
+        clients = binaries.clients()
+        self._state.bin.mkdir(parents=True, exist_ok=True)
+        for name, target in clients.items():
+            (self._state.bin / name).unlink(missing_ok=True)
+            (self._state.bin / name).symlink_to(target)
+        if not self.running():
+            raise Failure(
+                "the cluster of your kubeconfig does not answer: try `kubectl cluster-info`"
+            )
+
+    def down(self) -> None:
+        """Nothing of the cluster is ours; only what is kept about it goes."""
+        shutil.rmtree(self._state.folder, ignore_errors=True)
+
+    def running(self) -> bool:
+        """Whether the API answers."""
+        return self.kubectl.binary.exists() and self.kubectl.ok("get", "--raw=/readyz")
+
+    def image(self, recipe: Recipe) -> str:
+        """The image that the caller names, else build one and push it to the caller's registry."""
+        named = os.environ.get(f"MAYFLY_{recipe.name.upper()}_IMAGE")
+        if named:
+            return named
+        registry = os.environ.get("MAYFLY_REGISTRY")
+        if not registry:
+            raise Failure(
+                "your cluster must be able to pull the images; set either\n"
+                "  MAYFLY_REGISTRY=registry.example.com/mayfly (they are built and pushed there), or\n"
+                "  MAYFLY_OPERATOR_IMAGE=…@sha256:… and MAYFLY_RUNTIME_IMAGE=…@sha256:…"
+            )
+        builder = Docker() if docker.answers() else Buildah()
+        image = images.build(recipe, builder)
+        name = f"{registry}/{recipe.name}"
+        digest = image.archive.with_name(f"digest-{cache.key(name)}")
+        if not digest.exists():
+            with step(f"push {name}:{image.tag}", cache.folder() / "logs" / "push.log") as current:
+                builder.push(image.archive, f"{name}:{image.tag}", digest, current)
+        return f"{name}@{digest.read_text().strip()}"
+
+    @contextmanager
+    def gateway(self) -> Iterator[str]:
+        """$MAYFLY_URL, else a port forwarded for the time of the block."""
+        if os.environ.get("MAYFLY_URL"):
+            yield self.url
+            return
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        forward = ["-n", "mayfly-system", "port-forward", "service/mayfly-gateway", f"{port}:443"]
+        process = subprocess.Popen(
+            [str(self.kubectl.binary), *forward], env=self.kubectl.env, stdout=subprocess.DEVNULL
+        )
+        try:
+            _wait_for(port, process)
+            yield f"https://localhost:{port}"
+        finally:
+            process.terminate()
+            process.wait()
+
+    def status(self) -> list[str]:
+        """Where it is."""
+        return [self.kubectl.attempt("cluster-info").stdout.strip()]
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(100):
+        if process.poll() is not None:
+            raise Failure("`kubectl port-forward` to the gateway ended")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    note("the gateway's forwarded port does not answer yet")

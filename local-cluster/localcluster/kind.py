@@ -1,0 +1,115 @@
+"""The cluster for a machine with Docker: kind, with kind-config.yaml."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from localcluster import binaries, cache, images
+from localcluster.docker import Docker
+from localcluster.images import Image, Recipe
+from localcluster.kubectl import Kubectl
+from localcluster.progress import note, step
+from localcluster.state import State, write
+
+_NAME = "mayfly"
+_NODE = f"{_NAME}-control-plane"
+_CTR = ["docker", "exec", _NODE, "ctr", "--namespace", "k8s.io"]
+
+
+class KindCluster:
+    """A kind cluster of one node, called mayfly."""
+
+    title = "the kind cluster `mayfly`"
+    url = "https://127.0.0.1:8443"  # mapped by kind-config.yaml
+    manifests = ""  # kind has a StorageClass
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.values = [binaries.HERE / "values-kind.yaml"]
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """An administrator's kubectl."""
+        return Kubectl(self._state.bin / "kubectl", self._state.kubeconfig)
+
+    @property
+    def helm(self) -> Path:
+        """The user's helm, or our build."""
+        return self._state.bin / "helm"
+
+    def up(self) -> None:
+        """Create the cluster, or start its stopped node."""
+        clients = binaries.clients()
+        with self._state.locked(), step("start kind", _log("kind")) as current:
+            self._state.bin.mkdir(parents=True, exist_ok=True)
+            for name, target in clients.items():
+                (self._state.bin / name).unlink(missing_ok=True)
+                (self._state.bin / name).symlink_to(target)
+            if _NAME not in _output("kind", "get", "clusters").split():
+                config = images.ROOT / "kind-config.yaml"
+                current.run(
+                    ["kind", "create", "cluster", "--name", _NAME, "--config", config,
+                     "--kubeconfig", self._state.kubeconfig, "--wait", "180s"]
+                )  # fmt: skip
+            else:
+                current.run(["docker", "start", _NODE])  # nothing to do for one that runs
+                write(self._state.kubeconfig, _output("kind", "get", "kubeconfig", "--name", _NAME))
+            current.wait(lambda: self.kubectl.ok("get", "--raw=/readyz"), 120, "the API is ready")
+
+    def down(self) -> None:
+        """Delete the cluster."""
+        with self._state.locked():
+            if shutil.which("kind") is None:
+                note("kind is not installed")
+                return
+            with step("delete the kind cluster", _log("kind")) as current:
+                current.run(["kind", "delete", "cluster", "--name", _NAME])
+                shutil.rmtree(self._state.folder, ignore_errors=True)
+
+    def running(self) -> bool:
+        """Whether the API answers."""
+        return self._state.kubeconfig.exists() and self.kubectl.ok("get", "--raw=/readyz")
+
+    def image(self, recipe: Recipe) -> str:
+        """Build with Docker, load into the node, and name it there by digest too."""
+        image = images.build(recipe, Docker())
+        digest = _digest(image)
+        if digest is None or _digest_of(f"{image.name}@{digest}") is None:
+            with step(f"load {image.tagged}", _log("load")) as current:
+                load = ["kind", "load", "image-archive", image.archive, "--name", _NAME]
+                current.run(load)
+                digest = _digest(image)
+                if digest is None:
+                    raise current.failure(f"kind loaded no image {image.tagged}")
+                tag = [*_CTR, "images", "tag", "--force"]
+                current.run([*tag, image.tagged, f"{image.name}@{digest}"])
+        return f"{image.name}@{digest}"
+
+    @contextmanager
+    def gateway(self) -> Iterator[str]:
+        """The port that kind maps to the host."""
+        yield self.url
+
+    def status(self) -> list[str]:
+        """The node's container."""
+        return [_output("docker", "ps", "--filter", f"name={_NODE}").strip()]
+
+
+def _digest(image: Image) -> str | None:
+    return _digest_of(image.tagged)
+
+
+def _digest_of(name: str) -> str | None:
+    """The digest of an image in the node; None without one."""
+    lines = _output(*_CTR, "images", "list", f"name=={name}").splitlines()
+    return lines[1].split()[2] if len(lines) > 1 else None
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _log(name: str) -> Path:
+    return cache.folder() / "logs" / f"{name}.log"

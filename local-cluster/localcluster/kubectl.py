@@ -1,0 +1,57 @@
+"""kubectl, bound to one cluster."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from localcluster.failure import Failure
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """Runs kubectl against the cluster of one kubeconfig."""
+
+    binary: Path
+    kubeconfig: Path | None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of a client; None keeps the caller's own kubeconfig."""
+        chosen = {} if self.kubeconfig is None else {"KUBECONFIG": str(self.kubeconfig)}
+        return {**os.environ, **chosen}
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run it and return what it printed; a bad exit is a Failure with its words."""
+        done = self.attempt(*arguments, stdin=stdin)
+        if done.returncode:
+            said = done.stderr.strip() or done.stdout.strip()
+            raise Failure(f"kubectl {' '.join(arguments)}: {said}")
+        return done.stdout
+
+    def attempt(
+        self, *arguments: str, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it and return how it ended."""
+        return subprocess.run(
+            [str(self.binary), *arguments],
+            env=self.env,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def ok(self, *arguments: str) -> bool:
+        """Whether it succeeds."""
+        return self.attempt(*arguments).returncode == 0
+
+    def json(self, *arguments: str) -> Any:
+        """Run it with `-o json` and return the object."""
+        return json.loads(self(*arguments, "-o", "json"))
+
+    def apply(self, manifest: str) -> None:
+        """Apply a manifest by server-side apply, ours winning over an older clone's."""
+        self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)

@@ -1,0 +1,194 @@
+"""The cluster for a machine without Docker: Kubernetes' own programs as processes of the host."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+
+from localcluster import (
+    archive,
+    binaries,
+    cache,
+    cgroups,
+    control_plane,
+    dns,
+    images,
+    leftovers,
+    mounts,
+    network,
+    node,
+    packages,
+    pki,
+)
+from localcluster.buildah import Buildah
+from localcluster.containerd import Containerd
+from localcluster.failure import Failure
+from localcluster.images import Image, Recipe
+from localcluster.kubectl import Kubectl
+from localcluster.processes import Processes
+from localcluster.progress import Step, note, step
+from localcluster.state import State
+
+_GATEWAY_USER = 65532  # of the image; a hostPath volume knows no fsGroup
+
+
+class LocalCluster:
+    """One node, all of it below the state folder."""
+
+    title = "the local cluster"
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._processes = Processes(state)
+        self._containerd = Containerd(state)
+        self.url = f"https://{network.GATEWAY_SERVICE}"
+        self.values = [binaries.HERE / "values-local.yaml"]
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """An administrator's kubectl."""
+        return Kubectl(self._state.bin / "kubectl", self._state.kubeconfig)
+
+    @property
+    def helm(self) -> Path:
+        """Our own build: Debian has none."""
+        return self._state.bin / "helm"
+
+    @property
+    def manifests(self) -> str:
+        """The gateway's volume: there is no StorageClass."""
+        folder = self._state.gateway_volume
+        folder.mkdir(parents=True, exist_ok=True)
+        os.chown(folder, _GATEWAY_USER, _GATEWAY_USER)
+        template = Template((control_plane.MANIFESTS / "gateway-volume.yaml").read_text())
+        return template.substitute(folder=folder)
+
+    def up(self) -> None:
+        """Build what is missing, start what does not run, and heal what was killed."""
+        if os.geteuid() != 0:
+            raise Failure(
+                "the local cluster needs root (it makes network interfaces, mounts and cgroups):\n"
+                "  run it as root, or use Docker with kind, or MAYFLY_CLUSTER=current"
+            )
+        packages.require(packages.NODE, cache.folder() / "logs")
+        programs, helm = binaries.kubernetes(), binaries.helm()
+        pause = _scratch("pause", binaries.pause())
+        coredns = _scratch("coredns", binaries.coredns())
+        with self._state.locked():
+            self._link_clients(programs, helm)
+            had_data = (self._state.folder / "etcd").exists()
+            try:
+                self._start(programs, pause, coredns)
+            except Failure as failure:
+                if not had_data or self._processes.running("etcd"):
+                    raise
+                # etcd runs without fsync: a power cut can cost its data, which is no loss here.
+                note(f"the cluster's data did not survive, so it starts anew ({failure})")
+                self._stop()
+                self._link_clients(programs, helm)
+                self._start(programs, pause, coredns)
+
+    def down(self) -> None:
+        """Stop every process and remove what they made on the host."""
+        with self._state.locked():
+            if not self._state.folder.exists() and not leftovers.listing(self._state):
+                note("no local cluster here")
+                return
+            with step("stop the local cluster", _log("down")):
+                self._stop()
+
+    def running(self) -> bool:
+        """Whether every process runs and the API answers."""
+        names = (*control_plane.NAMES, *node.NAMES)
+        return all(map(self._processes.running, names)) and self.kubectl.ok("get", "--raw=/readyz")
+
+    def image(self, recipe: Recipe) -> str:
+        """Build with buildah, import into containerd."""
+        return self._load(images.build(recipe, Buildah()))
+
+    @contextmanager
+    def gateway(self) -> Iterator[str]:
+        """The Service's own address: kube-proxy serves it on the host too."""
+        yield self.url
+
+    def status(self) -> list[str]:
+        """Each process, and where it writes."""
+        lines = []
+        for name in (*control_plane.NAMES[::-1], *node.NAMES[::-1]):
+            word = "runs" if self._processes.running(name) else "does not run"
+            lines.append(f"{name:24} {word:13} {self._processes.log(name)}")
+        return lines
+
+    def _start(self, programs: Path, pause: Image, coredns: Image) -> None:
+        with step("start the local cluster", _log("up")) as current:
+            if not self._processes.running("containerd") or not network.bridge_exists():
+                self._heal()
+            network.prepare(self._state)
+            network.resolv_conf(self._state)
+            pki.prepare(self._state)
+            started = node.start_containerd(self._state, self._processes, pause.tagged, current)
+            references = [self._load(image) for image in (pause, coredns)]
+            started |= control_plane.start(self._state, programs, self._processes, current)
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            restarted = node.start_kubelet(self._state, programs, self._processes)
+            since = now if restarted else ""
+            node.wait_ready(self.kubectl, self._processes, since, current)
+            dns.start(self._state, self.kubectl, references[1], current)
+            if not (started or restarted):
+                current.cached("runs already")
+
+    def _heal(self) -> None:
+        """Before a start: what killed processes left would be in the way of the new ones."""
+        for name in node.NAMES:
+            self._processes.stop(name)
+        leftovers.sweep(self._state)
+
+    def _stop(self) -> None:
+        """Kubelet first, or it would start again what ends."""
+        for name in ("kubelet", "kube-proxy", *control_plane.NAMES, "containerd"):
+            self._processes.stop(name, grace=3)
+        leftovers.sweep(self._state)
+        network.remove(self._state)
+        cgroups.remove()
+        if mounts.below(self._state.folder):
+            raise Failure(f"still mounted, so not removed: {mounts.below(self._state.folder)}")
+        shutil.rmtree(self._state.folder, ignore_errors=True)
+        left = leftovers.listing(self._state)
+        if left:
+            raise Failure("still there after the stop:" + "".join(f"\n  {line}" for line in left))
+
+    def _load(self, image: Image) -> str:
+        """Import an image unless containerd has it; returns its name by digest."""
+        digest = self._containerd.digest(image.tagged)
+        if digest is None or not self._containerd.has(f"{image.name}@{digest}"):
+            with step(f"load {image.tagged}", _log("load")) as current:
+                digest = self._containerd.load(image.archive, image.name, image.tagged, current)
+        return f"{image.name}@{digest}"
+
+    def _link_clients(self, programs: Path, helm: Path) -> None:
+        self._state.bin.mkdir(parents=True, exist_ok=True)
+        for name, target in (("kubectl", programs / "kubectl"), ("helm", helm)):
+            draft = self._state.bin / f"{name}.draft"
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(target)
+            draft.rename(self._state.bin / name)
+
+
+def _scratch(name: str, binary: Path) -> Image:
+    """An image of one static binary, in the cache."""
+    inputs = cache.key(binary.parent.name)
+    image = f"localhost/mayfly/{name}"
+
+    def build(folder: Path, _: Step) -> None:
+        archive.write_scratch(binary, f"{image}:{inputs}", folder / "image.tar")
+
+    made = cache.entry(f"image-{name}", inputs, f"pack the {name} image", build)
+    return Image(image, inputs, made / "image.tar")
+
+
+def _log(name: str) -> Path:
+    """Logs of steps lie in the cache: they outlive the state folder."""
+    return cache.folder() / "logs" / f"{name}.log"

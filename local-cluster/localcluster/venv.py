@@ -1,0 +1,37 @@
+"""The developers' virtual environment: locked packages, in the cache, shared by all clones.
+
+It holds no path into a clone; the Makefile sets PYTHONPATH instead.
+"""
+
+import sys
+from pathlib import Path
+
+from localcluster import cache, packages
+from localcluster.images import ROOT
+from localcluster.progress import Step
+
+
+def prepare() -> Path:
+    """The environment for tests/requirements.txt, made if it is missing."""
+    requirements = ROOT / "tests" / "requirements.txt"
+    inputs = cache.key(requirements.read_bytes(), sys.version)
+
+    def build(folder: Path, current: Step) -> None:
+        packages.require_venv()
+        current.run([sys.executable, "-m", "venv", folder])
+        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+        install = [*pip, "install", "--progress-bar=off", "--no-deps", "--require-hashes"]
+        current.run([*install, "--requirement", requirements])
+        _move_scripts(folder / "bin", str(folder), str(cache.place("venv", inputs)))
+
+    return cache.entry("venv", inputs, "set up the developers' packages", build)
+
+
+def _move_scripts(scripts: Path, before: str, after: str) -> None:
+    """Scripts name their interpreter by its full path, and the folder gets its name last."""
+    for script in scripts.iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        data = script.read_bytes()
+        if before.encode() in data:
+            script.write_bytes(data.replace(before.encode(), after.encode()))

@@ -1,0 +1,38 @@
+"""Python packages for the images, fetched on the host.
+
+pip inside an image build knows neither the host's certificate authorities nor
+its index, so it could not fetch them behind a company's proxy; with the wheels
+in the build context the Dockerfile installs offline, and the same everywhere.
+"""
+
+import platform
+from pathlib import Path
+
+from localcluster import cache, packages
+from localcluster.progress import Step
+
+PYTHON = "3.13"  # of the images
+
+# Debian trixie, below both bases, has glibc 2.41. pip takes these tags literally.
+_GLIBC = range(41, 16, -1)
+
+
+def download(requirements: Path) -> Path:
+    """The folder with a wheel for every line of a locked requirements file."""
+
+    def build(folder: Path, current: Step) -> None:
+        command = [*packages.pip(), "download", "--require-hashes", "--only-binary=:all:"]
+        command += ["--no-deps", "--progress-bar=off", "--python-version", PYTHON]
+        command += [word for tag in _platforms() for word in ("--platform", tag)]
+        current.run([*command, "--requirement", requirements, "--dest", folder])
+
+    inputs = cache.key(requirements.read_bytes(), PYTHON, *_platforms())
+    title = f"download the packages of {requirements.parent.name}"
+    return cache.entry("wheels", inputs, title, build)
+
+
+def _platforms() -> list[str]:
+    machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
+    newest = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
+    old = [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
+    return [*newest, *old, f"linux_{machine}"]

@@ -1,0 +1,84 @@
+"""`python -m mayfly controller | gateway | crds`: builds the object graph and owns the clock."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from mayfly.clock import monotonic, utc_now
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the processes, or write what is generated."""
+    parser = argparse.ArgumentParser(prog="mayfly", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("controller", help="the operator: pods, claims, cancels, ends")
+    commands.add_parser("gateway", help="the HTTP API and the pods' side door")
+    crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
+    crds.add_argument("--write", metavar="DIR", help="the repository to write them into")
+    options = parser.parse_args(arguments)
+    if options.command == "crds":
+        return _crds(options.write)
+    logging.basicConfig(
+        level=os.environ.get("MAYFLY_LOG_LEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    if options.command == "controller":
+        return _controller()
+    return _gateway()
+
+
+def _controller() -> int:
+    from mayfly.config import ControllerConfig  # noqa: PLC0415 - each process loads its own half
+    from mayfly.controller.process import Controller  # noqa: PLC0415
+
+    config = ControllerConfig.model_validate_json(_config_text())
+
+    async def run() -> None:
+        await Controller(
+            config,
+            namespace=os.environ["POD_NAMESPACE"],
+            identity=os.environ["POD_NAME"],
+            clock=utc_now,
+            monotonic=monotonic,
+            kubeconfig=os.environ.get("KUBECONFIG"),
+        ).run()
+
+    asyncio.run(run())
+    return 0
+
+
+def _gateway() -> int:
+    from mayfly.config import GatewayConfig  # noqa: PLC0415
+    from mayfly.gateway import serve  # noqa: PLC0415
+
+    serve(GatewayConfig.model_validate_json(_config_text()))
+    return 0
+
+
+def _config_text() -> str:
+    return Path(os.environ["MAYFLY_CONFIG"]).read_text(encoding="utf-8")
+
+
+def _crds(repository: str | None) -> int:
+    from mayfly.api.crd import KINDS, crd  # noqa: PLC0415
+    from mayfly.api.reference import generated  # noqa: PLC0415
+
+    if repository is None:
+        json.dump([crd(kind) for kind in KINDS], sys.stdout, indent=2)
+        return 0
+    for name, text in generated().items():
+        path = Path(repository, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""Condition types and reasons: a closed list, each with the sentence that says when it holds.
+
+Conditions are the truth of an object; `status.phase` is derived from them for people.
+The lists here are what `docs/reference/conditions.md` is generated from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from mayfly.api.v1alpha1.resource import Part
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """The types of conditions."""
+
+    ACCEPTED = "Accepted"
+    STARTED = "Started"
+    CANCEL_ACCEPTED = "CancelAccepted"
+    FINISHED = "Finished"
+    SUCCEEDED = "Succeeded"
+    READY = "Ready"
+
+
+TYPES: dict[ConditionType, str] = {
+    ConditionType.ACCEPTED: "The run was checked: its pipeline, version, runtime and input fit.",
+    ConditionType.STARTED: "main() was called. Written only when it still runs after one second.",
+    ConditionType.CANCEL_ACCEPTED: "A cancel was asked for; True once nothing below can start.",
+    ConditionType.FINISHED: "The run is over, whatever its end. Scripts wait on this one.",
+    ConditionType.SUCCEEDED: "How the run ended; Unknown until then.",
+    ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime).",
+}
+
+
+class Reason(StrEnum):
+    """The reasons that a condition may give."""
+
+    # Accepted
+    ACCEPTED = "Accepted"
+    INVALID_INPUT = "InvalidInput"
+    INVALID_SOURCE = "InvalidSource"
+    NOT_FOUND = "NotFound"
+    FORBIDDEN = "Forbidden"
+    DEPTH_EXCEEDED = "DepthExceeded"
+    PARENT_ENDED = "ParentEnded"
+    # Started
+    STARTED = "Started"
+    QUEUED = "Queued"
+    CLAIM_LOST = "ClaimLost"
+    POD_PENDING = "PodPending"
+    IMAGE_PULL = "ImagePull"
+    POD_REFUSED = "PodRefused"
+    NOT_STARTED = "NotStarted"
+    # CancelAccepted
+    CLAIMS_STOPPED = "ClaimsStopped"
+    CANCEL_ACCEPTED = "CancelAccepted"
+    # Finished and Succeeded
+    FINISHED = "Finished"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    USER_ERROR = "UserError"
+    IMPORT_ERROR = "ImportError"
+    TIMED_OUT = "TimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    EXITED = "Exited"
+    EVICTED = "Evicted"
+    LOST = "Lost"
+    CANCELED = "Canceled"
+    REFUSED = "Refused"
+    QUEUE_DEADLINE_EXCEEDED = "QueueDeadlineExceeded"
+    START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
+    OUTPUT_TOO_LARGE = "OutputTooLarge"
+    OUTPUT_NOT_JSON = "OutputNotJSON"
+    INPUT_FETCH_FAILED = "InputFetchFailed"
+    OUTPUT_UPLOAD_FAILED = "OutputUploadFailed"
+    # Ready
+    READY = "Ready"
+    NOT_PINNED = "NotPinned"
+
+
+REASONS: dict[ConditionType, dict[Reason, str]] = {
+    ConditionType.ACCEPTED: {
+        Reason.ACCEPTED: "The run was checked and may have a pod.",
+        Reason.INVALID_INPUT: "The input lacks a field, or one has a wrong type or value.",
+        Reason.INVALID_SOURCE: "The source can't be run: a syntax error, no entrypoint, or an "
+        "annotation that is not supported.",
+        Reason.NOT_FOUND: "The pipeline, version or runtime that the run names does not exist.",
+        Reason.NOT_PINNED: "The runtime's image is not named by digest, so it isn't locked.",
+        Reason.FORBIDDEN: "The pipeline belongs to another namespace and is private.",
+        Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
+        Reason.PARENT_ENDED: "The run's parent has ended or was cancelled.",
+    },
+    ConditionType.STARTED: {
+        Reason.STARTED: "main() is running or ran.",
+        Reason.QUEUED: "Every pod of the runtime is in use; the run waits for its turn.",
+        Reason.CLAIM_LOST: "The claimed pod had another run; the run is claimed again.",
+        Reason.POD_PENDING: "The pod exists and is on its way: scheduling, image, boot, import.",
+        Reason.IMAGE_PULL: "The node can't pull the runtime's image.",
+        Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); it is "
+        "tried again until spec.queueDeadline.",
+        Reason.NOT_STARTED: "The run ended before main() was called; nothing is billed.",
+    },
+    ConditionType.CANCEL_ACCEPTED: {
+        Reason.CLAIMS_STOPPED: "No further child of the run is given a pod.",
+        Reason.CANCEL_ACCEPTED: "Nothing unstarted below the run starts any more.",
+    },
+    ConditionType.FINISHED: {
+        Reason.FINISHED: "The run is over.",
+    },
+    ConditionType.SUCCEEDED: {
+        Reason.RUNNING: "The run has not ended.",
+        Reason.SUCCEEDED: "main() returned and its output is stored.",
+        Reason.REFUSED: "The run was not accepted; the condition Accepted says why.",
+        Reason.USER_ERROR: "main() raised an exception.",
+        Reason.IMPORT_ERROR: "Importing the source raised, exited, or took longer than 10 s.",
+        Reason.INVALID_INPUT: "The input did not fit when the pod checked it again.",
+        Reason.INVALID_SOURCE: "The source could not be loaded in the pod.",
+        Reason.TIMED_OUT: "main() ran longer than spec.timeout.",
+        Reason.OUT_OF_MEMORY: "The run used more memory than its limit.",
+        Reason.EXITED: "The process ended by itself: sys.exit, os._exit or a signal.",
+        Reason.EVICTED: "The node evicted the pod.",
+        Reason.LOST: "The pod went away and left no result.",
+        Reason.CANCELED: "Someone cancelled the run.",
+        Reason.QUEUE_DEADLINE_EXCEEDED: "The run waited longer than spec.queueDeadline.",
+        Reason.START_DEADLINE_EXCEEDED: "main() was not called within spec.startDeadline.",
+        Reason.OUTPUT_TOO_LARGE: "The output is larger than the limit.",
+        Reason.OUTPUT_NOT_JSON: "The output holds a value that JSON can't carry.",
+        Reason.INPUT_FETCH_FAILED: "A file that the input names could not be fetched.",
+        Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
+    },
+    ConditionType.READY: {
+        Reason.READY: "The object can be used.",
+        Reason.INVALID_SOURCE: "The source can't be run; the message says where.",
+        Reason.NOT_FOUND: "The runtime that the object names does not exist.",
+        Reason.NOT_PINNED: "The image is not named by digest, so it isn't locked.",
+    },
+}
+
+
+class Condition(Part):
+    """One condition, as Kubernetes' own."""
+
+    type: str = Field(max_length=64)
+    status: Truth
+    reason: str = Field(max_length=64)
+    message: str = Field(default="", max_length=8192)
+    last_transition_time: str = Field(
+        json_schema_extra={"format": "date-time"}, description="When `status` last changed."
+    )
+    observed_generation: int | None = Field(default=None, ge=0)
+
+
+def find(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:
+    """The condition of a type, if it is there."""
+    return next((each for each in conditions if each.type == kind), None)
+
+
+def is_true(conditions: Sequence[Condition], kind: ConditionType) -> bool:
+    """Whether the condition is there and True."""
+    found = find(conditions, kind)
+    return found is not None and found.status == "True"
+
+
+def with_condition(
+    conditions: Sequence[Condition],
+    kind: ConditionType,
+    status: Truth,
+    reason: Reason,
+    message: str,
+    *,
+    now: str,
+    generation: int | None = None,
+) -> tuple[Condition, ...]:
+    """The conditions with one set; its transition time moves only when its status does.
+
+    Args:
+        conditions: those that stand.
+        kind: the type to set.
+        status: the new truth.
+        reason: one that `REASONS` lists for the type.
+        message: a sentence for people.
+        now: RFC 3339, seconds.
+        generation: `metadata.generation` that this was decided on.
+
+    Raises:
+        ValueError: the reason is not in the closed list for this type.
+    """
+    if reason not in REASONS[kind]:
+        raise ValueError(f"{reason} is no reason of {kind}")
+    old = find(conditions, kind)
+    since = old.last_transition_time if old is not None and old.status == status else now
+    new = Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message[:8192],
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+    if old is None:
+        return (*conditions, new)
+    return tuple(new if each.type == kind else each for each in conditions)

@@ -1,0 +1,127 @@
+"""The kind `Pipeline`: source that people call by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from mayfly.api.v1alpha1.conditions import Condition
+from mayfly.api.v1alpha1.duration import Duration
+from mayfly.api.v1alpha1.resource import Part, Resource
+from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, TOTAL, Source
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=8)]
+CONDITIONS_SCHEMA: JsonDict = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+
+
+class SecretKeyRef(Part):
+    """A key of a Secret in the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="The Secret's name.")
+    key: str = Field(min_length=1, max_length=253, description="The key in the Secret.")
+
+
+class PipelineSecret(Part):
+    """A secret that runs of the pipeline find in their environment."""
+
+    env: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=128,
+        description="The environment variable's name.",
+    )
+    secret_key_ref: SecretKeyRef = Field(description="Where its value is.")
+
+
+class PipelineSpec(Part):
+    """What a pipeline is."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            f"{TOTAL.format('self.source')} <= {MAX_BYTES}",
+            "the source is larger than 128 KiB; move data out of the source",
+        ),
+    )
+
+    description: str = Field(default="", max_length=4096, description="A sentence for people.")
+    visibility: Literal["private", "public"] = Field(
+        default="private",
+        description="public: other namespaces may call it, and callers may read its source.",
+    )
+    source: Source = Field(description="The Python source: one file inline, or several files.")
+    entrypoint: str = Field(
+        default="main.py:main",
+        pattern=ENTRYPOINT,
+        max_length=253,
+        description="The function that a run calls, as file:function.",
+    )
+    runtime: str = Field(
+        default="default",
+        min_length=1,
+        max_length=253,
+        description="The PipelineRuntime (image, resources, price) that runs it.",
+    )
+    timeout: Duration | None = Field(
+        default=None, description="The active time of a run that says none itself."
+    )
+    secrets: Annotated[tuple[PipelineSecret, ...], Field(max_length=32)] = Field(
+        default=(), description="Secrets of this namespace that runs find in their environment."
+    )
+
+
+class PipelineStatus(Part):
+    """What the controller knows about a pipeline."""
+
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this status speaks of."
+    )
+    latest_version: str | None = Field(
+        default=None, max_length=64, description="The id of the newest PipelineVersion."
+    )
+    conditions: Conditions = Field(
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+    )
+
+
+class Pipeline(Resource):
+    """Python source that is called by name; each change of it makes a PipelineVersion."""
+
+    kind_name: ClassVar[str] = "Pipeline"
+    plural: ClassVar[str] = "pipelines"
+    singular: ClassVar[str] = "pipeline"
+    short: ClassVar[str] = "mpl"
+    columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {
+            "name": "Ready",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+        },
+        {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility"},
+        {"name": "Runtime", "type": "string", "jsonPath": ".spec.runtime"},
+        {
+            "name": "Latest",
+            "type": "string",
+            "jsonPath": ".status.latestVersion",
+            "priority": 1,
+        },
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+            "priority": 1,
+        },
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "self.metadata.name.size() <= 52",
+            "a Pipeline's name is at most 52 characters: its versions are named after it",
+        ),
+    )
+
+    spec: PipelineSpec = Field(description="The source and how it runs.")
+    status: PipelineStatus = Field(default=PipelineStatus(), description="Written by Mayfly.")

@@ -1,0 +1,341 @@
+"""The kind `PipelineRun`: one call of one pipeline, in one pod, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from mayfly.api.v1alpha1.conditions import ConditionType, Reason, find, is_true
+from mayfly.api.v1alpha1.duration import Duration
+from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
+from mayfly.api.v1alpha1.pipelineversion import OPEN_OBJECT
+from mayfly.api.v1alpha1.resource import Part, Resource
+from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, TOTAL, Source
+
+ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
+
+Phase = Literal["Queued", "Starting", "Processing", "Succeeded", "Failed", "Canceled"]
+WebhookEvent = Literal["start", "output", "logs", "completed"]
+
+NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+
+
+class PipelineRef(Part):
+    """A Pipeline to run."""
+
+    namespace: str | None = Field(
+        default=None, max_length=63, description="The Pipeline's namespace; the run's by default."
+    )
+    name: str = Field(min_length=1, max_length=52, description="The Pipeline's name.")
+    version: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        max_length=64,
+        description="A PipelineVersion's id; the latest by default.",
+    )
+
+
+class PipelineRunTemplate(Part):
+    """A pipeline that lives on the run alone."""
+
+    source: Source = Field(description="The Python source: one file inline, or several files.")
+    entrypoint: str = Field(
+        default="main.py:main",
+        pattern=ENTRYPOINT,
+        max_length=253,
+        description="The function that the run calls, as file:function.",
+    )
+    runtime: str = Field(
+        default="default",
+        min_length=1,
+        max_length=253,
+        description="The PipelineRuntime (image, resources, price).",
+    )
+
+
+class InputFrom(Part):
+    """Input that is kept as a file in the gateway's store."""
+
+    file: str = Field(
+        pattern=r"^mayfly-file:[0-9a-hjkmnp-tv-z]{26}$", max_length=64, description="The file."
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", max_length=64, description="The sha256 of its bytes, in hex."
+    )
+
+
+class ParentRef(Part):
+    """The run whose code made this one."""
+
+    name: str = Field(min_length=1, max_length=253, description="The parent run's name.")
+    uid: str = Field(min_length=1, max_length=64, description="The parent run's UID.")
+
+
+class Webhook(Part):
+    """Where to send the run's events."""
+
+    url: str = Field(pattern=r"^https?://", max_length=2048, description="The receiver.")
+    events: Annotated[tuple[WebhookEvent, ...], Field(max_length=4)] = Field(
+        default=(), description="Which events; all of them by default."
+    )
+
+
+FROZEN = (
+    "pipelineRef",
+    "pipelineSpec",
+    "inputJSON",
+    "inputFrom",
+    "timeout",
+    "startDeadline",
+    "queueDeadline",
+    "parentRef",
+    "webhook",
+    "budget",
+)
+"""What CEL can hold still; `input` is opaque to it, so an admission policy guards that one."""
+
+
+def _frozen(name: str) -> tuple[str, str]:
+    return (
+        f"has(self.{name}) == has(oldSelf.{name}) && "
+        f"(!has(self.{name}) || self.{name} == oldSelf.{name})",
+        f"spec.{name} can't change after creation; create another PipelineRun",
+    )
+
+
+class PipelineRunSpec(Part):
+    """What to run, on which input, for how long. Only `cancel` and the TTL may change later."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "has(self.pipelineRef) != has(self.pipelineSpec)",
+            "set exactly one of pipelineRef (a Pipeline by name) and pipelineSpec (its source)",
+        ),
+        (
+            "(has(self.input) ? 1 : 0) + (has(self.inputJSON) ? 1 : 0) + "
+            "(has(self.inputFrom) ? 1 : 0) <= 1",
+            "set at most one of input, inputJSON and inputFrom",
+        ),
+        (
+            "(has(self.inputJSON) ? size(self.inputJSON) : 0) + (has(self.pipelineSpec) ? "
+            f"{TOTAL.format('self.pipelineSpec.source')} : 0) <= {MAX_BYTES}",
+            "source and input together are larger than 128 KiB; send large input by the HTTP API",
+        ),
+        *(_frozen(name) for name in FROZEN),
+        (
+            "!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",
+            "a cancel can't be taken back",
+        ),
+    )
+
+    pipeline_ref: PipelineRef | None = Field(default=None, description="A Pipeline, by name.")
+    pipeline_spec: PipelineRunTemplate | None = Field(
+        default=None, description="The pipeline itself, for a run of its own."
+    )
+    input: dict[str, Any] | None = Field(
+        default=None,
+        json_schema_extra=OPEN_OBJECT,
+        description="The arguments of main(), by name. Numbers pass through Kubernetes, which "
+        "makes 1.0 a 1 and rounds long integers: inputJSON keeps them.",
+    )
+    input_json: str | None = Field(
+        default=None,
+        alias="inputJSON",
+        max_length=MAX_BYTES,
+        description="The arguments of main() as the text of a JSON object, kept to the letter.",
+    )
+    input_from: InputFrom | None = Field(
+        default=None, description="The arguments as a stored file; the HTTP API writes this."
+    )
+    timeout: Duration = Field(
+        default="30m", description="The active time after which main() is stopped."
+    )
+    start_deadline: Duration = Field(
+        default="5m", description="From the claim of a pod to the call of main(), at most."
+    )
+    queue_deadline: Duration = Field(
+        default="1h", description="From creation to the claim of a pod, at most."
+    )
+    ttl_seconds_after_finished: int = Field(
+        default=3600, ge=0, le=31_536_000, description="When the ended run is deleted, in seconds."
+    )
+    cancel: bool = Field(
+        default=False, description="Set to true, once, to cancel the run. It can't be taken back."
+    )
+    parent_ref: ParentRef | None = Field(
+        default=None, description="The run whose code made this one. Only the gateway sets it."
+    )
+    webhook: Webhook | None = Field(default=None, description="Where to send the run's events.")
+    budget: str | None = Field(
+        default=None,
+        pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
+        max_length=32,
+        description="What the run and everything below it may cost: a decimal number as text.",
+    )
+
+
+class RootRef(Part):
+    """The run at the top of the tree."""
+
+    name: str = Field(max_length=253, description="Its name.")
+    uid: str = Field(max_length=64, description="Its UID.")
+
+
+class Usage(Part):
+    """What the run used, and what it costs."""
+
+    active_milliseconds: int = Field(default=0, ge=0, description="Active time, rounded up.")
+    cost: str = Field(default="0", max_length=64, description="Of the run itself: a decimal.")
+    downstream_cost: str = Field(default="0", max_length=64, description="Of what it called.")
+    total_cost: str = Field(default="0", max_length=64, description="Both together.")
+    currency: str = Field(default="", max_length=8, description="The installation's currency.")
+    final: bool = Field(default=False, description="Nothing below can add to it any more.")
+
+
+class Children(Part):
+    """How the runs that this one made have ended."""
+
+    total: int = Field(default=0, ge=0)
+    succeeded: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)
+    canceled: int = Field(default=0, ge=0)
+
+
+_ENDED = "oldSelf.conditions.exists(c, c.type == 'Finished' && c.status == 'True')"
+
+
+class PipelineRunStatus(Part):
+    """What happened to the run. `conditions` is the truth; `phase` is for people."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "!has(oldSelf.podUID) || (has(self.podUID) && self.podUID == oldSelf.podUID) || "
+            "(has(self.attempt) && has(oldSelf.attempt) && self.attempt > oldSelf.attempt)",
+            "podUID is written once an attempt",
+        ),
+        (
+            f"!has(oldSelf.conditions) || !{_ENDED} || (has(self.conditions) && "
+            "self.conditions.exists(c, c.type == 'Finished' && c.status == 'True'))",
+            "an end is written once: Finished stays True",
+        ),
+        (
+            f"!has(oldSelf.conditions) || !{_ENDED} || (has(self.conditions) && "
+            "oldSelf.conditions.filter(c, c.type == 'Succeeded').all(o, "
+            "self.conditions.exists(c, c.type == 'Succeeded' && c.status == o.status && "
+            "c.reason == o.reason)))",
+            "an end is written once: Succeeded keeps its status and reason",
+        ),
+        (
+            "!has(self.finished) || !self.finished || (has(self.recorded) && self.recorded)",
+            "finished comes with recorded or later",
+        ),
+        (
+            "!has(oldSelf.finished) || !oldSelf.finished || (has(self.finished) && self.finished)",
+            "finished stays true",
+        ),
+    )
+
+    id: str | None = Field(
+        default=None, max_length=26, description="The prediction id of the HTTP API."
+    )
+    phase: Phase | None = Field(default=None, description="The state in a word, for people.")
+    recorded: bool | None = Field(default=None, description="The ledger has the run's end.")
+    finished: bool | None = Field(default=None, description="Ended and recorded.")
+    version: str | None = Field(
+        default=None, max_length=64, description="The version that runs: a sha256 in hex."
+    )
+    depth: int | None = Field(default=None, ge=1, description="1 for a run that no run made.")
+    root_ref: RootRef | None = Field(default=None, description="The run at the tree's top.")
+    attempt: int | None = Field(default=None, ge=1, description="How often a pod was claimed.")
+    pod_name: str | None = Field(default=None, max_length=253, description="The claimed pod.")
+    pod_uid: str | None = Field(
+        default=None, alias="podUID", max_length=64, description="The claimed pod's UID."
+    )
+    started_at: str | None = Field(
+        default=None, max_length=32, description="When main() was called (microseconds)."
+    )
+    completed_at: str | None = Field(
+        default=None, max_length=32, description="When the run ended (microseconds)."
+    )
+    output: Any = Field(
+        default=None,
+        json_schema_extra=ANY_JSON,
+        description="A copy of the output up to 16 KiB; outputURL has the exact bytes.",
+    )
+    output_url: str | None = Field(
+        default=None, alias="outputURL", max_length=2048, description="The output's exact bytes."
+    )
+    error: str | None = Field(
+        default=None, max_length=4096, description="The last line of the exception."
+    )
+    logs_tail: str | None = Field(
+        default=None, max_length=4096, description="The last 4 KiB of the log."
+    )
+    usage: Usage | None = Field(default=None, description="Time and cost.")
+    children: Children | None = Field(default=None, description="Written at the end.")
+    conditions: Conditions = Field(
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+    )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return is_true(self.conditions, ConditionType.FINISHED)
+
+    @property
+    def started(self) -> bool:
+        """Whether the status knows that main() was called."""
+        return is_true(self.conditions, ConditionType.STARTED)
+
+
+def phase_of(status: PipelineRunStatus) -> Phase:
+    """The state in a word: derived from the conditions, decided by nothing."""
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    if status.ended:
+        if succeeded is not None and succeeded.status == "True":
+            return "Succeeded"
+        if succeeded is not None and succeeded.reason == Reason.CANCELED:
+            return "Canceled"
+        return "Failed"
+    if status.started:
+        return "Processing"
+    return "Starting" if status.pod_uid else "Queued"
+
+
+class PipelineRun(Resource):
+    """One call of one pipeline: a fresh pod, main() once, then it is thrown away."""
+
+    kind_name: ClassVar[str] = "PipelineRun"
+    plural: ClassVar[str] = "pipelineruns"
+    singular: ClassVar[str] = "pipelinerun"
+    short: ClassVar[str] = "prun"
+    selectable: ClassVar[tuple[str, ...]] = (
+        ".status.id",
+        ".status.finished",
+        ".status.depth",
+        ".status.rootRef.uid",
+    )
+    columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipelineRef.name"},
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Succeeded")].reason',
+        },
+        {"name": "Active-ms", "type": "integer", "jsonPath": ".status.usage.activeMilliseconds"},
+        {"name": "Cost", "type": "string", "jsonPath": ".status.usage.totalCost", "priority": 1},
+        {"name": "Id", "type": "string", "jsonPath": ".status.id", "priority": 1},
+        {"name": "Error", "type": "string", "jsonPath": ".status.error", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("self.metadata.name.size() <= 63", "a PipelineRun's name is at most 63 characters"),
+    )
+
+    spec: PipelineRunSpec = Field(description="What to run, on which input, for how long.")
+    status: PipelineRunStatus = Field(
+        default=PipelineRunStatus(), description="What happened. Written by Mayfly."
+    )

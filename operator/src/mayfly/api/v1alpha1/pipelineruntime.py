@@ -1,0 +1,129 @@
+"""The kind `PipelineRuntime`: the image, the size and the price of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
+from mayfly.api.v1alpha1.resource import Part, Resource
+
+Meter = Literal["predictSeconds", "prediction", "outputItems", "inputTokens", "outputTokens"]
+
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+Quantity = Annotated[str, Field(pattern=QUANTITY, max_length=32)]
+Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
+
+
+class Price(Part):
+    """What one unit of a meter costs, in the installation's currency."""
+
+    meter: Meter = Field(description="What is counted.")
+    unit_price: str = Field(
+        pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
+        max_length=32,
+        description="The price of one unit: a decimal number as text.",
+    )
+
+
+class ImagePullSecret(Part):
+    """A Secret, in the run's namespace, that holds registry credentials."""
+
+    name: str = Field(min_length=1, max_length=253, description="The Secret's name.")
+
+
+class Toleration(Part):
+    """A toleration, as in a pod."""
+
+    key: str | None = Field(default=None, max_length=317)
+    operator: Literal["Equal", "Exists"] | None = None
+    value: str | None = Field(default=None, max_length=63)
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+
+class Resources(Part):
+    """Requests and limits of a run's pod."""
+
+    requests: Quantities = Field(
+        default={"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"},
+        description="What the scheduler sets aside; smaller than the limits on small clusters.",
+    )
+    limits: Quantities = Field(
+        default={"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"},
+        description="What a run can have: 1 CPU and 2Gi unless the installation says otherwise.",
+    )
+
+
+class Warm(Part):
+    """Pods that wait for runs."""
+
+    min: int = Field(default=0, ge=0, le=0, description="Pods that always wait: 0 so far.")
+    max: int = Field(default=0, ge=0, le=0, description="Pods that wait at most: 0 so far.")
+
+
+class PipelineRuntimeSpec(Part):
+    """What a runtime is."""
+
+    image: str = Field(
+        min_length=1,
+        max_length=512,
+        description="The image of run pods, by digest: name@sha256:…",
+    )
+    image_pull_secrets: Annotated[tuple[ImagePullSecret, ...], Field(max_length=8)] = Field(
+        default=(), description="Secrets with registry credentials, in the run's namespace."
+    )
+    resources: Resources = Field(default=Resources(), description="The size of a run's pod.")
+    max_pods: int = Field(
+        default=100, ge=1, le=100_000, description="Run pods at one time, over all namespaces."
+    )
+    price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
+        default=(), description="What runs cost; pinned on a run when its work is sent."
+    )
+    warm: Warm | None = Field(default=None, description="Waiting pods; not in this version.")
+    node_selector: Annotated[dict[str, str], Field(max_length=32)] = Field(
+        default_factory=dict, description="Nodes that run pods may use."
+    )
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
+        default=(), description="Taints that run pods tolerate."
+    )
+    runtime_class_name: str | None = Field(
+        default=None, max_length=253, description="A RuntimeClass, such as gVisor's."
+    )
+
+
+class PipelineRuntimeStatus(Part):
+    """What the controller knows about a runtime."""
+
+    observed_generation: int | None = Field(default=None, description="The spec it speaks of.")
+    conditions: Conditions = Field(
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+    )
+
+
+class PipelineRuntime(Resource):
+    """The locked image, the size and the price of runs. The one named `default` is the default."""
+
+    kind_name: ClassVar[str] = "PipelineRuntime"
+    plural: ClassVar[str] = "pipelineruntimes"
+    singular: ClassVar[str] = "pipelineruntime"
+    short: ClassVar[str] = "mprt"
+    namespaced: ClassVar[bool] = False
+    columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {
+            "name": "Ready",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+        },
+        {"name": "CPU", "type": "string", "jsonPath": ".spec.resources.limits.cpu"},
+        {"name": "Memory", "type": "string", "jsonPath": ".spec.resources.limits.memory"},
+        {"name": "Max-Pods", "type": "integer", "jsonPath": ".spec.maxPods"},
+        {"name": "Image", "type": "string", "jsonPath": ".spec.image", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    spec: PipelineRuntimeSpec = Field(description="The image, the size and the price.")
+    status: PipelineRuntimeStatus = Field(
+        default=PipelineRuntimeStatus(), description="Written by Mayfly."
+    )

@@ -1,0 +1,42 @@
+"""The time, as something that is handed in: nothing else in Mayfly asks the machine for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Gives the current time, timezone-aware, in UTC."""
+
+Monotonic = Callable[[], float]
+"""Gives seconds from an arbitrary start that no clock adjustment moves."""
+
+
+def utc_now() -> datetime:
+    """The current time in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds of the machine's monotonic clock."""
+    return time.monotonic()
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as Kubernetes' MicroTime: RFC 3339 with six decimals and `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def rfc3339_seconds(moment: datetime) -> str:
+    """A moment as Kubernetes' Time: RFC 3339 with whole seconds and `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Read what `rfc3339` or Kubernetes wrote.
+
+    Raises:
+        ValueError: the text is not RFC 3339.
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)

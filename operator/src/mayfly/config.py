@@ -1,0 +1,107 @@
+"""What an installation decides: one JSON file a process, rendered by the chart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class ConfigPart(BaseModel):
+    """Camel case in JSON; an unknown key is a mistake and is named."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
+    )
+
+
+class NetworkConfig(ConfigPart):
+    """The NetworkPolicy of run pods."""
+
+    enabled: bool = True
+    internet: bool = True
+    gateway_namespace: str
+    gateway_pod_labels: dict[str, str]
+    gateway_port: int = 8443
+    dns_namespace: str = "kube-system"
+    denied: tuple[str, ...] = ()
+    extra_egress: tuple[dict[str, Any], ...] = ()
+
+
+class ControllerConfig(ConfigPart):
+    """The controller's settings.
+
+    Attributes:
+        gateway_url: where run pods find the gateway.
+        ca_file: PEM of the authority that signed the gateway's certificate; None for a public one.
+        runtime_file: the default PipelineRuntime, applied by the leader; None for none.
+        owner_cluster_role: owns what the controller makes outside runs, so that it is collected.
+        sweep_seconds: how often everything is listed, to heal what no watch told.
+    """
+
+    gateway_url: str = Field(alias="gatewayURL")
+    ca_file: str | None = None
+    runtime_file: str | None = None
+    owner_cluster_role: str | None = None
+    lease_name: str = "mayfly-controller"
+    lease_seconds: float = 15.0
+    depth_limit: int = 250
+    sweep_seconds: float = 300.0
+    workers: int = 16
+    pod_image_pull_policy: str = "IfNotPresent"
+    network_policy: NetworkConfig
+    listen_port: int = 8080
+
+
+class GatewayLimits(ConfigPart):
+    """Bounds of what one run may give and take: bytes and milliseconds, as the names say.
+
+    Attributes:
+        message_bytes: one message of an agent. An output of 6 MiB is JSON text inside a JSON
+            message, where escaping may double it.
+        log_tail_bytes: the end of the log that a prediction's JSON carries.
+        started_write_ms: Started=True is written only for a run that still works after this.
+    """
+
+    message_bytes: int = Field(default=16 * 1024**2, gt=0)
+    input_bytes: int = Field(default=6 * 1024**2, gt=0)
+    output_bytes: int = Field(default=6 * 1024**2, gt=0)
+    file_bytes: int = Field(default=1024**3, gt=0)
+    files_bytes: int = Field(default=4 * 1024**3, gt=0)
+    log_bytes: int = Field(default=10 * 1024**2, gt=0)
+    log_tail_bytes: int = Field(default=256 * 1024, gt=0)
+    import_ms: int = Field(default=10_000, gt=0)
+    fetch_ms: int = Field(default=300_000, gt=0)
+    upload_ms: int = Field(default=300_000, gt=0)
+    cancel_grace_ms: int = Field(default=5_000, ge=0)
+    started_write_ms: int = Field(default=1_000, ge=0)
+
+
+class GatewayConfig(ConfigPart):
+    """The gateway's settings.
+
+    Attributes:
+        tls_cert_file: PEM of the certificate; None to serve plain HTTP.
+        database_url: sqlite:////path or postgresql://…
+        files_url: file:///folder, s3://…, gs://…, az://…
+        files_options: of the object store, as obstore names them.
+        signing_key_file: signs file links and run tokens.
+        external_url: how people reach the gateway, where that is known.
+        internal_url: how run pods reach it.
+    """
+
+    listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known at render time
+    listen_port: int = Field(default=8443, ge=0, le=65535)
+    metrics_port: int = Field(default=8080, ge=0, le=65535)
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    database_url: str = Field(default="sqlite:////data/mayfly.db", alias="databaseURL", repr=False)
+    files_url: str = Field(default="file:///data/files", alias="filesURL")
+    files_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    signing_key_file: str
+    external_url: str | None = Field(default=None, alias="externalURL")
+    internal_url: str = Field(alias="internalURL")
+    currency: str = Field(default="USD", min_length=1, max_length=8)
+    retention_seconds: int = Field(default=30 * 86_400, ge=0)
+    limits: GatewayLimits = GatewayLimits()

@@ -1,0 +1,115 @@
+"""kopf's events, each turned into a note in the caches and a key in the queue. Nothing more.
+
+Only `on.event` is used: kopf's change handlers would write annotations and finalizers on each
+object (docs: continuity, configuration), and a level-triggered controller needs neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from mayfly.clock import Clock
+from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.state import State, owner_key
+from mayfly.kube.kinds import PIPELINES, PODS, RUNS, RUNTIMES
+from mayfly.reconcile.pods import RUN_LABEL, RUNTIME_ANNOTATION
+
+Json = dict[str, Any]
+
+UNFINISHED = "status.finished!=true"
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf as a shell: selectors on the server, no postings, no scanning for new kinds."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.watching.server_timeout = 300
+    chosen.watching.chunk_size = 500
+    chosen.watching.field_selectors[RUNS.group, RUNS.plural] = UNFINISHED
+    chosen.watching.label_selectors["", "v1", PODS.plural] = RUN_LABEL
+    chosen.networking.request_timeout = 15
+    chosen.persistence.finalizer = "mayfly.dev/unused"
+    return chosen
+
+
+class Handlers:
+    """Feeds the caches and the queue from kopf's watches."""
+
+    def __init__(self, state: State, queue: WorkQueue, clock: Clock) -> None:
+        self._state = state
+        self._queue = queue
+        self._clock = clock
+
+    def register(self, registry: kopf.OperatorRegistry, *, kubeconfig: bool) -> None:
+        """Declare what is watched."""
+        kopf.on.event(RUNS.group, RUNS.version, RUNS.plural, registry=registry)(self.on_run)
+        kopf.on.event("", "v1", PODS.plural, registry=registry)(self.on_pod)
+        for kind, handler in ((PIPELINES, self.on_pipeline), (RUNTIMES, self.on_runtime)):
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handler)
+        login = kopf.login_with_kubeconfig if kubeconfig else kopf.login_with_service_account
+        kopf.on.login(registry=registry)(login)
+
+    async def on_run(self, *, event: Any, **_: Any) -> None:
+        """A run changed, ended, or is gone; the last two look alike here, so a GET tells."""
+        body = dict(event["object"])
+        key = _key("run", body)
+        if event["type"] == "DELETED":
+            self._state.runs.pop(key, None)
+        else:
+            self._state.put_run(key, body)
+        self._queue.add(key)
+
+    async def on_pod(self, *, event: Any, **_: Any) -> None:
+        """A run's pod changed or is gone."""
+        body = dict(event["object"])
+        key = owner_key(body)
+        if key is None:
+            return
+        gone = event["type"] == "DELETED"
+        uid = self._state.put_pod(body, self._clock(), gone=gone)
+        if key in self._state.runs:
+            self._queue.add(key)
+        elif gone:
+            self._state.pods.pop(uid or "", None)
+        elif "deletionTimestamp" not in body["metadata"]:
+            self._queue.add(key)  # its run has finished: the pod may have to go
+        self._offer_places(body)
+
+    async def on_pipeline(self, *, event: Any, **_: Any) -> None:
+        """A pipeline changed or is gone; its source is not kept."""
+        body = dict(event["object"])
+        metadata = body["metadata"]
+        name = (metadata["namespace"], metadata["name"])
+        if event["type"] == "DELETED":
+            self._state.pipelines.pop(name, None)
+        else:
+            spec = {key: value for key, value in body["spec"].items() if key != "source"}
+            self._state.pipelines[name] = {**body, "spec": spec}
+        self._queue.add(Key("pipeline", *name))
+
+    async def on_runtime(self, *, event: Any, **_: Any) -> None:
+        """A runtime changed or is gone."""
+        body = dict(event["object"])
+        name = body["metadata"]["name"]
+        if event["type"] == "DELETED":
+            self._state.runtimes.pop(name, None)
+        else:
+            self._state.runtimes[name] = body
+        self._queue.add(Key("runtime", "", name))
+
+    def _offer_places(self, body: Json) -> None:
+        """A pod that is over leaves its place to the run that has waited longest."""
+        runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
+        waiting = self._state.waiting.get(runtime)
+        if not waiting:
+            return
+        for key in self._state.next_waiting(runtime, 2):
+            self._queue.add(key)
+
+
+def _key(subject: Any, body: Json) -> Key:
+    metadata = body["metadata"]
+    return Key(subject, metadata.get("namespace", ""), metadata["name"])

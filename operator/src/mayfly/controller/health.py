@@ -1,0 +1,66 @@
+"""Whether the controller lives and leads: what the probes ask, and the metrics beside them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from mayfly.controller.queue import WorkQueue
+
+STALLED_SECONDS = 120.0
+
+
+class Health:
+    """Answers /healthz, /readyz and /metrics."""
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self._queue = queue
+        self._dead_watch = ""
+        self.leading = False
+        self.registry = CollectorRegistry()
+        depth = Gauge(
+            "mayfly_controller_queue_depth", "Keys that wait for a look.", registry=self.registry
+        )
+        depth.set_function(lambda: float(len(queue)))
+        leads = Gauge(
+            "mayfly_controller_leading", "1 while this replica leads.", registry=self.registry
+        )
+        leads.set_function(lambda: float(self.leading))
+
+    def watch_is_dead(self, plural: str) -> None:
+        """A watch did not tell what a listing showed: only a restart helps."""
+        self._dead_watch = plural
+
+    def watch_is_alive(self) -> None:
+        """The caches are as new as the listing."""
+        self._dead_watch = ""
+
+    def problem(self) -> str:
+        """What is wrong, or ""."""
+        if self._dead_watch:
+            return f"the watch of {self._dead_watch} is silent while objects change"
+        if self._queue.oldest_seconds > STALLED_SECONDS:
+            return f"a key has waited {self._queue.oldest_seconds:.0f} s for a worker"
+        return ""
+
+    def app(self) -> web.Application:
+        """The HTTP server's routes."""
+        application = web.Application()
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        return application
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        problem = self.problem()
+        return web.Response(status=503 if problem else 200, text=problem or "ok")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        # A standby is ready too: it is there to take over.
+        return web.Response(text="leading" if self.leading else "standby")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

@@ -1,0 +1,193 @@
+"""The controller's process: wait for the Lease, lead, and give it back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import kopf
+from aiohttp import web
+
+from mayfly.clock import Clock, Monotonic
+from mayfly.config import ControllerConfig, NetworkConfig
+from mayfly.controller.handlers import Handlers, settings
+from mayfly.controller.health import Health
+from mayfly.controller.queue import WorkQueue
+from mayfly.controller.resolve import Resolver
+from mayfly.controller.sources import SourceReader
+from mayfly.controller.state import State
+from mayfly.controller.sweep import Sweep
+from mayfly.controller.worker import Worker
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import KubeError
+from mayfly.kube.execute import MANAGER, Executor
+from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
+from mayfly.kube.lease import Lease, LeaseSettings
+from mayfly.reconcile.network import NetworkSettings
+from mayfly.reconcile.observed import PodSettings
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+class Controller:
+    """One replica of the controller."""
+
+    def __init__(
+        self,
+        config: ControllerConfig,
+        *,
+        namespace: str,
+        identity: str,
+        clock: Clock,
+        monotonic: Monotonic,
+        kubeconfig: str | None = None,
+    ) -> None:
+        self._config = config
+        self._namespace = namespace
+        self._identity = identity
+        self._clock = clock
+        self._monotonic = monotonic
+        self._kubeconfig = kubeconfig
+        self._stop = asyncio.Event()
+        self.queue = WorkQueue(monotonic)
+        self.state = State()
+        self.health = Health(self.queue)
+
+    async def run(self) -> None:
+        """Stand by, lead, end. Returns when it was told to stop or lost the Lease."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        server = await self._serve()
+        cluster = await Cluster.connect(self._kubeconfig)
+        lease = Lease(cluster, self._lease_settings(), self._clock, self._monotonic)
+        try:
+            if await self._unless_stopped(lease.acquire()):
+                self.health.leading = True
+                holding = asyncio.create_task(lease.hold(), name="lease")
+                holding.add_done_callback(lambda _: self._stop.set())
+                await self._lead(cluster)
+                holding.cancel()
+                await lease.release()
+        finally:
+            await cluster.close()
+            await server.cleanup()
+
+    async def _lead(self, cluster: Cluster) -> None:
+        executor = Executor(
+            cluster, _network(self._config.network_policy), await self._policy_owner(cluster)
+        )
+        sources = SourceReader()
+        worker = Worker(
+            cluster,
+            executor,
+            self.state,
+            self.queue,
+            sources,
+            Resolver(cluster, self.state, sources, self._config.depth_limit),
+            self._pod_settings(),
+            self._clock,
+            network_enabled=self._config.network_policy.enabled,
+            horizon_seconds=self._config.sweep_seconds,
+        )
+        sweep = Sweep(
+            cluster, self.state, self.queue, self.health, self._clock, self._config.sweep_seconds
+        )
+        tasks = [
+            asyncio.create_task(worker.run(), name=f"worker-{number}")
+            for number in range(self._config.workers)
+        ]
+        tasks.append(asyncio.create_task(self._apply_runtime(cluster), name="runtime"))
+        tasks.append(asyncio.create_task(sweep.run(), name="sweep"))
+        registry = kopf.OperatorRegistry()
+        Handlers(self.state, self.queue, self._clock).register(
+            registry, kubeconfig=self._kubeconfig is not None
+        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=settings(),
+                standalone=True,
+                clusterwide=True,
+                stop_flag=self._stop,
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> bool:
+        task = asyncio.create_task(waiting)
+        stop = asyncio.create_task(self._stop.wait())
+        done, pending = await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
+            each.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await each
+        return task in done
+
+    async def _serve(self) -> web.AppRunner:
+        runner = web.AppRunner(self.health.app(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=self._config.listen_port).start()
+        return runner
+
+    async def _apply_runtime(self, cluster: Cluster) -> None:
+        """Apply the chart's default PipelineRuntime: a chart can't hold one beside its CRD."""
+        if self._config.runtime_file is None:
+            return
+        body = json.loads(await asyncio.to_thread(Path(self._config.runtime_file).read_text))
+        owner = await self._policy_owner(cluster)
+        if owner is not None:
+            body["metadata"]["ownerReferences"] = [owner]
+        while True:
+            try:
+                await cluster.apply(RUNTIMES, None, body, MANAGER)
+            except KubeError as error:
+                logger.warning("default PipelineRuntime: %s", error)
+                await asyncio.sleep(5)
+            else:
+                return
+
+    async def _policy_owner(self, cluster: Cluster) -> Json | None:
+        """The controller's ClusterRole: what it owns goes when the chart is uninstalled."""
+        name = self._config.owner_cluster_role
+        if name is None:
+            return None
+        role = await cluster.get(CLUSTER_ROLES, None, name)
+        return {
+            "apiVersion": CLUSTER_ROLES.api_version,
+            "kind": "ClusterRole",
+            "name": name,
+            "uid": role["metadata"]["uid"],
+        }
+
+    def _pod_settings(self) -> PodSettings:
+        file = self._config.ca_file
+        pem = Path(file).read_text(encoding="utf-8") if file else None
+        return PodSettings(self._config.gateway_url, pem, self._config.pod_image_pull_policy)
+
+    def _lease_settings(self) -> LeaseSettings:
+        return LeaseSettings(
+            self._namespace, self._config.lease_name, self._identity, self._config.lease_seconds
+        )
+
+
+def _network(config: NetworkConfig) -> NetworkSettings:
+    return NetworkSettings(
+        gateway_namespace=config.gateway_namespace,
+        gateway_labels=config.gateway_pod_labels,
+        gateway_port=config.gateway_port,
+        internet=config.internet,
+        dns_namespace=config.dns_namespace,
+        denied=config.denied,
+        extra_egress=config.extra_egress,
+    )

@@ -1,0 +1,186 @@
+"""What a run's references come to: its version, runtime, input and place in its tree."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mayfly.api.v1alpha1 import (
+    Pipeline,
+    PipelineRun,
+    PipelineRuntime,
+    PipelineVersion,
+    Reason,
+    RootRef,
+    Source,
+)
+from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
+from mayfly.api.v1alpha1.identity import run_id, version_id, version_name
+from mayfly.api.v1alpha1.source import MAX_BYTES
+from mayfly.controller.queue import Key
+from mayfly.controller.sources import SourceReader
+from mayfly.controller.state import State
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
+from mayfly.reconcile.observed import Refusal, Resolution, SourceProblem, Target, Unsettled
+from mayfly.reconcile.runtime import BY_DIGEST
+
+Json = dict[str, Any]
+
+
+class _Stop(Exception):
+    """Ends a resolution early with its result."""
+
+    def __init__(self, result: Refusal | Unsettled) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+class Resolver:
+    """Follows a run's references, and checks them, before any pod is used."""
+
+    def __init__(
+        self, cluster: Cluster, state: State, sources: SourceReader, depth_limit: int
+    ) -> None:
+        self._cluster = cluster
+        self._state = state
+        self._sources = sources
+        self._depth_limit = depth_limit
+
+    async def resolve(self, key: Key, run: PipelineRun) -> Resolution:
+        """A target, a refusal in words, or "not yet".
+
+        Raises:
+            KubeError: the API server could not be asked.
+        """
+        try:
+            depth, root, root_id, parent_id = await self._place(run)
+            if run.spec.pipeline_spec is not None:
+                template = run.spec.pipeline_spec
+                runtime = await self._runtime(template.runtime)
+                schema = await self._schema(template.source, template.entrypoint)
+                version = version_id("", template.source, template.entrypoint, runtime.spec.image)
+                pipeline = ""
+            else:
+                found = await self._version(key, run)
+                runtime = await self._runtime(found.spec.runtime)
+                schema, version = dict(found.spec.openapi_schema), found.spec.id
+                pipeline = run.spec.pipeline_ref.name if run.spec.pipeline_ref else ""
+            await self._check_input(run, schema)
+        except _Stop as stop:
+            return stop.result
+        return Target(version, runtime, depth, root, pipeline, root_id, parent_id)
+
+    async def _place(self, run: PipelineRun) -> tuple[int, RootRef, str, str]:
+        """Depth, root, and the ids of root and parent."""
+        own = RootRef(name=run.metadata.name, uid=run.metadata.uid)
+        parent_ref = run.spec.parent_ref
+        if parent_ref is None:
+            return 1, own, run_id(run.metadata.uid), ""
+        try:
+            body = await self._cluster.get(RUNS, run.metadata.namespace, parent_ref.name)
+        except NotFound:
+            body = None
+        parent = PipelineRun.model_validate(body) if body else None
+        if parent is None or parent.metadata.uid != parent_ref.uid:
+            raise _Stop(
+                Refusal(Reason.PARENT_ENDED, f'The parent run "{parent_ref.name}" is gone.')
+            )
+        if parent.status.ended or parent.spec.cancel:
+            state = "has ended" if parent.status.ended else "was cancelled"
+            raise _Stop(
+                Refusal(Reason.PARENT_ENDED, f'The parent run "{parent_ref.name}" {state}.')
+            )
+        depth = (parent.status.depth or 1) + 1
+        if depth > self._depth_limit:
+            words = (
+                f"Pipelines call pipelines at most {self._depth_limit} levels deep; "
+                f"this run would be level {depth}."
+            )
+            raise _Stop(Refusal(Reason.DEPTH_EXCEEDED, words))
+        root = parent.status.root_ref or RootRef(name=parent_ref.name, uid=parent_ref.uid)
+        return depth, root, run_id(root.uid), run_id(parent_ref.uid)
+
+    async def _runtime(self, name: str) -> PipelineRuntime:
+        body = self._state.runtimes.get(name)
+        try:
+            body = body or await self._cluster.get(RUNTIMES, None, name)
+        except NotFound:
+            words = f'There is no PipelineRuntime "{name}"; `kubectl get mprt` lists them.'
+            raise _Stop(Refusal(Reason.NOT_FOUND, words)) from None
+        runtime = PipelineRuntime.model_validate(body)
+        if not BY_DIGEST.search(runtime.spec.image):
+            words = f'PipelineRuntime "{name}" names its image without a digest (name@sha256:…).'
+            raise _Stop(Refusal(Reason.NOT_PINNED, words))
+        return runtime
+
+    async def _schema(self, source: Source, entrypoint: str) -> Json:
+        schema = await self._sources.schema(source.texts(), entrypoint)
+        if isinstance(schema, SourceProblem):
+            raise _Stop(Refusal(Reason.INVALID_SOURCE, schema.message))
+        return schema
+
+    async def _version(self, key: Key, run: PipelineRun) -> PipelineVersion:
+        ref = run.spec.pipeline_ref
+        assert ref is not None, "the CRD wants pipelineRef or pipelineSpec"  # noqa: S101
+        namespace = ref.namespace or run.metadata.namespace or ""
+        pipeline = await self._pipeline(namespace, ref.name)
+        if namespace != run.metadata.namespace and pipeline.spec.visibility != "public":
+            words = f"Pipeline {namespace}/{ref.name} is private to its namespace."
+            raise _Stop(Refusal(Reason.FORBIDDEN, words))
+        wanted = ref.version or self._latest(key, namespace, pipeline)
+        try:
+            body = await self._cluster.get(VERSIONS, namespace, version_name(ref.name, wanted))
+        except NotFound:
+            body = None
+        if body is None or body["spec"]["id"] != wanted:
+            words = (
+                f'Pipeline "{ref.name}" has no version {wanted}; '
+                f"`kubectl get mplv -l mayfly.dev/pipeline={ref.name}` lists them."
+            )
+            raise _Stop(Refusal(Reason.NOT_FOUND, words))
+        return PipelineVersion.model_validate(body)
+
+    async def _pipeline(self, namespace: str, name: str) -> Pipeline:
+        body = self._state.pipelines.get((namespace, name))
+        try:
+            body = body or await self._cluster.get(PIPELINES, namespace, name)
+        except NotFound:
+            words = f'There is no Pipeline "{name}" in namespace {namespace}; `kubectl get mpl -n '
+            raise _Stop(Refusal(Reason.NOT_FOUND, f"{words}{namespace}` lists them.")) from None
+        body = {**body, "spec": {**body["spec"], "source": {"inline": ""}}}
+        return Pipeline.model_validate(body)
+
+    def _latest(self, key: Key, namespace: str, pipeline: Pipeline) -> str:
+        """The version of the spec as it is now, not of one before the last edit."""
+        name = pipeline.metadata.name
+        if pipeline.status.observed_generation != pipeline.metadata.generation:
+            self._state.dependents.setdefault((namespace, name), set()).add(key)
+            raise _Stop(Unsettled(f'Pipeline "{name}" is being read.', seconds=2.0))
+        ready = find(pipeline.status.conditions, ConditionType.READY)
+        if not is_true(pipeline.status.conditions, ConditionType.READY):
+            words = ready.message if ready else "it has no version yet"
+            reason = Reason.NOT_FOUND if ready and ready.reason == Reason.NOT_FOUND else None
+            raise _Stop(Refusal(reason or Reason.INVALID_SOURCE, f'Pipeline "{name}": {words}'))
+        return pipeline.status.latest_version or ""
+
+    async def _check_input(self, run: PipelineRun, schema: Json) -> None:
+        if run.spec.input_from is not None:
+            return  # the gateway checked it when it took it
+        value: Any = run.spec.input or {}
+        if run.spec.input_json is not None:
+            try:
+                value = json.loads(run.spec.input_json)
+            except ValueError as error:
+                raise _Stop(
+                    Refusal(Reason.INVALID_INPUT, f"spec.inputJSON is not JSON: {error}")
+                ) from None
+        if not isinstance(value, dict):
+            raise _Stop(Refusal(Reason.INVALID_INPUT, "spec.inputJSON is not a JSON object: {…}"))
+        if len(json.dumps(value)) > MAX_BYTES:
+            words = "spec.input is larger than 128 KiB; send large input by the HTTP API"
+            raise _Stop(Refusal(Reason.INVALID_INPUT, words))
+        problems = await self._sources.input_problems(schema, value)
+        if problems:
+            raise _Stop(Refusal(Reason.INVALID_INPUT, "; ".join(problems)[:4000]))

@@ -1,0 +1,112 @@
+"""Reads users' source and checks users' patterns in a subprocess with hard bounds.
+
+`ast.parse` and `re` can be made to take gigabytes or for ever by their input, so neither ever sees
+a user's text in this process. Answers are kept by content hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import resource
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import mayfly_runtime
+from mayfly.reconcile.observed import SourceProblem
+from mayfly_runtime.inputs import check
+
+Json = dict[str, Any]
+
+CPU_SECONDS = 1
+MEMORY_BYTES = 256 * 1024 * 1024
+WALL_SECONDS = 15.0
+"""Well above a second of CPU, for a node where everything waits for its turn."""
+
+REMEMBERED = 256
+ANSWER_BYTES = 4 * 1024 * 1024
+
+FOLDER = str(Path(mayfly_runtime.__file__).parent.parent)
+
+
+class SourceReader:
+    """Schemas of sources and problems of inputs."""
+
+    def __init__(self, parallel: int = 2) -> None:
+        self._slots = asyncio.Semaphore(parallel)
+        self._known: OrderedDict[str, Json | SourceProblem] = OrderedDict()
+
+    async def schema(self, files: dict[str, str], entrypoint: str) -> Json | SourceProblem:
+        """The OpenAPI document of a source, or what is wrong with the source."""
+        request = {"op": "schema", "files": files, "entrypoint": entrypoint}
+        name = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        if name in self._known:
+            self._known.move_to_end(name)
+            return self._known[name]
+        answer = await self._ask(request)
+        result: Json | SourceProblem
+        if answer is None:
+            result = SourceProblem("the source takes more than 1 s or 256 MiB to read")
+        elif answer.get("ok"):
+            result = dict(answer["schema"])
+        else:
+            result = SourceProblem(_sentence(answer.get("error", {})))
+        self._known[name] = result
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return result
+
+    async def input_problems(self, schema: Json, value: Any) -> list[str]:
+        """What is wrong with an input, a sentence a field; patterns are tried in the subprocess."""
+        text = json.dumps(value)
+        if '"pattern"' not in json.dumps(schema):
+            return [f"{each.field}: {each.message}" for each in check(schema, value)]
+        answer = await self._ask({"op": "input", "schema": schema, "inputJSON": text})
+        if answer is None:
+            return ["checking the input against its pattern takes more than 1 s"]
+        if not answer.get("ok"):
+            return [_sentence(answer.get("error", {}))]
+        return [f"{each['field']}: {each['message']}" for each in answer["problems"]]
+
+    async def _ask(self, request: Json) -> Json | None:
+        """The answer of the checker, or None where it ran out of time or memory."""
+        async with self._slots:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-s",
+                "-P",
+                "-m",
+                "mayfly_runtime.check",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={"PYTHONPATH": FOLDER, "PATH": "/usr/bin:/bin"},
+                preexec_fn=_bound,
+                limit=ANSWER_BYTES,
+            )
+            try:
+                async with asyncio.timeout(WALL_SECONDS):
+                    out, _ = await process.communicate(json.dumps(request).encode())
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+                return None
+        try:
+            return dict(json.loads(out))
+        except ValueError:
+            return None
+
+
+def _bound() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _sentence(error: Json) -> str:
+    where = f"{error['file']}:{error['line']}: " if error.get("file") and error.get("line") else ""
+    message = str(error.get("message") or "the source can't be read")
+    return message if where and message.startswith(where) else f"{where}{message}"

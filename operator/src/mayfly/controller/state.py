@@ -1,0 +1,156 @@
+"""What the watches have told: unfinished runs, run pods, pipelines, runtimes.
+
+Only what is not finished is here, so that nothing finished costs memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mayfly.controller.queue import Key
+from mayfly.reconcile.observed import ObservedPod
+from mayfly.reconcile.pods import RUNTIME_ANNOTATION, observed_pod
+
+Json = dict[str, Any]
+
+
+@dataclass
+class RunPod:
+    """A run's pod, as last seen."""
+
+    seen: ObservedPod
+    version: int
+    runtime: str
+
+
+@dataclass
+class State:
+    """The controller's caches.
+
+    Attributes:
+        runs: unfinished runs by key.
+        pods: run pods by the run's UID and then by pod name; gone ones stay until the run ends.
+        pipelines: without their source.
+        runtimes: by name.
+        waiting: runs that wait for a pod, by runtime: key to creation time.
+        creating: keys whose pod is being created, by runtime.
+        dependents: runs that wait for a pipeline's version.
+        networks: namespaces that have their NetworkPolicy.
+        pod_refused: what the cluster said when it refused a run's pod.
+    """
+
+    runs: dict[Key, Json] = field(default_factory=dict)
+    pods: dict[str, dict[str, RunPod]] = field(default_factory=dict)
+    pipelines: dict[tuple[str, str], Json] = field(default_factory=dict)
+    runtimes: dict[str, Json] = field(default_factory=dict)
+    waiting: dict[str, dict[Key, str]] = field(default_factory=dict)
+    creating: dict[Key, str] = field(default_factory=dict)
+    dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+    networks: set[str] = field(default_factory=set)
+    pod_refused: dict[Key, str] = field(default_factory=dict)
+
+    def put_run(self, key: Key, body: Json) -> None:
+        """Take in a run, unless a newer state of it is known."""
+        known = self.runs.get(key)
+        if known is None or _version(known) <= _version(body):
+            self.runs[key] = body
+
+    def forget_run(self, key: Key, uid: str | None) -> None:
+        """Drop all that is kept for a run that is finished or gone."""
+        self.runs.pop(key, None)
+        self.creating.pop(key, None)
+        self.pod_refused.pop(key, None)
+        self.leave_queue(key)
+        for keys in self.dependents.values():
+            keys.discard(key)
+        if uid is not None:
+            self.pods.pop(uid, None)
+
+    def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
+        """Take in a pod's state. Returns the UID of the run that owns it."""
+        uid = owner_uid(body)
+        if uid is None:
+            return None
+        name = body["metadata"]["name"]
+        known = self.pods.get(uid, {}).get(name)
+        version = _version(body)
+        same = known is not None and known.seen.uid == body["metadata"]["uid"]
+        if known is not None and same and (known.version > version or known.seen.gone):
+            return uid
+        seen = observed_pod(body)
+        if known is not None and same:
+            seen = replace(
+                seen,
+                ever_started=seen.ever_started or known.seen.ever_started,
+                noticed=known.seen.noticed,
+            )
+        seen = replace(seen, gone=gone)
+        if seen.over and seen.noticed is None:
+            seen = replace(seen, noticed=now)
+        runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
+        self.pods.setdefault(uid, {})[name] = RunPod(seen, version, runtime)
+        return uid
+
+    def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
+        """Take note that a claimed pod is gone of which nothing was ever seen."""
+        seen = ObservedPod(name=name, uid=uid, gone=True, unseen=True, noticed=now)
+        self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "")
+
+    def mark_gone(self, run_uid: str, name: str, now: datetime) -> None:
+        """A pod that a listing did not show."""
+        pod = self.pods[run_uid][name]
+        seen = replace(pod.seen, gone=True, noticed=pod.seen.noticed or now)
+        self.pods[run_uid][name] = RunPod(seen, pod.version, pod.runtime)
+
+    def in_use(self, runtime: str) -> int:
+        """Pods of a runtime that hold a place, and those that are being made."""
+        held = sum(
+            1
+            for pods in self.pods.values()
+            for pod in pods.values()
+            if pod.runtime == runtime and not pod.seen.over
+        )
+        return held + sum(1 for name in self.creating.values() if name == runtime)
+
+    def join_queue(self, runtime: str, key: Key, created: str) -> None:
+        """The run wants a pod of the runtime."""
+        self.waiting.setdefault(runtime, {})[key] = created
+
+    def leave_queue(self, key: Key) -> None:
+        """The run has its pod, or wants none any more."""
+        for queue in self.waiting.values():
+            queue.pop(key, None)
+
+    def is_full(self, runtime: str, key: Key, limit: int) -> bool:
+        """Whether every place is in use or belongs to a run that waits longer."""
+        queue = self.waiting.get(runtime, {})
+        mine = (queue.get(key, ""), key)
+        ahead = sum(1 for other, created in queue.items() if (created, other) < mine)
+        return self.in_use(runtime) + ahead >= limit
+
+    def next_waiting(self, runtime: str, count: int = 1) -> list[Key]:
+        """The runs that have waited longest for a pod of the runtime."""
+        queue = self.waiting.get(runtime, {})
+        return sorted(queue, key=lambda key: (queue[key], key))[:count]
+
+
+def owner_uid(body: Json) -> str | None:
+    """The UID of the PipelineRun that owns an object."""
+    for owner in body["metadata"].get("ownerReferences", []):
+        if owner["kind"] == "PipelineRun":
+            return str(owner["uid"])
+    return None
+
+
+def owner_key(body: Json) -> Key | None:
+    """The key of the PipelineRun that owns an object."""
+    for owner in body["metadata"].get("ownerReferences", []):
+        if owner["kind"] == "PipelineRun":
+            return Key("run", body["metadata"]["namespace"], owner["name"])
+    return None
+
+
+def _version(body: Json) -> int:
+    return int(body["metadata"]["resourceVersion"])

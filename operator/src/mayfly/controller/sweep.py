@@ -1,0 +1,120 @@
+"""Every few minutes everything is listed: what no watch told is healed, what is due is deleted.
+
+kopf makes no DELETED event for an object that vanished while a watch was broken, and a controller
+that starts knows nothing of finished runs; both are found here. A cache entry that stays older
+than what was listed shows that a watch is dead, which fails the liveness probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.clock import Clock
+from mayfly.controller.handlers import UNFINISHED
+from mayfly.controller.health import Health
+from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.state import State, owner_key
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import KubeError
+from mayfly.kube.kinds import PODS, RUNS
+from mayfly.reconcile.pods import RUN_LABEL
+from mayfly.reconcile.run import ttl_due
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+LAG_SECONDS = 20.0
+"""A watch that is alive has told of a change long before this."""
+
+
+class Sweep:
+    """Lists everything now and then."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        state: State,
+        queue: WorkQueue,
+        health: Health,
+        clock: Clock,
+        seconds: float,
+    ) -> None:
+        self._cluster = cluster
+        self._state = state
+        self._queue = queue
+        self._health = health
+        self._clock = clock
+        self._seconds = seconds
+
+    async def run(self) -> None:
+        """Sweep until cancelled; the first time at once."""
+        while True:
+            try:
+                await self._unfinished()
+                await self._finished()
+                await self._pods()
+                self._state.networks.clear()  # a policy that somebody deleted comes back
+            except KubeError as error:
+                logger.warning("sweep: %s", error)
+            await asyncio.sleep(self._seconds)
+
+    async def _unfinished(self) -> None:
+        listed: dict[Key, int] = {}
+        async for page in self._cluster.pages(RUNS, field_selector=UNFINISHED):
+            for body in page["items"]:
+                key = Key("run", body["metadata"]["namespace"], body["metadata"]["name"])
+                listed[key] = int(body["metadata"]["resourceVersion"])
+                if key not in self._state.runs:
+                    self._queue.add(key)
+        for key in self._state.runs.keys() - listed.keys():
+            self._state.runs.pop(key, None)
+            self._queue.add(key)
+        await self._compare(listed)
+
+    async def _compare(self, listed: dict[Key, int]) -> None:
+        behind = [key for key, version in listed.items() if self._version(key) < version]
+        if not behind:
+            self._health.watch_is_alive()
+            return
+        await asyncio.sleep(LAG_SECONDS)
+        if any(self._version(key) < listed[key] for key in behind if key in self._state.runs):
+            self._health.watch_is_dead("pipelineruns")
+
+    def _version(self, key: Key) -> int:
+        body = self._state.runs.get(key)
+        return int(body["metadata"]["resourceVersion"]) if body else 0
+
+    async def _finished(self) -> None:
+        """Runs whose TTL ends before the next sweep; later ones are found by a later sweep."""
+        now = self._clock()
+        soon = now + timedelta(seconds=self._seconds)
+        async for page in self._cluster.pages(RUNS, field_selector="status.finished=true"):
+            for body in page["items"]:
+                due = ttl_due(PipelineRun.model_validate(body))
+                if due is not None and due <= soon:
+                    key = Key("run", body["metadata"]["namespace"], body["metadata"]["name"])
+                    self._queue.add_after(key, (due - now).total_seconds())
+
+    async def _pods(self) -> None:
+        """Pods of runs that have finished, and pods that vanished unseen."""
+        listed: set[tuple[str, str]] = set()
+        async for page in self._cluster.pages(PODS, label_selector=RUN_LABEL):
+            for body in page["items"]:
+                uid = self._state.put_pod(body, self._clock())
+                key = owner_key(body)
+                if uid is None or key is None:
+                    continue
+                listed.add((uid, body["metadata"]["name"]))
+                self._queue.add(key)
+        for uid, pods in list(self._state.pods.items()):
+            missing = [name for name in pods if (uid, name) not in listed]
+            for name in missing:
+                if not pods[name].seen.gone:
+                    self._state.mark_gone(uid, name, self._clock())
+        for key in list(self._state.runs):
+            self._queue.add(key)

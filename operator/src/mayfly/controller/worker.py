@@ -1,0 +1,323 @@
+"""One look at one key: gather, plan, execute; again until there is nothing to do now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Any
+
+from mayfly.api.v1alpha1 import Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
+from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.clock import Clock
+from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.resolve import Resolver
+from mayfly.controller.sources import SourceReader
+from mayfly.controller.state import State
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
+from mayfly.kube.execute import Executor
+from mayfly.kube.kinds import PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
+from mayfly.reconcile.actions import (
+    Action,
+    CreatePod,
+    EnsureNetworkPolicy,
+    Plan,
+    WriteRunStatus,
+)
+from mayfly.reconcile.observed import (
+    ObservedPipeline,
+    ObservedPod,
+    ObservedRun,
+    PodSettings,
+    Resolution,
+    Target,
+)
+from mayfly.reconcile.pipeline import plan_pipeline
+from mayfly.reconcile.run import plan_run, ttl_due
+from mayfly.reconcile.runtime import plan_runtime
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+STEPS = 6
+"""Looks in a row at one key: pod, claim and then some. More means that something is wrong."""
+
+
+class Worker:
+    """Looks at keys. Several tasks may share one worker; the queue keeps them off each other."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        executor: Executor,
+        state: State,
+        queue: WorkQueue,
+        sources: SourceReader,
+        resolver: Resolver,
+        pods: PodSettings,
+        clock: Clock,
+        *,
+        network_enabled: bool,
+        horizon_seconds: float,
+    ) -> None:
+        self._cluster = cluster
+        self._executor = executor
+        self._state = state
+        self._queue = queue
+        self._sources = sources
+        self._resolver = resolver
+        self._pods = pods
+        self._clock = clock
+        self._network_enabled = network_enabled
+        self._horizon = horizon_seconds
+
+    async def run(self) -> None:
+        """Look at keys until cancelled."""
+        while True:
+            key = await self._queue.take()
+            try:
+                await self._look(key)
+                self._queue.succeeded(key)
+            except (Conflict, Unavailable) as error:
+                logger.info("again later: %s", error, extra={"key": str(key)})
+                self._queue.retry(key)
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                logger.exception("failed", extra={"key": str(key)})
+                self._queue.retry(key)
+            finally:
+                self._queue.done(key)
+
+    async def _look(self, key: Key) -> None:
+        match key.subject:
+            case "run":
+                await self._look_at_run(key)
+            case "pipeline":
+                await self._look_at_pipeline(key)
+            case "runtime":
+                await self._look_at_runtime(key)
+
+    # Runs
+
+    async def _look_at_run(self, key: Key) -> None:
+        fresh = key not in self._state.runs
+        for _ in range(STEPS):
+            body = await self._read_run(key, live=fresh)
+            if body is None:
+                return
+            run = PipelineRun.model_validate(body)
+            seen = await self._gather(key, run)
+            plan = plan_run(seen)
+            self._reserve(key, plan, seen.resolution)
+            try:
+                again = await self._carry_out(key, plan)
+                fresh = False
+            except Conflict:
+                again = fresh = True
+            finally:
+                self._state.creating.pop(key, None)
+            if not again:
+                self._wake(key, plan, seen.now)
+                if run.status.finished and not plan.actions:
+                    self._state.forget_run(key, run.metadata.uid)
+                return
+        raise Unavailable(0, f"{key.namespace}/{key.name} did not settle in {STEPS} steps")
+
+    async def _read_run(self, key: Key, *, live: bool) -> Json | None:
+        known = self._state.runs.get(key)
+        if known is not None and not live:
+            return known
+        try:
+            body = await self._cluster.get(RUNS, key.namespace, key.name)
+        except NotFound:
+            self._state.forget_run(key, known["metadata"]["uid"] if known else None)
+            return None
+        if not body.get("status", {}).get("finished"):
+            self._state.put_run(key, body)
+        return body
+
+    async def _gather(self, key: Key, run: PipelineRun) -> ObservedRun:
+        pods = self._state.pods.get(run.metadata.uid, {})
+        claimed = await self._claimed_pod(run)
+        next_name = pod_name(run_id(run.metadata.uid), (run.status.attempt or 0) + 1)
+        coming = pods.get(next_name)
+        next_pod = coming.seen if coming is not None and not coming.seen.gone else None
+        tree_finished = await self._tree_finished(run)
+        resolution: Resolution | None = None
+        over = claimed is None or claimed.over
+        if not run.status.ended and over and not run.spec.cancel:
+            resolution = await self._resolver.resolve(key, run)
+            if isinstance(resolution, Target):
+                resolution = self._with_place(key, run, resolution, next_pod)
+        return ObservedRun(
+            run=run,
+            now=self._clock(),
+            pods=self._pods,
+            pod=claimed,
+            next_pod=next_pod,
+            resolution=resolution,
+            tree_finished=tree_finished,
+            network_ready=not self._network_enabled
+            or (run.metadata.namespace or "") in self._state.networks,
+            pod_refused=self._state.pod_refused.pop(key, ""),
+        )
+
+    async def _claimed_pod(self, run: PipelineRun) -> ObservedPod | None:
+        """The claimed pod: as watched, else as the API server has it, else as gone unseen."""
+        name, uid = run.status.pod_name, run.status.pod_uid
+        if name is None or uid is None:
+            return None
+        known = self._state.pods.get(run.metadata.uid, {}).get(name)
+        if known is not None and known.seen.uid == uid:
+            return known.seen
+        if run.status.finished:
+            return None
+        try:
+            body = await self._cluster.get(PODS, run.metadata.namespace, name)
+        except NotFound:
+            body = None
+        if body is not None and body["metadata"]["uid"] == uid:
+            self._state.put_pod(body, self._clock())
+        else:
+            self._state.put_unseen_pod(run.metadata.uid, name, uid, self._clock())
+        return self._state.pods[run.metadata.uid][name].seen
+
+    def _with_place(
+        self, key: Key, run: PipelineRun, target: Target, next_pod: ObservedPod | None
+    ) -> Target:
+        """The target, with whether there is a place for the run's pod.
+
+        Nothing is awaited from here to `_reserve`, so that no other worker takes the same place.
+        """
+        name = target.runtime.metadata.name
+        if next_pod is not None:
+            return target
+        self._state.join_queue(name, key, run.metadata.creation_timestamp or "")
+        full = self._state.is_full(name, key, target.runtime.spec.max_pods)
+        return target if not full else Target(**{**target.__dict__, "full": True})
+
+    def _reserve(self, key: Key, plan: Plan, resolution: Resolution | None) -> None:
+        makes_pod = any(isinstance(action, CreatePod) for action in plan.actions)
+        if makes_pod and isinstance(resolution, Target):
+            self._state.creating[key] = resolution.runtime.metadata.name
+
+    async def _tree_finished(self, run: PipelineRun) -> bool:
+        """Whether nothing below a root is unfinished; asked only once its TTL can be due."""
+        due = ttl_due(run)
+        if due is None or self._clock() < due:
+            return True
+        selector = f"status.rootRef.uid={run.metadata.uid},status.finished!=true"
+        page = await self._cluster.list(
+            RUNS, run.metadata.namespace, field_selector=selector, limit=1
+        )
+        return not page.get("items")
+
+    async def _carry_out(self, key: Key, plan: Plan) -> bool:
+        """Do what the plan says. Returns whether the run wants another look now."""
+        again = False
+        for action in plan.actions:
+            try:
+                left = await self._executor.execute(action)
+            except NotFound:
+                if isinstance(action, CreatePod):
+                    return False  # the namespace is gone, and the run with it
+                again = True
+                continue
+            except Refused as error:
+                if not isinstance(action, CreatePod):
+                    raise
+                self._state.pod_refused[key] = error.message
+                return True
+            again = self._learn(key, action, left) or again
+        return again
+
+    def _learn(self, key: Key, action: Action, left: Json | None) -> bool:
+        """Take in what an action left. Returns whether the next step can be planned at once."""
+        match action:
+            case CreatePod():
+                if left is not None:
+                    self._state.put_pod(left, self._clock())
+                self._state.leave_queue(key)
+                return True
+            case WriteRunStatus() if left is not None:
+                self._state.put_run(key, left)
+                return True
+            case EnsureNetworkPolicy(namespace):
+                self._state.networks.add(namespace)
+            case _:
+                pass
+        return False
+
+    def _wake(self, key: Key, plan: Plan, now: datetime) -> None:
+        """Look again when the plan says so, unless a sweep comes before that anyway."""
+        if plan.wake is None:
+            return
+        pause = (plan.wake - now).total_seconds()
+        unfinished = key in self._state.runs
+        if unfinished or pause <= self._horizon:
+            self._queue.add_after(key, pause)
+
+    # Pipelines and runtimes
+
+    async def _look_at_pipeline(self, key: Key) -> None:
+        try:
+            body = await self._cluster.get(PIPELINES, key.namespace, key.name)
+        except NotFound:
+            self._state.pipelines.pop((key.namespace, key.name), None)
+            self._release_dependents(key)
+            return
+        pipeline = Pipeline.model_validate(body)
+        runtime = self._state.runtimes.get(pipeline.spec.runtime)
+        spec = pipeline.spec
+        seen = ObservedPipeline(
+            pipeline=pipeline,
+            now=self._clock(),
+            runtime=PipelineRuntime.model_validate(runtime) if runtime else None,
+            schema=await self._sources.schema(spec.source.texts(), spec.entrypoint),
+            versions=await self._versions(key),
+            used=self._used_versions(),
+        )
+        for action in plan_pipeline(seen).actions:
+            left = await self._executor.execute(action)
+            if left is not None and left.get("kind") == "Pipeline":
+                self._state.pipelines[key.namespace, key.name] = left
+        self._release_dependents(key)
+
+    def _release_dependents(self, key: Key) -> None:
+        for run in self._state.dependents.pop((key.namespace, key.name), set()):
+            self._queue.add(run)
+
+    async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
+        found: list[PipelineVersion] = []
+        label = f"mayfly.dev/pipeline={key.name}"
+        async for page in self._cluster.pages(VERSIONS, key.namespace, label_selector=label):
+            found += [PipelineVersion.model_validate(each) for each in page["items"]]
+        return tuple(found)
+
+    def _used_versions(self) -> frozenset[str]:
+        used: set[str] = set()
+        for body in self._state.runs.values():
+            ref = body["spec"].get("pipelineRef") or {}
+            used |= {body.get("status", {}).get("version", ""), ref.get("version", "")}
+        return frozenset(used - {""})
+
+    async def _look_at_runtime(self, key: Key) -> None:
+        try:
+            body = await self._cluster.get(RUNTIMES, None, key.name)
+        except NotFound:
+            self._state.runtimes.pop(key.name, None)
+            return
+        runtime = PipelineRuntime.model_validate(body)
+        for action in plan_runtime(runtime, self._clock()).actions:
+            try:
+                await self._executor.execute(action)
+            except KubeError as error:
+                if isinstance(error, Conflict):
+                    raise
+                logger.warning("runtime %s: %s", key.name, error)
+        for pipeline in list(self._state.pipelines):
+            if self._state.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
+                self._queue.add(Key("pipeline", *pipeline))

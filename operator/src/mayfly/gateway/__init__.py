@@ -1,0 +1,15 @@
+"""The gateway: the public API, the pods' side door, the recorder of the ledger."""
+
+from __future__ import annotations
+
+import os
+
+from mayfly.config import GatewayConfig
+from mayfly.gateway import server
+
+__all__ = ["serve"]
+
+
+def serve(config: GatewayConfig) -> None:
+    """Run the gateway until the process is told to end."""
+    server.serve(config, os.environ)

@@ -1,0 +1,167 @@
+"""The gateway, put together: every object is made here, once, and handed what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from mayfly import __version__
+from mayfly.clock import Clock, Monotonic
+from mayfly.config import GatewayConfig
+from mayfly.gateway import errors
+from mayfly.gateway.agents import Agents
+from mayfly.gateway.auth import Access, Authenticator
+from mayfly.gateway.catalog import Catalog
+from mayfly.gateway.dispatch import Dispatcher
+from mayfly.gateway.files import Files, open_store
+from mayfly.gateway.health import HealthRoutes
+from mayfly.gateway.metrics import Metrics
+from mayfly.gateway.notices import Notices
+from mayfly.gateway.predictions import Predictions
+from mayfly.gateway.recorder import Recorder
+from mayfly.gateway.routes.agent import AgentRoutes
+from mayfly.gateway.routes.files import FileRoutes
+from mayfly.gateway.routes.predictions import PredictionRoutes
+from mayfly.gateway.runs import Runs
+from mayfly.gateway.schemas import Schemas
+from mayfly.gateway.sessions import Sessions
+from mayfly.gateway.signing import SigningKey
+from mayfly.gateway.worklist import Worklist
+from mayfly.kube.client import Cluster
+from mayfly.metering.database import Database
+
+logger = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The process's objects.
+
+    Attributes:
+        app: the ASGI application.
+        metrics: what Prometheus may know.
+        stopping: set when the process is about to end, so that long answers end too.
+    """
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        cluster: Cluster,
+        key: SigningKey,
+        clock: Clock,
+        monotonic: Monotonic,
+        new_id: Callable[[], str],
+    ) -> None:
+        self.stopping = asyncio.Event()
+        self.metrics = Metrics(CollectorRegistry())
+        self.notices = Notices()
+        self.sessions = Sessions()
+        self.worklist = Worklist()
+        self.database = Database(config.database_url)
+        self.runs = Runs(cluster, self.worklist.add, monotonic)
+        self.files = Files(
+            open_store(config.files_url, config.files_options),
+            self.database,
+            config.limits,
+            clock,
+            new_id,
+        )
+        catalog = Catalog(cluster, Schemas(monotonic), monotonic)
+        authenticator = Authenticator(cluster, key, monotonic)
+        self.recorder = Recorder(
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            catalog=catalog,
+            files=self.files,
+            notices=self.notices,
+            metrics=self.metrics,
+            config=config,
+            clock=clock,
+        )
+        self.dispatcher = Dispatcher(
+            runs=self.runs,
+            sessions=self.sessions,
+            recorder=self.recorder,
+            catalog=catalog,
+            database=self.database,
+            worklist=self.worklist,
+            key=key,
+            limits=config.limits,
+            metrics=self.metrics,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self.agents = Agents(
+            authenticator=authenticator,
+            database=self.database,
+            runs=self.runs,
+            sessions=self.sessions,
+            recorder=self.recorder,
+            worklist=self.worklist,
+            notices=self.notices,
+            metrics=self.metrics,
+            limits=config.limits,
+            clock=clock,
+        )
+        self.predictions = Predictions(
+            database=self.database,
+            runs=self.runs,
+            files=self.files,
+            authenticator=authenticator,
+            access=Access(cluster, monotonic),
+            key=key,
+            limits=config.limits,
+            clock=clock,
+        )
+        self.app = FastAPI(
+            title="Mayfly",
+            version=__version__,
+            lifespan=self._lifespan,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url="/openapi.json",
+        )
+        errors.install(self.app)
+        for routes in (
+            HealthRoutes(self.database, self.runs),
+            AgentRoutes(self.agents, self.files, self.runs),
+            FileRoutes(self.files, key, clock),
+            PredictionRoutes(self.predictions, self.notices, self.stopping),
+        ):
+            self.app.include_router(routes.router())
+        self.metrics.sessions.set_function(lambda: len(self.sessions))
+        self.metrics.unfinished.set_function(lambda: len(self.runs))
+
+    def stop(self) -> None:
+        """Let long answers end; called before the server closes its connections."""
+        self.stopping.set()
+        self.notices.tell_all()
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        await self.database.create()
+        tasks = [
+            asyncio.create_task(self.runs.watch(), name="watch:runs"),
+            asyncio.create_task(self.dispatcher.run(), name="work:runs"),
+        ]
+        for task in tasks:
+            task.add_done_callback(self._on_task_end)
+        try:
+            yield
+        finally:
+            self.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.database.close()
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            # Without it nothing moves: let the probes see a watch that has gone silent.
+            logger.critical("%s ended", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,287 @@
+"""Brings a run and its pod together, and every run to its end: looks, decides, acts, looks again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from mayfly.api.v1alpha1 import Reason
+from mayfly.clock import Clock, Monotonic
+from mayfly.config import GatewayLimits
+from mayfly.gateway import messages, pods, steps, tokens
+from mayfly.gateway.catalog import Catalog
+from mayfly.gateway.metrics import Metrics
+from mayfly.gateway.recorder import Recorder
+from mayfly.gateway.runs import Runs, Seen
+from mayfly.gateway.sessions import Session, Sessions
+from mayfly.gateway.signing import SigningKey
+from mayfly.gateway.status import is_ended
+from mayfly.gateway.steps import Facts, Link, Step
+from mayfly.gateway.work import work
+from mayfly.gateway.worklist import Worklist
+from mayfly.kube.errors import Conflict, NotFound
+from mayfly.metering import ledger
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import RunRow
+
+logger = logging.getLogger(__name__)
+
+MAX_STEPS = 24
+"""Steps of one look. A run takes fewer; more means that two writers disagree for ever."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A run with everything that belongs to it, at one moment."""
+
+    seen: Seen
+    row: RunRow | None
+    session: Session | None
+    facts: Facts
+
+
+class Dispatcher:
+    """Carries out the steps of every run."""
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        sessions: Sessions,
+        recorder: Recorder,
+        catalog: Catalog,
+        database: Database,
+        worklist: Worklist,
+        key: SigningKey,
+        limits: GatewayLimits,
+        metrics: Metrics,
+        clock: Clock,
+        monotonic: Monotonic,
+    ) -> None:
+        self._runs = runs
+        self._sessions = sessions
+        self._recorder = recorder
+        self._catalog = catalog
+        self._database = database
+        self._worklist = worklist
+        self._key = key
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        self._monotonic = monotonic
+
+    async def run(self) -> None:
+        """Work until cancelled, beginning with what an earlier process left open."""
+        await self._runs.synced.wait()
+        async with self._database.read() as tx:
+            for uid in await ledger.unclosed(tx):
+                self._worklist.add(uid)
+        await self._worklist.run(self.look)
+
+    async def look(self, uid: str) -> None:
+        """Do everything that can be done for a run now."""
+        await self._send_now(uid)
+        latest: Seen | None = None
+        for _ in range(MAX_STEPS):
+            view = await self._view(uid, latest)
+            if view is None:
+                return
+            try:
+                if not await self._act(view, steps.decide(view.facts)):
+                    return
+                latest = self._runs.get(uid)
+            except Conflict:
+                self._metrics.conflicts.inc()
+                latest = await self._runs.fetch(*view.seen.key, uid)
+            except NotFound:
+                if await self._runs.fetch(*view.seen.key, uid) is not None:
+                    raise
+                await self._close_deleted(view.seen, view.row)
+                return
+        logger.warning("a run does not settle", extra={"run": uid})
+        self._worklist.add_after(uid, 1.0)
+
+    # -- what is known ---------------------------------------------------------------------------
+
+    async def _view(self, uid: str, latest: Seen | None) -> View | None:
+        known = self._runs.get(uid)
+        seen = max((each for each in (known, latest) if each), key=_version, default=None)
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        if seen is None:
+            seen = await self._departed(uid, row)
+            if seen is None:
+                return None
+        return await self._assemble(seen, row)
+
+    async def _departed(self, uid: str, row: RunRow | None) -> Seen | None:
+        """A run that the watch does not show: finished, deleted, or from before our start.
+
+        Returns:
+            The object when it is there and not closed here yet.
+        """
+        last = self._runs.gone(uid)
+        if row is not None and row.closed:
+            await self._settle(uid, row)
+        elif row is not None or (last is not None and _matters(last)):
+            key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
+            found = await self._runs.fetch(*key, uid)
+            if found is not None:
+                return found
+            await self._close_deleted(last, row)
+        self._runs.forget(uid)
+        return None
+
+    async def _assemble(self, seen: Seen, row: RunRow | None) -> View:
+        pod_uid = seen.run.status.pod_uid
+        session = self._sessions.of_pod(pod_uid)
+        link = steps.link_of(seen.uid, session)
+        pod_seen = True
+        if link is Link.NONE and pod_uid:
+            async with self._database.read() as tx:
+                pod_seen = await pods.trace(tx, pod_uid) is pods.Trace.SEEN
+        ours = session if link is Link.OURS else None
+        facts = Facts(
+            run=seen.run,
+            row=row,
+            link=link,
+            pod_seen=pod_seen,
+            cancel_sent=ours is not None and ours.cancelled,
+            sent=ours.sent_at if ours else None,
+            now=self._clock(),
+            started_write=timedelta(milliseconds=self._limits.started_write_ms),
+        )
+        return View(seen, row, session, facts)
+
+    # -- what is done ----------------------------------------------------------------------------
+
+    async def _act(self, view: View, step: Step) -> bool:  # noqa: C901 - one case a step
+        """Carry a step out. Returns whether to look again at once."""
+        seen, row, session = view.seen, view.row, view.session
+        match step:
+            case Step.OPEN:
+                await self._recorder.open(seen, view.facts.sent)
+            case Step.WAIT:
+                self._wake_later(view)
+                return False
+            case Step.SEND:
+                await self._send_now(seen.uid)
+                return self._sessions.of_run(seen.uid, seen.run.status.pod_uid) is not None
+            case Step.CANCEL if session is not None:
+                session.cancelled = True
+                await session.send(messages.cancel(seen.uid))
+            case Step.ACCEPT_CANCEL:
+                await self._recorder.accept_cancel(seen)
+            case Step.LOSE_CLAIM:
+                await self._recorder.lose_claim(seen)
+            case Step.DONE if row is not None:
+                await self._settle(seen.uid, row)
+                return False
+            case Step.RECORD if row is not None:
+                await self._recorder.record(seen, row)
+            case Step.END if row is not None:
+                await self._recorder.end(seen, row)
+            case Step.RETIRE if row is not None and session is not None:
+                session.retired = True
+                await self._recorder.end_unstarted(seen, row, _why(view), bury=False)
+                await session.send(messages.retire())
+            case Step.BURY if row is not None:
+                await self._recorder.end_unstarted(seen, row, _why(view), bury=True)
+            case Step.MARK_STARTED if row is not None:
+                await self._recorder.mark_started(seen, row)
+            case (
+                Step.CANCEL
+                | Step.DONE
+                | Step.RECORD
+                | Step.END
+                | Step.RETIRE
+                | Step.BURY
+                | Step.MARK_STARTED
+            ):
+                raise AssertionError(f"{step} was decided without what it needs")
+            case _:
+                assert_never(step)
+        return True
+
+    async def _send_now(self, uid: str) -> None:
+        """Send a run's work if its pod waits for it. No SQL: this is the way to main()."""
+        began = self._monotonic()
+        if self._sendable(uid) is None:
+            return
+        program = await self._catalog.program(self._runs_now(uid).run)
+        found = self._sendable(uid)  # once more: the cancel may have come meanwhile
+        if found is None:
+            return
+        seen, session = found
+        now = self._clock()
+        namespace, _ = seen.key
+        message = work(seen, program, tokens.mint(self._key, namespace, uid), self._limits, now)
+        # No await between the check and these lines: from here on the pod has this run.
+        session.run = uid
+        session.attempt = seen.run.status.attempt or 1
+        session.sent_at = now
+        await session.send(message)
+        self._metrics.work_sent.inc()
+        self._metrics.send_seconds.observe(self._monotonic() - began)
+
+    def _sendable(self, uid: str) -> tuple[Seen, Session] | None:
+        seen = self._runs.get(uid)
+        session = self._sessions.of_pod(seen.run.status.pod_uid) if seen else None
+        if seen is None or session is None:
+            return None
+        if not steps.may_send(seen.run, steps.link_of(uid, session), self._clock()):
+            return None
+        return seen, session
+
+    def _runs_now(self, uid: str) -> Seen:
+        seen = self._runs.get(uid)
+        assert seen is not None  # noqa: S101 - the caller has just seen it, without an await
+        return seen
+
+    async def _close_deleted(self, seen: Seen | None, row: RunRow | None) -> None:
+        if row is None and seen is not None and _matters(seen):
+            row = await self._recorder.open(seen, None)
+        if row is None:
+            return
+        if not row.closed:
+            await self._recorder.close_deleted(row, seen)
+        await self._settle(row.uid, row)
+        self._runs.forget(row.uid)
+
+    async def _settle(self, uid: str, row: RunRow) -> None:
+        """The end is final: let the agent go."""
+        session = self._sessions.of_pod(row.pod_uid)
+        if session is None:
+            return
+        if session.run == uid:
+            if session.ended:
+                await session.send(messages.ack(uid, session.attempt))
+            elif not session.cancelled:
+                # It works on for nobody: the run was deleted, or ended by another word.
+                session.cancelled = True
+                await session.send(messages.cancel(uid))
+        elif session.run is None and not session.retired:
+            session.retired = True
+            await session.send(messages.retire())
+
+    def _wake_later(self, view: View) -> None:
+        due = steps.look_again_at(view.facts)
+        if due is not None and due > view.facts.now:
+            self._worklist.add_after(view.seen.uid, (due - view.facts.now).total_seconds())
+
+
+def _version(seen: Seen) -> int:
+    return seen.version
+
+
+def _matters(seen: Seen) -> bool:
+    """Whether the ledger wants this run: it had a pod or has an end."""
+    return bool(seen.run.status.pod_uid) or is_ended(seen)
+
+
+def _why(view: View) -> Reason:
+    if steps.cancelling(view.facts.run):
+        return Reason.CANCELED
+    return Reason.START_DEADLINE_EXCEEDED

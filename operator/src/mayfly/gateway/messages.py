@@ -1,0 +1,159 @@
+"""The messages of an agent session, both ways: the table of `runtime-image/README.md` as types.
+
+Sizes are bounded here; whether a message fits the state of its run is for the session to say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+PROTOCOL = 1
+MAX_OFFSET = 2**53
+"""Bytes of a log: beyond any log, and exact in every JSON reader."""
+
+LOG_BATCH_BYTES = 1024 * 1024
+ERROR_BYTES = 4096
+
+Uid = Annotated[str, Field(min_length=1, max_length=64)]
+Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
+State = Literal["idle", "loading", "running", "done"]
+OutcomeName = Literal["succeeded", "failed", "canceled"]
+
+
+class BadMessage(Exception):
+    """The text is no message of this protocol."""
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+    )
+
+
+class Hello(_Message):
+    """The first message of a connection: where the agent stands."""
+
+    type: Literal["hello"]
+    protocol: int
+    state: State
+    run: Uid | None = None
+    attempt: int | None = None
+
+
+class Accepted(_Message):
+    """The agent took the work: it will take no other."""
+
+    type: Literal["accepted"]
+    run: Uid
+    attempt: int
+
+
+class Started(_Message):
+    """main() is being called."""
+
+    type: Literal["started"]
+    run: Uid
+    attempt: int
+    at: AwareDatetime
+
+
+class Log(_Message):
+    """A piece of the run's log, after `offset` bytes of UTF-8."""
+
+    type: Literal["log"]
+    run: Uid
+    offset: int = Field(ge=0, le=MAX_OFFSET)
+    data: str = Field(max_length=LOG_BATCH_BYTES)
+
+
+class Output(_Message):
+    """One item of an iterator's output."""
+
+    type: Literal["output"]
+    run: Uid
+    index: int = Field(ge=0, le=10**9)
+    value: Any
+
+
+class Heartbeat(_Message):
+    """The run works, for this long so far."""
+
+    type: Literal["heartbeat"]
+    run: Uid
+    active_ms: Milliseconds
+
+
+class Result(_Message):
+    """How the run ended; repeated after a reconnect until it is acknowledged."""
+
+    type: Literal["result"]
+    run: Uid
+    attempt: int
+    outcome: OutcomeName
+    reason: str = Field(max_length=64)
+    error: str = ""
+    output_json: str | None = Field(default=None, alias="outputJSON", repr=False)
+    started: bool
+    started_at: AwareDatetime | None = None
+    completed_at: AwareDatetime | None = None
+    active_ms: Milliseconds = 0
+    log_bytes: int = Field(default=0, ge=0, le=MAX_OFFSET)
+
+
+Message = Annotated[
+    Hello | Accepted | Started | Log | Output | Heartbeat | Result, Field(discriminator="type")
+]
+RunMessage = Accepted | Started | Log | Output | Heartbeat | Result
+_ADAPTER: TypeAdapter[Hello | RunMessage] = TypeAdapter(Message)
+
+
+def parse(text: str) -> Hello | RunMessage:
+    """Read one message of an agent.
+
+    Raises:
+        BadMessage: it is none, or breaks a bound.
+    """
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadMessage(f"{place}: {first['msg']}") from error
+
+
+def welcome(*, log_offset: int, recorded: bool) -> dict[str, Any]:
+    """The answer to `hello`: the bytes of log that are stored, and whether the end is recorded."""
+    return {"type": "welcome", "logOffset": log_offset, "recorded": recorded}
+
+
+def cancel(run: str) -> dict[str, Any]:
+    """Stop the run."""
+    return {"type": "cancel", "run": run}
+
+
+def logack(offset: int) -> dict[str, Any]:
+    """The log is stored up to here."""
+    return {"type": "logack", "offset": offset}
+
+
+def ack(run: str, attempt: int) -> dict[str, Any]:
+    """The end of the run is recorded; the agent may exit."""
+    return {"type": "ack", "run": run, "attempt": attempt}
+
+
+def retire() -> dict[str, Any]:
+    """There is nothing for this pod."""
+    return {"type": "retire"}
+
+
+def utf8_head(text: str, size: int) -> str:
+    """The longest beginning of a text that fits into `size` bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
+
+
+def utf8_tail(text: str, size: int) -> str:
+    """The longest end of a text that fits into `size` bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[-size:].decode("utf-8", "ignore") if size else ""

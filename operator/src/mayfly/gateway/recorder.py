@@ -1,0 +1,374 @@
+"""The one place that changes what a prediction is: opens, starts, journals, ends and closes it.
+
+An end is safe in this order: journal it in SQL, write it to the object, close the ledger row,
+acknowledge. Whatever dies in between, the next look at the run (`steps`) finds where it stopped.
+The object decides when two ends compete: its first write wins, and the ledger copies it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import Clock, parse_rfc3339
+from mayfly.config import GatewayConfig
+from mayfly.gateway import archive, pods, status
+from mayfly.gateway.catalog import Catalog, Terms
+from mayfly.gateway.files import Files
+from mayfly.gateway.messages import ERROR_BYTES, Result, utf8_head
+from mayfly.gateway.metrics import Metrics
+from mayfly.gateway.notices import Notices
+from mayfly.gateway.runs import Json, Runs, Seen
+from mayfly.gateway.states import MOVES, State, state_of
+from mayfly.gateway.work import input_text
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import Refused
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.usage import bounded, cost
+from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
+
+logger = logging.getLogger(__name__)
+
+DELETED = "The run was deleted."
+
+MEASURED = frozenset(
+    {
+        Reason.SUCCEEDED,
+        Reason.USER_ERROR,
+        Reason.TIMED_OUT,
+        Reason.EXITED,
+        Reason.OUTPUT_TOO_LARGE,
+        Reason.OUTPUT_NOT_JSON,
+        Reason.OUTPUT_UPLOAD_FAILED,
+    }
+)
+"""Reasons that only the agent's own last word gives: both stamps of such an end are its own."""
+
+
+class Recorder:
+    """Changes predictions."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        runs: Runs,
+        catalog: Catalog,
+        files: Files,
+        notices: Notices,
+        metrics: Metrics,
+        config: GatewayConfig,
+        clock: Clock,
+    ) -> None:
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+        self._catalog = catalog
+        self._files = files
+        self._notices = notices
+        self._metrics = metrics
+        self._config = config
+        self._clock = clock
+
+    # -- the beginning ---------------------------------------------------------------------------
+
+    async def open(self, seen: Seen, sent_at: datetime | None) -> RunRow:
+        """Open a run's ledger row, with the prices of now, or note its newest attempt in it."""
+        run = seen.run
+        pod_uid = run.status.pod_uid
+        async with self._database.read() as tx:
+            known = await ledger.find(tx, seen.uid)
+        if known is None:
+            # A run without a pod costs nothing, so it needs no price.
+            terms = await self._catalog.terms(run) if pod_uid else Terms()
+            known = await self._new_row(seen, terms)
+        async with self._database.write() as tx:
+            await ledger.open_run(tx, known)
+            if pod_uid:
+                attempt = run.status.attempt or 1
+                await ledger.note_dispatch(
+                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
+                )
+            return await ledger.find(tx, seen.uid) or known
+
+    async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
+        run = seen.run
+        namespace, name = seen.key
+        reference = run.spec.pipeline_ref
+        now = self._clock()
+        created = run.metadata.creation_timestamp
+        return RunRow(
+            uid=seen.uid,
+            id=run_id(seen.uid),
+            namespace=namespace,
+            name=name,
+            pipeline_namespace=(reference.namespace if reference else None) or namespace,
+            pipeline=reference.name if reference else name,
+            version=run.status.version or "",
+            root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
+            parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
+            depth=run.status.depth or 1,
+            runtime_digest=terms.runtime_digest,
+            prices=terms.prices,
+            currency=self._config.currency,
+            input_json=await self._input(seen),
+            created_at=parse_rfc3339(created) if created else now,
+            opened_at=now,
+        )
+
+    async def _input(self, seen: Seen) -> str:
+        source = seen.run.spec.input_from
+        if source is None:
+            return input_text(seen)
+        limit = self._config.limits.input_bytes
+        return await self._files.text(source.file, source.sha256, limit) or "{}"
+
+    async def start(self, uid: str, at: datetime, received: datetime) -> None:
+        """main() is being called: the API knows at once, the object only if it lasts."""
+        async with self._database.write() as tx:
+            row = await ledger.find(tx, uid)
+            if row is None or State.PROCESSING not in MOVES[state_of(row)]:
+                return
+            stamps = bounded(
+                started_at=at,
+                completed_at=None,
+                active_ms=0,
+                sent_at=row.sent_at or row.created_at,
+                received_at=received,
+            )
+            await ledger.note_start(tx, uid, stamps.started_at or received)
+        self._notices.tell(uid)
+
+    async def mark_started(self, seen: Seen, row: RunRow) -> None:
+        """Write Started=True."""
+        await self._write(
+            seen, status.started(seen, row.started_at or row.opened_at, self._clock())
+        )
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def journal(self, uid: str, result: Result, received: datetime) -> RunRow | None:
+        """Take an agent's result down. A repeat, or one that comes too late, changes nothing.
+
+        Returns:
+            The row as it stands, or None when the run is unknown.
+        """
+        async with self._database.write() as tx:
+            row = await ledger.find(tx, uid)
+            if row is None or row.journalled:
+                return row
+            partial = None
+            if result.output_json is None and result.outcome != "succeeded":
+                partial = await archive.items(tx, uid)
+            ending = self._ending(row, result, partial, received)
+            await ledger.journal(tx, uid, ending, received)
+            return await ledger.find(tx, uid)
+
+    def _ending(
+        self, row: RunRow, result: Result, partial: str | None, received: datetime
+    ) -> Ending:
+        reason = agent_reason(result.outcome, result.reason)
+        error = utf8_head(result.error, ERROR_BYTES)
+        output = partial if result.output_json is None else result.output_json
+        if output is not None:
+            reason, error, output = self._checked(reason, error, output)
+        started_at = (result.started_at or row.started_at or received) if result.started else None
+        stamps = bounded(
+            started_at=started_at,
+            completed_at=result.completed_at,
+            active_ms=result.active_ms,
+            sent_at=row.sent_at or row.created_at,
+            received_at=received,
+        )
+        return Ending(
+            outcome=_outcome(reason),
+            reason=reason,
+            error=error,
+            output=output,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or received,
+            active_ms=stamps.active_ms,
+        )
+
+    def _checked(self, reason: Reason, error: str, output: str) -> tuple[Reason, str, str | None]:
+        # The agent checks first; this is for one that is broken, and for what JSON readers differ
+        # in (a number beyond a float, nesting).
+        limit = self._config.limits.output_bytes
+        if len(output.encode("utf-8", "replace")) > limit:
+            return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
+        try:
+            status.parse_strictly(output)
+        except (ValueError, RecursionError) as problem:
+            return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
+        return reason, error, output
+
+    async def end_unstarted(self, seen: Seen, row: RunRow, reason: Reason, *, bury: bool) -> bool:
+        """Journal the end of a run whose pod never gets its work, and shut that pod out.
+
+        Args:
+            seen: the claimed run.
+            row: its ledger row.
+            reason: Canceled or StartDeadlineExceeded.
+            bury: the pod never connected; if it just did, nothing is done.
+
+        Returns:
+            Whether it was done.
+        """
+        now = self._clock()
+        text = (
+            "The run was cancelled before it started."
+            if reason is Reason.CANCELED
+            else "main() was not called before the start deadline."
+        )
+        ending = Ending(outcome=_outcome(reason), reason=reason, error=text, completed_at=now)
+        pod_uid = seen.run.status.pod_uid or ""
+        async with self._database.write() as tx:
+            if bury and not await pods.bury(tx, pod_uid, now):
+                return False
+            if not bury:
+                await pods.retire(tx, pod_uid, now)
+            await ledger.journal(tx, row.uid, ending, now)
+        return True
+
+    async def end(self, seen: Seen, row: RunRow) -> None:
+        """Write a journalled end to its object, in one write, and close it.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        ending = Ending.of(row)
+        await self._write(
+            seen, status.ended(seen, ending, await self._bill(row, ending), self._clock())
+        )
+        await self._close(row, ending, ClosedBy.GATEWAY)
+
+    async def record(self, seen: Seen, row: RunRow) -> None:
+        """Copy an end that the object has into the ledger, and mark it recorded and finished.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        told = status.ending_of(seen)
+        ours = row.journalled and (row.outcome, row.reason) == (told.outcome, told.reason)
+        if ours and seen.run.status.recorded:
+            # Our own write: it was made, and then this process, or the one before it, stopped.
+            await self._close(row, Ending.of(row), ClosedBy.GATEWAY)
+            return
+        ending = await self._completed(row, told)
+        async with self._database.write() as tx:
+            await ledger.rejournal(tx, row.uid, ending, self._clock())
+        if not (seen.run.status.recorded and seen.run.status.finished):
+            await self._write(seen, status.recorded(seen, ending, await self._bill(row, ending)))
+        await self._close(row, ending, ClosedBy.CONTROLLER)
+
+    async def _completed(self, row: RunRow, told: Ending) -> Ending:
+        """A controller's end with what only the ledger knows: stamps, active time, partial output."""
+        started_at = told.started_at or row.started_at
+        output = told.output
+        if output is None:
+            output = row.output
+        if output is None and told.outcome is not Outcome.SUCCEEDED:
+            async with self._database.read() as tx:
+                output = await archive.items(tx, row.uid)
+        active_ms = told.active_ms or row.active_ms
+        if told.reason in MEASURED and told.started_at and told.completed_at and not told.active_ms:
+            stamps = bounded(
+                started_at=told.started_at,
+                completed_at=told.completed_at,
+                active_ms=2**53,
+                sent_at=told.started_at,
+                received_at=told.completed_at,
+            )
+            active_ms = stamps.active_ms
+        return replace(
+            told,
+            output=output,
+            started_at=started_at,
+            completed_at=told.completed_at or row.heard_at or self._clock(),
+            active_ms=active_ms if started_at is not None else 0,
+        )
+
+    async def close_deleted(self, row: RunRow, last: Seen | None) -> None:
+        """The object is gone: close the row with what is known, billed to the last word of it."""
+        if row.journalled:
+            ending = Ending.of(row)
+        elif last is not None and status.is_ended(last):
+            ending = await self._completed(row, status.ending_of(last))
+        else:
+            async with self._database.read() as tx:
+                partial = await archive.items(tx, row.uid)
+            ending = Ending(
+                outcome=Outcome.CANCELED,
+                reason=Reason.CANCELED,
+                error=DELETED,
+                output=partial,
+                started_at=row.started_at,
+                completed_at=row.heard_at or self._clock(),
+                active_ms=row.active_ms if row.started_at else 0,
+            )
+        await self._close(row, ending, ClosedBy.DELETED)
+
+    async def accept_cancel(self, seen: Seen) -> None:
+        """Write CancelAccepted=True."""
+        await self._write(seen, status.cancel_accepted(seen, self._clock()))
+
+    async def lose_claim(self, seen: Seen) -> None:
+        """Write Started=False/ClaimLost."""
+        await self._write(seen, status.claim_lost(seen, self._clock()))
+
+    async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
+        async with self._database.read() as tx:
+            tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES)
+        base = (self._config.external_url or self._config.internal_url).rstrip("/")
+        return status.Bill(
+            cost=cost(ending.consumption, row.pins),
+            currency=row.currency,
+            logs_tail=tail,
+            output_url=f"{base}/v1/predictions/{row.id}/output",
+        )
+
+    async def _close(self, row: RunRow, ending: Ending, by: ClosedBy) -> None:
+        if State(ending.outcome) not in MOVES[state_of(row)]:
+            return
+        async with self._database.write() as tx:
+            await ledger.close(tx, row, ending, by=by, at=self._clock())
+        self._metrics.closed.labels(ending.outcome.value, by.value).inc()
+        self._metrics.active_seconds.inc(ending.active_ms / 1000)
+        self._notices.tell(row.uid)
+
+    async def _write(self, seen: Seen, wanted: Json) -> None:
+        try:
+            body = await self._put_or_patch(seen, wanted)
+        except Refused as error:
+            if "output" not in wanted and "logsTail" not in wanted:
+                raise
+            # What user code made may be something that the API server can't keep.
+            logger.warning("a status was refused: %s", error, extra={"run": list(seen.key)})
+            body = await self._put_or_patch(seen, status.bare(wanted))
+        if body is not None:
+            self._runs.learn(body)
+
+    async def _put_or_patch(self, seen: Seen, wanted: Json) -> Json | None:
+        changes = status.patch(seen, wanted)
+        if changes is None:
+            return None
+        if "output" in changes["status"]:
+            # A merge patch reads a null as "remove this", so an output goes by PUT.
+            return await self._cluster.write_status(RUNS, {**seen.raw, "status": wanted})
+        namespace, name = seen.key
+        return await self._cluster.patch_status(RUNS, namespace, name, changes)
+
+
+def _outcome(reason: Reason) -> Outcome:
+    if reason is Reason.SUCCEEDED:
+        return Outcome.SUCCEEDED
+    return Outcome.CANCELED if reason is Reason.CANCELED else Outcome.FAILED

@@ -1,0 +1,180 @@
+"""The runs that are not finished, as the API server's watch tells them, found by what we ask for.
+
+The watch selects `status.finished!=true`: a run that is finished and one that is deleted leave it
+alike, with their state from before. So the last state stays here until someone has asked the API
+server which of the two it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import Monotonic
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.informer import Change, Informer
+from mayfly.kube.kinds import RUNS
+
+UNFINISHED = "status.finished!=true"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A PipelineRun at one resourceVersion: its JSON as it came, and the same with types."""
+
+    raw: Json
+
+    @cached_property
+    def run(self) -> PipelineRun:
+        """The object with types; `raw` has what those do not keep, such as nulls in an output."""
+        return PipelineRun.model_validate(self.raw)
+
+    @property
+    def uid(self) -> str:
+        """`metadata.uid`."""
+        return str(self.raw["metadata"]["uid"])
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return (self.raw["metadata"]["namespace"], self.raw["metadata"]["name"])
+
+    @property
+    def version(self) -> int:
+        """`metadata.resourceVersion` as the number that it is."""
+        return int(self.raw["metadata"]["resourceVersion"])
+
+    @property
+    def status(self) -> Json:
+        """The raw status."""
+        return dict(self.raw.get("status") or {})
+
+
+class Runs:
+    """The watch and its indexes: by UID, by id, by the claimed pod."""
+
+    def __init__(self, cluster: Cluster, poke: Callable[[str], None], monotonic: Monotonic) -> None:
+        self._cluster = cluster
+        self._poke = poke
+        self._seen: dict[str, Seen] = {}
+        self._ids: dict[str, str] = {}
+        self._claims: defaultdict[str, set[str]] = defaultdict(set)
+        self._names: dict[tuple[str, str], str] = {}
+        self._gone: dict[str, Seen] = {}
+        self._informer = Informer(
+            cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
+        )
+
+    async def watch(self) -> None:
+        """Follow the API server until cancelled."""
+        await self._informer.run()
+
+    @property
+    def synced(self) -> asyncio.Event:
+        """Set once every unfinished run is known."""
+        return self._informer.synced
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the API server has said nothing."""
+        return self._informer.silent_seconds
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def get(self, uid: str) -> Seen | None:
+        """An unfinished run."""
+        return self._seen.get(uid)
+
+    def gone(self, uid: str) -> Seen | None:
+        """The last state of a run that has left the watch and was not looked into yet."""
+        return self._gone.get(uid)
+
+    def forget(self, uid: str) -> None:
+        """What became of a run that left the watch is known now."""
+        self._gone.pop(uid, None)
+
+    def by_id(self, identity: str) -> Seen | None:
+        """An unfinished run by its 26-character id."""
+        uid = self._ids.get(identity)
+        return None if uid is None else self._seen.get(uid)
+
+    def claimed_for(self, pod_uid: str) -> list[str]:
+        """UIDs of the unfinished runs that this pod is claimed for (one, if all is well)."""
+        return sorted(self._claims.get(pod_uid, ()))
+
+    async def fetch(self, namespace: str, name: str, uid: str) -> Seen | None:
+        """A run as the API server has it now, or None when it was deleted.
+
+        Raises:
+            KubeError: no answer.
+        """
+        try:
+            body = await self._cluster.get(RUNS, namespace, name)
+        except NotFound:
+            return None
+        seen = Seen(body)
+        if seen.uid != uid:
+            return None  # another run has the name now
+        self.learn(body)
+        return seen
+
+    async def find_finished(self, identity: str) -> Seen | None:
+        """A run by id from the API server, for one that SQL does not know."""
+        page = await self._cluster.list(RUNS, field_selector=f"status.id={identity}", limit=1)
+        items = page.get("items") or []
+        return Seen(items[0]) if items else None
+
+    def learn(self, body: Json) -> None:
+        """Take in what a request of our own returned, if the watch still has the run."""
+        seen = Seen(body)
+        known = self._seen.get(seen.uid)
+        if known is not None and known.version < seen.version:
+            self._informer.learn(body)
+            self._index(seen)
+
+    def _on_change(self, change: Change, body: Json) -> None:
+        seen = Seen(body)
+        replaced = self._names.get(seen.key)
+        if replaced not in {None, seen.uid}:
+            # A name was given again while the watch was broken: the old run is gone.
+            self._drop(self._seen[str(replaced)])
+        if change == "DELETED":
+            self._drop(seen)
+        else:
+            self._index(seen)
+        self._poke(seen.uid)
+
+    def _index(self, seen: Seen) -> None:
+        self._gone.pop(seen.uid, None)
+        self._unclaim(seen.uid)
+        self._seen[seen.uid] = seen
+        self._ids[run_id(seen.uid)] = seen.uid
+        self._names[seen.key] = seen.uid
+        pod_uid = seen.status.get("podUID")
+        if pod_uid:
+            self._claims[pod_uid].add(seen.uid)
+
+    def _drop(self, seen: Seen) -> None:
+        self._unclaim(seen.uid)
+        self._gone[seen.uid] = self._seen.pop(seen.uid, seen)
+        self._ids.pop(run_id(seen.uid), None)
+        self._names.pop(seen.key, None)
+        self._poke(seen.uid)
+
+    def _unclaim(self, uid: str) -> None:
+        known = self._seen.get(uid)
+        pod_uid = known.status.get("podUID") if known else None
+        if pod_uid:
+            self._claims[pod_uid].discard(uid)
+            if not self._claims[pod_uid]:
+                del self._claims[pod_uid]

@@ -1,0 +1,210 @@
+"""What to do next about one run: decided from what is known, by checks in order. Pure.
+
+The facts come from the object, the pod's session and the ledger row; the first check that has
+something to say wins. `dispatch` carries the step out and asks again, until the answer is WAIT or
+DONE, so a gateway that starts again goes on wherever another one stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from mayfly.api.v1alpha1 import PipelineRun, Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
+from mayfly.gateway.sessions import Session
+from mayfly.gateway.work import start_deadline
+from mayfly.metering.ledger import RunRow
+
+
+class Link(Enum):
+    """How the pod that a run is claimed for is connected."""
+
+    NONE = auto()
+    """No connection."""
+    IDLE = auto()
+    """Connected, without work."""
+    OURS = auto()
+    """This run's work was sent to it."""
+    OTHER = auto()
+    """Another run's work was sent to it, and may yet be lost on the way."""
+    TAKEN = auto()
+    """It has accepted another run: it never takes this one."""
+    RETIRED = auto()
+    """Connected, and told to go."""
+
+
+class Step(Enum):
+    """What can be done."""
+
+    DONE = auto()
+    """The end is final: acknowledge it, let the pod go."""
+    OPEN = auto()
+    """Open the ledger row, or note another attempt or the dispatch in it."""
+    RECORD = auto()
+    """The object has an end: copy it into the ledger, mark it recorded and finished."""
+    END = auto()
+    """The journal has an end: write it to the object."""
+    LOSE_CLAIM = auto()
+    """Tell the controller that the pod has another run."""
+    RETIRE = auto()
+    """The connected pod never gets the work: end the run as not started."""
+    BURY = auto()
+    """The pod never connected and never may: end the run as not started."""
+    CANCEL = auto()
+    """Tell the agent to stop."""
+    ACCEPT_CANCEL = auto()
+    """Write CancelAccepted=True."""
+    SEND = auto()
+    """Send the work."""
+    MARK_STARTED = auto()
+    """Write Started=True."""
+    WAIT = auto()
+    """Nothing until something changes."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run.
+
+    Attributes:
+        run: the object.
+        row: its ledger row.
+        link: the connection of its pod.
+        pod_seen: its pod has connected at some time.
+        cancel_sent: the agent was told to stop, on this connection.
+        sent: when its work was sent, on this connection.
+        now: the time.
+        started_write: how long a run works before Started=True is written.
+    """
+
+    run: PipelineRun
+    row: RunRow | None
+    link: Link
+    pod_seen: bool
+    cancel_sent: bool
+    sent: datetime | None
+    now: datetime
+    started_write: timedelta
+
+
+def link_of(uid: str, session: Session | None) -> Link:
+    """The link that a session makes for a run."""
+    if session is None:
+        return Link.NONE
+    if session.run == uid:
+        return Link.OURS
+    if session.run is not None:
+        return Link.TAKEN if session.accepted else Link.OTHER
+    return Link.RETIRED if session.retired else Link.IDLE
+
+
+def cancelling(run: PipelineRun) -> bool:
+    """Whether a cancel was asked for and the controller has stopped the claims below."""
+    return find(run.status.conditions, ConditionType.CANCEL_ACCEPTED) is not None
+
+
+def too_late(run: PipelineRun, now: datetime) -> bool:
+    """Whether the run's start deadline has passed."""
+    deadline = start_deadline(run)
+    return deadline is not None and now >= deadline
+
+
+def may_send(run: PipelineRun, link: Link, now: datetime) -> bool:
+    """Whether the run's work may go down this link now."""
+    return (
+        link is Link.IDLE
+        and bool(run.status.pod_uid)
+        and not run.status.ended
+        and not run.status.finished
+        # A cancel that the controller has not seen yet is a cancel all the same.
+        and not run.spec.cancel
+        and not cancelling(run)
+        and not too_late(run, now)
+    )
+
+
+def decide(facts: Facts) -> Step:
+    """The next step of a run."""
+    return (
+        _final(facts)
+        or _unopened(facts)
+        or _over(facts)
+        or _unclaimed(facts)
+        or _lost(facts)
+        or _never_to_start(facts)
+        or _cancelled(facts)
+        or _sendable(facts)
+        or _marked(facts)
+        or Step.WAIT
+    )
+
+
+def _final(facts: Facts) -> Step | None:
+    return Step.DONE if facts.row is not None and facts.row.closed else None
+
+
+def _unopened(facts: Facts) -> Step | None:
+    status, row = facts.run.status, facts.row
+    if row is None:
+        return Step.OPEN if status.pod_uid or status.ended else None
+    if row.journalled:
+        return None
+    if status.attempt is not None and row.attempt != status.attempt:
+        return Step.OPEN
+    return Step.OPEN if row.sent_at is None and facts.sent is not None else None
+
+
+def _over(facts: Facts) -> Step | None:
+    if facts.run.status.ended:
+        return Step.RECORD
+    return Step.END if facts.row is not None and facts.row.journalled else None
+
+
+def _unclaimed(facts: Facts) -> Step | None:
+    return None if facts.run.status.pod_uid else Step.WAIT
+
+
+def _lost(facts: Facts) -> Step | None:
+    if facts.link is not Link.TAKEN:
+        return None
+    started = find(facts.run.status.conditions, ConditionType.STARTED)
+    told = started is not None and started.reason == Reason.CLAIM_LOST
+    return Step.WAIT if told else Step.LOSE_CLAIM
+
+
+def _never_to_start(facts: Facts) -> Step | None:
+    if not cancelling(facts.run) and not too_late(facts.run, facts.now):
+        return None
+    if facts.link is Link.IDLE:
+        return Step.RETIRE
+    return Step.BURY if facts.link is Link.NONE and not facts.pod_seen else None
+
+
+def _cancelled(facts: Facts) -> Step | None:
+    if not cancelling(facts.run):
+        return None
+    if facts.link is Link.OURS and not facts.cancel_sent:
+        return Step.CANCEL
+    accepted = is_true(facts.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
+    return None if accepted else Step.ACCEPT_CANCEL
+
+
+def _sendable(facts: Facts) -> Step | None:
+    return Step.SEND if may_send(facts.run, facts.link, facts.now) else None
+
+
+def _marked(facts: Facts) -> Step | None:
+    row = facts.row
+    if row is None or row.started_at is None or facts.run.status.started:
+        return None
+    return Step.MARK_STARTED if facts.now >= row.started_at + facts.started_write else None
+
+
+def look_again_at(facts: Facts) -> datetime | None:
+    """When a run that waits now needs another look though nothing happens."""
+    row = facts.row
+    if row is not None and row.started_at is not None:
+        return None if facts.run.status.started else row.started_at + facts.started_write
+    return start_deadline(facts.run) if facts.run.status.pod_uid else None

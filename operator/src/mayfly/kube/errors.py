@@ -1,0 +1,58 @@
+"""What can go wrong with the Kubernetes API.
+
+KubeError                 any of these
+├── NotFound              the object is not there
+├── Conflict              it changed since it was read, or it exists already
+├── Gone                  the watch's resourceVersion is too old: list again
+├── Refused               the API server refused it for good (validation, policy, quota, RBAC)
+└── Unavailable           no answer, throttled, or a server error: try again
+"""
+
+from __future__ import annotations
+
+
+class KubeError(Exception):
+    """The API server did not do what was asked.
+
+    Attributes:
+        status: the HTTP code, 0 where there was no answer.
+        message: the server's own words.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}" if status else message)
+        self.status = status
+        self.message = message
+
+
+class NotFound(KubeError):
+    """404."""
+
+
+class Conflict(KubeError):
+    """409: a stale resourceVersion, or a name that exists."""
+
+
+class Gone(KubeError):
+    """410: the watch is too old."""
+
+
+class Refused(KubeError):
+    """400, 401, 403, 405, 413, 422: trying again changes nothing."""
+
+
+class Unavailable(KubeError):
+    """No connection, a time-out, 429 or 5xx."""
+
+
+def error_for(status: int, message: str) -> KubeError:
+    """The error of an HTTP code."""
+    if status == 404:
+        return NotFound(status, message)
+    if status == 409:
+        return Conflict(status, message)
+    if status == 410:
+        return Gone(status, message)
+    if status == 429 or status >= 500:
+        return Unavailable(status, message)
+    return Refused(status, message)

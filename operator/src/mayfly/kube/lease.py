@@ -1,0 +1,138 @@
+"""Leader election by a Lease.
+
+The official client has one (`kubernetes.aio.leaderelection`), but it measures with the wall clock
+and never gives the Lease back, so that each rolling upgrade would leave nobody leading for its
+whole duration. This one measures with the monotonic clock and releases on a clean stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from mayfly.clock import Clock, Monotonic, rfc3339
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import Conflict, KubeError, NotFound
+from mayfly.kube.kinds import LEASES
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """Which Lease, for whom, for how long.
+
+    Attributes:
+        duration: seconds after which others may take a Lease that is not renewed.
+        renew: seconds between renewals; a leader that can't renew gives up at 2/3 of `duration`.
+    """
+
+    namespace: str
+    name: str
+    identity: str
+    duration: float = 15.0
+    renew: float = 2.0
+
+
+class Lease:
+    """One candidate's view of the Lease."""
+
+    def __init__(
+        self, cluster: Cluster, settings: LeaseSettings, clock: Clock, monotonic: Monotonic
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._seen: tuple[str, str] | None = None
+        self._seen_at = 0.0
+        self._renewed_at = 0.0
+        self._body: Json | None = None
+
+    async def acquire(self) -> None:
+        """Wait until this candidate leads."""
+        while not await self._tried():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(self._settings.renew)
+        logger.info("leading", extra={"identity": self._settings.identity})
+
+    async def hold(self) -> None:
+        """Renew until that fails for 2/3 of the duration: then this candidate leads no more."""
+        limit = self._settings.duration * 2 / 3
+        while self._monotonic() - self._renewed_at < limit:
+            await asyncio.sleep(self._settings.renew)
+            await self._tried()
+        logger.error("lost the lease", extra={"identity": self._settings.identity})
+
+    async def release(self) -> None:
+        """Give the Lease back, so that another candidate leads at once."""
+        if self._body is None:
+            return
+        spec = {**self._body["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            await self._cluster.replace(
+                LEASES, self._settings.namespace, {**self._body, "spec": spec}
+            )
+        except KubeError as error:
+            logger.warning("could not release the lease: %s", error)
+        self._body = None
+
+    async def _tried(self) -> bool:
+        asked = self._monotonic()
+        try:
+            body = await self._take()
+        except Conflict:
+            body = None
+        except KubeError as error:
+            logger.warning("lease: %s", error)
+            body = None
+        if body is None:
+            return False
+        self._body, self._renewed_at = body, asked
+        return True
+
+    async def _take(self) -> Json | None:
+        settings = self._settings
+        try:
+            there = await self._cluster.get(LEASES, settings.namespace, settings.name)
+        except NotFound:
+            body = {
+                "apiVersion": LEASES.api_version,
+                "kind": "Lease",
+                "metadata": {"name": settings.name, "namespace": settings.namespace},
+                "spec": self._spec(transitions=0),
+            }
+            return await self._cluster.create(LEASES, settings.namespace, body)
+        spec = there.get("spec", {})
+        mine = spec.get("holderIdentity") == settings.identity
+        if not mine and not self._expired(there):
+            return None
+        transitions = int(spec.get("leaseTransitions", 0)) + (0 if mine else 1)
+        new = self._spec(transitions)
+        if mine:
+            new["acquireTime"] = spec.get("acquireTime", new["acquireTime"])
+        return await self._cluster.replace(LEASES, settings.namespace, {**there, "spec": new})
+
+    def _expired(self, there: Json) -> bool:
+        """Whether nobody renewed for its duration, by our own clock: the holder's may be wrong."""
+        spec = there.get("spec", {})
+        if not spec.get("holderIdentity"):
+            return True
+        seen = (there["metadata"]["resourceVersion"], str(spec.get("renewTime")))
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._monotonic()
+        duration = float(spec.get("leaseDurationSeconds", self._settings.duration))
+        return self._monotonic() - self._seen_at > duration
+
+    def _spec(self, transitions: int) -> Json:
+        stamp = rfc3339(self._clock())
+        return {
+            "holderIdentity": self._settings.identity,
+            "leaseDurationSeconds": int(self._settings.duration),
+            "acquireTime": stamp,
+            "renewTime": stamp,
+            "leaseTransitions": transitions,
+        }

@@ -1,0 +1,137 @@
+"""The SQL database: SQLite (one gateway) or PostgreSQL (several), and how a transaction begins.
+
+Every table of the gateway hangs on `metadata`. Transactions are short and explicit: `read()` and
+`write()` give a connection, and what a `write()` did is committed when its block ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
+)
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BUSY_SECONDS = 20
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment as whole microseconds since 1970: exact and sortable in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    @override
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Exact(TypeDecorator[Decimal]):
+    """A decimal as text: SQLite would make a float of it."""
+
+    impl = String(160)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        return None if value is None else format(value, "f")
+
+    @override
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class Database:
+    """The engine and its transactions.
+
+    SQLite has one writer at a time and answers a second one by sleeping in steps, so writers of
+    this process queue on a lock instead, and a write transaction takes the database's own lock at
+    its start (`BEGIN IMMEDIATE`): a read that turns into a write can't fail half-way.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+        self._sqlite = driver.startswith("sqlite")
+        options: dict[str, Any] = (
+            {"connect_args": {"timeout": _BUSY_SECONDS}} if self._sqlite else {}
+        )
+        self._engine = create_async_engine(parsed.set(drivername=driver), **options)
+        self._writers = asyncio.Lock()
+        if self._sqlite:
+            event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
+            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    async def create(self) -> None:
+        """Create the tables that are missing."""
+        async with self.write() as tx:
+            await tx.run_sync(metadata.create_all)
+
+    async def ping(self) -> None:
+        """Ask the database for an answer; raises its error when there is none."""
+        async with self.read() as tx:
+            await tx.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with self._engine.connect() as tx, tx.begin():
+            yield tx
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that may write; committed at the end, rolled back on an exception."""
+        if not self._sqlite:
+            async with self._engine.begin() as tx:
+                yield tx
+            return
+        async with self._writers, self._engine.connect() as connection:
+            tx = await connection.execution_options(mayfly_write=True)
+            async with tx.begin():
+                yield tx
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("mayfly_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one with its key is there.
+
+    Returns:
+        Whether the row is new.
+    """
+    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    return (await tx.execute(statement)).rowcount == 1

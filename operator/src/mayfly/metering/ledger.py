@@ -1,0 +1,374 @@
+"""The ledger: one row a run from its first sight to its end, and one usage record at the end.
+
+A row of `runs` is opened when a claimed run is first seen, collects what is learned (dispatch,
+start, heartbeats), takes the journalled end, and is closed once the run's object says the same.
+Closing writes the run's record into `usage_records`: append-only, keyed by the run's UID, so a
+replay is harmless. Functions take the connection of a transaction that the caller owns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.metering.database import Exact, Instant, insert_once, metadata
+from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class ClosedBy(StrEnum):
+    """Whose word the ledger took."""
+
+    GATEWAY = "gateway"
+    CONTROLLER = "controller"
+    DELETED = "deleted"
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("uid", String(64), primary_key=True),
+    Column("id", String(26), nullable=False, unique=True),
+    Column("namespace", String(63), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("pipeline_namespace", String(63), nullable=False),
+    Column("pipeline", String(253), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("root_uid", String(64), nullable=False, index=True),
+    Column("parent_uid", String(64)),
+    Column("depth", Integer, nullable=False),
+    Column("runtime_digest", String(512), nullable=False),
+    Column("prices", Text, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("input_json", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("pod_uid", String(64)),
+    Column("attempt", Integer, nullable=False),
+    Column("sent_at", Instant),
+    Column("started_at", Instant),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("heard_at", Instant),
+    Column("outcome", String(16)),
+    Column("reason", String(64)),
+    Column("error", Text, nullable=False),
+    Column("output", Text),
+    Column("completed_at", Instant),
+    Column("journalled_at", Instant),
+    Column("closed_at", Instant),
+    Column("closed_by", String(16)),
+    Index("ix_runs_open", "closed_at"),
+    Index("ix_runs_pod_uid", "pod_uid"),
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    Column("run_uid", String(64), primary_key=True),
+    Column("id", String(26), nullable=False),
+    Column("namespace", String(63), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("pipeline_namespace", String(63), nullable=False),
+    Column("pipeline", String(253), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("root_uid", String(64), nullable=False, index=True),
+    Column("parent_uid", String(64)),
+    Column("depth", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("started", Boolean, nullable=False),
+    Column("started_at", Instant),
+    Column("completed_at", Instant),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("output_items", Integer, nullable=False),
+    Column("prices", Text, nullable=False),
+    Column("cost", Exact, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One row of `runs`; a field is named as its column."""
+
+    uid: str
+    id: str
+    namespace: str
+    name: str
+    pipeline_namespace: str
+    pipeline: str
+    version: str
+    root_uid: str
+    parent_uid: str | None
+    depth: int
+    runtime_digest: str
+    prices: str
+    currency: str
+    input_json: str
+    created_at: datetime
+    opened_at: datetime
+    pod_uid: str | None = None
+    attempt: int = 0
+    sent_at: datetime | None = None
+    started_at: datetime | None = None
+    active_ms: int = 0
+    heard_at: datetime | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    error: str = ""
+    output: str | None = None
+    completed_at: datetime | None = None
+    journalled_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+
+    @property
+    def journalled(self) -> bool:
+        """Whether an end is known."""
+        return self.outcome is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end is final and its usage recorded."""
+        return self.closed_at is not None
+
+    @property
+    def pins(self) -> tuple[PricePin, ...]:
+        """The prices that were pinned when the row was opened."""
+        return read_pins(json.loads(self.prices))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a run: what goes into the journal and, as it stands, onto the object."""
+
+    outcome: Outcome
+    reason: str
+    error: str = ""
+    output: str | None = field(default=None, repr=False)
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    active_ms: int = 0
+
+    @classmethod
+    def of(cls, row: RunRow) -> Ending:
+        """The end that a row's journal holds.
+
+        Raises:
+            ValueError: the row has none.
+        """
+        return cls(
+            outcome=Outcome(row.outcome or ""),
+            reason=row.reason or "",
+            error=row.error,
+            output=row.output,
+            started_at=row.started_at,
+            completed_at=row.completed_at,
+            active_ms=row.active_ms,
+        )
+
+    @property
+    def consumption(self) -> Consumption:
+        """What is billed for a run with this end."""
+        return Consumption(
+            active_ms=self.active_ms,
+            started=self.started_at is not None,
+            succeeded=self.outcome is Outcome.SUCCEEDED,
+            output_items=_items(self.output),
+        )
+
+
+def _items(output: str | None) -> int:
+    if output is None:
+        return 0
+    value = json.loads(output)
+    return len(value) if isinstance(value, list) else int(value is not None)
+
+
+async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
+    """Open a run's row; a row that is there stays. Returns whether it is new."""
+    return await insert_once(tx, runs, {each.name: getattr(row, each.name) for each in fields(row)})
+
+
+async def find(tx: AsyncConnection, uid: str) -> RunRow | None:
+    """The row of a run by UID."""
+    return await _one(tx, runs.c.uid == uid)
+
+
+async def find_by_id(tx: AsyncConnection, run_id: str) -> RunRow | None:
+    """The row of a run by its 26-character id."""
+    return await _one(tx, runs.c.id == run_id)
+
+
+async def find_by_pod(tx: AsyncConnection, pod_uid: str) -> Sequence[RunRow]:
+    """Rows of every run that a pod was claimed for."""
+    found = await tx.execute(select(runs).where(runs.c.pod_uid == pod_uid))
+    return [RunRow(**each) for each in found.mappings()]
+
+
+async def unclosed(tx: AsyncConnection) -> Sequence[str]:
+    """UIDs of the runs whose end is not final, oldest first."""
+    found = await tx.execute(
+        select(runs.c.uid).where(runs.c.closed_at.is_(None)).order_by(runs.c.opened_at)
+    )
+    return found.scalars().all()
+
+
+async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:
+    found = (await tx.execute(select(runs).where(condition))).mappings().one_or_none()
+    return None if found is None else RunRow(**found)
+
+
+async def note_dispatch(
+    tx: AsyncConnection, uid: str, *, pod_uid: str, attempt: int, sent_at: datetime | None
+) -> None:
+    """Remember which pod a run was claimed for and when its work was first sent there."""
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.closed_at.is_(None))
+        .where((runs.c.attempt != attempt) | runs.c.sent_at.is_(None))
+        .values(pod_uid=pod_uid, attempt=attempt, sent_at=sent_at)
+    )
+
+
+async def note_start(tx: AsyncConnection, uid: str, started_at: datetime) -> None:
+    """Remember when main() was called; the first word stands."""
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.started_at.is_(None), runs.c.outcome.is_(None))
+        .values(started_at=started_at, heard_at=started_at)
+    )
+
+
+async def note_heartbeat(tx: AsyncConnection, uid: str, active_ms: int, heard_at: datetime) -> None:
+    """Remember how long a run has worked; a late heartbeat takes nothing back."""
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.active_ms <= active_ms)
+        .values(active_ms=active_ms, heard_at=heard_at)
+    )
+
+
+def _journal_values(ending: Ending, at: datetime) -> dict[str, Any]:
+    return {
+        "outcome": ending.outcome.value,
+        "reason": ending.reason,
+        "error": ending.error,
+        "output": ending.output,
+        "started_at": ending.started_at,
+        "completed_at": ending.completed_at,
+        "active_ms": ending.active_ms,
+        "journalled_at": at,
+    }
+
+
+async def journal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -> bool:
+    """Write a run's end down before anyone is told. The first end stands.
+
+    Returns:
+        False when the row has an end already, is closed, or does not exist.
+    """
+    done = await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.closed_at.is_(None))
+        .values(**_journal_values(ending, at))
+    )
+    return done.rowcount == 1
+
+
+async def rejournal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -> None:
+    """Replace a journalled end by the one that the run's object took first."""
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.closed_at.is_(None))
+        .values(**_journal_values(ending, at))
+    )
+
+
+async def close(
+    tx: AsyncConnection, row: RunRow, ending: Ending, *, by: ClosedBy, at: datetime
+) -> Decimal:
+    """Make an end final: the row takes it, and the run's usage record is written, once.
+
+    Args:
+        tx: the transaction.
+        row: the run's row, as last read.
+        ending: the end that the object carries.
+        by: whose word it is.
+        at: the gateway's clock.
+
+    Returns:
+        The run's own cost.
+    """
+    used = ending.consumption
+    price = cost(used, row.pins)
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == row.uid, runs.c.closed_at.is_(None))
+        .values(
+            **_journal_values(ending, row.journalled_at or at), closed_at=at, closed_by=by.value
+        )
+    )
+    await insert_once(
+        tx,
+        usage_records,
+        {
+            "run_uid": row.uid,
+            "id": row.id,
+            "namespace": row.namespace,
+            "name": row.name,
+            "pipeline_namespace": row.pipeline_namespace,
+            "pipeline": row.pipeline,
+            "version": row.version,
+            "root_uid": row.root_uid,
+            "parent_uid": row.parent_uid,
+            "depth": row.depth,
+            "outcome": ending.outcome.value,
+            "reason": ending.reason,
+            "started": used.started,
+            "started_at": ending.started_at,
+            "completed_at": ending.completed_at,
+            "active_ms": used.active_ms,
+            "output_items": used.output_items,
+            "prices": row.prices,
+            "cost": price,
+            "currency": row.currency,
+            "recorded_at": at,
+        },
+    )
+    return price
+
+
+async def usage_of(tx: AsyncConnection, uid: str) -> dict[str, Any] | None:
+    """A run's usage record."""
+    found = await tx.execute(select(usage_records).where(usage_records.c.run_uid == uid))
+    row = found.mappings().one_or_none()
+    return None if row is None else dict(row)

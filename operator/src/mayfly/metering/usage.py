@@ -1,0 +1,157 @@
+"""From meters to money: exact decimals, nothing rounded but active time (up, to the millisecond).
+
+Rules: a meter without a price costs nothing; `prediction` and `outputItems` charge only on
+success; time charges whatever ran, however it ended; a run that never started is free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
+from enum import StrEnum
+
+MAX_PRICE_TEXT = 40
+"""Characters of a price: enough for any currency, few enough to compute with exactly."""
+
+DIGITS = 120
+EXACT = Context(prec=DIGITS, traps=[InvalidOperation, Inexact])
+"""Arithmetic that fails rather than rounds."""
+
+
+class Meter(StrEnum):
+    """What a price can be put on."""
+
+    PREDICT_SECONDS = "predictSeconds"
+    PREDICTION = "prediction"
+    OUTPUT_ITEMS = "outputItems"
+    INPUT_TOKENS = "inputTokens"
+    OUTPUT_TOKENS = "outputTokens"
+
+
+@dataclass(frozen=True)
+class PricePin:
+    """The price of one unit of a meter, as it stood when the work was dispatched."""
+
+    meter: Meter
+    unit_price: Decimal
+
+    def body(self) -> dict[str, str]:
+        """The JSON that the ledger keeps."""
+        return {"meter": self.meter.value, "unitPrice": decimal_text(self.unit_price)}
+
+
+@dataclass(frozen=True)
+class Consumption:
+    """What one run used.
+
+    Attributes:
+        active_ms: milliseconds from the call of main() to its end, rounded up.
+        started: whether main() was called.
+        succeeded: whether it ended well.
+        output_items: items of the output (1 unless it is a list).
+    """
+
+    active_ms: int = 0
+    started: bool = False
+    succeeded: bool = False
+    output_items: int = 0
+
+    def quantity(self, meter: Meter) -> Decimal:
+        """How many units of a meter are charged."""
+        if not self.started:
+            return Decimal(0)
+        match meter:
+            case Meter.PREDICT_SECONDS:
+                return Decimal(self.active_ms) / Decimal(1000)
+            case Meter.PREDICTION:
+                return Decimal(1 if self.succeeded else 0)
+            case Meter.OUTPUT_ITEMS:
+                return Decimal(self.output_items if self.succeeded else 0)
+            case Meter.INPUT_TOKENS | Meter.OUTPUT_TOKENS:
+                return Decimal(0)  # models count tokens, pipelines don't
+
+
+def cost(used: Consumption, pins: Sequence[PricePin]) -> Decimal:
+    """The price of what was used, exact.
+
+    Raises:
+        decimal.Inexact: more digits than `DIGITS` would be needed; no price that `read_pins`
+            accepts comes near.
+    """
+    with localcontext(EXACT):
+        return sum((pin.unit_price * used.quantity(pin.meter) for pin in pins), Decimal(0))
+
+
+def read_pins(prices: Sequence[Mapping[str, object]]) -> tuple[PricePin, ...]:
+    """The prices of an object's `price` list.
+
+    Raises:
+        ValueError: a meter is unknown or a price is no finite decimal of at least zero.
+    """
+    return tuple(_pin(each) for each in prices)
+
+
+def _pin(entry: Mapping[str, object]) -> PricePin:
+    meter = Meter(str(entry.get("meter")))
+    text = str(entry.get("unitPrice"))
+    try:
+        price = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f'"{text}" is not a decimal') from error
+    if not price.is_finite() or price < 0 or len(text) > MAX_PRICE_TEXT:
+        raise ValueError(f'"{text}" is not a price')
+    return PricePin(meter, price)
+
+
+def decimal_text(value: Decimal) -> str:
+    """A decimal without exponent and without trailing zeros: "0", "0.00025"."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text or "0"
+
+
+def milliseconds(span: timedelta) -> int:
+    """The length of a span in milliseconds, rounded up, never negative."""
+    microseconds = span // timedelta(microseconds=1)
+    return max(0, math.ceil(microseconds / 1000))
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """When a run worked, after the gateway's own clock bounded what the agent said."""
+
+    started_at: datetime | None
+    completed_at: datetime | None
+    active_ms: int
+
+
+def bounded(
+    *,
+    started_at: datetime | None,
+    completed_at: datetime | None,
+    active_ms: int,
+    sent_at: datetime,
+    received_at: datetime,
+) -> Stamps:
+    """Keep an agent's stamps between the dispatch of its work and the arrival of its word.
+
+    A pod's wall clock may be wrong; nothing of a run can lie before its work was sent or after
+    its result came, and its active time fits into that window.
+
+    Args:
+        started_at: the agent's stamp of the call of main(), None when it was not called.
+        completed_at: the agent's stamp of its end.
+        active_ms: the agent's monotonic measure.
+        sent_at: the gateway's stamp of the dispatch.
+        received_at: the gateway's stamp of the message.
+    """
+    received_at = max(received_at, sent_at)
+    if started_at is None:
+        return Stamps(None, None, 0)
+    start = min(max(started_at, sent_at), received_at)
+    end = min(max(completed_at or received_at, start), received_at)
+    return Stamps(start, end, min(max(active_ms, 0), milliseconds(received_at - sent_at)))

@@ -1,0 +1,246 @@
+"""How a run ends: one shape for every end, whoever writes it.
+
+The gateway ends a run from its agent's result; the controller ends runs that were refused, that
+never had a pod, or whose pod went away without a result that the gateway could take.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.clock import rfc3339, rfc3339_seconds
+from mayfly.reconcile.observed import ObservedPod, Refusal
+
+ERROR_BYTES = 4096
+LOGS_TAIL_BYTES = 4096
+OUTPUT_BYTES = 16_384
+
+AGENT_REASONS = frozenset(
+    {
+        Reason.SUCCEEDED,
+        Reason.USER_ERROR,
+        Reason.IMPORT_ERROR,
+        Reason.INVALID_INPUT,
+        Reason.INVALID_SOURCE,
+        Reason.TIMED_OUT,
+        Reason.OUT_OF_MEMORY,
+        Reason.EXITED,
+        Reason.LOST,
+        Reason.CANCELED,
+        Reason.START_DEADLINE_EXCEEDED,
+        Reason.OUTPUT_TOO_LARGE,
+        Reason.OUTPUT_NOT_JSON,
+        Reason.INPUT_FETCH_FAILED,
+        Reason.OUTPUT_UPLOAD_FAILED,
+    }
+)
+"""What an agent may say of its run's end; anything else it says is Lost."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        reason: of the condition Succeeded.
+        error: the last line of the exception or a sentence; "" on success.
+        started: main() was called; None when nobody knows.
+        started_at: RFC 3339 with microseconds.
+        completed_at: RFC 3339 with microseconds.
+        active_ms: active time in milliseconds, rounded up; None when nobody measured it.
+        output_json: the output's exact text; None where there is none.
+    """
+
+    reason: Reason
+    error: str = ""
+    started: bool | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    active_ms: int | None = None
+    output_json: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether main() returned and its output is stored."""
+        return self.reason == Reason.SUCCEEDED
+
+
+def clipped(text: str, limit: int) -> str:
+    """The text in at most `limit` bytes of UTF-8, cut between characters."""
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    return data[: limit - 3].decode(errors="ignore") + "…"
+
+
+def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
+    """The status of a run that has just ended.
+
+    Sets conditions, phase, times, error and the output's copy; leaves `recorded`, `finished`,
+    `usage`, `logsTail` and `outputURL` to the gateway, who alone knows them.
+    """
+    stamp = rfc3339_seconds(now)
+    generation = run.metadata.generation
+    message = "main() returned." if end.succeeded else end.error
+    conditions = run.status.conditions
+    started = find(conditions, ConditionType.STARTED)
+    if end.started:
+        conditions = with_condition(
+            conditions,
+            ConditionType.STARTED,
+            "True",
+            Reason.STARTED,
+            "main() was called.",
+            now=stamp,
+            generation=generation,
+        )
+    elif end.started is False and not (started is not None and started.status == "True"):
+        conditions = with_condition(
+            conditions,
+            ConditionType.STARTED,
+            "False",
+            Reason.NOT_STARTED,
+            "The run ended before main() was called.",
+            now=stamp,
+            generation=generation,
+        )
+    conditions = with_condition(
+        conditions,
+        ConditionType.SUCCEEDED,
+        "True" if end.succeeded else "False",
+        end.reason,
+        message,
+        now=stamp,
+        generation=generation,
+    )
+    conditions = with_condition(
+        conditions,
+        ConditionType.FINISHED,
+        "True",
+        Reason.FINISHED,
+        "The run is over.",
+        now=stamp,
+        generation=generation,
+    )
+    update: dict[str, Any] = {
+        "id": run.status.id or run_id(run.metadata.uid),
+        "conditions": conditions,
+        "completed_at": end.completed_at or rfc3339(now),
+    }
+    if end.started_at or run.status.started_at:
+        update["started_at"] = end.started_at or run.status.started_at
+    if not end.succeeded:
+        update["error"] = clipped(end.error, ERROR_BYTES)
+    if end.output_json is not None and len(end.output_json.encode()) <= OUTPUT_BYTES:
+        update["output"] = json.loads(end.output_json)
+    status = run.status.model_copy(update=update)
+    return status.model_copy(update={"phase": phase_of(status)})
+
+
+def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRunStatus:
+    """The status of a run that can't be accepted: it ends at once, without a pod."""
+    conditions = with_condition(
+        run.status.conditions,
+        ConditionType.ACCEPTED,
+        "False",
+        refusal.reason,
+        refusal.message,
+        now=rfc3339_seconds(now),
+        generation=run.metadata.generation,
+    )
+    marked = run.model_copy(
+        update={"status": run.status.model_copy(update={"conditions": conditions})}
+    )
+    return ended(marked, End(Reason.REFUSED, refusal.message, started=False), now=now)
+
+
+def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
+    """The end that a pod tells which is over, when no result came.
+
+    Its termination message speaks first, then the kubelet's reasons, then the exit code.
+    """
+    told = from_termination_message(run, pod.terminated.message if pod.terminated else "")
+    if told is not None:
+        return told
+    started = True if run.status.started else None if pod.ever_started or pod.unseen else False
+    end = _from_state(run, pod)
+    finished = pod.terminated.finished_at if pod.terminated else None
+    return replace(end, started=started, completed_at=rfc3339(finished) if finished else None)
+
+
+def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
+    state = pod.terminated
+    if run.spec.cancel:
+        return End(Reason.CANCELED, "The run was cancelled.")
+    if state is not None and state.reason == "OOMKilled":
+        return End(Reason.OUT_OF_MEMORY, "The run used more memory than its limit.")
+    if pod.reason == "Evicted":
+        return End(Reason.EVICTED, f"The node evicted the pod: {pod.message or 'no reason given'}")
+    if pod.reason == "DeadlineExceeded":
+        return End(Reason.TIMED_OUT, "The pod lived longer than the run's timeout allows.")
+    if state is not None and not pod.deleting:
+        return End(
+            Reason.LOST,
+            f"The pod ended with exit code {state.exit_code} and left no result"
+            + (f" ({state.reason})." if state.reason not in {"", "Error", "Completed"} else "."),
+        )
+    if pod.deleting or pod.gone:
+        return End(Reason.LOST, "The pod was deleted while the run was in it.")
+    return End(Reason.LOST, f"The pod failed: {pod.message or pod.reason or 'no reason given'}")
+
+
+def from_termination_message(run: PipelineRun, text: str) -> End | None:
+    """The end that an agent left in its container's termination message.
+
+    Returns:
+        None where the text is no such message, or speaks of another run or attempt.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or told.get("run") != run.metadata.uid:
+        return None
+    if told.get("attempt") != run.status.attempt or told.get("outcome") not in {
+        "succeeded",
+        "failed",
+        "canceled",
+    }:
+        return None
+    reason = agent_reason(str(told["outcome"]), str(told.get("reason")))
+    output = told.get("outputJSON")
+    error = str(told.get("error") or "")
+    if reason == Reason.SUCCEEDED and told.get("outputOmitted"):
+        reason = Reason.LOST
+        error = "main() returned, but its output could not be delivered to the gateway."
+    active = told.get("activeMs")
+    return End(
+        reason=reason,
+        error=error,
+        started=bool(told.get("started")),
+        started_at=_text(told.get("startedAt")),
+        completed_at=_text(told.get("completedAt")),
+        active_ms=active if isinstance(active, int) and active >= 0 else None,
+        output_json=output if isinstance(output, str) else None,
+    )
+
+
+def agent_reason(outcome: str, reason: str) -> Reason:
+    """The reason of an agent's end: never one that the agent has no say in."""
+    if outcome == "succeeded":
+        return Reason.SUCCEEDED
+    if outcome == "canceled":
+        return Reason.CANCELED
+    known = {str(each) for each in AGENT_REASONS - {Reason.SUCCEEDED, Reason.CANCELED}}
+    return Reason(reason) if reason in known else Reason.LOST
+
+
+def _text(value: object) -> str | None:
+    return value[:32] if isinstance(value, str) and value else None

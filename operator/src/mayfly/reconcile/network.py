@@ -1,0 +1,118 @@
+"""The NetworkPolicy that run pods live under, one a namespace.
+
+The label that it selects on is on the pod from birth, so that no claim ever makes a CNI reprogram
+itself at the worst moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mayfly.reconcile.pods import RUN_LABEL
+
+Json = dict[str, Any]
+
+NAME = "mayfly-runs"
+
+NOT_PUBLIC_V4 = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+)
+"""IANA's special-purpose IPv4 blocks: private, link-local (cloud metadata), shared, multicast."""
+
+NOT_PUBLIC_V6 = ("::1/128", "fc00::/7", "fe80::/10", "ff00::/8", "64:ff9b::/96")
+"""The same for IPv6, and NAT64's prefix, behind which the IPv4 ones hide."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What run pods may reach.
+
+    Attributes:
+        internet: the public internet.
+        gateway_namespace: where the gateway's pods are.
+        gateway_labels: which pods those are.
+        gateway_port: the port that they listen on.
+        dns_namespace: where the cluster's DNS is.
+        denied: further CIDRs that are never reached (public ranges of the cluster's own).
+        extra_egress: rules of the installation's own, as Kubernetes writes them.
+    """
+
+    gateway_namespace: str
+    gateway_labels: dict[str, str]
+    gateway_port: int = 8443
+    internet: bool = True
+    dns_namespace: str = "kube-system"
+    denied: tuple[str, ...] = ()
+    extra_egress: tuple[Json, ...] = field(default_factory=tuple)
+
+
+def network_policy(namespace: str, settings: NetworkSettings, owner: Json | None) -> Json:
+    """The policy of one namespace: nothing comes in; gateway, DNS and the internet go out.
+
+    Args:
+        namespace: where run pods are.
+        settings: the installation's.
+        owner: a cluster-wide owner, so that an uninstall collects the policy.
+    """
+    metadata: Json = {
+        "name": NAME,
+        "namespace": namespace,
+        "labels": {"app.kubernetes.io/managed-by": "mayfly"},
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [owner]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata,
+        "spec": {
+            "podSelector": {"matchExpressions": [{"key": RUN_LABEL, "operator": "Exists"}]},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [],
+            "egress": _egress(settings),
+        },
+    }
+
+
+def _egress(settings: NetworkSettings) -> list[Json]:
+    gateway = {
+        "to": [
+            {
+                "namespaceSelector": _namespace(settings.gateway_namespace),
+                "podSelector": {"matchLabels": dict(settings.gateway_labels)},
+            }
+        ],
+        "ports": [{"protocol": "TCP", "port": settings.gateway_port}],
+    }
+    dns = {
+        "to": [{"namespaceSelector": _namespace(settings.dns_namespace)}],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
+    rules = [gateway, dns]
+    if settings.internet:
+        v4 = [*NOT_PUBLIC_V4, *(each for each in settings.denied if ":" not in each)]
+        v6 = [*NOT_PUBLIC_V6, *(each for each in settings.denied if ":" in each)]
+        rules.append(
+            {
+                "to": [
+                    {"ipBlock": {"cidr": "0.0.0.0/0", "except": v4}},
+                    {"ipBlock": {"cidr": "::/0", "except": v6}},
+                ]
+            }
+        )
+    return [*rules, *settings.extra_egress]
+
+
+def _namespace(name: str) -> Json:
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}

@@ -1,0 +1,152 @@
+"""What the planner looks at: one run, its pod, and what its references came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mayfly.api.v1alpha1 import (
+    Pipeline,
+    PipelineRun,
+    PipelineRuntime,
+    PipelineVersion,
+    Reason,
+    RootRef,
+)
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """How the agent's container ended, in the kubelet's words."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """The part of a pod that decides something.
+
+    Attributes:
+        gone: it is no longer in the API; the rest is its last seen state.
+        unseen: it is gone and no state of it was ever seen (the controller began later).
+        ever_started: the agent's container has or had a `startedAt`.
+        waiting: why the container waits: (reason, message).
+        noticed: when this controller first saw it terminated or gone.
+    """
+
+    name: str
+    uid: str
+    phase: str = "Pending"
+    deleting: bool = False
+    gone: bool = False
+    unseen: bool = False
+    ever_started: bool = False
+    terminated: Terminated | None = None
+    reason: str = ""
+    message: str = ""
+    waiting: tuple[str, str] | None = None
+    noticed: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing runs in it any more."""
+        return self.gone or self.terminated is not None or self.phase in {"Failed", "Succeeded"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run's references came to: everything its pod and its pins need."""
+
+    version: str
+    runtime: PipelineRuntime
+    depth: int
+    root: RootRef
+    pipeline: str = ""
+    root_id: str = ""
+    parent_id: str = ""
+    full: bool = False
+    """Every pod of the runtime is in use, or older runs come first."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The run can never be accepted: why, in words for a person."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Something that the run needs is not there yet, and will be soon."""
+
+    message: str
+    seconds: float = 0.2
+
+
+Resolution = Target | Refusal | Unsettled
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """What the installation decides about run pods."""
+
+    gateway_url: str
+    ca_pem: str | None = None
+    image_pull_policy: str = "IfNotPresent"
+
+
+@dataclass(frozen=True)
+class ObservedRun:
+    """One run and everything that decides what to do with it.
+
+    Attributes:
+        run: the object.
+        pod: the claimed pod, there or gone; None while nothing claimed it or nothing is known.
+        next_pod: the pod made for the next attempt and not claimed yet.
+        resolution: only where the run is not claimed and not ended.
+        tree_finished: whether every run below this root is finished (asked only at its TTL).
+        network_ready: the namespace has its NetworkPolicy.
+        pod_refused: what the cluster said when it refused the pod.
+        now: the time of this look.
+    """
+
+    run: PipelineRun
+    now: datetime
+    pods: PodSettings
+    pod: ObservedPod | None = None
+    next_pod: ObservedPod | None = None
+    resolution: Resolution | None = None
+    tree_finished: bool = True
+    network_ready: bool = True
+    pod_refused: str = ""
+
+
+@dataclass(frozen=True)
+class SourceProblem:
+    """A source that can't be run."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class ObservedPipeline:
+    """One pipeline, its runtime and its versions.
+
+    Attributes:
+        runtime: the runtime it names, if there is one.
+        schema: the OpenAPI document of its source, or what is wrong with the source.
+        versions: its PipelineVersions.
+        used: ids of versions that unfinished runs use.
+    """
+
+    pipeline: Pipeline
+    now: datetime
+    runtime: PipelineRuntime | None
+    schema: dict[str, Any] | SourceProblem | None = None
+    versions: tuple[PipelineVersion, ...] = ()
+    used: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,231 @@
+"""The pod of a run, as a pure function of what was decided.
+
+It passes Pod Security `restricted`, and holds no credential that the API server accepts: its one
+token is for the gateway's audience, and its ServiceAccount's own is not mounted.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.api.v1alpha1.resource import API_VERSION
+from mayfly.clock import parse_rfc3339
+from mayfly.reconcile.observed import ObservedPod, PodSettings, Target, Terminated
+
+Json = dict[str, Any]
+
+RUN_LABEL = "mayfly.dev/id"
+"""On each run pod; the controller watches pods that have it."""
+
+RUNTIME_ANNOTATION = "mayfly.dev/runtime"
+"""The PipelineRuntime that a pod counts against."""
+
+UID = 65532
+
+IMPORT_SECONDS = 10
+TRANSFER_SECONDS = 300
+"""Fetching inputs, and again uploading outputs, at most (runtime.md, Limits)."""
+
+RESULT_SECONDS = 900
+"""An agent keeps a result this long for a gateway that is away."""
+
+TOKEN_FOLDER = "/var/run/secrets/mayfly"  # noqa: S105 - a path
+SCRATCH = "/scratch"
+
+
+def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSettings) -> Json:
+    """The pod of one attempt of a run, owned by the run from birth.
+
+    Args:
+        run: the run.
+        target: its pinned version, runtime and place in its tree.
+        attempt: 1 for the first.
+        settings: the installation's.
+    """
+    spec = target.runtime.spec
+    identity = run_id(run.metadata.uid)
+    body: Json = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "activeDeadlineSeconds": _lifetime(run),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_agent(target, settings)],
+        "volumes": _volumes(target),
+    }
+    if spec.image_pull_secrets:
+        body["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
+    if spec.node_selector:
+        body["nodeSelector"] = dict(spec.node_selector)
+    if spec.tolerations:
+        body["tolerations"] = [each.body() for each in spec.tolerations]
+    if spec.runtime_class_name:
+        body["runtimeClassName"] = spec.runtime_class_name
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(identity, attempt),
+            "namespace": run.metadata.namespace,
+            "labels": _labels(target, identity),
+            "annotations": {RUNTIME_ANNOTATION: target.runtime.metadata.name},
+            "ownerReferences": [_owner(run)],
+        },
+        "spec": body,
+    }
+
+
+def _labels(target: Target, identity: str) -> dict[str, str]:
+    labels = {
+        RUN_LABEL: identity,
+        "mayfly.dev/version": target.version[:10],
+        "mayfly.dev/root": target.root_id or identity,
+        "mayfly.dev/depth": str(target.depth),
+    }
+    if target.pipeline:
+        labels["mayfly.dev/pipeline"] = target.pipeline
+    if target.parent_id:
+        labels["mayfly.dev/parent"] = target.parent_id
+    return labels
+
+
+def _owner(run: PipelineRun) -> Json:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PipelineRun",
+        "name": run.metadata.name,
+        "uid": run.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _lifetime(run: PipelineRun) -> int:
+    """A backstop that the kubelet keeps even when everything of ours is away."""
+    active = seconds(run.spec.timeout)
+    start = seconds(run.spec.start_deadline)
+    return int(
+        active
+        + start
+        + IMPORT_SECONDS
+        + 2 * TRANSFER_SECONDS
+        + RESULT_SECONDS
+        + timedelta(minutes=1).total_seconds()
+    )
+
+
+def _agent(target: Target, settings: PodSettings) -> Json:
+    environment = {
+        "MAYFLY_GATEWAY_URL": settings.gateway_url,
+        "MAYFLY_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
+        "MAYFLY_SCRATCH": SCRATCH,
+        "REPLICATE_BASE_URL": settings.gateway_url,
+        "REPLICATE_POLL_INTERVAL": "0.05",
+        "HOME": SCRATCH,
+        # A node with many cores would otherwise start a thread a core in each BLAS copy.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    if settings.ca_pem:
+        environment["MAYFLY_CA_PEM"] = settings.ca_pem
+    resources = target.runtime.spec.resources
+    return {
+        "name": "agent",
+        "image": target.runtime.spec.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "env": [
+            *({"name": name, "value": value} for name, value in environment.items()),
+            {
+                "name": "MAYFLY_POD_UID",
+                "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}},
+            },
+        ],
+        "resources": {"requests": dict(resources.requests), "limits": dict(resources.limits)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "scratch", "mountPath": SCRATCH},
+            {"name": "gateway-token", "mountPath": TOKEN_FOLDER, "readOnly": True},
+        ],
+    }
+
+
+def _volumes(target: Target) -> list[Json]:
+    size = target.runtime.spec.resources.limits.get("ephemeral-storage", "5Gi")
+    return [
+        {"name": "scratch", "emptyDir": {"sizeLimit": size}},
+        {
+            "name": "gateway-token",
+            "projected": {
+                "defaultMode": 0o440,
+                "sources": [
+                    {
+                        "serviceAccountToken": {
+                            "audience": "mayfly-gateway",
+                            "expirationSeconds": 3600,
+                            "path": "token",
+                        }
+                    }
+                ],
+            },
+        },
+    ]
+
+
+def observed_pod(body: Json) -> ObservedPod:
+    """What decides something, out of a pod's JSON."""
+    metadata, status = body["metadata"], body.get("status", {})
+    states = [each for each in status.get("containerStatuses", []) if each["name"] == "agent"]
+    state: Json = states[0].get("state", {}) if states else {}
+    last: Json = states[0].get("lastState", {}) if states else {}
+    ended: Json = state.get("terminated") or {}
+    finished = ended.get("finishedAt")
+    waiting: Json = state.get("waiting") or {}
+    started = (
+        "running" in state
+        or bool(ended.get("startedAt"))
+        or bool((last.get("terminated") or {}).get("startedAt"))
+        or bool(states and states[0].get("started"))
+    )
+    return ObservedPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        phase=status.get("phase", "Pending"),
+        deleting="deletionTimestamp" in metadata,
+        ever_started=started,
+        terminated=Terminated(
+            exit_code=int(ended.get("exitCode", 0)),
+            reason=ended.get("reason", ""),
+            message=ended.get("message", ""),
+            finished_at=parse_rfc3339(finished) if finished else None,
+        )
+        if ended
+        else None,
+        reason=status.get("reason", ""),
+        message=status.get("message", "") or _unschedulable(status),
+        waiting=(waiting["reason"], waiting.get("message", "")) if waiting.get("reason") else None,
+    )
+
+
+def _unschedulable(status: Json) -> str:
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message", ""))
+    return ""

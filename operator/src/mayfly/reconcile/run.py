@@ -1,0 +1,379 @@
+"""What to do next with a PipelineRun. The life of a run, read top-down.
+
+    not there, or being deleted    nothing: its owner references take the pod
+    ended                          delete the pod; at its TTL delete the run
+    cancel asked, no pod claimed   end it: Canceled
+    cancel asked, pod claimed      stop claims below it; the gateway stops the pod
+    claimed, pod over              claim again if nothing can have started, else end it
+    claimed, pod on its way        start deadline; say why it waits
+    not claimed                    refuse, wait for a place, make the pod, claim it
+
+Every decision is made on the run as it was read: a write carries that resourceVersion, so a
+decision on old news is refused by the API server and made again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.clock import parse_rfc3339, rfc3339_seconds
+from mayfly.reconcile.actions import (
+    NOTHING,
+    Action,
+    CreatePod,
+    DeletePod,
+    DeleteRun,
+    EnsureNetworkPolicy,
+    Plan,
+    WriteRunStatus,
+)
+from mayfly.reconcile.ending import End, ended, from_pod, refused
+from mayfly.reconcile.observed import ObservedPod, ObservedRun, Refusal, Target, Unsettled
+from mayfly.reconcile.pods import pod_for
+
+MAX_ATTEMPTS = 3
+"""How often a run is given a pod, as long as none of them can have started its code."""
+
+RESULT_GRACE = timedelta(seconds=10)
+"""After a pod is over, the gateway has this long to write the end that it was told."""
+
+START_MARGIN = timedelta(seconds=15)
+"""The agent keeps the start deadline itself; the controller steps in only this much later, when
+a `Started` write (sent after a second of running) would long be here."""
+
+CANCEL_GRACE = timedelta(seconds=60)
+"""A claimed run that is cancelled and has not ended after this long loses its pod."""
+
+CANCEL_GRACE_POD_SECONDS = 5
+
+TREE_POLL = timedelta(seconds=30)
+
+
+def plan_run(seen: ObservedRun) -> Plan:
+    """The next step of a run."""
+    run = seen.run
+    if run.metadata.deletion_timestamp:
+        return NOTHING
+    if run.status.ended:
+        return _ended(seen)
+    if run.spec.cancel and not run.status.pod_uid:
+        return _cancel_unclaimed(seen)
+    if run.status.pod_uid:
+        return _claimed(seen)
+    return _unclaimed(seen)
+
+
+# Ended
+
+
+def _ended(seen: ObservedRun) -> Plan:
+    actions: list[Action] = [
+        _delete(seen, pod)
+        for pod in (seen.pod, seen.next_pod)
+        if pod is not None and not pod.gone and not pod.deleting
+    ]
+    due = ttl_due(seen.run)
+    if due is None or seen.now < due:
+        return Plan(tuple(actions), due)
+    if not seen.tree_finished:
+        return Plan(tuple(actions), seen.now + TREE_POLL)
+    actions.append(
+        DeleteRun(seen.run.metadata.namespace or "", seen.run.metadata.name, seen.run.metadata.uid)
+    )
+    return Plan(tuple(actions))
+
+
+def ttl_due(run: PipelineRun) -> datetime | None:
+    """When the run is to be deleted; None for children and for ends that are not recorded."""
+    if run.spec.parent_ref is not None or not run.status.finished:
+        return None
+    over = find(run.status.conditions, ConditionType.FINISHED)
+    if over is None:
+        return None
+    since = parse_rfc3339(over.last_transition_time)
+    return since + timedelta(seconds=run.spec.ttl_seconds_after_finished)
+
+
+def _delete(seen: ObservedRun, pod: ObservedPod, grace_seconds: int | None = None) -> DeletePod:
+    return DeletePod(seen.run.metadata.namespace or "", pod.name, pod.uid, grace_seconds)
+
+
+# Cancel
+
+
+def _cancel_unclaimed(seen: ObservedRun) -> Plan:
+    """No pod can have it: cancel and end are one write."""
+    conditions = with_condition(
+        seen.run.status.conditions,
+        ConditionType.CANCEL_ACCEPTED,
+        "True",
+        Reason.CANCEL_ACCEPTED,
+        "Nothing had started.",
+        now=rfc3339_seconds(seen.now),
+        generation=seen.run.metadata.generation,
+    )
+    status = seen.run.status.model_copy(update={"conditions": conditions})
+    marked = seen.run.model_copy(update={"status": status})
+    end = End(Reason.CANCELED, "The run was cancelled.", started=False)
+    return Plan((_write(seen, ended(marked, end, now=seen.now)),))
+
+
+def _stop_claims(seen: ObservedRun) -> Plan | None:
+    """The first half of a cancel; the gateway writes the second."""
+    known = find(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
+    if known is None:
+        conditions = with_condition(
+            seen.run.status.conditions,
+            ConditionType.CANCEL_ACCEPTED,
+            "False",
+            Reason.CLAIMS_STOPPED,
+            "No further child is given a pod.",
+            now=rfc3339_seconds(seen.now),
+            generation=seen.run.metadata.generation,
+        )
+        status = seen.run.status.model_copy(update={"conditions": conditions})
+        return Plan((_write(seen, status),), seen.now + CANCEL_GRACE)
+    pod = seen.pod
+    if pod is None or pod.over or pod.deleting:
+        return None
+    due = parse_rfc3339(known.last_transition_time) + CANCEL_GRACE
+    if seen.now < due:
+        return Plan((), due)
+    return Plan((_delete(seen, pod, CANCEL_GRACE_POD_SECONDS),), seen.now + RESULT_GRACE)
+
+
+# Claimed
+
+
+def _claimed(seen: ObservedRun) -> Plan:
+    if seen.run.spec.cancel and (plan := _stop_claims(seen)) is not None:
+        return plan
+    started = find(seen.run.status.conditions, ConditionType.STARTED)
+    if started is not None and started.reason == Reason.CLAIM_LOST:
+        return _claim_again(seen)
+    pod = seen.pod
+    if pod is None:
+        return Plan((), seen.now + RESULT_GRACE)
+    if pod.over:
+        return _pod_over(seen, pod)
+    if not seen.run.status.started:
+        return _pod_on_its_way(seen, pod)
+    return NOTHING
+
+
+def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
+    if _never_started(seen, pod) and not seen.run.spec.cancel:
+        if seen.now >= _start_due(seen):
+            return _start_deadline_exceeded(seen, pod)
+        return _claim_again(seen)
+    due = (pod.noticed or seen.now) + RESULT_GRACE
+    if seen.now < due:
+        return Plan((), due)
+    return Plan((_write(seen, ended(seen.run, from_pod(seen.run, pod), now=seen.now)),))
+
+
+def _never_started(seen: ObservedRun, pod: ObservedPod) -> bool:
+    """Only then may a run have another pod: nothing of it can have paid for anything."""
+    return not (pod.ever_started or pod.unseen or seen.run.status.started)
+
+
+def _claim_again(seen: ObservedRun) -> Plan:
+    attempt = seen.run.status.attempt or 1
+    if attempt >= MAX_ATTEMPTS:
+        words = seen.pod.message or seen.pod.reason if seen.pod else ""
+        end = End(
+            Reason.LOST,
+            f"{attempt} pods in a row went away before they could start the run"
+            + (f"; the last one: {words}" if words else "."),
+            started=False,
+        )
+        return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+    return _unclaimed(seen)
+
+
+def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
+    due = _start_due(seen)
+    # A pod whose container never ran has no agent that could have started in the meantime.
+    late = due + START_MARGIN if pod.ever_started else due
+    if seen.now >= late:
+        return _start_deadline_exceeded(seen, pod)
+    reason, message = _why_waiting(pod)
+    started = find(seen.run.status.conditions, ConditionType.STARTED)
+    if reason == Reason.IMAGE_PULL and (started is None or started.message != message):
+        status = _started_false(seen, reason, message)
+        return Plan((_write(seen, status),), late)
+    return Plan((), late)
+
+
+def _start_due(seen: ObservedRun) -> datetime:
+    """The start deadline runs from admission, over all attempts."""
+    accepted = find(seen.run.status.conditions, ConditionType.ACCEPTED)
+    since = parse_rfc3339(accepted.last_transition_time) if accepted else seen.now
+    return since + timedelta(seconds=seconds(seen.run.spec.start_deadline))
+
+
+def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
+    _, message = _why_waiting(pod)
+    end = End(
+        Reason.START_DEADLINE_EXCEEDED,
+        f"main() was not called within spec.startDeadline ({seen.run.spec.start_deadline}): "
+        f"{message}",
+        started=False,
+    )
+    write = _write(seen, ended(seen.run, end, now=seen.now))
+    if pod.over or pod.deleting:
+        return Plan((write,))
+    # The pod goes first: when the end stands, nothing can start any more.
+    return Plan((_delete(seen, pod, 0), write))
+
+
+def _why_waiting(pod: ObservedPod) -> tuple[Reason, str]:
+    if pod.waiting is not None and pod.waiting[0] in {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+    }:
+        words = pod.waiting[1] or pod.waiting[0]
+        return Reason.IMAGE_PULL, f"the node can't pull the runtime's image: {words}"
+    if pod.waiting is not None and pod.waiting[1]:
+        return Reason.POD_PENDING, f"{pod.waiting[0]}: {pod.waiting[1]}"
+    if pod.ever_started:
+        return Reason.POD_PENDING, "the pod runs, but its agent has not started the code"
+    return Reason.POD_PENDING, pod.message or "the pod is not running yet"
+
+
+# Not claimed
+
+
+def _unclaimed(seen: ObservedRun) -> Plan:
+    resolution = seen.resolution
+    due = _queue_deadline(seen)
+    if isinstance(resolution, Refusal):
+        return Plan((_write(seen, refused(seen.run, resolution, now=seen.now)),))
+    if seen.now >= due and not seen.run.status.pod_uid:
+        return _queue_deadline_exceeded(seen)
+    if resolution is None or isinstance(resolution, Unsettled):
+        pause = timedelta(seconds=resolution.seconds if resolution else 0.2)
+        return Plan((), min(seen.now + pause, max(due, seen.now)))
+    attempt = _next_attempt(seen)
+    if seen.next_pod is not None:
+        return Plan((_write(seen, _claim(seen, resolution, seen.next_pod, attempt)),))
+    if resolution.full:
+        return _wait(seen, Reason.QUEUED, f"Every pod of runtime {_runtime(resolution)} is in use.")
+    if seen.pod_refused:
+        return _wait(seen, Reason.POD_REFUSED, f"The cluster refuses the pod: {seen.pod_refused}")
+    actions: list[Action] = []
+    if not seen.network_ready:
+        actions.append(EnsureNetworkPolicy(seen.run.metadata.namespace or ""))
+    actions.append(CreatePod(pod_for(seen.run, resolution, attempt, seen.pods)))
+    return Plan(tuple(actions), due)
+
+
+def _next_attempt(seen: ObservedRun) -> int:
+    return (seen.run.status.attempt or 0) + 1
+
+
+def _runtime(target: Target) -> str:
+    return f'"{target.runtime.metadata.name}" (maxPods {target.runtime.spec.max_pods})'
+
+
+def _queue_deadline(seen: ObservedRun) -> datetime:
+    created = parse_rfc3339(seen.run.metadata.creation_timestamp or rfc3339_seconds(seen.now))
+    return created + timedelta(seconds=seconds(seen.run.spec.queue_deadline))
+
+
+def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
+    why = find(seen.run.status.conditions, ConditionType.STARTED)
+    words = why.message if why is not None else ""
+    if not words and isinstance(seen.resolution, Unsettled):
+        words = seen.resolution.message
+    end = End(
+        Reason.QUEUE_DEADLINE_EXCEEDED,
+        f"The run got no pod within spec.queueDeadline ({seen.run.spec.queue_deadline}). {words}",
+        started=False,
+    )
+    return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+
+
+def _wait(seen: ObservedRun, reason: Reason, message: str) -> Plan:
+    due = _queue_deadline(seen)
+    started = find(seen.run.status.conditions, ConditionType.STARTED)
+    wake = min(due, seen.now + timedelta(seconds=5)) if reason == Reason.POD_REFUSED else due
+    if started is not None and (started.reason, started.message) == (reason, message):
+        return Plan((), wake)
+    return Plan((_write(seen, _started_false(seen, reason, message)),), wake)
+
+
+def _claim(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -> PipelineRunStatus:
+    """The claim: one write that gives this pod to this run and pins what it runs."""
+    run, stamp = seen.run, rfc3339_seconds(seen.now)
+    generation = run.metadata.generation
+    conditions = with_condition(
+        run.status.conditions,
+        ConditionType.ACCEPTED,
+        "True",
+        Reason.ACCEPTED,
+        "The run was checked.",
+        now=stamp,
+        generation=generation,
+    )
+    conditions = with_condition(
+        conditions,
+        ConditionType.STARTED,
+        "False",
+        Reason.POD_PENDING,
+        f"Pod {pod.name} is on its way.",
+        now=stamp,
+        generation=generation,
+    )
+    conditions = with_condition(
+        conditions,
+        ConditionType.SUCCEEDED,
+        "Unknown",
+        Reason.RUNNING,
+        "The run has not ended.",
+        now=stamp,
+        generation=generation,
+    )
+    status = run.status.model_copy(
+        update={
+            "id": run_id(run.metadata.uid),
+            "version": target.version,
+            "depth": target.depth,
+            "root_ref": target.root,
+            "attempt": attempt,
+            "pod_name": pod.name,
+            "pod_uid": pod.uid,
+            "conditions": conditions,
+        }
+    )
+    return status.model_copy(update={"phase": phase_of(status)})
+
+
+def _started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
+    conditions = with_condition(
+        seen.run.status.conditions,
+        ConditionType.STARTED,
+        "False",
+        reason,
+        message,
+        now=rfc3339_seconds(seen.now),
+        generation=seen.run.metadata.generation,
+    )
+    status = seen.run.status.model_copy(
+        update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
+    )
+    return status.model_copy(update={"phase": phase_of(status)})
+
+
+def _write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:
+    metadata = seen.run.metadata
+    return WriteRunStatus(
+        metadata.namespace or "", metadata.name, metadata.resource_version, status
+    )

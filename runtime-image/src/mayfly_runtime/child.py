@@ -1,0 +1,98 @@
+"""The worker as the supervisor sees it: what it says, what it prints, how it ends, as events."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mayfly_runtime import process
+from mayfly_runtime.channel import Channel, ChannelError
+from mayfly_runtime.logs import LogBuffer, pump
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+_UNREAD_MESSAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message from the worker. Call `Child.took` once it is handled."""
+
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The channel is gone; what the worker's exit means is still to be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """The log grew, or its pipe was closed."""
+
+
+ChildEvent = Said | Silent | Logged
+
+
+class Child:
+    """A worker and the two threads that listen to it."""
+
+    def __init__(self, worker: process.Worker, log: LogBuffer, put: Callable[[ChildEvent], None]):
+        self._worker = worker
+        self._log = log
+        self._put = put
+        self._channel = Channel(worker.channel, MAX_MESSAGE_BYTES)
+        # A worker that yields faster than the supervisor reads has to wait.
+        self._room = threading.Semaphore(_UNREAD_MESSAGES)
+        self.status: int | None = None
+        self.silent = False
+        self.log_closed = False
+
+    def listen(self, stdout: int) -> None:
+        """Start the threads; the log is copied to `stdout`."""
+        threading.Thread(target=self._hear, name="worker", daemon=True).start()
+        threading.Thread(target=self._read_log, args=(stdout,), name="log", daemon=True).start()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell the worker; one that is gone is judged by its exit."""
+        try:
+            self._channel.send(message)
+        except ChannelError:
+            return
+
+    def took(self) -> None:
+        """A message has been handled: there is room for one more."""
+        self._room.release()
+
+    def note(self, ended: dict[int, int]) -> bool:
+        """Take the worker's own status from what was reaped; whether it was there."""
+        if self.status is None and self._worker.pid in ended:
+            self.status = ended[self._worker.pid]
+            return True
+        return False
+
+    def interrupt(self) -> None:
+        """Raise the cancellation in `main()`."""
+        if self.status is None:
+            self._worker.interrupt()
+
+    def kill(self) -> None:
+        """Kill it and all that it started."""
+        if self.status is None:
+            self._worker.kill()
+        process.kill_orphans()
+
+    def _hear(self) -> None:
+        while True:
+            self._room.acquire()
+            try:
+                message = self._channel.receive()
+            except ChannelError:
+                break
+            self._put(Said(message))
+        self.silent = True
+        self._put(Silent())
+
+    def _read_log(self, stdout: int) -> None:
+        pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))
+        self.log_closed = True
+        self._put(Logged())

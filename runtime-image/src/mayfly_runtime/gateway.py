@@ -1,0 +1,160 @@
+"""The gateway's HTTP side, as the agent sees it: files up and down, a large input."""
+
+import http.client
+import json
+import ssl
+import urllib.parse
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Iterator
+
+_CHUNK_BYTES = 256 * 1024
+
+
+class GatewayError(Exception):
+    """A call failed. `status` is the HTTP status, 0 when there was no answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the gateway is."""
+
+    secure: bool
+    host: str
+    port: int
+    prefix: str
+
+    @classmethod
+    def of(cls, url: str) -> "Address":
+        """Read MAYFLY_GATEWAY_URL.
+
+        Raises:
+            ValueError: it is not an http(s) URL.
+        """
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"MAYFLY_GATEWAY_URL is not an http(s) URL: {url!r}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme == "https", parts.hostname, port, parts.path.rstrip("/"))
+
+    @property
+    def authority(self) -> str:
+        """For the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The address, what to trust there, and who we are.
+
+    The projected token is read for every call (kubelet renews the file); the session secret
+    is known to PID 1 only.
+    """
+
+    address: Address
+    context: ssl.SSLContext | None
+    token_file: Path
+    session_secret: str
+
+    def headers(self) -> dict[str, str]:
+        """Credentials for one call.
+
+        Raises:
+            GatewayError: the token's file can't be read.
+        """
+        try:
+            token = self.token_file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise GatewayError(0, f"the gateway token can't be read: {error}") from error
+        return {"Authorization": f"Bearer {token}", "Mayfly-Session": self.session_secret}
+
+    def put_file(
+        self, name: str, content_type: str, size: int, body: BinaryIO, timeout_s: float
+    ) -> str:
+        """Upload a file; its `mayfly-file:` id.
+
+        Raises:
+            GatewayError: refused, or no answer.
+        """
+        path = "/agent/v1/files/" + urllib.parse.quote(name, safe="")
+        headers = {"Content-Type": content_type, "Content-Length": str(size)}
+        with self._call("PUT", path, headers, body, timeout_s) as answer:
+            try:
+                return str(json.loads(answer.read())["id"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise GatewayError(answer.status, "the gateway's answer is no file") from error
+
+    @contextmanager
+    def get_file(self, identifier: str, timeout_s: float) -> Iterator[http.client.HTTPResponse]:
+        """A stored file's answer, to be read by the caller.
+
+        Raises:
+            GatewayError: refused, or no answer.
+        """
+        path = "/agent/v1/files/" + urllib.parse.quote(identifier, safe=":")
+        with self._call("GET", path, {}, None, timeout_s) as answer:
+            yield answer
+
+    def get_input(self, limit_bytes: int, timeout_s: float) -> bytes:
+        """The text of an input that was too large for the `work` message.
+
+        Raises:
+            GatewayError: refused, no answer, or longer than the limit.
+        """
+        with self._call("GET", "/agent/v1/input", {}, None, timeout_s) as answer:
+            data = answer.read(limit_bytes + 1)
+        if len(data) > limit_bytes:
+            raise GatewayError(200, f"the input is longer than {limit_bytes} bytes")
+        return data
+
+    @contextmanager
+    def _call(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: BinaryIO | None,
+        timeout_s: float,
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = self._connection(timeout_s)
+        try:
+            connection.request(
+                method, self.address.prefix + path, body, {**self.headers(), **headers}
+            )
+            answer = connection.getresponse()
+            if not 200 <= answer.status < 300:
+                raise GatewayError(
+                    answer.status, f"the gateway answered {answer.status} {_told(answer)}"
+                )
+            yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise GatewayError(0, f"the gateway can't be reached: {error}") from error
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        to = self.address
+        if to.secure:
+            return http.client.HTTPSConnection(
+                to.host, to.port, timeout=timeout_s, context=self.context, blocksize=_CHUNK_BYTES
+            )
+        return http.client.HTTPConnection(
+            to.host, to.port, timeout=timeout_s, blocksize=_CHUNK_BYTES
+        )
+
+
+def _told(answer: http.client.HTTPResponse) -> str:
+    """The detail of an error answer, if it has one."""
+    try:
+        detail = json.loads(answer.read(4096)).get("detail")
+    except (ValueError, AttributeError):
+        detail = None
+    return str(detail) if detail else answer.reason
+
+

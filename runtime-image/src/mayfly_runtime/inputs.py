@@ -1,0 +1,281 @@
+"""A run's input against its version's schema: the check, and the conversion for `main()`.
+
+`check` is pure and is what controller and gateway call; `prepare` is the worker's: it fills in
+defaults, makes an int of 3.0, and lists the files to fetch. JSON keeps what it said: 1.0 stays
+1.0, long integers stay whole, the order of keys stays.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+MAX_ITEM_BYTES = 65_536
+"""One item of a list of strings, in UTF-8."""
+
+FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
+
+Pointer = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field, in words that go after its name."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file input to be fetched: where it goes, and from where."""
+
+    pointer: Pointer
+    url: str
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Keyword arguments for `main()`, but for what only the pod can make of them."""
+
+    values: dict[str, Any]
+    files: list[FileRef] = field(default_factory=list)
+    secrets: list[Pointer] = field(default_factory=list)
+
+
+def parse(text: str) -> object:
+    """Read JSON text strictly.
+
+    Raises:
+        ValueError: with words for the author of the input.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("the input is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the input is not JSON: {error}") from None
+
+
+def check(schema: Mapping[str, Any], value: object) -> list[Problem]:
+    """Every problem of an input; none means that it may run. No conversion, no I/O."""
+    if not isinstance(value, dict):
+        return [Problem("", f"the input must be an object, not {_kind(value)}")]
+    problems: list[Problem] = []
+    required = set(_input(schema).get("required", []))
+    for name, fragment in _properties(schema).items():
+        if name in value:
+            problems.extend(_check(_resolved(schema, fragment), value[name], name))
+        elif name in required:
+            problems.append(Problem(name, "is required"))
+    return problems
+
+
+def unknown(schema: Mapping[str, Any], value: object) -> list[str]:
+    """Names in the input that the pipeline does not take: ignored, with a warning."""
+    if not isinstance(value, dict):
+        return []
+    known = _properties(schema)
+    return [name for name in value if name not in known]
+
+
+def has_patterns(schema: Mapping[str, Any]) -> bool:
+    """Whether a check runs a regular expression of the author's: bound its time if so."""
+    return any("pattern" in _resolved(schema, f) for f in _properties(schema).values())
+
+
+def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
+    """Arguments for `main()` from an input that passed `check`."""
+    prepared = Prepared({})
+    for name, fragment in _properties(schema).items():
+        resolved = _resolved(schema, fragment)
+        if name in value:
+            given = value[name]
+        elif "default" in fragment:
+            given = fragment["default"]
+        else:
+            given = False if resolved.get("type") == "boolean" else None
+            given = None if resolved.get("nullable") else given
+        prepared.values[name] = _convert(resolved, given, (name,), prepared)
+    return prepared
+
+
+def place(values: dict[str, Any], pointer: Pointer, value: object) -> None:
+    """Put a value where a `FileRef` or a secret points."""
+    target: Any = values
+    for key in pointer[:-1]:
+        target = target[key]
+    target[pointer[-1]] = value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"the input is not JSON: it holds {name}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the input holds a number that is too large: {text[:40]}")
+    return number
+
+
+def _input(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = schema["components"]["schemas"]["Input"]
+    return found
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _input(schema).get("properties", {})
+    return found
+
+
+def _resolved(schema: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
+    """A property with its `allOf` references (choices) merged into it."""
+    merged: dict[str, Any] = {}
+    for part in fragment.get("allOf", []):
+        merged |= schema["components"]["schemas"][part["$ref"].rsplit("/", 1)[-1]]
+    return merged | dict(fragment)
+
+
+def _check(fragment: Mapping[str, Any], value: object, name: str) -> Iterator[Problem]:
+    if value is None:
+        if not (fragment.get("nullable") or _is_any(fragment)):
+            yield Problem(name, "must not be null")
+        return
+    wrong = _wrong_type(fragment, value)
+    if wrong:
+        yield Problem(name, wrong)
+        return
+    if "enum" in fragment and not any(_same(value, choice) for choice in fragment["enum"]):
+        choices = ", ".join(json.dumps(choice, ensure_ascii=False) for choice in fragment["enum"])
+        yield Problem(name, f"must be one of {choices} (got {_shown(value)})")
+    if isinstance(value, str):
+        yield from (Problem(name, message) for message in _string_problems(fragment, value))
+    elif isinstance(value, list):
+        yield from _list_problems(fragment, value, name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from (Problem(name, message) for message in _range_problems(fragment, value))
+
+
+def _wrong_type(fragment: Mapping[str, Any], value: object) -> str | None:
+    expected = fragment.get("type")
+    if expected == "string":
+        if _is_secret_ref(fragment, value):
+            return None
+        return None if isinstance(value, str) else f"must be a string, not {_kind(value)}"
+    if expected == "boolean":
+        return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
+    if expected == "array":
+        return None if isinstance(value, list) else f"must be a list, not {_kind(value)}"
+    if expected == "object":
+        return None if isinstance(value, dict) else f"must be an object, not {_kind(value)}"
+    if expected in {"integer", "number"}:
+        return _wrong_number(expected, value)
+    return None
+
+
+def _wrong_number(expected: str, value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        noun = "an integer" if expected == "integer" else "a number"
+        return f"must be {noun}, not {_kind(value)}"
+    if expected == "integer" and isinstance(value, float) and not value.is_integer():
+        return f"must be an integer (got {value})"
+    if expected == "number" and isinstance(value, int):
+        try:
+            float(value)
+        except OverflowError:
+            return "is too large for a float"
+    return None
+
+
+def _range_problems(fragment: Mapping[str, Any], value: float) -> Iterator[str]:
+    if "minimum" in fragment and value < fragment["minimum"]:
+        yield f"must be at least {fragment['minimum']} (got {_shown(value)})"
+    if "maximum" in fragment and value > fragment["maximum"]:
+        yield f"must be at most {fragment['maximum']} (got {_shown(value)})"
+
+
+def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
+    if fragment.get("format") == "uri" and not value.startswith(FILE_SCHEMES):
+        yield f"must be the URL of a file (http, https or data), not {_shown(value)}"
+    if len(value) < fragment.get("minLength", 0):
+        yield f"must have at least {fragment['minLength']} characters (got {len(value)})"
+    if "maxLength" in fragment and len(value) > fragment["maxLength"]:
+        yield f"must have at most {fragment['maxLength']} characters (got {len(value)})"
+    if "pattern" in fragment and re.search(fragment["pattern"], value) is None:
+        yield f"must match {fragment['pattern']} (got {_shown(value)})"
+
+
+def _list_problems(
+    fragment: Mapping[str, Any], value: list[object], name: str
+) -> Iterator[Problem]:
+    items = fragment.get("items", {})
+    limited = items.get("type") == "string" and items.get("format") is None
+    for index, item in enumerate(value):
+        yield from _check(items, item, f"{name}[{index}]")
+        if limited and isinstance(item, str):
+            size = len(item.encode("utf-8", "surrogatepass"))
+            if size > MAX_ITEM_BYTES:
+                yield Problem(f"{name}[{index}]", f"has {size} bytes, over {MAX_ITEM_BYTES}")
+
+
+def _convert(fragment: Mapping[str, Any], value: Any, pointer: Pointer, into: Prepared) -> Any:
+    if value is None:
+        return None
+    kind = fragment.get("type")
+    if kind == "integer":
+        return int(value)
+    if kind == "number":
+        return float(value)
+    if kind == "array":
+        items = fragment.get("items", {})
+        return [
+            _convert(items, item, (*pointer, index), into) for index, item in enumerate(value)
+        ]
+    if kind == "string" and fragment.get("format") == "uri":
+        into.files.append(FileRef(pointer, value))
+    elif kind == "string" and fragment.get("format") == "password":
+        into.secrets.append(pointer)
+    return value
+
+
+def _is_any(fragment: Mapping[str, Any]) -> bool:
+    return "type" not in fragment and "enum" not in fragment
+
+
+def _is_secret_ref(fragment: Mapping[str, Any], value: object) -> bool:
+    """A PipelineRun names a Secret instead of holding it; the gateway puts the value in."""
+    return fragment.get("format") == "password" and (
+        isinstance(value, dict) and isinstance(value.get("secretKeyRef"), dict)
+    )
+
+
+def _same(value: object, choice: object) -> bool:
+    # In Python True == 1; in JSON it is not.
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}…"

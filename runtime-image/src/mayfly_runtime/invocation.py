@@ -1,0 +1,193 @@
+"""One call of `main()`: its value or its items, its end, and its cancellation."""
+
+import inspect
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import cog
+from mayfly_runtime import author, outputs
+from mayfly_runtime.author import Entrypoint, Failure
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class Interrupts:
+    """SIGUSR1 raises the cancellation, but only while the author's code runs.
+
+    Between two items of an iterator a message is being written; an exception there would tear
+    it. The request is then kept until the author's code runs again.
+    """
+
+    def __init__(self) -> None:
+        self._armed = False
+        self._wanted = False
+        self._task: Any = None
+        self.fired = False
+        signal.signal(signal.SIGUSR1, self._handle)
+
+    def in_task(self, task: Any) -> None:
+        """From here on, cancel this asyncio task instead of raising."""
+        self._task = task
+
+    def __enter__(self) -> None:
+        self._armed = True
+        if self._wanted:
+            self._fire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._armed = False
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self._wanted = True
+        if self._armed:
+            self._fire()
+
+    def _fire(self) -> None:
+        self._wanted = False
+        self.fired = True
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        else:
+            raise cog.CancelationException("the run was stopped")
+
+
+class Invocation:
+    """Calls the entrypoint and turns what it gives into messages."""
+
+    def __init__(
+        self,
+        entrypoint: Entrypoint,
+        interrupts: Interrupts,
+        send: Send,
+        outbox: Path,
+        limit_bytes: int,
+    ) -> None:
+        self._entrypoint = entrypoint
+        self._interrupts = interrupts
+        self._send = send
+        self._outbox = outbox
+        self._limit = limit_bytes
+        self._folders = itertools.count()
+        self._items = itertools.count()
+
+    def run(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Call, and return the `finished` message.
+
+        Raises:
+            Failure: the author's error, an exit, or an output that can't be served.
+        """
+        try:
+            if _is_async(self._entrypoint.function):
+                return self._run_async(values)
+            with self._interrupts:
+                value = self._entrypoint.function(**values)
+            if inspect.isawaitable(value) or outputs.is_async_stream(value):
+                return self._run_async(values, value)
+            if outputs.is_stream(value):
+                return self._stream(iter(value))
+            return self._finished(value)
+        except Failure:
+            raise
+        except outputs.OutputError as error:
+            raise Failure(error.reason, str(error)) from None
+        except SystemExit as error:
+            raise self._exited(error) from None
+        except BaseException as error:
+            if not self._interrupts.fired:
+                author.show(error)
+            raise Failure("UserError", author.last_line(error)) from None
+
+    def _stream(self, iterator: Any) -> dict[str, Any]:
+        end = object()
+        while True:
+            with self._interrupts:
+                item = next(iterator, end)
+            if item is end:
+                return {"op": "finished", "text": None, "files": [], "stream": True}
+            self._send_item(item)
+
+    def _run_async(self, values: dict[str, Any], made: Any = None) -> dict[str, Any]:
+        import asyncio  # noqa: PLC0415 47 ms that a plain main() does not pay
+
+        async def whole() -> dict[str, Any]:
+            self._interrupts.in_task(asyncio.current_task())
+            value = self._entrypoint.function(**values) if made is None else made
+            if inspect.isawaitable(value):
+                value = await value
+            if outputs.is_async_stream(value):
+                async for item in value:
+                    self._send_item(item)
+                return {"op": "finished", "text": None, "files": [], "stream": True}
+            if outputs.is_stream(value):
+                return self._stream(iter(value))
+            return self._finished(value)
+
+        with self._interrupts:
+            return asyncio.run(whole())
+
+    def _finished(self, value: object) -> dict[str, Any]:
+        encoded = outputs.encode(value, self._limit)
+        files = self._post(encoded.files, "output", keep=False)
+        return {"op": "finished", "text": encoded.text, "files": files, "stream": False}
+
+    def _send_item(self, item: object) -> None:
+        name = f"output[{next(self._items)}]"
+        encoded = outputs.encode(item, self._limit, name)
+        files = self._post(encoded.files, name, keep=True)
+        self._send({"op": "output", "text": encoded.text, "files": files})
+
+    def _post(
+        self, files: list[outputs.OutputFile], name: str, *, keep: bool
+    ) -> list[dict[str, Any]]:
+        """Put files into the outbox: linked at the end, copied while the author goes on."""
+        posted = []
+        for file in files:
+            folder = str(next(self._folders))
+            base = os.path.basename(file.path)
+            where = outputs.in_words(name, file.pointer)
+            try:
+                (self._outbox / folder).mkdir(parents=True)
+                _put(file.path, self._outbox / folder / base, keep=keep)
+            except OSError as error:
+                message = f"{where}: the file {file.path!r} can't be read: {error.strerror}"
+                raise Failure("OutputUploadFailed", message) from None
+            posted.append({"pointer": list(file.pointer), "folder": folder, "name": base})
+        return posted
+
+    def _exited(self, error: SystemExit) -> Failure:
+        if isinstance(error.code, str):
+            author.show(error)
+        words = author.exit_words(error)
+        code = author.exit_code(error)
+        return Failure(
+            "Exited", f"{self._entrypoint.name}() called {words}: it exited with code {code}"
+        )
+
+
+def _put(source: str, target: Path, *, keep: bool) -> None:
+    if os.path.isdir(source) or not os.path.basename(source):
+        raise IsADirectoryError(0, "it is a folder")
+    if not keep:
+        try:
+            os.link(os.path.realpath(source), target)
+        except OSError:
+            pass  # another file system, or not ours to link
+        else:
+            return
+    import shutil  # noqa: PLC0415 it loads every compression module
+
+    shutil.copyfile(source, target)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)

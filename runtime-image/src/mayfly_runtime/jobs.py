@@ -1,0 +1,162 @@
+"""What PID 1 does that blocks: fetching inputs and uploading outputs, in threads of their own.
+
+Each job ends as one event in the supervisor's inbox. A thread that hangs on a dead peer is left
+behind; it dies with the process.
+"""
+
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mayfly_runtime.fetch import Fetcher, FetchError, IPNetwork
+from mayfly_runtime.gateway import Gateway, GatewayError
+from mayfly_runtime.inputs import Pointer
+from mayfly_runtime.messages import Limits
+from mayfly_runtime.outputs import OutputError, in_words
+from mayfly_runtime.upload import Posted, Uploader
+
+MAX_INPUT_BYTES = 6 * 2**20
+_PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class InputRead:
+    """The text of an input that was not in the `work` message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Every file input is there."""
+
+    paths: list[tuple[Pointer, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailed:
+    """One of them can't be had."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An output with its files uploaded; `index` is None for one that is no iterator."""
+
+    index: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveFailed:
+    """An output whose files can't be served."""
+
+    reason: str
+    error: str
+
+
+JobEvent = InputRead | Fetched | FetchFailed | Resolved | ResolveFailed
+Put = Callable[[JobEvent], None]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Starts jobs; their ends go to `put`."""
+
+    gateway: Gateway
+    user_context: Callable[[], ssl.SSLContext]
+    allowed: tuple[IPNetwork, ...]
+    scratch: Path
+    put: Put
+
+    def read_input(self, limits: Limits) -> None:
+        """Get the input's text from the gateway."""
+
+        def job() -> None:
+            try:
+                data = self.gateway.get_input(MAX_INPUT_BYTES, limits.fetchMs / 1000)
+                self.put(InputRead(data.decode()))
+            except (GatewayError, UnicodeDecodeError) as error:
+                self.put(FetchFailed(f"the input can't be read: {error}"))
+
+        _start("input", job)
+
+    def fetch(self, files: list[tuple[Pointer, str]], limits: Limits) -> None:
+        """Fetch every file input, some at a time, within one deadline."""
+        deadline = time.monotonic() + limits.fetchMs / 1000
+        folder = self.scratch / "run" / "tmp"
+        fetcher = Fetcher(
+            gateway=self.gateway,
+            context=self.user_context,
+            allowed=self.allowed,
+            folder=folder,
+            max_bytes=limits.fileBytes,
+            left_s=lambda: deadline - time.monotonic(),
+        )
+        todo: queue.SimpleQueue[tuple[Pointer, str]] = queue.SimpleQueue()
+        for file in files:
+            todo.put(file)
+        fetched: list[tuple[Pointer, str]] = []
+
+        def job() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    pointer, url = todo.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    fetched.append((pointer, str(fetcher.fetch(url))))
+                except FetchError as error:
+                    name = in_words(str(pointer[0]), pointer[1:])
+                    self.put(FetchFailed(f"{name}: could not fetch the file: {error}"))
+                    return
+                if len(fetched) == len(files):
+                    self.put(Fetched(fetched))
+
+        for _ in range(min(_PARALLEL, len(files))):
+            _start("fetch", job)
+
+    def uploads(self, limits: Limits) -> "Uploads":
+        """The queue of this run's outputs."""
+        return Uploads(Uploader(self.gateway, self.scratch / "outbox", limits), self.put)
+
+
+class Uploads:
+    """Resolves outputs one after the other, so that they stay in order."""
+
+    def __init__(self, uploader: Uploader, put: Put) -> None:
+        self._uploader = uploader
+        self._put = put
+        self._todo: queue.SimpleQueue[tuple[int | None, str, list[Posted]]] = queue.SimpleQueue()
+        self._started = False
+
+    def add(self, index: int | None, text: str, files: list[Posted]) -> None:
+        """Queue an output; its end is one event."""
+        self._todo.put((index, text, files))
+        if not self._started:
+            self._started = True
+            _start("upload", self._run)
+
+    def _run(self) -> None:
+        while True:
+            index, text, files = self._todo.get()
+            name = "output" if index is None else f"output[{index}]"
+            try:
+                resolved = self._uploader.resolve(name, text, files) if files else text
+            except OutputError as error:
+                self._put(ResolveFailed(error.reason, str(error)))
+                return
+            except (ValueError, LookupError, TypeError, RecursionError) as error:
+                self._put(ResolveFailed("OutputNotJSON", f"{name}: {error}"))
+                return
+            self._put(Resolved(index, resolved))
+
+
+def _start(name: str, job: Callable[[], None]) -> None:
+    threading.Thread(target=job, name=name, daemon=True).start()

@@ -1,0 +1,112 @@
+"""The run's log: what the worker printed, in pieces the gateway can resume, within a bound."""
+
+import codecs
+import os
+import threading
+from collections.abc import Callable
+
+PIECE_BYTES = 64 * 1024
+"""One log message at most."""
+
+_RESERVE_BYTES = 512
+"""Kept back from the limit for the line that tells what was dropped."""
+
+
+class LogBuffer:
+    """UTF-8 text from `offset` on: what the gateway has not stored yet. Thread-safe.
+
+    Bytes that are not UTF-8 become U+FFFD when they come in, so that offsets count the same
+    bytes on both sides. Memory is bounded by the limit itself.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._limit = limit_bytes
+        self._text = bytearray()
+        self._start = 0
+        self._dropped = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def end(self) -> int:
+        """Bytes logged since birth."""
+        with self._lock:
+            return self._start + len(self._text)
+
+    def set_limit(self, limit_bytes: int) -> None:
+        """The limit comes with the work, after the pipe has been opened."""
+        with self._lock:
+            self._limit = limit_bytes
+
+    def append(self, data: bytes, *, last: bool = False) -> None:
+        """Take bytes as they came from the pipe; past the limit they are counted, not kept."""
+        with self._lock:
+            text = self._decoder.decode(data, last).encode()
+            room = max(0, self._limit - _RESERVE_BYTES - self._start - len(self._text))
+            kept = _cut(text, 0, room) if not self._dropped else b""
+            self._text += kept
+            self._dropped += len(text) - len(kept)
+
+    def close(self) -> None:
+        """No more will come: flush the decoder and say what was dropped, in one line."""
+        self.append(b"", last=True)
+        with self._lock:
+            if self._dropped:
+                line_break = b"" if self._text.endswith(b"\n") else b"\n"
+                told = f"mayfly: {self._dropped} bytes of log past the limit were dropped\n"
+                self._text += line_break + told.encode()
+                self._dropped = 0
+
+    def piece(self, offset: int) -> tuple[int, str] | None:
+        """The next text from `offset` on, whole characters only, with its true offset."""
+        with self._lock:
+            begin = max(offset - self._start, 0)
+            data = _cut(self._text, begin, PIECE_BYTES)
+            return (self._start + begin, data.decode("utf-8", "replace")) if data else None
+
+    def forget(self, offset: int) -> None:
+        """The gateway has stored up to here."""
+        with self._lock:
+            count = min(max(offset - self._start, 0), len(self._text))
+            del self._text[:count]
+            self._start += count
+
+
+def _cut(text: bytes | bytearray, begin: int, size: int) -> bytes:
+    """At most `size` bytes from `begin` on that end with a whole character."""
+    end = min(begin + size, len(text))
+    while begin < end < len(text) and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return bytes(text[begin:end])
+
+
+def pump(pipe: int, buffer: LogBuffer, copy_to: int, wake: Callable[[], None]) -> None:
+    """Read the worker's pipe to its end, into the buffer and to the pod's own stdout.
+
+    A reader that stops the pod's stdout slows the author's prints down; one that is gone
+    (an error) only ends the copy.
+    """
+    while data := _read(pipe):
+        buffer.append(data)
+        wake()
+        if copy_to >= 0 and not _write_all(copy_to, data):
+            copy_to = -1
+    os.close(pipe)
+    wake()
+
+
+def _read(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, PIECE_BYTES)
+    except OSError:
+        return b""
+
+
+def _write_all(fd: int, data: bytes) -> bool:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except OSError:
+            return False
+    return True

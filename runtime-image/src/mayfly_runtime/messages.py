@@ -1,0 +1,231 @@
+"""The messages between agent and gateway, one dataclass a row of the README's table.
+
+Field names are the wire's (camelCase), so that a message is its own documentation.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+PROTOCOL = 1
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""A 6 MiB output is JSON text inside JSON text: escaping may double it."""
+
+State = Literal["idle", "loading", "running", "done"]
+Outcome = Literal["succeeded", "failed", "canceled"]
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of every connection; also the answer to a `work` that is refused."""
+
+    state: State
+    run: str | None
+    attempt: int | None
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The one `work` of this agent's life is taken."""
+
+    run: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Sent just before `main()` is called. From here a cancel is "while running"."""
+
+    run: str
+    attempt: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A piece of the log; `offset` is the bytes of UTF-8 before it."""
+
+    run: str
+    offset: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One item of an iterator output. `value` is JSON text, put on the wire as it is."""
+
+    run: str
+    index: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Every 5 s while running: what a lost pod is billed to."""
+
+    run: str
+    activeMs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of the run, re-sent on every connection until it is acknowledged."""
+
+    run: str
+    attempt: int
+    outcome: Outcome
+    reason: str
+    error: str
+    outputJSON: str | None
+    started: bool
+    startedAt: str | None
+    completedAt: str | None
+    activeMs: int
+    logBytes: int
+
+
+ToGateway = Hello | Accepted | Started | Log | Output | Heartbeat | Result
+
+
+def encode(message: ToGateway) -> bytes:
+    """The JSON text of a message, in UTF-8. A lone surrogate in user text becomes "?"."""
+    fields: dict[str, Any] = {"type": type(message).__name__.lower(), **asdict(message)}
+    if isinstance(message, Hello):
+        fields = {name: value for name, value in fields.items() if value is not None}
+    if isinstance(message, Output):
+        # Spliced in, so that no number is read and written again on its way.
+        del fields["value"]
+        return _dump(fields)[:-1] + b',"value":' + message.value.encode() + b"}"
+    return _dump(fields)
+
+
+def _dump(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the gateway allows this run; sizes in bytes, times in milliseconds."""
+
+    outputBytes: int = 6 * 2**20
+    fileBytes: int = 2**30
+    filesBytes: int = 4 * 2**30
+    logBytes: int = 10 * 2**20
+    importMs: int = 10_000
+    fetchMs: int = 300_000
+    uploadMs: int = 300_000
+    cancelGraceMs: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to `hello`: how much of the log is stored, whether the end is recorded."""
+
+    logOffset: int
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to run. `inputJSON` is None when the input is to be fetched (`inputURL`)."""
+
+    run: str
+    attempt: int
+    token: str
+    files: dict[str, str]
+    entrypoint: str
+    inputJSON: str | None
+    schema: dict[str, Any]
+    timeoutMs: int
+    startWithinMs: int
+    limits: Limits
+    id: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the run: at once before `started`, by exception, grace and kill after it."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogAck:
+    """The log is stored up to here."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The result is recorded: the agent may go."""
+
+    run: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """There is nothing for this pod: an idle agent exits."""
+
+
+FromGateway = Welcome | Work | Cancel | LogAck | Ack | Retire
+
+
+def decode(data: bytes) -> FromGateway | None:
+    """Read a message of the gateway. Unknown types are None, so that newer gateways may speak.
+
+    Raises:
+        ProtocolError: not JSON, not an object, or a field is missing or of the wrong kind.
+    """
+    try:
+        fields = json.loads(data)
+        return _read(fields)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"unreadable message: {error!r}") from error
+
+
+def _read(fields: dict[str, Any]) -> FromGateway | None:
+    match fields["type"]:
+        case "welcome":
+            return Welcome(int(fields.get("logOffset", 0)), bool(fields.get("recorded", False)))
+        case "work":
+            return _work(fields)
+        case "cancel":
+            return Cancel(str(fields["run"]))
+        case "logack":
+            return LogAck(int(fields["offset"]))
+        case "ack":
+            return Ack(str(fields["run"]), int(fields["attempt"]))
+        case "retire":
+            return Retire()
+        case _:
+            return None
+
+
+def _work(fields: dict[str, Any]) -> Work:
+    known = Limits.__dataclass_fields__
+    limits = Limits(**{k: int(v) for k, v in fields.get("limits", {}).items() if k in known})
+    text = None if fields.get("inputURL") else str(fields["inputJSON"])
+    return Work(
+        run=str(fields["run"]),
+        attempt=int(fields["attempt"]),
+        token=str(fields["token"]),
+        files={str(name): str(body) for name, body in fields["files"].items()},
+        entrypoint=str(fields["entrypoint"]),
+        inputJSON=text,
+        schema=dict(fields["schema"]),
+        timeoutMs=int(fields["timeoutMs"]),
+        startWithinMs=int(fields["startWithinMs"]),
+        limits=limits,
+        id=str(fields.get("id", "")),
+        namespace=str(fields.get("namespace", "")),
+        name=str(fields.get("name", "")),
+    )

@@ -1,0 +1,165 @@
+"""The worker's process: made, interrupted, killed with everything it started, reaped."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mayfly_runtime import channel
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
+_KILL_ROUNDS = 50
+
+_SIGNALS = {
+    signal.SIGSEGV: "a segmentation fault",
+    signal.SIGABRT: "an abort",
+    signal.SIGBUS: "a bus error",
+    signal.SIGFPE: "an arithmetic error",
+    signal.SIGILL: "an illegal instruction",
+    signal.SIGKILL: "killed",
+    signal.SIGTERM: "terminated",
+}
+
+
+def harden() -> None:
+    """Hide this process from others of its UID, and adopt whatever its worker orphans.
+
+    Non-dumpable: environ, mem, fd and maps under /proc are root's, and ptrace is refused. The
+    worker's exec makes the worker dumpable again.
+
+    Raises:
+        OSError: the kernel refuses; then no worker may be started.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_CHILD_SUBREAPER, 1)):
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A started worker: its process group, our end of its channel, the read end of its log."""
+
+    pid: int
+    channel: socket.socket
+    log: int
+
+    def interrupt(self) -> None:
+        """Ask it to raise the cancellation in `main()`."""
+        _signal(self.pid, signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """Kill its process group, and whoever of its descendants was left to us."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        kill_orphans(spare=self.pid)
+
+
+def spawn(environment: dict[str, str], command: list[str] | None = None) -> Worker:
+    """Start the worker in a session of its own, with /dev/null, the log pipe and its channel.
+
+    Raises:
+        OSError: no process, pipe or descriptor to be had.
+    """
+    log_read, log_write = os.pipe2(os.O_CLOEXEC)
+    ours, theirs = channel.pair()
+    number = theirs.fileno()
+    os.set_inheritable(number, True)
+    command = command or [sys.executable, "-I", "-X", "utf8", "-m", "mayfly_runtime.worker"]
+    try:
+        pid = os.posix_spawn(
+            command[0],
+            [*command, str(number)],
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, log_write, 1),
+                (os.POSIX_SPAWN_DUP2, log_write, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE],
+        )
+    finally:
+        theirs.close()
+        os.close(log_write)
+    return Worker(pid, ours, log_read)
+
+
+def reap() -> dict[int, int]:
+    """The wait status of every child that has ended, ours or adopted."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended[pid] = status
+
+
+def kill_orphans(spare: int = 0) -> None:
+    """Kill every child but `spare`, and again those that the killed ones leave to us.
+
+    Their ends come back as SIGCHLD; what is left after the rounds (a fork bomb) dies with PID 1.
+    """
+    killed: set[int] = set()
+    for _ in range(_KILL_ROUNDS):
+        fresh = [pid for pid in children() if pid != spare and pid not in killed]
+        if not fresh:
+            return
+        for pid in fresh:
+            _signal(pid, signal.SIGKILL)
+        killed.update(fresh)
+
+
+def children(proc: Path = Path("/proc")) -> list[int]:
+    """The processes whose parent we are."""
+    own = os.getpid()
+    found = []
+    for entry in proc.iterdir():
+        if entry.name.isdigit() and _parent(entry) == own:
+            found.append(int(entry.name))
+    return found
+
+
+def describe(status: int) -> str:
+    """A wait status in words: how the author's process ended."""
+    if os.WIFEXITED(status):
+        return f"the process exited with code {os.WEXITSTATUS(status)} before main() returned"
+    number = os.WTERMSIG(status)
+    try:
+        known = signal.Signals(number)
+    except ValueError:
+        return f"the process was ended by signal {number}"
+    words = _SIGNALS.get(known)
+    return f"the process was ended by {known.name}" + (f" ({words})" if words else "")
+
+
+def killed(status: int) -> bool:
+    """Whether it was a SIGKILL: the kernel's way when memory runs out."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def _parent(entry: Path) -> int:
+    try:
+        stat = (entry / "stat").read_bytes()
+    except OSError:
+        return 0
+    # The name in parentheses may hold anything; the fields after the last one are plain.
+    return int(stat.rpartition(b")")[2].split()[1])
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,106 @@
+"""The one run of an agent's life: its stamps, its outputs, its end. No I/O."""
+
+from dataclasses import dataclass, field
+
+from mayfly_runtime.clock import NS_PER_MS, Clock, ceil_ms
+from mayfly_runtime.messages import Outcome, Result, Started, Work
+from mayfly_runtime.outputs import MAX_ITEMS
+
+MAX_ERROR_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why and how a run ended."""
+
+    outcome: Outcome
+    reason: str
+    error: str
+
+
+CANCELED = End("canceled", "Canceled", "")
+
+
+def failed(reason: str, error: str) -> End:
+    """An end that is the run's failure, its error cut to 4 KiB."""
+    data = error.encode("utf-8", "replace")[:MAX_ERROR_BYTES]
+    return End("failed", reason, data.decode("utf-8", "ignore"))
+
+
+@dataclass(slots=True)
+class Run:
+    """What PID 1 knows about its run."""
+
+    work: Work
+    clock: Clock
+    accepted_ns: int
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    stop: End | None = None
+    """Set when the run is to be stopped: whatever the worker says then, this is the end."""
+    end: End | None = None
+    outputs: list[str] = field(default_factory=list)
+    """JSON texts of an iterator's items, their files uploaded."""
+    output_bytes: int = 0
+    streamed: bool = False
+    final: str | None = None
+    """JSON text of an output that is no iterator."""
+
+    @property
+    def started(self) -> Started | None:
+        """The message that tells of the start."""
+        if self.started_ns is None:
+            return None
+        return Started(self.work.run, self.work.attempt, self.clock.stamp(self.started_ns))
+
+    def active_ms(self, now_ns: int) -> int:
+        """Billed time so far."""
+        if self.started_ns is None:
+            return 0
+        return ceil_ms((self.ended_ns or now_ns) - self.started_ns)
+
+    def count_item(self, text: str) -> bool:
+        """Count an item of an iterator output; False when it is one too many."""
+        self.streamed = True
+        self.output_bytes += len(text.encode()) + 1
+        within = self.output_bytes <= self.work.limits.outputBytes
+        return within and len(self.outputs) < MAX_ITEMS
+
+    def start_deadline_ns(self) -> int:
+        """When a run that has not started is given up."""
+        return self.accepted_ns + self.work.startWithinMs * NS_PER_MS
+
+    def timeout_ns(self) -> int:
+        """When a run that has started is out of time."""
+        return (self.started_ns or 0) + self.work.timeoutMs * NS_PER_MS
+
+    def result(self, log_bytes: int) -> Result:
+        """The result of a run whose `end` is set.
+
+        A partial iterator output is kept whatever the end; any other output only of success.
+        """
+        if self.end is None:
+            raise ValueError("the run has no end yet")
+        output = self.final if self.end.outcome == "succeeded" else None
+        if self.streamed:
+            output = f"[{','.join(self.outputs)}]"
+        return Result(
+            run=self.work.run,
+            attempt=self.work.attempt,
+            outcome=self.end.outcome,
+            reason=self.end.reason,
+            error=self.end.error,
+            outputJSON=output,
+            started=self.started_ns is not None,
+            startedAt=None if self.started_ns is None else self.clock.stamp(self.started_ns),
+            completedAt=self.completed_at,
+            activeMs=self.active_ms(self.ended_ns or 0),
+            logBytes=log_bytes,
+        )
+
+    @property
+    def completed_at(self) -> str | None:
+        """When `main()` ended; null for a run that never started."""
+        if self.started_ns is None or self.ended_ns is None:
+            return None
+        return self.clock.stamp(self.ended_ns)

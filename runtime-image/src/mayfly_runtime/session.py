@@ -1,0 +1,294 @@
+"""The agent's one WebSocket to the gateway: dials, redials, carries messages both ways.
+
+A thread of its own owns the socket (a TLS socket must not be read and written by two threads
+at once), and polls. What is said is the supervisor's business: a lost connection loses what was
+queued on it, and on the next one everything that still matters is said again.
+"""
+
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mayfly_runtime import websocket
+from mayfly_runtime.gateway import Gateway, GatewayError
+from mayfly_runtime.messages import MAX_MESSAGE_BYTES, FromGateway, ProtocolError, decode
+
+PATH = "/agent/v1/session"
+BACKLOG_BYTES = 512 * 1024
+"""Above this much unsent, the supervisor holds back logs and outputs until `Drained`."""
+
+_DIAL_S = 10.0
+_SILENCE_S = 60.0  # the gateway pings every 20 s
+_FIRST_BACKOFF_S, _MAX_BACKOFF_S = 0.05, 2.0
+
+_BLOCKED = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
+
+
+class Connection:
+    """One life of the WebSocket. Sending to a dead one does nothing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[int, bytes]] = deque()
+        self._backlog = 0
+        self._open = True
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes queued and not yet given to the kernel."""
+        return self._backlog
+
+    def send(self, message: bytes) -> None:
+        """Queue a text message."""
+        self._put(websocket.TEXT, message)
+
+    def close(self, code: int = websocket.NORMAL) -> None:
+        """Queue a close frame behind what is queued."""
+        self._put(websocket.CLOSE, websocket.close_payload(code))
+
+    def _put(self, opcode: int, payload: bytes) -> None:
+        with self._lock:
+            if not self._open:
+                return
+            self._queue.append((opcode, payload))
+            self._backlog += len(payload)
+            self._poke()
+
+    def _poke(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except BlockingIOError:
+            return  # it is awake already
+
+    def _next(self) -> tuple[int, bytes] | None:
+        with self._lock:
+            return self._queue.popleft() if self._queue else None
+
+    def _sent(self, size: int) -> bool:
+        """Whether the backlog has just fallen below the bound."""
+        with self._lock:
+            before, self._backlog = self._backlog, self._backlog - size
+            return self._backlog < BACKLOG_BYTES <= before
+
+    def _end(self) -> None:
+        with self._lock:
+            self._open = False
+            self._queue.clear()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection stands; say hello on it."""
+
+    connection: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The gateway said something."""
+
+    connection: Connection
+    message: FromGateway
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """There is room for logs and outputs again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is gone; `code` is the WebSocket's close code."""
+
+    connection: Connection
+    code: int
+
+
+SessionEvent = Opened | Received | Drained | Closed
+
+
+class Session:
+    """Keeps a connection for as long as the agent lives."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        put: Callable[[SessionEvent], None],
+        say: Callable[[str], None],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._gateway = gateway
+        self._put = put
+        self._say = say
+        self._random = random_bytes
+        self._thread = threading.Thread(target=self._run, name="session", daemon=True)
+
+    def start(self) -> None:
+        """Dial, from a thread of its own."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                sock, key, rest = self._dial()
+            except (OSError, GatewayError, websocket.HandshakeError) as error:
+                if attempt == 0:
+                    self._say(f"no connection to the gateway: {error}")
+            else:
+                born = time.monotonic()
+                self._live(sock, rest)
+                if time.monotonic() - born > _MAX_BACKOFF_S:
+                    attempt = 0
+            time.sleep(self._backoff(attempt))
+            attempt += 1
+
+    def _backoff(self, attempt: int) -> float:
+        longest = min(_FIRST_BACKOFF_S * 2 ** min(attempt, 10), _MAX_BACKOFF_S)
+        return longest * (0.5 + self._random(1)[0] / 512)
+
+    def _dial(self) -> tuple[socket.socket, bytes, bytes]:
+        to = self._gateway.address
+        sock = socket.create_connection((to.host, to.port), timeout=_DIAL_S)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._gateway.context is not None:
+                sock = self._gateway.context.wrap_socket(sock, server_hostname=to.host)
+            key = self._random(16)
+            headers = self._gateway.headers()
+            sock.sendall(websocket.request(to.authority, to.prefix + PATH, key, headers))
+            data = b""
+            while (rest := websocket.response(data, key)) is None:
+                piece = sock.recv(4096)
+                if not piece:
+                    raise websocket.HandshakeError(0, "the gateway closed while it was dialled")
+                data += piece
+        except BaseException:
+            sock.close()
+            raise
+        sock.setblocking(False)
+        return sock, key, rest
+
+    def _live(self, sock: socket.socket, rest: bytes) -> None:
+        connection = Connection()
+        self._put(Opened(connection))
+        wire = _Wire(sock, connection, self._put, self._random)
+        code = websocket.ABNORMAL
+        try:
+            code = wire.run(rest)
+        except OSError:
+            pass
+        finally:
+            connection._end()
+            sock.close()
+        self._put(Closed(connection, code))
+
+
+class _Wire:
+    """Moves bytes between one socket and one connection's queue."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        put: Callable[[SessionEvent], None],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._socket = sock
+        self._connection = connection
+        self._put = put
+        self._random = random_bytes
+        self._parser = websocket.Parser(MAX_MESSAGE_BYTES)
+        self._pending = memoryview(b"")
+        self._pending_size = 0
+        self._closing = False
+        self._code = websocket.ABNORMAL
+
+    def run(self, rest: bytes) -> int:
+        """Until either side closes; the close code.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        alive = self._take(rest)
+        poll = select.poll()
+        poll.register(self._connection._wake_read, select.POLLIN)
+        while alive:
+            wants = select.POLLIN | (select.POLLOUT if self._pending else 0)
+            poll.register(self._socket, wants)
+            ready = poll.poll(_SILENCE_S * 1000)
+            if not ready:
+                return websocket.ABNORMAL
+            if any(fd == self._connection._wake_read for fd, _ in ready):
+                os.read(self._connection._wake_read, 4096)
+            if any(fd != self._connection._wake_read and event & ~select.POLLOUT for fd, event in ready):
+                alive = self._receive()
+            alive = self._flush() and alive
+        self._flush()
+        return self._code
+
+    def _receive(self) -> bool:
+        try:
+            while True:
+                data = self._socket.recv(256 * 1024)
+                if not data:
+                    return False
+                if not self._take(data):
+                    return False
+        except _BLOCKED:
+            return True
+
+    def _take(self, data: bytes) -> bool:
+        """Handle received bytes; False when the connection is to end."""
+        try:
+            for event in self._parser.feed(data):
+                match event:
+                    case websocket.Message():
+                        message = decode(event.data)
+                        if message is not None:
+                            self._put(Received(self._connection, message))
+                    case websocket.Ping():
+                        self._connection._put(websocket.PONG, event.data)
+                    case websocket.Pong():
+                        pass
+                    case websocket.Closed():
+                        self._code = event.code
+                        if not self._closing:
+                            self._connection.close()
+                        return False
+        except (websocket.WebSocketError, ProtocolError) as error:
+            code = getattr(error, "code", websocket.BAD_DATA)
+            self._connection.close(code)
+            self._code = code
+            return False
+        return True
+
+    def _flush(self) -> bool:
+        """Write what the socket takes; False once our close frame is out."""
+        try:
+            while True:
+                if not self._pending:
+                    if self._closing:
+                        return False
+                    following = self._connection._next()
+                    if following is None:
+                        return True
+                    opcode, payload = following
+                    self._pending_size = len(payload)
+                    self._closing = opcode == websocket.CLOSE
+                    framed = websocket.frame(opcode, payload, self._random(4))
+                    self._pending = memoryview(framed)
+                self._pending = self._pending[self._socket.send(self._pending) :]
+                if not self._pending and self._connection._sent(self._pending_size):
+                    self._put(Drained())
+        except _BLOCKED:
+            return True

@@ -1,0 +1,192 @@
+"""A pipeline's source as a tree: names followed through it, constants read from it."""
+
+import ast
+import operator
+import sys
+from collections.abc import Callable, Mapping
+
+_MAX_ALIAS_DEPTH = 20
+_RUNTIME_PYTHON = (3, 13)
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}
+
+
+class SourceError(Exception):
+    """What the author has to change, and where. `line` is 0 where there is none."""
+
+    def __init__(self, message: str, file: str, line: int) -> None:
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+        self.message = message
+        self.file = file
+        self.line = line
+
+
+class Module:
+    """One parsed file, with its siblings at hand to follow imports."""
+
+    def __init__(self, file: str, files: Mapping[str, str]) -> None:
+        self.file = file
+        self._files = files
+        self._lines = files[file].splitlines()
+        self.tree = _parse(file, files[file])
+        self._imports: dict[str, str] = {}
+        self._assigned: dict[str, ast.expr | None] = {}
+        self._classes: dict[str, ast.ClassDef] = {}
+        for node in self.tree.body:
+            self._note(node)
+        self._siblings: dict[str, Module] = {}
+
+    def error(self, node: ast.AST, message: str) -> SourceError:
+        """An error at a node, with its source line shown."""
+        line = getattr(node, "lineno", 0)
+        shown = self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
+        return SourceError(f"{message} (line {line}: {shown})", self.file, line)
+
+    def qualified(self, node: ast.expr) -> str:
+        """The full name that a name or attribute stands for: `P` may be `cog.Path`."""
+        if isinstance(node, ast.Attribute):
+            return f"{self.qualified(node.value)}.{node.attr}"
+        if isinstance(node, ast.Name):
+            return self._imports.get(node.id, node.id)
+        return ""
+
+    def alias(self, node: ast.Name) -> "tuple[Module, ast.expr] | None":
+        """The expression that a name was assigned once, here or in a sibling file."""
+        found = self._lookup(node.id)
+        if found is None:
+            return None
+        module, name = found
+        value = module._assigned.get(name)
+        return None if value is None else (module, value)
+
+    def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
+        """The class that a name means, here or in a sibling file."""
+        if isinstance(node, ast.Name):
+            found = self._lookup(node.id)
+        elif isinstance(node, ast.Attribute):
+            module_name = self.qualified(node.value)
+            sibling = self._sibling(module_name)
+            found = (sibling, node.attr) if sibling else None
+        else:
+            return None
+        if found is None or found[1] not in found[0]._classes:
+            return None
+        return found[0], found[0]._classes[found[1]]
+
+    def constant(self, node: ast.expr, depth: int = 0) -> object:
+        """The value of a literal, of a module constant, or of simple arithmetic on them.
+
+        Raises:
+            SourceError: it can't be known without running the code.
+        """
+        if depth > _MAX_ALIAS_DEPTH:
+            raise self.error(node, "this refers to itself")
+        match node:
+            case ast.Constant(value=value) if not isinstance(value, bytes | complex):
+                return value
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return [self.constant(item, depth) for item in items]
+            case ast.Dict():
+                return self._constant_dict(node, depth)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                number = self.constant(operand, depth)
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    return -number if isinstance(sign, ast.USub) else number
+            case ast.BinOp():
+                return self._arithmetic(node, depth)
+            case ast.Name():
+                found = self.alias(node)
+                if found is not None:
+                    return found[0].constant(found[1], depth + 1)
+            case ast.Call(func=ast.Name(id="list" | "tuple" | "dict"), args=[], keywords=[]):
+                return {} if node.func.id == "dict" else []  # type: ignore[attr-defined]
+            case _:
+                pass
+        raise self.error(node, "this value can't be read without running the code: write a literal")
+
+    def _constant_dict(self, node: ast.Dict, depth: int) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            name = None if key is None else self.constant(key, depth)
+            if not isinstance(name, str):
+                raise self.error(node, "the keys of a default must be strings")
+            result[name] = self.constant(value, depth)
+        return result
+
+    def _arithmetic(self, node: ast.BinOp, depth: int) -> object:
+        left, right = self.constant(node.left, depth), self.constant(node.right, depth)
+        if isinstance(left, str) and isinstance(right, str) and isinstance(node.op, ast.Add):
+            return left + right
+        operation = _ARITHMETIC.get(type(node.op))
+        if operation and isinstance(left, int | float) and isinstance(right, int | float):
+            try:
+                return operation(left, right)
+            except ArithmeticError as error:
+                raise self.error(node, str(error)) from None
+        raise self.error(node, "this value can't be read without running the code: write a literal")
+
+    def _note(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Import(names=names):
+                for name in names:
+                    local = name.asname or name.name.split(".")[0]
+                    self._imports[local] = name.name if name.asname else local
+            case ast.ImportFrom(module=origin, names=names):
+                for name in names:
+                    self._imports[name.asname or name.name] = f"{origin or ''}.{name.name}"
+            case ast.ClassDef():
+                self._classes[node.name] = node
+            case ast.Assign(targets=[ast.Name(id=target)], value=value):
+                self._assign(target, value)
+            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value):
+                self._assign(target, value)
+            case ast.Try(body=body) | ast.If(body=body):
+                for inner in body:
+                    self._note(inner)
+            case _ if type(node).__name__ == "TypeAlias":  # `type X = …`, from Python 3.12 on
+                self._assign(node.name.id, node.value)  # type: ignore[attr-defined]
+            case _:
+                pass
+
+    def _assign(self, name: str, value: ast.expr) -> None:
+        # A name that is assigned twice has no one value.
+        self._assigned[name] = None if name in self._assigned else value
+
+    def _lookup(self, name: str) -> "tuple[Module, str] | None":
+        if name in self._classes or name in self._assigned:
+            return self, name
+        origin, _, original = self._imports.get(name, "").rpartition(".")
+        sibling = self._sibling(origin.lstrip("."))
+        return (sibling, original) if sibling else None
+
+    def _sibling(self, module_name: str) -> "Module | None":
+        path = module_name.replace(".", "/")
+        for file in (f"{path}.py", f"{path}/__init__.py"):
+            if module_name and file in self._files and file != self.file:
+                if file not in self._siblings:
+                    self._siblings[file] = Module(file, self._files)
+                return self._siblings[file]
+        return None
+
+
+def _parse(file: str, text: str) -> ast.Module:
+    try:
+        return ast.parse(text, file)
+    except SyntaxError as error:
+        line = error.lineno or 0
+        shown = (error.text or "").rstrip("\n")
+        message = f"{error.msg} at {file} line {line}" + (f": {shown.strip()}" if shown else "")
+        if sys.version_info < _RUNTIME_PYTHON:
+            here = ".".join(str(part) for part in sys.version_info[:2])
+            message += f" (read with Python {here}; pipelines run on 3.13)"
+        raise SourceError(f"syntax error: {message}", file, line) from None
+    except (RecursionError, MemoryError):
+        raise SourceError("the source is nested too deep", file, 0) from None
+    except ValueError as error:
+        raise SourceError(f"the source can't be read: {error}", file, 0) from None

@@ -1,0 +1,99 @@
+"""What the gateway has been told on the present connection, and what is to be said next.
+
+Everything here is said again on a new connection: `started`, the log from the stored offset,
+the outputs from the first, the result. The receiver knows each by its run, offset or index.
+"""
+
+from mayfly_runtime.logs import PIECE_BYTES, LogBuffer
+from mayfly_runtime.messages import Hello, Log, Output, Result, Started, ToGateway, encode
+from mayfly_runtime.session import BACKLOG_BYTES, Connection
+
+LOG_DELAY_NS = 100_000_000
+
+
+class Uplink:
+    """Feeds one connection at a time; without one, it does nothing."""
+
+    def __init__(self, log: LogBuffer) -> None:
+        self._log = log
+        self._connection: Connection | None = None
+        self._welcomed = False
+        self._log_sent = 0
+        self._log_due_ns: int | None = None
+        self._outputs_sent = 0
+        self._result_sent = False
+
+    @property
+    def log_due_ns(self) -> int | None:
+        """When a small piece of log has waited long enough, if one waits."""
+        return self._log_due_ns if self._welcomed else None
+
+    def opened(self, connection: Connection, hello: Hello) -> None:
+        """A new connection: say who we are, and wait for the welcome."""
+        self._connection = connection
+        self._welcomed = False
+        connection.send(encode(hello))
+
+    def is_current(self, connection: Connection) -> bool:
+        """Whether an event is of the present connection."""
+        return connection is self._connection
+
+    def welcomed(self, log_offset: int, started: Started | None) -> None:
+        """The gateway has stored the log up to here, and may have missed the rest."""
+        self._welcomed = True
+        self._log.forget(log_offset)
+        self._log_sent = log_offset
+        self._log_due_ns = None
+        self._outputs_sent = 0
+        self._result_sent = False
+        if started is not None:
+            self.say(started)
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        self._connection = None
+        self._welcomed = False
+
+    def say(self, message: ToGateway) -> None:
+        """Send now, if there is a connection."""
+        if self._connection is not None:
+            self._connection.send(encode(message))
+
+    def close(self) -> None:
+        """End the connection in good order."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def pump(self, run: str, outputs: list[str], result: Result | None, now_ns: int) -> None:
+        """Send what is due and fits: outputs, log, and the result after all of them."""
+        if not self._welcomed:
+            return
+        while self._room() and self._outputs_sent < len(outputs):
+            index = self._outputs_sent
+            self.say(Output(run, index, outputs[index]))
+            self._outputs_sent += 1
+        all_out = self._pump_log(run, now_ns, flush=result is not None)
+        all_out = all_out and self._outputs_sent == len(outputs)
+        if result is not None and all_out and not self._result_sent:
+            self.say(result)
+            self._result_sent = True
+
+    def _pump_log(self, run: str, now_ns: int, *, flush: bool) -> bool:
+        """Whether everything logged so far is out."""
+        while (waiting := self._log.end - self._log_sent) > 0:
+            if self._log_due_ns is None:
+                self._log_due_ns = now_ns + LOG_DELAY_NS
+            due = flush or waiting >= PIECE_BYTES or now_ns >= self._log_due_ns
+            if not (due and self._room()):
+                return False
+            piece = self._log.piece(self._log_sent)
+            if piece is None:
+                return False
+            offset, text = piece
+            self.say(Log(run, offset, text))
+            self._log_sent = offset + len(text.encode())
+            self._log_due_ns = None
+        return True
+
+    def _room(self) -> bool:
+        return self._connection is not None and self._connection.backlog < BACKLOG_BYTES

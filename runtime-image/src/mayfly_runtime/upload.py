@@ -1,0 +1,121 @@
+"""Output files on their way to the gateway, in the order in which `main()` made them.
+
+The worker puts each file into the outbox (so that the author may go on and write over it); PID 1
+opens it there, and only there: on the scratch disk, a regular file, no link followed. A path
+that the author names is never opened with PID 1's own eyes.
+"""
+
+import json
+import mimetypes
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mayfly_runtime.gateway import Gateway, GatewayError
+from mayfly_runtime.inputs import place
+from mayfly_runtime.messages import Limits
+from mayfly_runtime.outputs import OutputError, in_words
+
+_RETRY_S = 0.5
+_TOO_LARGE = 413
+
+Pointer = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A file that the worker has put into the outbox, under `folder/name`."""
+
+    pointer: Pointer
+    folder: str
+    name: str
+
+    @classmethod
+    def read(cls, fields: dict[str, Any]) -> "Posted":
+        """From the worker's message.
+
+        Raises:
+            ValueError: it names anything outside the outbox.
+        """
+        folder, name = str(fields["folder"]), str(fields["name"])
+        if not folder.isdigit() or "/" in name or name in {"", ".", ".."} or "\0" in name:
+            raise ValueError(f"a wrong file in the outbox: {folder}/{name}")
+        return cls(tuple(fields["pointer"]), folder, name)
+
+
+class Uploader:
+    """Uploads the files of outputs, one output after the other, within the run's limits."""
+
+    def __init__(self, gateway: Gateway, outbox: Path, limits: Limits) -> None:
+        self._gateway = gateway
+        self._outbox = outbox
+        self._limits = limits
+        self._sent_bytes = 0
+
+    def resolve(self, name: str, text: str, files: list[Posted]) -> str:
+        """The output's JSON text with each file's id in its place.
+
+        Raises:
+            OutputError: OutputTooLarge or OutputUploadFailed, with the field named.
+        """
+        deadline = time.monotonic() + self._limits.uploadMs / 1000
+        holder: dict[str, Any] = {"output": json.loads(text)}
+        for file in files:
+            where = in_words(name, file.pointer)
+            identifier = self._upload(file, where, lambda: deadline - time.monotonic())
+            place(holder, ("output", *file.pointer), identifier)
+        return json.dumps(holder["output"], separators=(",", ":"))
+
+    def _upload(self, file: Posted, where: str, left_s: Callable[[], float]) -> str:
+        path = self._outbox / file.folder / file.name
+        try:
+            with self._open(path) as body:
+                size = os.fstat(body.fileno()).st_size
+                self._check_size(where, size)
+                identifier = self._put(file.name, size, body, where, left_s)
+        except OSError as error:
+            message = f"{where}: the file {file.name} can't be read: {error.strerror}"
+            raise OutputError("OutputUploadFailed", message) from error
+        self._sent_bytes += size
+        path.unlink(missing_ok=True)
+        return identifier
+
+    def _open(self, path: Path) -> BinaryIO:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags), "rb")
+        about = os.fstat(file.fileno())
+        # A folder of the outbox that became a link to /proc would be on another device.
+        if not stat.S_ISREG(about.st_mode) or about.st_dev != self._outbox.parent.stat().st_dev:
+            file.close()
+            raise OSError(0, "it is not a regular file of the run")
+        return file
+
+    def _check_size(self, where: str, size: int) -> None:
+        if size > self._limits.fileBytes:
+            message = f"{where}: the file has {size} bytes, over {self._limits.fileBytes}"
+            raise OutputError("OutputTooLarge", message)
+        if self._sent_bytes + size > self._limits.filesBytes:
+            message = f"{where}: the run's files have more than {self._limits.filesBytes} bytes"
+            raise OutputError("OutputTooLarge", message)
+
+    def _put(
+        self, name: str, size: int, body: BinaryIO, where: str, left_s: Callable[[], float]
+    ) -> str:
+        content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        problem = "the deadline for uploading outputs passed"
+        while (left := left_s()) > 0:
+            body.seek(0)
+            try:
+                return self._gateway.put_file(name, content_type, size, body, left)
+            except GatewayError as error:
+                problem = str(error)
+                if error.status == _TOO_LARGE:
+                    raise OutputError("OutputTooLarge", f"{where}: {error}") from error
+                if 400 <= error.status < 500:
+                    break
+            time.sleep(min(_RETRY_S, max(0.0, left_s())))
+        raise OutputError("OutputUploadFailed", f"{where}: {name}: {problem}")

@@ -1,0 +1,139 @@
+"""The worker: the interpreter that imports main.py, waits, and runs `main()`.
+
+A child of PID 1, started before there is work. It speaks over an inherited socketpair:
+
+    PID 1 -> worker   load {files, entrypoint, schema, input, token, outputBytes}
+                      go {paths: [[pointer, path]]}
+    worker -> PID 1   checked {problems, files: [[pointer, url]]}
+                      loaded
+                      output {text, files: [{pointer, folder, name}]}   an iterator's item
+                      finished {text, files, stream}
+                      failed {reason, error}
+
+Author code shares this process, so PID 1 believes none of it more than it must: the clock, a
+cancel's outcome and every limit are PID 1's.
+"""
+
+import gc
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import cog
+from mayfly_runtime import inputs
+from mayfly_runtime.author import Entrypoint, Failure, load_entrypoint
+from mayfly_runtime.channel import Channel, ChannelError
+from mayfly_runtime.invocation import Interrupts, Invocation
+
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+
+class Worker:
+    """One run's life in this process."""
+
+    def __init__(self, channel: Channel, scratch: Path) -> None:
+        self._channel = channel
+        self._scratch = scratch
+        self._interrupts = Interrupts()
+
+    def live(self) -> None:
+        """Load, wait, run, tell; then wait to be killed.
+
+        Raises:
+            ChannelError: PID 1 is gone.
+        """
+        load = self._channel.receive()
+        try:
+            self._run(load)
+        except Failure as failure:
+            _flush()
+            self._channel.send({"op": "failed", "reason": failure.reason, "error": str(failure)})
+        self._channel.receive()
+
+    def _run(self, load: dict[str, Any]) -> None:
+        os.environ["REPLICATE_API_TOKEN"] = load["token"]
+        cog.current_scope().context["replicate_api_token"] = load["token"]
+        prepared = self._check(load["schema"], load["input"])
+        entrypoint = load_entrypoint(load["files"], load["entrypoint"], self._scratch / "run")
+        # What is imported by now stays: no collection should walk it on the author's time.
+        gc.collect()
+        gc.freeze()
+        self._channel.send({"op": "loaded"})
+        self._place(prepared, self._channel.receive())
+        self._invoke(entrypoint, prepared.values, load["outputBytes"])
+
+    def _check(self, schema: dict[str, Any], text: str) -> inputs.Prepared:
+        """Check and convert the input, and tell what is to be fetched."""
+        try:
+            value = inputs.parse(text)
+        except ValueError as error:
+            raise Failure("InvalidInput", str(error)) from None
+        problems = inputs.check(schema, value)
+        if problems or not isinstance(value, dict):
+            raise Failure("InvalidInput", "; ".join(str(problem) for problem in problems))
+        for name in inputs.unknown(schema, value):
+            _warn(f"the input {name!r} is unknown to this pipeline and was ignored")
+        prepared = inputs.prepare(schema, value)
+        files = [[list(file.pointer), file.url] for file in prepared.files]
+        self._channel.send({"op": "checked", "files": files})
+        return prepared
+
+    def _place(self, prepared: inputs.Prepared, go: dict[str, Any]) -> None:
+        for pointer, path in go["paths"]:
+            inputs.place(prepared.values, tuple(pointer), cog.Path(path))
+        for pointer in prepared.secrets:
+            value = prepared.values
+            for key in pointer:
+                value = value[key]  # type: ignore[index]
+            inputs.place(prepared.values, pointer, cog.Secret(str(value)))
+
+    def _invoke(self, entrypoint: Entrypoint, values: dict[str, Any], limit: int) -> None:
+        invocation = Invocation(
+            entrypoint, self._interrupts, self._channel.send, self._scratch / "outbox", limit
+        )
+        finished = invocation.run(values)
+        _flush()
+        self._channel.send(finished)
+
+
+def _flush() -> None:
+    """Before the end is told, so that the log is whole. The author may have closed anything."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"mayfly: {text}\n")
+
+
+def _prefer_for_oom() -> None:
+    """Where the kernel picks one process to kill for memory, let it be this and not PID 1."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    except OSError:
+        return
+
+
+def main() -> None:
+    """Run with the number of the inherited socket as the only argument."""
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock.set_inheritable(False)
+    _prefer_for_oom()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    sys.dont_write_bytecode = True  # the sources are imported once
+    scratch = Path(os.environ.pop("MAYFLY_SCRATCH", "/scratch"))
+    gc.freeze()
+    try:
+        Worker(Channel(sock, MAX_MESSAGE_BYTES), scratch).live()
+    except ChannelError:
+        os._exit(0)  # PID 1 is gone; nothing of the author's runs after it
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""A real API server for the tests of this folder; they fail where it can't be had."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import pytest
+from support import controlplane
+from support.controlplane import ControlPlane
+
+from mayfly.api.crd import KINDS, crd
+from mayfly.kube.client import Cluster
+
+NAMES = count(1)
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    running = controlplane.start()
+    try:
+        running.apply(*(crd(kind) for kind in KINDS))
+        names = [f"crd/{kind.plural}.mayfly.dev" for kind in KINDS]
+        running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> str:
+    """A namespace of the test's own."""
+    name = f"t{next(NAMES)}"
+    plane.kubectl("create", "namespace", name)
+    return name
+
+
+@pytest.fixture
+async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
+    connection = await Cluster.connect(plane.kubeconfig)
+    yield connection
+    await connection.close()

@@ -1,0 +1,197 @@
+"""The CRDs on a real API server: what it refuses and in which words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SOURCE = "def main() -> str:\n    return 'hello'\n"
+
+
+def run(name: str, **spec: object) -> dict:
+    spec = {"pipelineSpec": {"source": {"inline": SOURCE}}, **spec}
+    return {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRun",
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+
+
+def create(plane, namespace: str, body: dict, *arguments: str):
+    return plane.kubectl(
+        "create", "-n", namespace, "-f", "-", *arguments, stdin=json.dumps(body), check=False
+    )
+
+
+def test_a_run_gets_its_defaults(plane, namespace):
+    assert create(plane, namespace, run("a")).returncode == 0
+    spec = json.loads(plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "json").stdout)["spec"]
+    assert spec["timeout"] == "30m"
+    assert spec["startDeadline"] == "5m"
+    assert spec["queueDeadline"] == "1h"
+    assert spec["ttlSecondsAfterFinished"] == 3600
+    assert spec["pipelineSpec"]["entrypoint"] == "main.py:main"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"pipelineRef": {"name": "x"}}, "exactly one of pipelineRef"),
+        ({"pipelineSpec": None}, "exactly one of pipelineRef"),
+        ({"pipelineSpec": {"source": {}}}, "exactly one of source.inline"),
+        ({"input": {}, "inputJSON": "{}"}, "at most one of input, inputJSON"),
+        ({"timeout": "soon"}, "spec.timeout"),
+        ({"timeout": 5}, "spec.timeout"),
+        ({"inputJSON": "x" * 131_073}, "spec.inputJSON"),
+        (
+            {"pipelineSpec": {"source": {"inline": "#" * 70_000}}, "inputJSON": "x" * 70_000},
+            "larger than 128 KiB",
+        ),
+        ({"pipelineSpec": {"source": {"files": {"../x.py": ""}}}}, "relative paths"),
+        ({"pipelineSpec": {"source": {"inline": ""}, "entrypoint": "main"}}, "entrypoint"),
+        ({"ttlSecondsAfterFinished": -1}, "ttlSecondsAfterFinished"),
+        ({"budget": "1e3"}, "spec.budget"),
+    ],
+)
+def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):
+    done = create(plane, namespace, run("wrong", **spec))
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_an_unknown_field_is_named(plane, namespace):
+    done = create(plane, namespace, run("wrong", timeOut="5s"), "--validate=strict")
+    assert done.returncode != 0
+    assert "timeOut" in done.stderr
+
+
+def test_names_are_bounded(plane, namespace):
+    done = create(plane, namespace, run("a" * 64))
+    assert "at most 63 characters" in done.stderr
+    pipeline = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": "p" * 53},
+        "spec": {"source": {"inline": SOURCE}},
+    }
+    assert "at most 52 characters" in create(plane, namespace, pipeline).stderr
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ({"timeout": "1h"}, "spec.timeout can't change"),
+        ({"inputJSON": "{}"}, "spec.inputJSON can't change"),
+        ({"pipelineSpec": {"source": {"inline": "x = 1"}}}, "spec.pipelineSpec can't change"),
+        ({"budget": "1"}, "spec.budget can't change"),
+    ],
+)
+def test_a_spec_stands_still(plane, namespace, patch, words):
+    create(plane, namespace, run("a"))
+    done = plane.kubectl(
+        "patch", "prun", "a", "-n", namespace, "--type=merge", "-p", json.dumps({"spec": patch}),
+        check=False,
+    )
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
+    create(plane, namespace, run("a"))
+
+    def patch(**spec: object):
+        return plane.kubectl(
+            "patch", "prun", "a", "-n", namespace, "--type=merge", "-p",
+            json.dumps({"spec": spec}), check=False,
+        )
+
+    assert patch(ttlSecondsAfterFinished=5).returncode == 0
+    assert patch(cancel=True).returncode == 0
+    assert "can't be taken back" in patch(cancel=False).stderr
+
+
+def status(plane, namespace: str, body: dict):
+    return plane.kubectl(
+        "patch", "prun", "a", "-n", namespace, "--subresource=status", "--type=merge", "-p",
+        json.dumps({"status": body}), check=False,
+    )
+
+
+def condition(kind: str, truth: str, reason: str) -> dict:
+    return {
+        "type": kind,
+        "status": truth,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+def test_an_end_is_written_once(plane, namespace):
+    create(plane, namespace, run("a"))
+    end = [condition("Finished", "True", "Finished"), condition("Succeeded", "True", "Succeeded")]
+    assert status(plane, namespace, {"conditions": end}).returncode == 0
+    other = [condition("Finished", "True", "Finished"), condition("Succeeded", "False", "Lost")]
+    assert "an end is written once" in status(plane, namespace, {"conditions": other}).stderr
+    reopened = [condition("Finished", "False", "Finished"), end[1]]
+    assert "Finished stays True" in status(plane, namespace, {"conditions": reopened}).stderr
+
+
+def test_a_pod_is_written_once_an_attempt(plane, namespace):
+    create(plane, namespace, run("a"))
+    assert status(plane, namespace, {"attempt": 1, "podUID": "u1"}).returncode == 0
+    assert "once an attempt" in status(plane, namespace, {"podUID": "u2"}).stderr
+    assert status(plane, namespace, {"attempt": 2, "podUID": "u2"}).returncode == 0
+
+
+def test_finished_comes_with_recorded(plane, namespace):
+    create(plane, namespace, run("a"))
+    assert "recorded" in status(plane, namespace, {"finished": True}).stderr
+    assert status(plane, namespace, {"finished": True, "recorded": True}).returncode == 0
+    assert "stays true" in status(plane, namespace, {"finished": False}).stderr
+
+
+def test_finished_is_selectable(plane, namespace):
+    create(plane, namespace, run("a"))
+    create(plane, namespace, run("b"))
+    status(plane, namespace, {"finished": True, "recorded": True})
+
+    def names(selector: str) -> list[str]:
+        done = plane.kubectl(
+            "get", "prun", "-n", namespace, f"--field-selector={selector}", "-o", "name"
+        )
+        return done.stdout.split()
+
+    assert names("status.finished!=true") == ["pipelinerun.mayfly.dev/b"]
+    assert names("status.finished=true") == ["pipelinerun.mayfly.dev/a"]
+
+
+def test_explain_describes_every_field(plane):
+    text = plane.kubectl("explain", "pipelineruns.mayfly.dev.spec").stdout
+    for field in ("pipelineRef", "inputJSON", "timeout", "startDeadline", "cancel", "budget"):
+        assert field in text
+    assert "<no description>" not in text
+
+
+def test_a_version_never_changes(plane, namespace):
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineVersion",
+        "metadata": {"name": "v"},
+        "spec": {
+            "id": "0" * 64,
+            "source": {"inline": SOURCE},
+            "entrypoint": "main.py:main",
+            "runtime": "default",
+            "runtimeDigest": "x@sha256:1",
+            "openapiSchema": {"a": [1, {"b": None}]},
+        },
+    }
+    assert create(plane, namespace, body).returncode == 0
+    patch = json.dumps({"spec": {"source": {"inline": "x"}}})
+    done = plane.kubectl(
+        "patch", "mplv", "v", "-n", namespace, "--type=merge", "-p", patch, check=False
+    )
+    assert "never changes" in done.stderr

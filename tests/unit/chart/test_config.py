@@ -1,0 +1,85 @@
+"""The files that the processes read: exactly what their own models take."""
+
+from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntime
+from mayfly.config import ControllerConfig, GatewayConfig
+
+
+def test_the_controller_knows_its_files_and_names(default):
+    config = ControllerConfig.model_validate(default.config("controller.json"))
+    assert config.gateway_url == "https://mayfly-gateway.mayfly-system.svc"
+    assert config.depth_limit == 250
+    default.named("ClusterRole", config.owner_cluster_role)
+    lease = default.named("Role", "mayfly-controller")["rules"][1]
+    assert lease["resourceNames"] == [config.lease_name]
+
+
+def test_run_pods_are_told_of_the_labels_that_the_gateway_has(default):
+    labels = default.config("controller.json")["networkPolicy"]["gatewayPodLabels"]
+    pod = default.named("Deployment", "mayfly-gateway")["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() <= pod.items()
+
+
+def test_the_gateway_takes_its_file(default, scaled_out):
+    for rendered in (default, scaled_out):
+        GatewayConfig.model_validate(rendered.config("gateway.json"))
+
+
+def test_the_gateway_gets_the_limits_to_the_byte(default):
+    limits = GatewayConfig.model_validate(default.config("gateway.json")).limits
+    assert limits.files_bytes == 4 * 1024**3
+    assert limits.import_ms == 10_000
+
+
+def test_a_password_comes_by_the_environment(scaled_out):
+    pod = scaled_out.named("Deployment", "mayfly-gateway")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    reference = {"secretKeyRef": {"name": "postgres", "key": "url"}}
+    assert {"name": "MAYFLY_DATABASE_URL", "valueFrom": reference} in container["env"]
+    assert container["envFrom"] == [{"secretRef": {"name": "s3-keys"}}]
+
+
+def test_the_default_runtime_is_one_that_the_kind_takes(render):
+    rendered = render(
+        {
+            "runtime": {
+                "default": {
+                    "tolerations": [{"key": "runs", "operator": "Exists"}],
+                    "nodeSelector": {"pool": "runs"},
+                    "runtimeClassName": "gvisor",
+                    "imagePullSecrets": [{"name": "registry"}],
+                }
+            }
+        }
+    )
+    manifest = rendered.config("runtime.json")
+    runtime = PipelineRuntime.model_validate(manifest)
+    assert runtime.metadata.name == "default"
+    assert runtime.body()["spec"] == manifest["spec"]
+
+
+def test_empty_settings_are_left_out_of_the_runtime(default):
+    spec = default.config("runtime.json")["spec"]
+    assert set(spec) == {"image", "resources", "maxPods", "price"}
+
+
+def test_every_file_of_the_configuration_is_mounted(default):
+    for part in ("controller", "gateway"):
+        config = default.config(f"{part}.json")
+        pod = default.named("Deployment", f"mayfly-{part}")["spec"]["template"]["spec"]
+        folders = {
+            mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]
+        }
+        files = {
+            f"{folders[volume['name']]}/{item['path']}"
+            for volume in pod["volumes"]
+            for item in volume.get("configMap", volume.get("secret", {})).get("items", [])
+        }
+        named = {value for key, value in config.items() if key.endswith("File") and value}
+        environment = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
+        assert named | {environment["MAYFLY_CONFIG"]} <= files
+
+
+def test_a_port_that_is_not_the_usual_one_is_said(render):
+    rendered = render({"gateway": {"service": {"port": 8443}}})
+    assert rendered.config("gateway.json")["internalURL"].endswith(".svc:8443")
+    assert rendered.named("Service", "mayfly-gateway")["spec"]["ports"][0]["port"] == 8443
