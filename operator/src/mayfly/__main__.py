@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         level=os.environ.get("MAYFLY_LOG_LEVEL", "INFO").upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
+    # kopf says of each event that its handler succeeded; ours only enqueue.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     if options.command == "controller":
         return _controller()
     return _gateway()

@@ -158,6 +158,11 @@ class Worker:
             pods=self._pods,
             pod=claimed,
             next_pod=next_pod,
+            strays=tuple(
+                pod.seen
+                for name, pod in pods.items()
+                if name != next_name and pod.seen.uid != run.status.pod_uid and not pod.seen.gone
+            ),
             resolution=resolution,
             tree_finished=tree_finished,
             network_ready=not self._network_enabled

@@ -108,6 +108,8 @@ class ObservedRun:
         run: the object.
         pod: the claimed pod, there or gone; None while nothing claimed it or nothing is known.
         next_pod: the pod made for the next attempt and not claimed yet.
+        strays: live pods of the run that no claim can ever name any more: those of earlier
+            attempts, and one that a controller made on old news.
         resolution: only where the run is not claimed and not ended.
         tree_finished: whether every run below this root is finished (asked only at its TTL).
         network_ready: the namespace has its NetworkPolicy.
@@ -120,6 +122,7 @@ class ObservedRun:
     pods: PodSettings
     pod: ObservedPod | None = None
     next_pod: ObservedPod | None = None
+    strays: tuple[ObservedPod, ...] = ()
     resolution: Resolution | None = None
     tree_finished: bool = True
     network_ready: bool = True

@@ -50,6 +50,8 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
     identity = run_id(run.metadata.uid)
     body: Json = {
         "restartPolicy": "Never",
+        # Every namespace has this one. It names the pod to the gateway, and its own token isn't here.
+        "serviceAccountName": "default",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,

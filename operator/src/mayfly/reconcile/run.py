@@ -14,6 +14,7 @@ decision on old news is refused by the API server and made again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
@@ -59,6 +60,13 @@ def plan_run(seen: ObservedRun) -> Plan:
     run = seen.run
     if run.metadata.deletion_timestamp:
         return NOTHING
+    plan = _step(seen)
+    strays = tuple(_delete(seen, pod) for pod in seen.strays if not pod.deleting)
+    return replace(plan, actions=strays + plan.actions) if strays else plan
+
+
+def _step(seen: ObservedRun) -> Plan:
+    run = seen.run
     if run.status.ended:
         return _ended(seen)
     if run.spec.cancel and not run.status.pod_uid:

@@ -1,0 +1,545 @@
+"""The real controller process on a real API server; the tests play kubelet and gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.controlplane import ControlPlane, free_port
+from support.waiting import eventually
+
+from mayfly.api.v1alpha1.identity import pod_name, run_id
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
+IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
+
+Json = dict[str, Any]
+
+
+class Controllers:
+    """Controller processes, each with its own identity, sharing one Lease."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self.plane = plane
+        self.folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, **config: object) -> subprocess.Popen[bytes]:
+        number = len(self.running)
+        settings = {
+            "gatewayURL": "https://gateway.test",
+            "leaseName": "mayfly-controller",
+            "leaseSeconds": 6,
+            "sweepSeconds": 5,
+            "networkPolicy": {
+                "gatewayNamespace": "mayfly-system",
+                "gatewayPodLabels": {"app": "gateway"},
+            },
+            "listenPort": free_port(),
+            **config,
+        }
+        file = self.folder / f"controller-{number}.json"
+        file.write_text(json.dumps(settings))
+        with (self.folder / f"controller-{number}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mayfly", "controller"],
+                stdout=log,
+                stderr=log,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": f"{ROOT}/operator/src:{ROOT}/runtime-image/src",
+                    "MAYFLY_CONFIG": str(file),
+                    "KUBECONFIG": self.plane.kubeconfig,
+                    "POD_NAMESPACE": "default",
+                    "POD_NAME": f"controller-{number}",
+                },
+            )
+        self.running.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def logs(self) -> str:
+        return "\n".join(each.read_text()[-6000:] for each in self.folder.glob("*.log"))
+
+
+@pytest.fixture
+def controllers(plane, tmp_path) -> Iterator[Controllers]:
+    plane.kubectl("delete", "lease", "mayfly-controller", "-n", "default", "--ignore-not-found")
+    started = Controllers(plane, tmp_path)
+    yield started
+    started.stop()
+    print(started.logs())
+
+
+@pytest.fixture
+def runtime(plane) -> Iterator[None]:
+    plane.apply(
+        {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "PipelineRuntime",
+            "metadata": {"name": "default"},
+            "spec": {"image": IMAGE},
+        }
+    )
+    yield
+    plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
+
+
+class Runs:
+    """What a user and a kubelet do in one namespace."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self.plane = plane
+        self.namespace = namespace
+
+    def create(self, name: str, **spec: object) -> Json:
+        body = {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "PipelineRun",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "pipelineSpec": {"source": {"inline": SOURCE}},
+                "input": {"name": "a"},
+                **spec,
+            },
+        }
+        body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
+        done = self.plane.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(body))
+        return json.loads(done.stdout)
+
+    def get(self, name: str) -> Json:
+        done = self.plane.kubectl("get", "prun", name, "-n", self.namespace, "-o", "json")
+        return json.loads(done.stdout)
+
+    def pods(self) -> list[Json]:
+        done = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json")
+        return json.loads(done.stdout)["items"]
+
+    def claimed(self, name: str) -> Json:
+        return eventually(lambda: run if "podUID" in (run := self.get(name)).get("status", {}) else None)
+
+    def ended(self, name: str) -> Json:
+        return eventually(lambda: reason(self.get(name), "Finished") and self.get(name))
+
+    def patch(self, name: str, **spec: object) -> None:
+        self.plane.kubectl(
+            "patch", "prun", name, "-n", self.namespace, "--type=merge", "-p",
+            json.dumps({"spec": spec}),
+        )
+
+    def pod_status(self, pod: str, status: Json) -> None:
+        """What a kubelet would write."""
+        self.plane.kubectl(
+            "patch", "pod", pod, "-n", self.namespace, "--subresource=status", "--type=merge",
+            "-p", json.dumps({"status": status}),
+        )
+
+    def run_pod(self, pod: str) -> None:
+        state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        self.pod_status(pod, {"phase": "Running", "containerStatuses": [container(state)]})
+
+    def end_pod(self, pod: str, message: str = "", code: int = 1, reason: str = "Error") -> None:
+        state = {
+            "terminated": {
+                "exitCode": code,
+                "reason": reason,
+                "message": message,
+                "startedAt": "2026-01-01T00:00:00Z",
+                "finishedAt": "2026-01-01T00:00:05Z",
+            }
+        }
+        phase = "Succeeded" if code == 0 else "Failed"
+        self.pod_status(pod, {"phase": phase, "containerStatuses": [container(state)]})
+
+    def finish(self, name: str) -> None:
+        """What the gateway writes when an agent's result is in the ledger."""
+        body = self.get(name)
+        kept = [
+            each
+            for each in body["status"]["conditions"]
+            if each["type"] not in {"Finished", "Succeeded"}
+        ]
+        stamp = "2026-01-01T00:00:05Z"
+        ends = [("Finished", "Finished"), ("Succeeded", "Succeeded")]
+        new = [
+            {"type": kind, "status": "True", "reason": why, "message": "", "lastTransitionTime": stamp}
+            for kind, why in ends
+        ]
+        status = {"conditions": kept + new, "recorded": True, "finished": True, "output": "aa"}
+        self.plane.kubectl(
+            "patch", "prun", name, "-n", self.namespace, "--subresource=status", "--type=merge",
+            "-p", json.dumps({"status": status}),
+        )
+
+
+def container(state: Json) -> Json:
+    return {
+        "name": "agent",
+        "state": state,
+        "lastState": {},
+        "ready": False,
+        "restartCount": 0,
+        "image": IMAGE,
+        "imageID": "",
+    }
+
+
+def reason(run: Json, kind: str, status: str = "True") -> str | None:
+    for each in run.get("status", {}).get("conditions", []):
+        if each["type"] == kind and each["status"] == status:
+            return str(each["reason"])
+    return None
+
+
+def message(run: Json, kind: str) -> str:
+    return next(c["message"] for c in run["status"]["conditions"] if c["type"] == kind)
+
+
+@pytest.fixture
+def runs(plane, namespace) -> Iterator[Runs]:
+    yield Runs(plane, namespace)
+    # No garbage collector runs here, and pods of one test would hold places of the next.
+    for kind in ("prun", "pods"):
+        plane.kubectl("delete", kind, "--all", "-n", namespace, "--force", "--wait=false")
+
+
+@pytest.fixture
+def controller(controllers, runtime) -> Controllers:
+    controllers.start()
+    return controllers
+
+
+def test_a_run_gets_a_pod_is_claimed_and_loses_it_at_its_end(controller, runs):
+    created = runs.create("a")
+    claimed = runs.claimed("a")
+    status = claimed["status"]
+    assert status["id"] == run_id(created["metadata"]["uid"])
+    assert status["podName"] == pod_name(status["id"], 1)
+    assert status["attempt"] == 1
+    assert status["depth"] == 1
+    assert status["rootRef"]["uid"] == created["metadata"]["uid"]
+    assert status["phase"] == "Starting"
+    assert reason(claimed, "Accepted") == "Accepted"
+    (pod,) = runs.pods()
+    assert pod["metadata"]["uid"] == status["podUID"]
+    assert pod["metadata"]["ownerReferences"][0]["uid"] == created["metadata"]["uid"]
+    assert pod["spec"]["containers"][0]["resources"]["limits"]["memory"] == "2Gi"
+    runs.run_pod(status["podName"])
+    runs.finish("a")
+    eventually(lambda: not runs.pods())
+
+
+def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, runs, plane):
+    runs.create("a")
+    runs.claimed("a")
+    done = plane.kubectl("get", "networkpolicy", "mayfly-runs", "-n", runs.namespace, "-o", "json")
+    policy = json.loads(done.stdout)["spec"]
+    assert policy["ingress"] == [] if "ingress" in policy else True
+    assert "Egress" in policy["policyTypes"]
+    blocks = [to["ipBlock"] for rule in policy["egress"] for to in rule["to"] if "ipBlock" in to]
+    assert any("169.254.0.0/16" in block["except"] for block in blocks)
+
+
+@pytest.mark.parametrize(
+    ("spec", "why", "words"),
+    [
+        ({"input": {}}, "InvalidInput", "name"),
+        ({"input": {"name": 5}}, "InvalidInput", "name"),
+        ({"input": None, "inputJSON": "[1]"}, "InvalidInput", "JSON object"),
+        ({"input": None, "inputJSON": "{"}, "InvalidInput", "inputJSON"),
+        (
+            {"pipelineSpec": {"source": {"inline": "def main(:\n"}}},
+            "InvalidSource",
+            "main.py:1",
+        ),
+        ({"pipelineSpec": {"source": {"inline": "x = 1\n"}}}, "InvalidSource", "main"),
+        (
+            {"pipelineSpec": {"source": {"inline": SOURCE}, "runtime": "nope"}},
+            "NotFound",
+            '"nope"',
+        ),
+        ({"pipelineSpec": None, "pipelineRef": {"name": "nope"}}, "NotFound", '"nope"'),
+    ],
+)
+def test_a_wrong_run_ends_without_a_pod(controller, runs, spec, why, words):
+    runs.create("wrong", **spec)
+    ended = runs.ended("wrong")
+    assert reason(ended, "Accepted", "False") == why
+    assert reason(ended, "Succeeded", "False") == "Refused"
+    assert words in message(ended, "Accepted")
+    assert words in ended["status"]["error"]
+    assert ended["status"]["phase"] == "Failed"
+    assert runs.pods() == []
+
+
+def test_a_pipeline_is_pinned_as_a_version(controller, runs, plane):
+    pipeline = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": "p", "namespace": runs.namespace},
+        "spec": {"source": {"inline": SOURCE}},
+    }
+    plane.apply(pipeline)
+    runs.create("a", pipelineSpec=None, pipelineRef={"name": "p"})
+    first = runs.claimed("a")["status"]["version"]
+    listed = plane.kubectl("get", "mplv", "-n", runs.namespace, "-o", "json")
+    (version,) = json.loads(listed.stdout)["items"]
+    assert version["spec"]["id"] == first
+    assert version["metadata"]["name"] == f"p-{first[:10]}"
+    assert "name" in version["spec"]["openapiSchema"]["components"]["schemas"]["Input"]["properties"]
+    pipeline["spec"]["source"]["inline"] = SOURCE + "# changed\n"
+    plane.apply(pipeline)
+    runs.create("b", pipelineSpec=None, pipelineRef={"name": "p"})
+    assert runs.claimed("b")["status"]["version"] != first
+    runs.create("c", pipelineSpec=None, pipelineRef={"name": "p", "version": first})
+    assert runs.claimed("c")["status"]["version"] == first
+
+
+def test_a_broken_pipeline_says_so_and_refuses_runs(controller, runs, plane):
+    plane.apply(
+        {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "Pipeline",
+            "metadata": {"name": "broken", "namespace": runs.namespace},
+            "spec": {"source": {"inline": "def main(x: complex) -> str:\n    return ''\n"}},
+        }
+    )
+    runs.create("a", pipelineSpec=None, pipelineRef={"name": "broken"})
+    ended = runs.ended("a")
+    assert reason(ended, "Accepted", "False") == "InvalidSource"
+    assert "complex" in message(ended, "Accepted")
+
+
+def test_a_cancel_before_the_claim_ends_it_in_one_write(controller, runs, plane):
+    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    runs.create("first")
+    runs.claimed("first")
+    runs.create("second")
+    eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
+    runs.patch("second", cancel=True)
+    ended = runs.ended("second")
+    assert reason(ended, "Succeeded", "False") == "Canceled"
+    assert reason(ended, "CancelAccepted") == "CancelAccepted"
+    assert ended["status"]["phase"] == "Canceled"
+    assert "podUID" not in ended["status"]
+
+
+def test_a_freed_place_goes_to_the_one_who_waits(controller, runs, plane):
+    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    runs.create("first")
+    pod = runs.claimed("first")["status"]["podName"]
+    runs.create("second")
+    eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
+    assert "maxPods 1" in message(runs.get("second"), "Started")
+    runs.run_pod(pod)
+    runs.finish("first")
+    runs.claimed("second")
+
+
+def test_the_queue_deadline_ends_the_wait(controller, runs, plane):
+    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    runs.create("first")
+    runs.claimed("first")
+    runs.create("second", queueDeadline="1s")
+    ended = runs.ended("second")
+    assert reason(ended, "Succeeded", "False") == "QueueDeadlineExceeded"
+    assert "maxPods 1" in ended["status"]["error"]
+
+
+def test_a_cancel_after_the_claim_stops_claims_and_leaves_the_rest_to_the_gateway(controller, runs):
+    runs.create("a")
+    pod = runs.claimed("a")["status"]["podName"]
+    runs.run_pod(pod)
+    runs.patch("a", cancel=True)
+    eventually(lambda: reason(runs.get("a"), "CancelAccepted", "False") == "ClaimsStopped")
+    assert len(runs.pods()) == 1
+
+
+def test_the_start_deadline_ends_a_pod_that_never_comes(controller, runs):
+    runs.create("a", startDeadline="2s")
+    pod = runs.claimed("a")["status"]["podName"]
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    runs.pod_status(pod, {"containerStatuses": [container(waiting)]})
+    ended = runs.ended("a")
+    assert reason(ended, "Succeeded", "False") == "StartDeadlineExceeded"
+    assert "no such image" in ended["status"]["error"]
+    eventually(lambda: not runs.pods())
+
+
+def test_an_image_that_cant_be_pulled_is_told_at_once(controller, runs):
+    runs.create("a")
+    pod = runs.claimed("a")["status"]["podName"]
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+    runs.pod_status(pod, {"containerStatuses": [container(waiting)]})
+    eventually(lambda: reason(runs.get("a"), "Started", "False") == "ImagePull")
+    assert "no such image" in message(runs.get("a"), "Started")
+
+
+def test_a_pod_that_vanished_before_it_started_is_claimed_again(controller, runs, plane):
+    runs.create("a")
+    first = runs.claimed("a")["status"]
+    plane.kubectl("delete", "pod", first["podName"], "-n", runs.namespace, "--grace-period=0")
+    second = eventually(
+        lambda: status if (status := runs.get("a")["status"])["attempt"] == 2 else None
+    )
+    assert second["podUID"] != first["podUID"]
+    assert second["podName"].endswith("-2")
+
+
+def test_a_pod_that_started_is_never_replaced(controller, runs, plane):
+    runs.create("a")
+    first = runs.claimed("a")["status"]
+    runs.run_pod(first["podName"])
+    eventually(lambda: len(runs.pods()) == 1)
+    plane.kubectl("delete", "pod", first["podName"], "-n", runs.namespace, "--grace-period=0")
+    ended = runs.ended("a")
+    assert reason(ended, "Succeeded", "False") == "Lost"
+    assert ended["status"]["attempt"] == 1
+    assert "deleted" in ended["status"]["error"]
+
+
+def test_an_outcome_in_the_termination_message_is_the_end(controller, runs):
+    created = runs.create("a")
+    pod = runs.claimed("a")["status"]["podName"]
+    left = {
+        "v": 1,
+        "run": created["metadata"]["uid"],
+        "attempt": 1,
+        "outcome": "succeeded",
+        "reason": "Succeeded",
+        "error": "",
+        "started": True,
+        "startedAt": "2026-01-01T00:00:01.000000Z",
+        "completedAt": "2026-01-01T00:00:02.000000Z",
+        "activeMs": 1000,
+        "outputJSON": '{"a": null, "b": 1.0}',
+        "outputOmitted": False,
+    }
+    runs.end_pod(pod, json.dumps(left), code=0, reason="Completed")
+    ended = runs.ended("a")
+    assert reason(ended, "Succeeded") == "Succeeded"
+    assert ended["status"]["output"] == {"a": None, "b": 1}
+    assert ended["status"]["startedAt"] == "2026-01-01T00:00:01.000000Z"
+    assert "finished" not in ended["status"]
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"reason": "OOMKilled", "code": 137}, "OutOfMemory"),
+        ({"reason": "Error", "code": 3}, "Lost"),
+    ],
+)
+def test_a_container_that_left_nothing_is_judged_by_its_state(controller, runs, status, why):
+    runs.create("a")
+    pod = runs.claimed("a")["status"]["podName"]
+    runs.end_pod(pod, "", status["code"], status["reason"])
+    assert reason(runs.ended("a"), "Succeeded", "False") == why
+
+
+def test_an_evicted_pod_ends_its_run(controller, runs):
+    runs.create("a")
+    pod = runs.claimed("a")["status"]["podName"]
+    runs.run_pod(pod)
+    eventually(lambda: runs.pods()[0]["status"]["phase"] == "Running")
+    runs.pod_status(pod, {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"})
+    ended = runs.ended("a")
+    assert reason(ended, "Succeeded", "False") == "Evicted"
+    assert "disk pressure" in ended["status"]["error"]
+
+
+def test_the_ttl_deletes_a_finished_run(controller, runs):
+    runs.create("a", ttlSecondsAfterFinished=0)
+    runs.claimed("a")
+    runs.finish("a")
+    eventually(lambda: not _names(runs))
+
+
+def _names(runs: Runs) -> list[str]:
+    done = runs.plane.kubectl("get", "prun", "-n", runs.namespace, "-o", "name")
+    return done.stdout.split()
+
+
+def test_a_run_that_is_not_recorded_outlives_its_ttl(controller, runs):
+    runs.create("wrong", input={}, ttlSecondsAfterFinished=0)
+    runs.ended("wrong")
+    runs.create("other", ttlSecondsAfterFinished=0)
+    runs.claimed("other")
+    runs.finish("other")
+    eventually(lambda: _names(runs) == ["pipelinerun.mayfly.dev/wrong"])
+
+
+def test_a_second_leader_takes_over_and_makes_no_second_pod(controllers, runtime, runs):
+    first = controllers.start()
+    runs.create("a")
+    status = runs.claimed("a")["status"]
+    controllers.start()
+    first.kill()
+    first.wait()
+    runs.create("b")
+    runs.claimed("b")
+    assert len(runs.pods()) == 2
+    assert runs.get("a")["status"]["podUID"] == status["podUID"]
+
+
+def test_a_clean_stop_hands_the_lease_over(controllers, runtime, runs, plane):
+    first = controllers.start(leaseSeconds=600)
+    runs.create("a")
+    runs.claimed("a")
+    controllers.start(leaseSeconds=600)
+    first.terminate()
+    assert first.wait(timeout=30) == 0
+    runs.create("b")
+    runs.claimed("b")
+
+
+def test_two_leaders_at_once_make_one_pod_and_one_claim(controllers, runtime, runs):
+    """As after a pause longer than the Lease: both believe that they lead."""
+    controllers.start(leaseName="one")
+    controllers.start(leaseName="two")
+    for number in range(10):
+        runs.create(f"r{number}")
+    for number in range(10):
+        runs.claimed(f"r{number}")
+    pods = runs.pods()
+    assert len(pods) == 10
+    claimed = {runs.get(f"r{number}")["status"]["podUID"] for number in range(10)}
+    assert claimed == {pod["metadata"]["uid"] for pod in pods}
+    assert {runs.get(f"r{number}")["status"]["attempt"] for number in range(10)} == {1}
+
+
+def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path, runs):
+    file = tmp_path / "runtime.json"
+    file.write_text(
+        json.dumps(
+            {
+                "apiVersion": "mayfly.dev/v1alpha1",
+                "kind": "PipelineRuntime",
+                "metadata": {"name": "default"},
+                "spec": {"image": IMAGE},
+            }
+        )
+    )
+    controllers.start(runtimeFile=str(file))
+    runs.create("a")
+    try:
+        eventually(lambda: "default" in plane.kubectl("get", "mprt", "-o", "name").stdout)
+        # The run may have come before the runtime; then it was refused in words.
+        eventually(
+            lambda: "podUID" in runs.get("a").get("status", {})
+            or reason(runs.get("a"), "Accepted", "False") == "NotFound"
+        )
+    finally:
+        plane.kubectl("delete", "mprt", "default", "--ignore-not-found")

@@ -1,0 +1,288 @@
+"""The life of a run, check by check: what was seen, what is planned."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.builders import CLAIMED, UID, at, claimed, condition, pod, run, seen, target
+
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.reconcile.actions import (
+    CreatePod,
+    DeletePod,
+    DeleteRun,
+    EnsureNetworkPolicy,
+    WriteRunStatus,
+)
+from mayfly.reconcile.observed import Refusal, Terminated, Unsettled
+from mayfly.reconcile.run import plan_run
+
+ENDED = [condition("Finished", "True", "Finished"), condition("Succeeded", "True", "Succeeded")]
+STARTED = condition("Started", "True", "Started")
+
+
+def kinds(plan) -> list[str]:
+    return [type(action).__name__ for action in plan.actions]
+
+
+def written(plan):
+    (write,) = [each for each in plan.actions if isinstance(each, WriteRunStatus)]
+    return write.status
+
+
+def why(status) -> str:
+    return find(status.conditions, ConditionType.SUCCEEDED).reason
+
+
+def test_a_new_run_gets_a_pod_and_then_a_claim():
+    first = plan_run(seen(run(), resolution=target()))
+    assert kinds(first) == ["CreatePod"]
+    second = plan_run(seen(run(), resolution=target(), next_pod=pod()))
+    status = written(second)
+    assert (status.pod_name, status.pod_uid, status.attempt) == ("pod-1", "pod-uid-1", 1)
+    assert status.phase == "Starting"
+    assert find(status.conditions, ConditionType.ACCEPTED).status == "True"
+    assert second.actions[0].resource_version == "7"
+
+
+def test_the_network_policy_comes_before_the_first_pod():
+    plan = plan_run(seen(run(), resolution=target(), network_ready=False))
+    assert [type(each) for each in plan.actions] == [EnsureNetworkPolicy, CreatePod]
+
+
+def test_a_refused_run_ends_at_once_in_words():
+    status = written(plan_run(seen(run(), resolution=Refusal(Reason.INVALID_INPUT, "name: gone"))))
+    assert status.ended
+    assert status.phase == "Failed"
+    assert status.error == "name: gone"
+    assert find(status.conditions, ConditionType.ACCEPTED).reason == "InvalidInput"
+    assert why(status) == "Refused"
+    assert not status.recorded
+
+
+def test_what_is_not_settled_is_looked_at_again():
+    plan = plan_run(seen(run(), resolution=Unsettled("soon", seconds=2)))
+    assert plan.actions == ()
+    assert plan.wake == at(2)
+
+
+def test_a_full_runtime_queues_once():
+    full = target(full=True)
+    status = written(plan_run(seen(run(), resolution=full)))
+    started = find(status.conditions, ConditionType.STARTED)
+    assert started.reason == "Queued"
+    assert status.phase == "Queued"
+    again = run({"conditions": [each.body() for each in status.conditions]})
+    plan = plan_run(seen(again, resolution=full))
+    assert plan.actions == ()
+    assert plan.wake == at(3600)
+
+
+def test_the_queue_deadline_ends_the_wait():
+    status = written(plan_run(seen(run(), resolution=target(full=True), now=at(3600))))
+    assert why(status) == "QueueDeadlineExceeded"
+
+
+def test_a_pod_that_the_cluster_refuses_is_told_and_tried_again():
+    plan = plan_run(seen(run(), resolution=target(), pod_refused="exceeded quota"))
+    assert "exceeded quota" in find(written(plan).conditions, ConditionType.STARTED).message
+    assert plan.wake == at(5)
+
+
+@pytest.mark.parametrize("next_pod", [None, pod()])
+def test_a_cancel_before_the_claim_is_one_write(next_pod):
+    status = written(plan_run(seen(run(cancel=True), next_pod=next_pod)))
+    assert why(status) == "Canceled"
+    assert status.phase == "Canceled"
+    assert find(status.conditions, ConditionType.CANCEL_ACCEPTED).status == "True"
+
+
+def test_an_unclaimed_pod_of_an_ended_run_goes():
+    plan = plan_run(seen(run({"conditions": ENDED}), next_pod=pod()))
+    assert kinds(plan) == ["DeletePod"]
+
+
+def test_a_cancel_after_the_claim_only_stops_claims():
+    status = written(plan_run(seen(claimed(cancel=True), pod=pod())))
+    assert find(status.conditions, ConditionType.CANCEL_ACCEPTED).reason == "ClaimsStopped"
+    assert not status.ended
+
+
+def test_a_cancel_that_nobody_answers_takes_the_pod():
+    stopped = condition("CancelAccepted", "False", "ClaimsStopped")
+    the_run = claimed(stopped, cancel=True)
+    assert plan_run(seen(the_run, pod=pod(), now=at(59))).actions == ()
+    assert kinds(plan_run(seen(the_run, pod=pod(), now=at(61)))) == ["DeletePod"]
+    over = pod(gone=True, ever_started=True, noticed=at(61))
+    assert why(written(plan_run(seen(the_run, pod=over, now=at(72))))) == "Canceled"
+
+
+def test_an_ended_run_loses_its_pod_and_then_itself():
+    over = run({**CLAIMED, "conditions": ENDED, "recorded": True, "finished": True})
+    assert kinds(plan_run(seen(over, pod=pod()))) == ["DeletePod"]
+    waiting = plan_run(seen(over))
+    assert waiting.actions == ()
+    assert waiting.wake == at(3600)
+    assert kinds(plan_run(seen(over, now=at(3600)))) == ["DeleteRun"]
+
+
+def test_a_tree_that_still_runs_keeps_its_root():
+    over = run({"conditions": ENDED, "recorded": True, "finished": True})
+    plan = plan_run(seen(over, now=at(3600), tree_finished=False))
+    assert plan.actions == ()
+    assert plan.wake > at(3600)
+
+
+@pytest.mark.parametrize("state", [{}, {"recorded": True}])
+def test_an_end_that_is_not_recorded_stays(state):
+    over = run({"conditions": ENDED, **state})
+    assert not [e for e in plan_run(seen(over, now=at(9999))).actions if isinstance(e, DeleteRun)]
+
+
+def test_a_child_goes_with_its_root_not_by_its_own_ttl():
+    over = run(
+        {"conditions": ENDED, "recorded": True, "finished": True},
+        parentRef={"name": "root", "uid": UID},
+    )
+    assert plan_run(seen(over, now=at(9999))).actions == ()
+
+
+def test_a_pod_that_never_started_is_replaced():
+    over = pod(phase="Failed", message="node is gone")
+    plan = plan_run(seen(claimed(), pod=over, resolution=target()))
+    assert kinds(plan) == ["CreatePod"]
+    assert plan.actions[0].body["metadata"]["name"].endswith("-2")
+    second = pod(name="pod-2", uid="pod-uid-2")
+    status = written(plan_run(seen(claimed(), pod=over, next_pod=second, resolution=target())))
+    assert (status.attempt, status.pod_uid) == (2, "pod-uid-2")
+
+
+def test_three_pods_are_enough():
+    status = {**CLAIMED, "attempt": 3}
+    over = pod(phase="Failed", message="node is gone")
+    end = written(plan_run(seen(run(status), pod=over, resolution=target())))
+    assert why(end) == "Lost"
+    assert "node is gone" in end.error
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        pod(gone=True, ever_started=True, noticed=at(0)),
+        pod(gone=True, unseen=True, noticed=at(0)),
+        pod(phase="Failed", ever_started=True, noticed=at(0)),
+        pod(phase="Failed", terminated=Terminated(1), ever_started=True, noticed=at(0)),
+    ],
+)
+def test_a_pod_that_may_have_started_is_never_replaced(over):
+    early = plan_run(seen(claimed(), pod=over, resolution=target(), now=at(9)))
+    assert early.actions == ()
+    assert early.wake == at(10)
+    status = written(plan_run(seen(claimed(), pod=over, resolution=target(), now=at(10))))
+    assert why(status) == "Lost"
+
+
+def test_a_run_that_started_is_never_replaced_whatever_the_pod_says():
+    over = pod(phase="Failed", noticed=at(0))
+    status = written(plan_run(seen(claimed(STARTED), pod=over, resolution=target(), now=at(10))))
+    assert why(status) == "Lost"
+
+
+def test_a_lost_claim_is_claimed_again():
+    lost = condition("Started", "False", "ClaimLost")
+    plan = plan_run(seen(claimed(lost), pod=pod(ever_started=True), resolution=target()))
+    assert kinds(plan) == ["CreatePod"]
+
+
+def test_the_start_deadline_of_a_pod_that_never_ran():
+    waiting = pod(waiting=("ImagePullBackOff", "no such image"))
+    told = written(plan_run(seen(claimed(), pod=waiting)))
+    assert find(told.conditions, ConditionType.STARTED).reason == "ImagePull"
+    again = claimed(*(c.body() for c in told.conditions if c.type == "Started"))
+    assert plan_run(seen(again, pod=waiting)).actions == ()
+    late = plan_run(seen(again, pod=waiting, now=at(300)))
+    assert kinds(late) == ["DeletePod", "WriteRunStatus"]
+    assert why(written(late)) == "StartDeadlineExceeded"
+    assert "no such image" in written(late).error
+
+
+def test_an_agent_gets_a_margin_because_it_keeps_the_deadline_itself():
+    running = pod(phase="Running", ever_started=True)
+    assert plan_run(seen(claimed(), pod=running, now=at(314))).actions == ()
+    assert kinds(plan_run(seen(claimed(), pod=running, now=at(315)))) == [
+        "DeletePod",
+        "WriteRunStatus",
+    ]
+
+
+def test_a_running_run_is_left_alone():
+    plan = plan_run(seen(claimed(STARTED), pod=pod(phase="Running", ever_started=True)))
+    assert plan.actions == ()
+    assert plan.wake is None
+
+
+def left(**parts: object) -> str:
+    return json.dumps({"run": UID, "attempt": 1, "outcome": "failed", "reason": "UserError", **parts})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "error"),
+    [
+        (left(error="ValueError: no"), "UserError", "ValueError: no"),
+        (left(outcome="canceled", reason="x"), "Canceled", ""),
+        (left(outcome="succeeded", outputJSON="1"), "Succeeded", None),
+        (left(outcome="succeeded", outputOmitted=True), "Lost", "could not be delivered"),
+        (left(reason="Evicted"), "Lost", ""),
+        (left(attempt=2), "Lost", "exit code 1"),
+        (left(run="another"), "Lost", "exit code 1"),
+        ("[]", "Lost", "exit code 1"),
+        ("not JSON", "Lost", "exit code 1"),
+    ],
+)
+def test_the_termination_message_speaks_first(text, reason, error):
+    over = pod(
+        phase="Failed", ever_started=True, noticed=at(0), terminated=Terminated(1, "Error", text)
+    )
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert why(status) == reason
+    assert error is None or error in (status.error or "")
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"terminated": Terminated(137, "OOMKilled")}, "OutOfMemory"),
+        ({"reason": "Evicted", "message": "disk"}, "Evicted"),
+        ({"reason": "DeadlineExceeded"}, "TimedOut"),
+        ({"terminated": Terminated(2)}, "Lost"),
+        ({"gone": True}, "Lost"),
+    ],
+)
+def test_without_a_message_the_state_speaks(parts, reason):
+    over = pod(phase="Failed", ever_started=True, noticed=at(0), **parts)
+    assert why(written(plan_run(seen(claimed(), pod=over, now=at(10))))) == reason
+
+
+def test_a_run_that_is_being_deleted_is_left_to_its_owners():
+    the_run = run()
+    dying = the_run.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T12:00:00Z"})
+    plan = plan_run(seen(the_run.model_copy(update={"metadata": dying}), resolution=target()))
+    assert plan.actions == ()
+
+
+def test_only_the_exact_pod_is_deleted():
+    over = run({**CLAIMED, "conditions": ENDED})
+    (delete,) = plan_run(seen(over, pod=pod())).actions
+    assert isinstance(delete, DeletePod)
+    assert delete.uid == "pod-uid-1"
+
+
+def test_a_pod_that_no_claim_can_name_goes():
+    stray = pod(name="pod-0", uid="pod-uid-0")
+    running = pod(phase="Running", ever_started=True)
+    (delete,) = plan_run(seen(claimed(STARTED), pod=running, strays=(stray,))).actions
+    assert delete.uid == "pod-uid-0"
+    over = run({**CLAIMED, "conditions": ENDED})
+    assert kinds(plan_run(seen(over, pod=pod(), strays=(stray,)))) == ["DeletePod", "DeletePod"]
