@@ -32,7 +32,7 @@ lint: ## style and layers; changes nothing
 	@$(IN_VENV) ruff check . && ruff format --check . && lint-imports
 
 types: ## mypy, strict
-	@$(IN_VENV) mypy
+	@$(IN_VENV) mypy operator/src/mayfly runtime-image/src/mayfly_runtime local-cluster/localcluster
 
 fmt: ## format and fix what can be fixed
 	@$(IN_VENV) ruff format . && ruff check --fix .

@@ -2,20 +2,21 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 
-from localcluster import binaries, demo, installation, state, venv
+from localcluster import binaries, demo, installation, network, state, venv
 from localcluster.cluster import Cluster, choose
 from localcluster.failure import Failure
 from localcluster.given import GivenCluster
 from localcluster.progress import note
-from localcluster.state import State
 
 
 def main() -> int:
     """Run one command; a Failure is printed without a traceback."""
     arguments = _parser().parse_args()
+    network.bypass_proxies()
     try:
         _COMMANDS[arguments.command](arguments)
     except Failure as failure:
@@ -43,19 +44,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    here = state.current()
-    cluster = choose(here)
+    cluster = choose(state.current())
     cluster.up()
     if arguments.cluster_only:
+        here = cluster.state
         note(f"{cluster.title} runs: export KUBECONFIG={here.kubeconfig} PATH={here.bin}:$PATH")
         return
-    _install(cluster, here)
+    _install(cluster)
 
 
-def _install(cluster: Cluster, here: State) -> None:
+def _install(cluster: Cluster) -> None:
     references = installation.build_images(cluster)
     installation.install(cluster, references)
-    access = installation.access(cluster, here)
+    access = installation.access(cluster)
     note(f"Mayfly runs on {cluster.title}, at {access.url}")
     note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` takes it away')
 
@@ -67,34 +68,34 @@ def _images(_: argparse.Namespace) -> None:
 
 
 def _demo(_: argparse.Namespace) -> None:
-    here = state.current()
-    cluster = choose(here)
+    cluster = choose(state.current())
     cluster.up()
-    _install(cluster, here)
-    demo.run(cluster, here)
+    _install(cluster)
+    demo.run(cluster)
 
 
 def _env(_: argparse.Namespace) -> None:
-    here = state.current()
-    cluster = choose(here)
+    cluster = choose(state.current())
     if not cluster.running():
         raise Failure(f"{cluster.title} does not run: `make up` starts it")
-    access = installation.access(cluster, here)
+    access = installation.access(cluster)
     variables = {
         "MAYFLY_URL": access.url,
         "MAYFLY_TOKEN": access.token,
         "SSL_CERT_FILE": str(access.trusted_roots),
     }
     if not isinstance(cluster, GivenCluster):
-        variables = {"KUBECONFIG": str(here.kubeconfig), **variables}
+        variables = {"KUBECONFIG": str(cluster.state.kubeconfig), **variables}
+    if "NO_PROXY" in os.environ:
+        variables["NO_PROXY"] = os.environ["NO_PROXY"]
     words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    print("export", *words, f'PATH={shlex.quote(str(here.bin))}:"$PATH"')
+    print("export", *words, f'PATH={shlex.quote(str(cluster.state.bin))}:"$PATH"')
 
 
 def _status(_: argparse.Namespace) -> None:
-    here = state.current()
-    cluster = choose(here)
-    print(f"{cluster.title}: {'runs' if cluster.running() else 'does not run'} ({here.folder})")
+    cluster = choose(state.current())
+    word = "runs" if cluster.running() else "does not run"
+    print(f"{cluster.title} {word} ({cluster.state.folder})")
     for line in cluster.status():
         print(f"  {line}")
     if cluster.running():

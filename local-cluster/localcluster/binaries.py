@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from localcluster import cache, packages
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -30,11 +30,11 @@ def kubernetes() -> Path:
     _, minor, _ = KUBERNETES_VERSION.split(".")
     package = "k8s.io/component-base/version"
     # Without these the API server calls itself v0.0.0 and clients refuse its features.
-    stamps = (f"gitVersion={KUBERNETES_VERSION}", "gitMajor=1", f"gitMinor={minor}")
-    flags = " ".join(["-s", "-w", *(f"-X {package}.{stamp}" for stamp in stamps)])
+    stamps = [f"gitVersion={KUBERNETES_VERSION}", "gitMajor=1", f"gitMinor={minor}"]
+    flags = _flags([f"{package}.{stamp}" for stamp in stamps])
 
     def build(folder: Path, current: Step) -> None:
-        command = [packages.go(), "build", "-trimpath", "-ldflags", flags]
+        command: Command = [packages.go(), "build", "-trimpath", "-ldflags", flags]
         current.run([*command, "-o", folder / "kubernetes", "."], cwd=source, env=_environment())
         for program in _PROGRAMS:
             (folder / program).symlink_to("kubernetes")
@@ -45,12 +45,19 @@ def kubernetes() -> Path:
 
 def helm() -> Path:
     """The helm binary."""
-    return _install("helm", "helm.sh/helm/v3/cmd/helm", HELM_VERSION) / "helm"
+    module = "helm.sh/helm/v3"
+    _, minor, _ = KUBERNETES_VERSION.split(".")
+    stamps = [f"{module}/internal/version.version={HELM_VERSION}"]
+    # Without these `helm template` and `helm lint` render for a Kubernetes 1.20.
+    for package in ("chartutil", "lint/rules"):
+        stamps.append(f"{module}/pkg/{package}.k8sVersionMajor=1")
+        stamps.append(f"{module}/pkg/{package}.k8sVersionMinor={minor}")
+    return _install("helm", f"{module}/cmd/helm", HELM_VERSION, stamps) / "helm"
 
 
 def coredns() -> Path:
     """The CoreDNS binary, static."""
-    return _install("coredns", "github.com/coredns/coredns", COREDNS_VERSION) / "coredns"
+    return _install("coredns", "github.com/coredns/coredns", COREDNS_VERSION, []) / "coredns"
 
 
 def pause() -> Path:
@@ -58,7 +65,7 @@ def pause() -> Path:
     source = HERE / "pause"
 
     def build(folder: Path, current: Step) -> None:
-        command = [packages.go(), "build", "-trimpath", "-ldflags", "-s -w"]
+        command: Command = [packages.go(), "build", "-trimpath", "-ldflags", _flags([])]
         current.run(
             [*command, "-o", folder / "pause", source / "main.go"], cwd=folder, env=_environment()
         )
@@ -76,13 +83,21 @@ def clients() -> dict[str, Path]:
     }
 
 
-def _install(name: str, module: str, version: str) -> Path:
+def _install(name: str, module: str, version: str, stamps: list[str]) -> Path:
+    flags = _flags(stamps)
+
     def build(folder: Path, current: Step) -> None:
-        command = [packages.go(), "install", "-trimpath", "-ldflags", "-s -w"]
+        command: Command = [packages.go(), "install", "-trimpath", "-ldflags", flags]
         # Outside the clone: `go install` of a version ignores go.mod files, but not go.work ones.
         current.run([*command, f"{module}@{version}"], cwd=folder, env=_environment(bin_=folder))
 
-    return cache.entry(name, cache.key(module, version), f"build {name} {version}", build)
+    inputs = cache.key(module, version, flags)
+    return cache.entry(name, inputs, f"build {name} {version}", build)
+
+
+def _flags(stamps: list[str]) -> str:
+    """Linker flags: no debug information, and the versions that programs say they have."""
+    return " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in stamps)])
 
 
 def _environment(bin_: Path | None = None) -> dict[str, str]:

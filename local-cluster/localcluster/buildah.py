@@ -27,6 +27,8 @@ _HOOK = (
     f'ln -s /usr/bin/python{wheels.PYTHON} "$1/usr/local/bin/python"'
     f' && ln -s /usr/bin/python{wheels.PYTHON} "$1/usr/local/bin/python3"'
 )
+_MOST_LAYERS = 150
+
 _BASE = """\
 FROM scratch
 ADD rootfs.tar /
@@ -50,10 +52,9 @@ class Buildah:
         """Build on our base and write an OCI archive."""
         packages.require(packages.IMAGES, cache.folder() / "logs")
         base = f"localhost/mayfly/base:{self._base_key}"
-        # One name an image, always the newest build: its layers are the next build's cache,
-        # and what it pushed aside is pruned.
-        newest = f"{name}:newest"
+        newest = f"{name}:newest"  # its layers are the next build's cache
         with self._storage() as buildah:
+            self._shrink(buildah)
             if subprocess.run(
                 [*buildah, "inspect", base], capture_output=True, check=False
             ).returncode:
@@ -64,7 +65,6 @@ class Buildah:
             )
             target = f"oci-archive:{archive}:{name}:{tag}"
             current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
-            current.run([*buildah, "rmi", "--prune"], env=_ENV)
 
     def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
         """Copy a built archive to a registry and write down the digest that it got."""
@@ -74,6 +74,18 @@ class Buildah:
                 capture_output=True, text=True, check=True,
             ).stdout.strip()  # fmt: skip
             current.run([*buildah, "push", "--digestfile", digest, pulled, f"docker://{target}"])
+
+    def _shrink(self, buildah: list[str]) -> None:
+        """Start a storage anew that has grown.
+
+        `rmi --prune` would take the layers of a Dockerfile's first stage, which are what a
+        build wants back: the installed packages.
+        """
+        listing = [*buildah, "images", "--all", "--quiet"]
+        known = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
+        if len(known) > _MOST_LAYERS:
+            mounts.unmount(self._root)
+            shutil.rmtree(self._root, ignore_errors=True)
 
     def _make_base(self, buildah: list[str], base: str, current: Step) -> None:
         with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:

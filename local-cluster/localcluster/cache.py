@@ -13,7 +13,9 @@ from pathlib import Path
 from localcluster.lock import exclusive
 from localcluster.progress import Step, step
 
-# Tests leave bytecode in the tree and are no input of anything that is built.
+_KEPT = 4  # entries of each kind
+
+# Tests, and the bytecode that they leave, are no input of anything that is built.
 _LEFT_OUT = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
 
 
@@ -62,7 +64,7 @@ def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None
     log = folder() / "logs" / f"{kind}.log"
     if final.is_dir():
         with Step(title, log) as current:
-            os.utime(final)  # `prune` keeps what was used last
+            os.utime(final)  # `_prune` keeps what was used last
             current.cached()
         return final
     with exclusive(folder() / f"{final.name}.lock", title), step(title, log) as current:
@@ -74,15 +76,16 @@ def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None
         draft.mkdir(parents=True)
         build(draft, current)
         draft.rename(final)
+        _prune(kind)
     return final
 
 
-def prune(kind: str, keep: int) -> None:
+def _prune(kind: str) -> None:
     """Remove all but the entries of a kind that were used last: each edit of the tree makes one."""
     entries = [
         path for path in folder().glob(f"{kind}-*") if path.is_dir() and path.suffix != ".draft"
     ]
-    for old in sorted(entries, key=_last_use, reverse=True)[keep:]:
+    for old in sorted(entries, key=_last_use, reverse=True)[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
 

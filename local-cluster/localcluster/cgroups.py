@@ -1,4 +1,4 @@
-"""The cgroup below which every pod lives: one of our own, in each hierarchy (v1) or the one (v2)."""
+"""The cgroup below which every pod lives: our own, in each hierarchy (v1) or the one (v2)."""
 
 import os
 import signal

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from localcluster import docker
+from localcluster.failure import Failure
 from localcluster.given import GivenCluster
 from localcluster.images import Recipe
 from localcluster.kind import KindCluster
@@ -21,6 +22,11 @@ class Cluster(Protocol):
     @property
     def title(self) -> str:
         """What it is, for a person."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """Where things about it are kept; a folder per kind of cluster."""
         ...
 
     @property
@@ -73,11 +79,25 @@ class Cluster(Protocol):
         ...
 
 
-def choose(state: State) -> Cluster:
-    """The caller's own cluster if asked for, kind where Docker answers, else the local one."""
-    wanted = os.environ.get("MAYFLY_CLUSTER", "")
-    if wanted == "current":
-        return GivenCluster(state)
-    if wanted == "kind" or (wanted != "local" and docker.answers() and shutil.which("kind")):
-        return KindCluster(state)
-    return LocalCluster(state)
+def choose(local: State) -> Cluster:
+    """The caller's own cluster if asked for, kind where Docker answers, else the local one.
+
+    One that is there already is kept, whatever the machine has learnt meanwhile.
+    """
+    kind, given = local.beside("kind"), local.beside("current")
+    match os.environ.get("MAYFLY_CLUSTER", ""):
+        case "current":
+            return GivenCluster(given)
+        case "kind":
+            return KindCluster(kind)
+        case "local":
+            return LocalCluster(local)
+        case "":
+            pass
+        case unknown:
+            raise Failure(f"MAYFLY_CLUSTER is current, kind, local or unset, not {unknown!r}")
+    if kind.folder.exists():
+        return KindCluster(kind)
+    if not local.folder.exists() and shutil.which("kind") and docker.answers():
+        return KindCluster(kind)
+    return LocalCluster(local)

@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 from localcluster.state import State
 
 
@@ -29,7 +29,7 @@ class Containerd:
 
     def load(self, archive: Path, name: str, tagged: str, current: Step) -> str:
         """Import an archive and name it by digest too: an import makes only the tag."""
-        ctr = ["ctr", "--address", self.state.containerd_socket, "--namespace", "k8s.io"]
+        ctr: Command = ["ctr", "--address", self.state.containerd_socket, "--namespace", "k8s.io"]
         current.run([*ctr, "images", "import", archive])
         digest = self.digest(tagged)
         if digest is None:

@@ -1,13 +1,11 @@
 """etcd, the API server, the controller-manager and the scheduler, as processes of the host."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from localcluster import network, pki
-from localcluster.failure import Failure
 from localcluster.kubectl import Kubectl
 from localcluster.processes import Processes, Program
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 from localcluster.state import State
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
@@ -26,41 +24,27 @@ def start(state: State, binaries: Path, processes: Processes, current: Step) -> 
         processes.start(_apiserver(state, binaries)),
     ]
     kubectl = Kubectl(binaries / "kubectl", state.kubeconfig)
-    _wait(processes, current, "the API server is ready", lambda: kubectl.ok("get", "--raw=/readyz"))
-    # Started before its bootstrap roles exist, the controller-manager exits at once.
-    _wait(processes, current, "the bootstrap roles exist", lambda: _roles_exist(kubectl))
+    # Started before the bootstrap roles exist, the controller-manager exits at once.
+    processes.wait(
+        ("etcd", "kube-apiserver"), lambda: _ready(kubectl), "the API server is ready", current
+    )
     started.append(processes.start(_controller_manager(state, binaries)))
     started.append(processes.start(_scheduler(state, binaries)))
     return any(started)
 
 
-def _wait(processes: Processes, current: Step, what: str, ready: Callable[[], bool]) -> None:
-    """Wait, but not for a process that has died."""
-
-    def ready_or_dead() -> bool:
-        for name in ("etcd", "kube-apiserver"):
-            if not processes.running(name):
-                raise Failure(f"{name} ended while it started:{processes.tail(name)}")
-        return ready()
-
-    try:
-        current.wait(ready_or_dead, 120, what, every=0.3)
-    except Failure as failure:
-        raise Failure(
-            f"{failure}\n  kube-apiserver said:{processes.tail('kube-apiserver')}"
-        ) from None
-
-
-def _roles_exist(kubectl: Kubectl) -> bool:
-    names = ("system:kube-controller-manager", "system:kube-scheduler", "system:node-proxier")
-    return all(kubectl.ok("get", "clusterrolebinding", name) for name in names[:2]) and kubectl.ok(
-        "get", "clusterrole", *names
+def _ready(kubectl: Kubectl) -> bool:
+    names = ("system:kube-controller-manager", "system:kube-scheduler")
+    return (
+        kubectl.ok("get", "--raw=/readyz")
+        and kubectl.ok("get", "clusterrole", *names, "system:node-proxier")
+        and kubectl.ok("get", "clusterrolebinding", *names)
     )
 
 
 def _etcd(state: State, binaries: Path) -> Program:
     certificate, key, authority = (state.pki / name for name in ("etcd.crt", "etcd.key", "ca.crt"))
-    command = [
+    command: Command = [
         binaries / "etcd",
         "--name=local",
         f"--data-dir={state.folder / 'etcd'}",
@@ -90,7 +74,7 @@ def _apiserver(state: State, binaries: Path) -> Program:
     # A copy, so that the running process does not read from a clone that may go away.
     copied = state.folder / "audit-policy.yaml"
     copied.write_text(policy.read_text())
-    command = [
+    command: Command = [
         binaries / "kube-apiserver",
         f"--advertise-address={network.NODE_ADDRESS}",
         # The bridge's address only: nothing of the cluster is open to the host's network.
@@ -131,7 +115,7 @@ def _apiserver(state: State, binaries: Path) -> Program:
 def _controller_manager(state: State, binaries: Path) -> Program:
     own = state.pki
     kubeconfig = own / "controller-manager.kubeconfig"
-    command = [
+    command: Command = [
         binaries / "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",
@@ -150,7 +134,7 @@ def _controller_manager(state: State, binaries: Path) -> Program:
 
 def _scheduler(state: State, binaries: Path) -> Program:
     kubeconfig = state.pki / "scheduler.kubeconfig"
-    command = [
+    command: Command = [
         binaries / "kube-scheduler",
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",

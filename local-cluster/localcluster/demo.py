@@ -15,20 +15,19 @@ from localcluster.images import ROOT
 from localcluster.installation import DEMO_NAMESPACE, Access
 from localcluster.kubectl import Kubectl
 from localcluster.progress import step
-from localcluster.state import State
 
 _EXAMPLE = ROOT / "examples" / "image" / "run.yaml"
 _LONGEST = 300.0
 
 
-def run(cluster: Cluster, state: State) -> None:
+def run(cluster: Cluster) -> None:
     """Create the run, wait for its end, print what came of it, and fetch its file."""
-    access = installation.access(cluster, state)
+    access = installation.access(cluster)
     kubectl = cluster.kubectl
     name = kubectl("-n", DEMO_NAMESPACE, "create", "-f", str(_EXAMPLE), "-o", "name").strip()
     print(f"\n$ kubectl create -f {_EXAMPLE.relative_to(ROOT)}\n{name} created", flush=True)
     finished = _wait(kubectl, name)
-    _report(kubectl, name, finished)
+    _report(finished)
     with cluster.gateway() as url:
         saved = _fetch_files(Access(url, access.token, access.trusted_roots), finished)
     for path in saved:
@@ -60,7 +59,7 @@ def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
     return found
 
 
-def _report(kubectl: Kubectl, name: str, finished: dict[str, Any]) -> None:
+def _report(finished: dict[str, Any]) -> None:
     status = finished.get("status", {})
     usage = status.get("usage", {})
     print(f"phase     {status.get('phase')}  {_words(_condition(finished, 'Succeeded'))}")
@@ -128,7 +127,8 @@ def _where_next(url: str, name: str) -> None:
         f"""Where to look next
   eval "$(make -s env)"             kubectl, helm, the API's address and a token, in this shell
   kubectl describe {name}
-  curl -s -H "Authorization: Bearer $MAYFLY_TOKEN" --cacert "$SSL_CERT_FILE" $MAYFLY_URL/v1/predictions
+  curl -sH "Authorization: Bearer $MAYFLY_TOKEN" --cacert "$SSL_CERT_FILE" \\
+    $MAYFLY_URL/v1/predictions
   the web page: {url}/  (log in with the token: echo $MAYFLY_TOKEN)
   make down                         takes all of it away"""
     )

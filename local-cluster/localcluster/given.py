@@ -26,7 +26,7 @@ class GivenCluster:
     manifests = ""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self.state = state
         self.values = [
             Path(path) for path in os.environ.get("MAYFLY_VALUES", "").split(":") if path
         ]
@@ -34,12 +34,12 @@ class GivenCluster:
     @property
     def kubectl(self) -> Kubectl:
         """A kubectl with the caller's kubeconfig."""
-        return Kubectl(self._state.bin / "kubectl", None)
+        return Kubectl(self.state.bin / "kubectl", None)
 
     @property
     def helm(self) -> Path:
         """The user's helm, or our build."""
-        return self._state.bin / "helm"
+        return self.state.bin / "helm"
 
     @property
     def url(self) -> str:
@@ -49,10 +49,10 @@ class GivenCluster:
     def up(self) -> None:
         """See that it answers."""
         clients = binaries.clients()
-        self._state.bin.mkdir(parents=True, exist_ok=True)
+        self.state.bin.mkdir(parents=True, exist_ok=True)
         for name, target in clients.items():
-            (self._state.bin / name).unlink(missing_ok=True)
-            (self._state.bin / name).symlink_to(target)
+            (self.state.bin / name).unlink(missing_ok=True)
+            (self.state.bin / name).symlink_to(target)
         if not self.running():
             raise Failure(
                 "the cluster of your kubeconfig does not answer: try `kubectl cluster-info`"
@@ -60,14 +60,14 @@ class GivenCluster:
 
     def down(self) -> None:
         """Nothing of the cluster is ours; only what is kept about it goes."""
-        shutil.rmtree(self._state.folder, ignore_errors=True)
+        shutil.rmtree(self.state.folder, ignore_errors=True)
 
     def running(self) -> bool:
         """Whether the API answers."""
         return self.kubectl.binary.exists() and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
-        """The image that the caller names, else build one and push it to the caller's registry."""
+        """The image that the caller names, else build one and push it to their registry."""
         named = os.environ.get(f"MAYFLY_{recipe.name.upper()}_IMAGE")
         if named:
             return named
@@ -75,7 +75,7 @@ class GivenCluster:
         if not registry:
             raise Failure(
                 "your cluster must be able to pull the images; set either\n"
-                "  MAYFLY_REGISTRY=registry.example.com/mayfly (they are built and pushed there), or\n"
+                "  MAYFLY_REGISTRY=registry.example.com/mayfly (to build and push them), or\n"
                 "  MAYFLY_OPERATOR_IMAGE=…@sha256:… and MAYFLY_RUNTIME_IMAGE=…@sha256:…"
             )
         builder = Docker() if docker.answers() else Buildah()

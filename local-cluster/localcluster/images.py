@@ -5,6 +5,7 @@ is ever taken for this one.
 """
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +14,6 @@ from localcluster import cache, wheels
 from localcluster.progress import Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-_KEPT = 4  # archives of each image in the cache
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,13 @@ class Recipe:
     name: str
     parts: tuple[tuple[str, str], ...]
 
-    @property
-    def requirements(self) -> Path:
-        """The locked packages, whose wheels become `wheels/` in the context."""
-        return ROOT / self.parts[0][0] / "requirements.txt"
-
-    def key(self) -> str:
-        """A hash over everything of the tree that goes in (the wheels by their lock file)."""
-        return cache.key(*(f"{place}={cache.tree_key(ROOT / part)}" for part, place in self.parts))
-
-    def assemble(self, context: Path) -> None:
-        """Write the build context."""
+    def copy(self, context: Path) -> None:
+        """Copy the sources to a build context."""
         for part, place in self.parts:
             for name in cache.source_files(ROOT / part):
                 target = context / place / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / part / name, target)
-        cache.link_files(wheels.download(self.requirements).iterdir(), context / "wheels")
 
 
 OPERATOR = Recipe(
@@ -76,16 +65,22 @@ class Builder(Protocol):
 
 
 def build(recipe: Recipe, builder: Builder) -> Image:
-    """Build an image, or find it built."""
+    """Build an image, or find it built.
+
+    The copy is hashed, not the tree: somebody may be editing that.
+    """
     name = f"localhost/mayfly/{recipe.name}"
-    tag = cache.key(recipe.key(), builder.key())
+    kind = f"image-{recipe.name}"
+    cache.folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.folder(), prefix="context-") as folder:
+        context = Path(folder) / "context"
+        recipe.copy(context)
+        tag = cache.key(cache.tree_key(context), builder.key())
 
-    def make(folder: Path, current: Step) -> None:
-        context = folder / "context"
-        recipe.assemble(context)
-        builder.build(context, name, tag, folder / "image.tar", current)
-        shutil.rmtree(context)
+        def make(made: Path, current: Step) -> None:
+            found = wheels.download(context / "requirements.txt", recipe.name)
+            cache.link_files(found.iterdir(), context / "wheels")
+            builder.build(context, name, tag, made / "image.tar", current)
 
-    made = cache.entry(f"image-{recipe.name}", tag, f"build the {recipe.name} image", make)
-    cache.prune(f"image-{recipe.name}", _KEPT)
+        made = cache.entry(kind, tag, f"build the {recipe.name} image", make)
     return Image(name, tag, made / "image.tar")

@@ -11,7 +11,7 @@ from pathlib import Path
 from localcluster import cache, images
 from localcluster.cluster import Cluster
 from localcluster.failure import Failure
-from localcluster.progress import step
+from localcluster.progress import Command, step
 from localcluster.state import State, write
 
 NAMESPACE = "mayfly-system"
@@ -60,7 +60,7 @@ def install(cluster: Cluster, references: dict[str, str]) -> None:
 def uninstall(cluster: Cluster) -> None:
     """`helm uninstall`, when it is installed."""
     with step("uninstall Mayfly", _log("uninstall")) as current:
-        command = [cluster.helm, "uninstall", RELEASE, "--namespace", NAMESPACE]
+        command: Command = [cluster.helm, "uninstall", RELEASE, "--namespace", NAMESPACE]
         current.run(
             [*command, "--ignore-not-found", "--wait", "--timeout", "3m"], env=cluster.kubectl.env
         )
@@ -69,11 +69,11 @@ def uninstall(cluster: Cluster) -> None:
         kubectl("-n", DEMO_NAMESPACE, "delete", "--ignore-not-found", "rolebinding", "mayfly-demo")
 
 
-def access(cluster: Cluster, state: State) -> Access:
+def access(cluster: Cluster) -> Access:
     """The demo user's way in; fast when asked again."""
     try:
-        _trust(cluster, state)
-        return Access(cluster.url, _token(cluster, state), state.trusted_roots)
+        _trust(cluster)
+        return Access(cluster.url, _token(cluster), cluster.state.trusted_roots)
     except Failure as failure:
         raise Failure(
             f"Mayfly is not installed there: run `make up` first\n  ({failure})"
@@ -107,12 +107,12 @@ def _make_demo_user(cluster: Cluster) -> None:
     cluster.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
-def _token(cluster: Cluster, state: State) -> str:
+def _token(cluster: Cluster) -> str:
     """A token of the demo user, kept until near its end and only for this very cluster."""
     account = cluster.kubectl.json("-n", DEMO_NAMESPACE, "get", "serviceaccount", DEMO_USER)
     uid = account["metadata"]["uid"]
     try:
-        kept = json.loads(state.token.read_text())
+        kept = json.loads(cluster.state.token.read_text())
         if kept["uid"] == uid and kept["until"] > time.time() + _TOKEN_SPARE:
             return str(kept["token"])
     except (FileNotFoundError, ValueError, KeyError):
@@ -120,15 +120,16 @@ def _token(cluster: Cluster, state: State) -> str:
     create = ["-n", DEMO_NAMESPACE, "create", "token", DEMO_USER, "--audience", "mayfly"]
     token = cluster.kubectl(*create, f"--duration={_TOKEN_SECONDS}s").strip()
     until = int(time.time()) + _TOKEN_SECONDS
-    write(state.token, json.dumps({"uid": uid, "until": until, "token": token}))
+    write(cluster.state.token, json.dumps({"uid": uid, "until": until, "token": token}))
     return token
 
 
-def _trust(cluster: Cluster, state: State) -> None:
+def _trust(cluster: Cluster) -> None:
     """SSL_CERT_FILE replaces the system's roots, so the file has those and the chart's."""
     path = r"-o=jsonpath={.data.ca\.crt}"
     encoded = cluster.kubectl("-n", NAMESPACE, "get", "secret", "mayfly-tls", path)
     authority = base64.b64decode(encoded).decode()
+    state = cluster.state
     roots = _system_roots(state)
     text = (roots.read_text() if roots else "") + "\n" + authority
     if not state.trusted_roots.exists() or state.trusted_roots.read_text() != text:

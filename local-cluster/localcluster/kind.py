@@ -26,51 +26,51 @@ class KindCluster:
     manifests = ""  # kind has a StorageClass
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self.state = state
         self.values = [binaries.HERE / "values-kind.yaml"]
 
     @property
     def kubectl(self) -> Kubectl:
         """An administrator's kubectl."""
-        return Kubectl(self._state.bin / "kubectl", self._state.kubeconfig)
+        return Kubectl(self.state.bin / "kubectl", self.state.kubeconfig)
 
     @property
     def helm(self) -> Path:
         """The user's helm, or our build."""
-        return self._state.bin / "helm"
+        return self.state.bin / "helm"
 
     def up(self) -> None:
         """Create the cluster, or start its stopped node."""
         clients = binaries.clients()
-        with self._state.locked(), step("start kind", _log("kind")) as current:
-            self._state.bin.mkdir(parents=True, exist_ok=True)
+        with self.state.locked(), step("start kind", _log("kind")) as current:
+            self.state.bin.mkdir(parents=True, exist_ok=True)
             for name, target in clients.items():
-                (self._state.bin / name).unlink(missing_ok=True)
-                (self._state.bin / name).symlink_to(target)
+                (self.state.bin / name).unlink(missing_ok=True)
+                (self.state.bin / name).symlink_to(target)
             if _NAME not in _output("kind", "get", "clusters").split():
                 config = images.ROOT / "kind-config.yaml"
                 current.run(
                     ["kind", "create", "cluster", "--name", _NAME, "--config", config,
-                     "--kubeconfig", self._state.kubeconfig, "--wait", "180s"]
+                     "--kubeconfig", self.state.kubeconfig, "--wait", "180s"]
                 )  # fmt: skip
             else:
                 current.run(["docker", "start", _NODE])  # nothing to do for one that runs
-                write(self._state.kubeconfig, _output("kind", "get", "kubeconfig", "--name", _NAME))
+                write(self.state.kubeconfig, _output("kind", "get", "kubeconfig", "--name", _NAME))
             current.wait(lambda: self.kubectl.ok("get", "--raw=/readyz"), 120, "the API is ready")
 
     def down(self) -> None:
         """Delete the cluster."""
-        with self._state.locked():
+        with self.state.locked():
             if shutil.which("kind") is None:
                 note("kind is not installed")
                 return
             with step("delete the kind cluster", _log("kind")) as current:
                 current.run(["kind", "delete", "cluster", "--name", _NAME])
-                shutil.rmtree(self._state.folder, ignore_errors=True)
+                shutil.rmtree(self.state.folder, ignore_errors=True)
 
     def running(self) -> bool:
         """Whether the API answers."""
-        return self._state.kubeconfig.exists() and self.kubectl.ok("get", "--raw=/readyz")
+        return self.state.kubeconfig.exists() and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
         """Build with Docker, load into the node, and name it there by digest too."""
@@ -78,8 +78,7 @@ class KindCluster:
         digest = _digest(image)
         if digest is None or _digest_of(f"{image.name}@{digest}") is None:
             with step(f"load {image.tagged}", _log("load")) as current:
-                load = ["kind", "load", "image-archive", image.archive, "--name", _NAME]
-                current.run(load)
+                current.run(["kind", "load", "image-archive", image.archive, "--name", _NAME])
                 digest = _digest(image)
                 if digest is None:
                     raise current.failure(f"kind loaded no image {image.tagged}")

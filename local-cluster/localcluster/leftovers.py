@@ -40,7 +40,7 @@ def sweep(state: State) -> None:
 
 
 def shims(state: State) -> list[int]:
-    """containerd's helpers that serve our socket; one a pod."""
+    """Helpers of containerd that serve our socket; one a pod."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -41,7 +41,7 @@ class LocalCluster:
     title = "the local cluster"
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self.state = state
         self._processes = Processes(state)
         self._containerd = Containerd(state)
         self.url = f"https://{network.GATEWAY_SERVICE}"
@@ -50,17 +50,17 @@ class LocalCluster:
     @property
     def kubectl(self) -> Kubectl:
         """An administrator's kubectl."""
-        return Kubectl(self._state.bin / "kubectl", self._state.kubeconfig)
+        return Kubectl(self.state.bin / "kubectl", self.state.kubeconfig)
 
     @property
     def helm(self) -> Path:
         """Our own build: Debian has none."""
-        return self._state.bin / "helm"
+        return self.state.bin / "helm"
 
     @property
     def manifests(self) -> str:
         """The gateway's volume: there is no StorageClass."""
-        folder = self._state.gateway_volume
+        folder = self.state.gateway_volume
         folder.mkdir(parents=True, exist_ok=True)
         os.chown(folder, _GATEWAY_USER, _GATEWAY_USER)
         template = Template((control_plane.MANIFESTS / "gateway-volume.yaml").read_text())
@@ -77,26 +77,29 @@ class LocalCluster:
         programs, helm = binaries.kubernetes(), binaries.helm()
         pause = _scratch("pause", binaries.pause())
         coredns = _scratch("coredns", binaries.coredns())
-        with self._state.locked():
+        with self.state.locked():
+            self._take_over()
             self._link_clients(programs, helm)
-            had_data = (self._state.folder / "etcd").exists()
+            had_data = (self.state.folder / "etcd").exists()
             try:
                 self._start(programs, pause, coredns)
             except Failure as failure:
                 if not had_data or self._processes.running("etcd"):
                     raise
                 # etcd runs without fsync: a power cut can cost its data, which is no loss here.
-                note(f"the cluster's data did not survive, so it starts anew ({failure})")
+                why = str(failure).splitlines()[0]
+                note(f"the cluster's data did not survive, so it starts anew ({why})")
                 self._stop()
                 self._link_clients(programs, helm)
                 self._start(programs, pause, coredns)
 
     def down(self) -> None:
         """Stop every process and remove what they made on the host."""
-        with self._state.locked():
-            if not self._state.folder.exists() and not leftovers.listing(self._state):
+        with self.state.locked():
+            if not self.state.folder.exists() and not leftovers.listing(self.state):
                 note("no local cluster here")
                 return
+            self._take_over()
             with step("stop the local cluster", _log("down")):
                 self._stop()
 
@@ -126,37 +129,51 @@ class LocalCluster:
         with step("start the local cluster", _log("up")) as current:
             if not self._processes.running("containerd") or not network.bridge_exists():
                 self._heal()
-            network.prepare(self._state)
-            network.resolv_conf(self._state)
-            pki.prepare(self._state)
-            started = node.start_containerd(self._state, self._processes, pause.tagged, current)
+            network.prepare(self.state)
+            network.resolv_conf(self.state)
+            pki.prepare(self.state)
+            started = node.start_containerd(self.state, self._processes, pause.tagged, current)
             references = [self._load(image) for image in (pause, coredns)]
-            started |= control_plane.start(self._state, programs, self._processes, current)
+            started |= control_plane.start(self.state, programs, self._processes, current)
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            restarted = node.start_kubelet(self._state, programs, self._processes)
+            restarted = node.start_kubelet(self.state, programs, self._processes)
             since = now if restarted else ""
             node.wait_ready(self.kubectl, self._processes, since, current)
-            dns.start(self._state, self.kubectl, references[1], current)
+            dns.start(self.state, self.kubectl, references[1], current)
             if not (started or restarted):
                 current.cached("runs already")
+
+    def _take_over(self) -> None:
+        """One local cluster a machine: one of another state folder must be stopped, or dead."""
+        owner = network.owner()
+        if owner is None or owner == self.state.folder:
+            return
+        other = State(owner)
+        if any(record.alive() for record in Processes(other).recorded()):
+            raise Failure(
+                f"another local cluster runs on this machine, from {owner}; stop it first:\n"
+                f"  MAYFLY_LOCAL_STATE={owner} make down"
+            )
+        leftovers.sweep(other)
+        network.remove(other)
 
     def _heal(self) -> None:
         """Before a start: what killed processes left would be in the way of the new ones."""
         for name in node.NAMES:
             self._processes.stop(name)
-        leftovers.sweep(self._state)
+        leftovers.sweep(self.state)
 
     def _stop(self) -> None:
         """Kubelet first, or it would start again what ends."""
         for name in ("kubelet", "kube-proxy", *control_plane.NAMES, "containerd"):
             self._processes.stop(name, grace=3)
-        leftovers.sweep(self._state)
-        network.remove(self._state)
+        leftovers.sweep(self.state)
+        network.remove(self.state)
         cgroups.remove()
-        if mounts.below(self._state.folder):
-            raise Failure(f"still mounted, so not removed: {mounts.below(self._state.folder)}")
-        shutil.rmtree(self._state.folder, ignore_errors=True)
-        left = leftovers.listing(self._state)
+        if mounts.below(self.state.folder):
+            raise Failure(f"still mounted, so not removed: {mounts.below(self.state.folder)}")
+        shutil.rmtree(self.state.folder, ignore_errors=True)
+        left = leftovers.listing(self.state)
         if left:
             raise Failure("still there after the stop:" + "".join(f"\n  {line}" for line in left))
 
@@ -169,12 +186,12 @@ class LocalCluster:
         return f"{image.name}@{digest}"
 
     def _link_clients(self, programs: Path, helm: Path) -> None:
-        self._state.bin.mkdir(parents=True, exist_ok=True)
+        self.state.bin.mkdir(parents=True, exist_ok=True)
         for name, target in (("kubectl", programs / "kubectl"), ("helm", helm)):
-            draft = self._state.bin / f"{name}.draft"
+            draft = self.state.bin / f"{name}.draft"
             draft.unlink(missing_ok=True)
             draft.symlink_to(target)
-            draft.rename(self._state.bin / name)
+            draft.rename(self.state.bin / name)
 
 
 def _scratch(name: str, binary: Path) -> Image:

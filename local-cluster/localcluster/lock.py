@@ -23,8 +23,10 @@ def exclusive(path: Path, purpose: str) -> Iterator[None]:
         try:
             _wait(descriptor, purpose)
             if _still_named(path, descriptor):
-                yield
-                path.unlink(missing_ok=True)
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
                 return
         finally:
             os.close(descriptor)

@@ -1,6 +1,7 @@
 """The pods' bridge, the addresses behind it, and what the kernel must do for them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -59,6 +60,8 @@ def prepare(state: State) -> None:
     if not bridge_exists():
         # With an address of its own, or it takes that of the lowest pod and changes with it.
         _run("ip", "link", "add", BRIDGE, "address", "0a:58:0a:f4:00:01", "type", "bridge")
+    # Whose it is: another state folder's cluster must not be taken for ours.
+    _run("ip", "link", "set", BRIDGE, "alias", str(state.folder))
     _run("ip", "address", "replace", f"{NODE_ADDRESS}/16", "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     # A table of our own rather than CNI's ipMasq: one line removes it, whatever was killed.
@@ -92,6 +95,26 @@ def remove(state: State) -> None:
 def bridge_exists() -> bool:
     """Whether our bridge is there."""
     return Path("/sys/class/net", BRIDGE).exists()
+
+
+def owner() -> Path | None:
+    """The state folder of the cluster whose bridge it is."""
+    try:
+        alias = Path("/sys/class/net", BRIDGE, "ifalias").read_text().strip()
+    except FileNotFoundError:
+        return None
+    return Path(alias) if alias else None
+
+
+def bypass_proxies() -> None:
+    """Keep the cluster's addresses off a company's proxy, here and in all that is started here."""
+    names = {name.lower() for name in os.environ}
+    if not names & {"http_proxy", "https_proxy", "all_proxy"}:
+        return
+    ours = [NODE_ADDRESS, GATEWAY_SERVICE, "127.0.0.1", "localhost", POD_RANGE, SERVICE_RANGE]
+    before = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    wanted = [name for name in before.split(",") if name and name not in ours] + ours
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(wanted)
 
 
 def tables() -> list[tuple[str, str]]:

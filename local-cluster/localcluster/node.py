@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from localcluster import cgroups, network, pki
+from localcluster import cgroups, control_plane, network, pki
 from localcluster.containerd import Containerd
 from localcluster.failure import Failure
 from localcluster.kubectl import Kubectl
 from localcluster.processes import Processes, Program
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 from localcluster.state import State, write
 
 NAMES = ("kube-proxy", "kubelet", "containerd")
@@ -24,13 +24,7 @@ def start_containerd(state: State, processes: Processes, pause_image: str, curre
         raise Failure("containerd is not installed")
     started = processes.start(Program("containerd", [binary, "--config", config], inputs=[config]))
     containerd = Containerd(state)
-
-    def ready() -> bool:
-        if not processes.running("containerd"):
-            raise Failure(f"containerd ended while it started:{processes.tail('containerd')}")
-        return containerd.answers()
-
-    current.wait(ready, 60, "containerd answers")
+    processes.wait(("containerd",), containerd.answers, "containerd answers", current)
     return started
 
 
@@ -41,7 +35,7 @@ def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
     write(kubelet, json.dumps(_kubelet_config(state), indent=1))
     write(proxy, json.dumps(_proxy_config(state), indent=1))
     client = state.pki / "kubelet.kubeconfig"
-    command = [
+    command: Command = [
         binaries / "kubelet",
         f"--config={kubelet}",
         f"--kubeconfig={client}",
@@ -51,8 +45,8 @@ def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
     ]
     inputs = [kubelet, client, state.folder / "resolv.conf"]
     started = processes.start(Program("kubelet", command, inputs=inputs))
-    command = [binaries / "kube-proxy", f"--config={proxy}"]
-    return processes.start(Program("kube-proxy", command, inputs=[proxy])) or started
+    serve = [str(binaries / "kube-proxy"), f"--config={proxy}"]
+    return processes.start(Program("kube-proxy", serve, inputs=[proxy])) or started
 
 
 def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step) -> None:
@@ -62,18 +56,13 @@ def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step
     """
 
     def ready() -> bool:
-        for name in NAMES:
-            if not processes.running(name):
-                raise Failure(f"{name} ended while it started:{processes.tail(name)}")
-        ready = ".status.conditions[?(@.type=='Ready')]"
-        path = f"-o=jsonpath={{{ready}.status}} {{{ready}.lastHeartbeatTime}}"
+        condition = ".status.conditions[?(@.type=='Ready')]"
+        path = f"-o=jsonpath={{{condition}.status}} {{{condition}.lastHeartbeatTime}}"
         said = kubectl.attempt("get", "node", pki.NODE_NAME, path).stdout.split()
         return len(said) == 2 and said[0] == "True" and said[1] >= since
 
-    try:
-        current.wait(ready, 120, "the node is ready", every=0.5)
-    except Failure as failure:
-        raise Failure(f"{failure}\n  kubelet said:{processes.tail('kubelet')}") from None
+    names = (*control_plane.NAMES, "containerd", "kube-proxy", "kubelet")
+    processes.wait(names, ready, "the node is ready", current)
 
 
 def _containerd_config(state: State, pause_image: str) -> str:
@@ -82,13 +71,8 @@ def _containerd_config(state: State, pause_image: str) -> str:
 version = 2
 root = "{folder}/root"
 state = "{folder}/state"
-disabled_plugins = [
-  "io.containerd.internal.v1.opt",
-  "io.containerd.snapshotter.v1.aufs",
-  "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs",
-]
+# It would make /opt/containerd.
+disabled_plugins = ["io.containerd.internal.v1.opt"]
 
 [grpc]
 address = "{state.containerd_socket}"

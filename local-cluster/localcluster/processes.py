@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from localcluster import cache
-from localcluster.progress import last_lines
+from localcluster.progress import Command, Step
 from localcluster.state import State, write
 
 
@@ -38,7 +39,7 @@ class Program:
     """What to run: `inputs` are the files whose change asks for a restart."""
 
     name: str
-    command: Sequence[str | Path]
+    command: Command
     inputs: Sequence[Path] = ()
     env: Mapping[str, str] | None = None
 
@@ -107,11 +108,21 @@ class Processes:
                 _wait_until_gone(record, seconds)
         self._path(name).unlink(missing_ok=True)
 
-    def tail(self, name: str, count: int = 15) -> str:
-        """The end of a process's log, indented for an error message."""
-        log = self.log(name)
-        lines = "".join(f"\n    {line[:300]}" for line in last_lines(log, count))
-        return f"{lines}\n  the whole log: {log}"
+    def wait(
+        self, names: Sequence[str], ready: Callable[[], bool], what: str, current: Step
+    ) -> None:
+        """Wait until `ready()`, but not for a process that has died.
+
+        Either way the failure shows the log of who is to blame, the last named by default.
+        """
+
+        def ready_or_dead() -> bool:
+            for name in names:
+                if not self.running(name):
+                    raise current.failure(f"{name} ended", self.log(name))
+            return ready()
+
+        current.wait(ready_or_dead, 120, what, self.log(names[-1]))
 
     def _path(self, name: str) -> Path:
         return self._state.processes / f"{name}.json"
@@ -134,10 +145,8 @@ def send(pid: int, number: signal.Signals) -> None:
 def _wait_until_gone(record: Process, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while record.alive() and time.monotonic() < deadline:
-        try:
+        with suppress(ChildProcessError):
             os.waitpid(record.pid, os.WNOHANG)  # ours if this command started it: reap it
-        except ChildProcessError:
-            pass
         time.sleep(0.05)
 
 

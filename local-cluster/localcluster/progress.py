@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from localcluster.failure import Failure
+
+Command = Sequence[str | Path]
 
 HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 30
@@ -67,7 +69,7 @@ class Step:
 
     def run(
         self,
-        command: Sequence[str | Path],
+        command: Command,
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
@@ -92,29 +94,28 @@ class Step:
                     self._heartbeat()
                     self._pause(process)
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                _end(process)
         if process.returncode:
             raise self.failure(
                 f"`{Path(str(command[0])).name}` ended with exit code {process.returncode}"
             )
 
     def wait(
-        self, ready: Callable[[], bool], seconds: float, what: str, every: float = 0.2
+        self, ready: Callable[[], bool], seconds: float, what: str, log: Path | None = None
     ) -> None:
-        """Poll until `ready()`; a wait that runs out fails with the log's tail."""
+        """Poll until `ready()`; a wait that runs out fails with the tail of the log."""
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > deadline:
-                raise self.failure(f"{what}: not so after {seconds:.0f} s")
+                raise self.failure(f"after {seconds:.0f} s it is not so that {what}", log)
             self._heartbeat()
-            time.sleep(every)
+            time.sleep(0.2)
 
-    def failure(self, what: str) -> Failure:
-        """A Failure that carries the end of this step's log and says where the rest is."""
-        tail = "".join(f"\n    {line}" for line in last_lines(self.log, TAIL_LINES))
-        where = f"\n  the whole log: {self.log}" if self.log.exists() else ""
+    def failure(self, what: str, log: Path | None = None) -> Failure:
+        """A Failure that carries the end of a log (this step's) and says where the rest is."""
+        log = log or self.log
+        tail = "".join(f"\n    {line[:300]}" for line in last_lines(log, TAIL_LINES))
+        where = f"\n  the whole log: {log}" if log.exists() else ""
         return Failure(f"{self.title}: {what}{tail}{where}")
 
     @staticmethod
@@ -129,10 +130,8 @@ class Step:
 
     @staticmethod
     def _pause(process: subprocess.Popen[bytes]) -> None:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
-            pass
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -160,6 +159,18 @@ class Step:
     def _line(self, word: str) -> None:
         start = "\r\x1b[2K" if self._live else ""
         print(f"{start}{self._elapsed()}  {self.title}: {word}", file=sys.stderr, flush=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """After Ctrl-C: give the command time to clean up what it mounted or wrote."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

@@ -14,6 +14,10 @@ class State:
 
     folder: Path
 
+    def beside(self, kind: str) -> "State":
+        """The state of another kind of cluster."""
+        return State(self.folder.with_name(f"{self.folder.name}-{kind}"))
+
     @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
@@ -21,7 +25,7 @@ class State:
 
     @property
     def bin(self) -> Path:
-        """kubectl and helm, and nothing else: this goes on the caller's PATH."""
+        """Holds kubectl and helm and nothing else: this goes on the caller's PATH."""
         return self.folder / "bin"
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localcluster import cache, packages
 from localcluster.images import ROOT
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 
 
 def prepare() -> Path:
@@ -19,7 +19,7 @@ def prepare() -> Path:
     def build(folder: Path, current: Step) -> None:
         packages.require_venv()
         current.run([sys.executable, "-m", "venv", folder])
-        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+        pip: Command = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
         install = [*pip, "install", "--progress-bar=off", "--no-deps", "--require-hashes"]
         current.run([*install, "--requirement", requirements])
         _move_scripts(folder / "bin", str(folder), str(cache.place("venv", inputs)))

@@ -17,7 +17,7 @@ PYTHON = "3.13"  # of the images
 _GLIBC = range(41, 16, -1)
 
 
-def download(requirements: Path) -> Path:
+def download(requirements: Path, purpose: str) -> Path:
     """The folder with a wheel for every line of a locked requirements file."""
 
     def build(folder: Path, current: Step) -> None:
@@ -27,7 +27,7 @@ def download(requirements: Path) -> Path:
         current.run([*command, "--requirement", requirements, "--dest", folder])
 
     inputs = cache.key(requirements.read_bytes(), PYTHON, *_platforms())
-    title = f"download the packages of {requirements.parent.name}"
+    title = f"download the packages of the {purpose} image"
     return cache.entry("wheels", inputs, title, build)
 
 

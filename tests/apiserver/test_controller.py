@@ -128,22 +128,37 @@ class Runs:
         return json.loads(done.stdout)["items"]
 
     def claimed(self, name: str) -> Json:
-        return eventually(lambda: run if "podUID" in (run := self.get(name)).get("status", {}) else None)
+        return eventually(
+            lambda: run if "podUID" in (run := self.get(name)).get("status", {}) else None
+        )
 
     def ended(self, name: str) -> Json:
         return eventually(lambda: reason(self.get(name), "Finished") and self.get(name))
 
     def patch(self, name: str, **spec: object) -> None:
         self.plane.kubectl(
-            "patch", "prun", name, "-n", self.namespace, "--type=merge", "-p",
+            "patch",
+            "prun",
+            name,
+            "-n",
+            self.namespace,
+            "--type=merge",
+            "-p",
             json.dumps({"spec": spec}),
         )
 
     def pod_status(self, pod: str, status: Json) -> None:
         """What a kubelet would write."""
         self.plane.kubectl(
-            "patch", "pod", pod, "-n", self.namespace, "--subresource=status", "--type=merge",
-            "-p", json.dumps({"status": status}),
+            "patch",
+            "pod",
+            pod,
+            "-n",
+            self.namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": status}),
         )
 
     def run_pod(self, pod: str) -> None:
@@ -174,13 +189,26 @@ class Runs:
         stamp = "2026-01-01T00:00:05Z"
         ends = [("Finished", "Finished"), ("Succeeded", "Succeeded")]
         new = [
-            {"type": kind, "status": "True", "reason": why, "message": "", "lastTransitionTime": stamp}
+            {
+                "type": kind,
+                "status": "True",
+                "reason": why,
+                "message": "",
+                "lastTransitionTime": stamp,
+            }
             for kind, why in ends
         ]
         status = {"conditions": kept + new, "recorded": True, "finished": True, "output": "aa"}
         self.plane.kubectl(
-            "patch", "prun", name, "-n", self.namespace, "--subresource=status", "--type=merge",
-            "-p", json.dumps({"status": status}),
+            "patch",
+            "prun",
+            name,
+            "-n",
+            self.namespace,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": status}),
         )
 
 
@@ -298,7 +326,9 @@ def test_a_pipeline_is_pinned_as_a_version(controller, runs, plane):
     (version,) = json.loads(listed.stdout)["items"]
     assert version["spec"]["id"] == first
     assert version["metadata"]["name"] == f"p-{first[:10]}"
-    assert "name" in version["spec"]["openapiSchema"]["components"]["schemas"]["Input"]["properties"]
+    assert (
+        "name" in version["spec"]["openapiSchema"]["components"]["schemas"]["Input"]["properties"]
+    )
     pipeline["spec"]["source"]["inline"] = SOURCE + "# changed\n"
     plane.apply(pipeline)
     runs.create("b", pipelineSpec=None, pipelineRef={"name": "p"})
@@ -538,8 +568,10 @@ def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path
         eventually(lambda: "default" in plane.kubectl("get", "mprt", "-o", "name").stdout)
         # The run may have come before the runtime; then it was refused in words.
         eventually(
-            lambda: "podUID" in runs.get("a").get("status", {})
-            or reason(runs.get("a"), "Accepted", "False") == "NotFound"
+            lambda: (
+                "podUID" in runs.get("a").get("status", {})
+                or reason(runs.get("a"), "Accepted", "False") == "NotFound"
+            )
         )
     finally:
         plane.kubectl("delete", "mprt", "default", "--ignore-not-found")

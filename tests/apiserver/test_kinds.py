@@ -27,7 +27,9 @@ def create(plane, namespace: str, body: dict, *arguments: str):
 
 def test_a_run_gets_its_defaults(plane, namespace):
     assert create(plane, namespace, run("a")).returncode == 0
-    spec = json.loads(plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "json").stdout)["spec"]
+    spec = json.loads(plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "json").stdout)[
+        "spec"
+    ]
     assert spec["timeout"] == "30m"
     assert spec["startDeadline"] == "5m"
     assert spec["queueDeadline"] == "1h"
@@ -91,7 +93,14 @@ def test_names_are_bounded(plane, namespace):
 def test_a_spec_stands_still(plane, namespace, patch, words):
     create(plane, namespace, run("a"))
     done = plane.kubectl(
-        "patch", "prun", "a", "-n", namespace, "--type=merge", "-p", json.dumps({"spec": patch}),
+        "patch",
+        "prun",
+        "a",
+        "-n",
+        namespace,
+        "--type=merge",
+        "-p",
+        json.dumps({"spec": patch}),
         check=False,
     )
     assert done.returncode != 0
@@ -103,8 +112,15 @@ def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
 
     def patch(**spec: object):
         return plane.kubectl(
-            "patch", "prun", "a", "-n", namespace, "--type=merge", "-p",
-            json.dumps({"spec": spec}), check=False,
+            "patch",
+            "prun",
+            "a",
+            "-n",
+            namespace,
+            "--type=merge",
+            "-p",
+            json.dumps({"spec": spec}),
+            check=False,
         )
 
     assert patch(ttlSecondsAfterFinished=5).returncode == 0
@@ -114,8 +130,16 @@ def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
 
 def status(plane, namespace: str, body: dict):
     return plane.kubectl(
-        "patch", "prun", "a", "-n", namespace, "--subresource=status", "--type=merge", "-p",
-        json.dumps({"status": body}), check=False,
+        "patch",
+        "prun",
+        "a",
+        "-n",
+        namespace,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        json.dumps({"status": body}),
+        check=False,
     )
 
 

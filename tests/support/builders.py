@@ -51,7 +51,9 @@ def run(status: dict[str, Any] | None = None, **spec: Any) -> PipelineRun:
     )
 
 
-def condition(kind: str, truth: str, reason: str, message: str = "", at: str = "") -> dict[str, Any]:
+def condition(
+    kind: str, truth: str, reason: str, message: str = "", at: str = ""
+) -> dict[str, Any]:
     return {
         "type": kind,
         "status": truth,

@@ -8,7 +8,7 @@ class ExperimentalFeatureWarning(FutureWarning):
     """Named by clients that silence it; never raised here."""
 
 
-class CancelationException(BaseException):  # noqa: N818 cog's name
+class CancelationException(BaseException):
     """Raised inside `main()` when the run is cancelled or out of time.
 
     Not an `Exception`, so that an author's `except Exception` does not swallow it. After a

@@ -93,7 +93,12 @@ def _fragment(module: Module, node: ast.expr, *, is_output: bool, depth: int = 0
         return _union(module, node, [node.left, node.right], is_output, depth)
     if isinstance(node, ast.Subscript):
         return _subscript(module, node, is_output, depth)
-    name = module.qualified(node)
+    known = _known(module.qualified(node), is_output=is_output)
+    return _named(module, node, is_output, depth) if known is None else known
+
+
+def _known(name: str, *, is_output: bool) -> dict[str, Any] | None:
+    """A type that has a name of its own."""
     short = _short(name)
     if short in _SCALARS:
         return {"type": _SCALARS[short]}
@@ -109,12 +114,12 @@ def _fragment(module: Module, node: ast.expr, *, is_output: bool, depth: int = 0
         return {"type": "array", "items": {}}
     if is_output and short in _ITERATORS | _CONCATENATE:
         return _iterator(short, {"type": "string"} if short in _CONCATENATE else {})
-    return _named(module, node, is_output, depth)
+    return None
 
 
 def _named(module: Module, node: ast.expr, is_output: bool, depth: int) -> dict[str, Any]:
     """A name of the author's own: an alias, a model, or nothing that we know."""
-    if isinstance(node, ast.Name) and (found := module.alias(node)) is not None:
+    if (found := module.alias(node)) is not None:
         return _fragment(found[0], found[1], is_output=is_output, depth=depth + 1)
     if (defined := module.class_named(node)) is not None:
         home, definition = defined
@@ -256,9 +261,7 @@ def _apply_words(
                 _number(module, node, kind, word, words[word])
                 core[key] = words[word]
     if "minimum" in core and "maximum" in core and core["minimum"] > core["maximum"]:
-        raise module.error(
-            node, f"{name!r} has min {core['minimum']} above max {core['maximum']}"
-        )
+        raise module.error(node, f"{name!r} has min {core['minimum']} above max {core['maximum']}")
     _apply_string_words(module, node, core, words)
     if "choices" in words:
         if kind not in {"string", "integer", "number"} or core.get("format"):

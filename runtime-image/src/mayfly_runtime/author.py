@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_ERROR_BYTES = 4096
-_OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_OWN_FOLDER = f"{Path(__file__).parent}{os.sep}"
 
 
 class Failure(Exception):
@@ -79,7 +79,7 @@ def _import(path: Path, name: str) -> Any:
         raise Failure("InvalidSource", f"there is no file {path.name}") from None
     except SystemExit as error:
         raise Failure("Exited", f"{path.name} called {exit_words(error)} when imported") from None
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 an author may raise anything
         show(error)
         raise Failure("ImportError", last_line(error)) from None
     return module
@@ -111,7 +111,7 @@ def last_line(error: BaseException) -> str:
         name = f"{kind.__module__}.{name}"
     try:
         text = str(error)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 an author wrote __str__
         text = "<the exception can't be shown>"
     return cut(f"{name}: {text}" if text else name)
 

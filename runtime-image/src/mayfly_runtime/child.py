@@ -36,7 +36,9 @@ ChildEvent = Said | Silent | Logged
 class Child:
     """A worker and the two threads that listen to it."""
 
-    def __init__(self, worker: process.Worker, log: LogBuffer, put: Callable[[ChildEvent], None]):
+    def __init__(
+        self, worker: process.Worker, log: LogBuffer, put: Callable[[ChildEvent], None]
+    ) -> None:
         self._worker = worker
         self._log = log
         self._put = put

@@ -130,9 +130,7 @@ class Fetcher:
         try:
             if parts.scheme == "https":
                 context = self.gateway.context if is_gateway else None
-                sock = (context or self.context()).wrap_socket(
-                    sock, server_hostname=parts.hostname
-                )
+                sock = (context or self.context()).wrap_socket(sock, server_hostname=parts.hostname)
         except OSError:
             sock.close()
             raise
@@ -145,7 +143,9 @@ class Fetcher:
         for family, kind, protocol, _, address in found:
             ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
             if not (trusted or is_public(ip) or any(ip in network for network in self.allowed)):
-                raise FetchError(f"{host} is at {ip}, a private address: it is not fetched from")
+                raise FetchError(
+                    f"{host} is at {address[0]}, a private address: it is not fetched from"
+                )
             sock = socket.socket(family, kind, protocol)
             sock.settimeout(min(self._timeout(), 10))
             try:

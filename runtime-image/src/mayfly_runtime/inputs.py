@@ -27,7 +27,8 @@ class Problem:
     field: str
     message: str
 
-    def __str__(self) -> str:
+    def sentence(self) -> str:
+        """For people: `width: must be at least 64`."""
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
@@ -234,9 +235,7 @@ def _convert(fragment: Mapping[str, Any], value: Any, pointer: Pointer, into: Pr
         return float(value)
     if kind == "array":
         items = fragment.get("items", {})
-        return [
-            _convert(items, item, (*pointer, index), into) for index, item in enumerate(value)
-        ]
+        return [_convert(items, item, (*pointer, index), into) for index, item in enumerate(value)]
     if kind == "string" and fragment.get("format") == "uri":
         into.files.append(FileRef(pointer, value))
     elif kind == "string" and fragment.get("format") == "password":

@@ -102,7 +102,7 @@ class Invocation:
             raise Failure(error.reason, str(error)) from None
         except SystemExit as error:
             raise self._exited(error) from None
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 an author may raise anything
             if not self._interrupts.fired:
                 author.show(error)
             raise Failure("UserError", author.last_line(error)) from None
@@ -153,7 +153,7 @@ class Invocation:
         posted = []
         for file in files:
             folder = str(next(self._folders))
-            base = os.path.basename(file.path)
+            base = Path(file.path).name
             where = outputs.in_words(name, file.pointer)
             try:
                 (self._outbox / folder).mkdir(parents=True)
@@ -175,7 +175,7 @@ class Invocation:
 
 
 def _put(source: str, target: Path, *, keep: bool) -> None:
-    if os.path.isdir(source) or not os.path.basename(source):
+    if Path(source).is_dir():
         raise IsADirectoryError(0, "it is a folder")
     if not keep:
         try:

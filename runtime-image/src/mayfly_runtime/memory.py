@@ -36,3 +36,15 @@ def _candidates(root: Path, proc_cgroup: Path) -> list[Path]:
         elif "memory" in controllers.split(","):
             files.append(root / "memory" / path.lstrip("/") / "memory.oom_control")
     return [*files, root / "memory.events", root / "memory" / "memory.oom_control"]
+
+
+class OomCounter:
+    """Whether the kernel has killed for memory since this was made."""
+
+    def __init__(self, root: Path = CGROUP_ROOT) -> None:
+        self._root = root
+        self._before = oom_kills(root)
+
+    def grew(self) -> bool:
+        """Whether a process of this cgroup was killed meanwhile."""
+        return oom_kills(self._root) > self._before

@@ -3,6 +3,9 @@
 Field names are the wire's (camelCase), so that a message is its own documentation.
 """
 
+# The dataclasses are the wire.
+# ruff: noqa: N815
+
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal

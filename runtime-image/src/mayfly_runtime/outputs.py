@@ -5,7 +5,7 @@ they have, and only if the author's code imported those packages itself.
 """
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import math
@@ -63,7 +63,8 @@ def encode(value: object, limit_bytes: int, name: str = "output") -> Encoded:
         size = len(text)
     if size > limit_bytes:
         raise OutputError(
-            "OutputTooLarge", f"the output has {size} bytes of JSON, over the limit of {limit_bytes}"
+            "OutputTooLarge",
+            f"the output has {size} bytes of JSON, over the limit of {limit_bytes}",
         )
     return Encoded(text, files)
 
@@ -104,7 +105,7 @@ class _Encoder:
                 return self._mapping(value, at)
             case list() | tuple() | set() | frozenset():
                 return self._items(value, at)
-            case datetime.datetime() | datetime.date() | datetime.time():
+            case dt.datetime() | dt.date() | dt.time():
                 return value.isoformat()
             case _:
                 return self._special(value, at)
@@ -119,7 +120,9 @@ class _Encoder:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = [field.name for field in dataclasses.fields(value)]
             return self._mapping({name: getattr(value, name) for name in fields}, at)
-        names = getattr(type(value), "model_fields", None) or getattr(type(value), "__fields__", None)
+        names = getattr(type(value), "model_fields", None) or getattr(
+            type(value), "__fields__", None
+        )
         if isinstance(names, Mapping):  # pydantic 2, pydantic 1
             return self._mapping({name: getattr(value, name) for name in names}, at)
         if _is_replicate_iterator(value):

@@ -1,5 +1,6 @@
 """The worker's process: made, interrupted, killed with everything it started, reaped."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -55,10 +56,8 @@ class Worker:
 
     def kill(self) -> None:
         """Kill its process group, and whoever of its descendants was left to us."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         kill_orphans(spare=self.pid)
 
 
@@ -124,17 +123,17 @@ def kill_orphans(spare: int = 0) -> None:
 def children(proc: Path = Path("/proc")) -> list[int]:
     """The processes whose parent we are."""
     own = os.getpid()
-    found = []
-    for entry in proc.iterdir():
-        if entry.name.isdigit() and _parent(entry) == own:
-            found.append(int(entry.name))
-    return found
+    return [
+        int(entry.name)
+        for entry in proc.iterdir()
+        if entry.name.isdigit() and _parent(entry) == own
+    ]
 
 
 def describe(status: int) -> str:
     """A wait status in words: how the author's process ended."""
     if os.WIFEXITED(status):
-        return f"the process exited with code {os.WEXITSTATUS(status)} before main() returned"
+        return f"the process exited with code {os.WEXITSTATUS(status)}"
     number = os.WTERMSIG(status)
     try:
         known = signal.Signals(number)

@@ -18,6 +18,7 @@ class End:
     error: str
 
 
+SUCCEEDED = End("succeeded", "Succeeded", "")
 CANCELED = End("canceled", "Canceled", "")
 
 

@@ -35,10 +35,10 @@ class Connection:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queue: deque[tuple[int, bytes]] = deque()
+        self._frames: deque[tuple[int, bytes]] = deque()
         self._backlog = 0
         self._open = True
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake_fd, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     @property
     def backlog(self) -> int:
@@ -47,17 +47,18 @@ class Connection:
 
     def send(self, message: bytes) -> None:
         """Queue a text message."""
-        self._put(websocket.TEXT, message)
+        self.queue(websocket.TEXT, message)
 
     def close(self, code: int = websocket.NORMAL) -> None:
         """Queue a close frame behind what is queued."""
-        self._put(websocket.CLOSE, websocket.close_payload(code))
+        self.queue(websocket.CLOSE, websocket.close_payload(code))
 
-    def _put(self, opcode: int, payload: bytes) -> None:
+    def queue(self, opcode: int, payload: bytes) -> None:
+        """Queue a frame."""
         with self._lock:
             if not self._open:
                 return
-            self._queue.append((opcode, payload))
+            self._frames.append((opcode, payload))
             self._backlog += len(payload)
             self._poke()
 
@@ -67,21 +68,23 @@ class Connection:
         except BlockingIOError:
             return  # it is awake already
 
-    def _next(self) -> tuple[int, bytes] | None:
+    def take(self) -> tuple[int, bytes] | None:
+        """The next frame to write, for the thread that writes."""
         with self._lock:
-            return self._queue.popleft() if self._queue else None
+            return self._frames.popleft() if self._frames else None
 
-    def _sent(self, size: int) -> bool:
-        """Whether the backlog has just fallen below the bound."""
+    def sent(self, size: int) -> bool:
+        """Note a written frame; whether the backlog has just fallen below the bound."""
         with self._lock:
             before, self._backlog = self._backlog, self._backlog - size
             return self._backlog < BACKLOG_BYTES <= before
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The socket is gone: take nothing more."""
         with self._lock:
             self._open = False
-            self._queue.clear()
-            os.close(self._wake_read)
+            self._frames.clear()
+            os.close(self.wake_fd)
             os.close(self._wake_write)
 
 
@@ -140,7 +143,7 @@ class Session:
         attempt = 0
         while True:
             try:
-                sock, key, rest = self._dial()
+                sock, rest = self._dial()
             except (OSError, GatewayError, websocket.HandshakeError) as error:
                 if attempt == 0:
                     self._say(f"no connection to the gateway: {error}")
@@ -153,10 +156,10 @@ class Session:
             attempt += 1
 
     def _backoff(self, attempt: int) -> float:
-        longest = min(_FIRST_BACKOFF_S * 2 ** min(attempt, 10), _MAX_BACKOFF_S)
+        longest = min(_FIRST_BACKOFF_S * 2.0 ** min(attempt, 10), _MAX_BACKOFF_S)
         return longest * (0.5 + self._random(1)[0] / 512)
 
-    def _dial(self) -> tuple[socket.socket, bytes, bytes]:
+    def _dial(self) -> tuple[socket.socket, bytes]:
         to = self._gateway.address
         sock = socket.create_connection((to.host, to.port), timeout=_DIAL_S)
         try:
@@ -166,17 +169,12 @@ class Session:
             key = self._random(16)
             headers = self._gateway.headers()
             sock.sendall(websocket.request(to.authority, to.prefix + PATH, key, headers))
-            data = b""
-            while (rest := websocket.response(data, key)) is None:
-                piece = sock.recv(4096)
-                if not piece:
-                    raise websocket.HandshakeError(0, "the gateway closed while it was dialled")
-                data += piece
+            rest = _upgraded(sock, key)
         except BaseException:
             sock.close()
             raise
         sock.setblocking(False)
-        return sock, key, rest
+        return sock, rest
 
     def _live(self, sock: socket.socket, rest: bytes) -> None:
         connection = Connection()
@@ -188,9 +186,20 @@ class Session:
         except OSError:
             pass
         finally:
-            connection._end()
+            connection.end()
             sock.close()
         self._put(Closed(connection, code))
+
+
+def _upgraded(sock: socket.socket, key: bytes) -> bytes:
+    """Read the answer to the upgrade; what came after its head."""
+    data = b""
+    while (rest := websocket.response(data, key)) is None:
+        piece = sock.recv(4096)
+        if not piece:
+            raise websocket.HandshakeError(0, "the gateway closed while it was dialled")
+        data += piece
+    return rest
 
 
 class _Wire:
@@ -221,16 +230,18 @@ class _Wire:
         """
         alive = self._take(rest)
         poll = select.poll()
-        poll.register(self._connection._wake_read, select.POLLIN)
+        poll.register(self._connection.wake_fd, select.POLLIN)
         while alive:
             wants = select.POLLIN | (select.POLLOUT if self._pending else 0)
             poll.register(self._socket, wants)
             ready = poll.poll(_SILENCE_S * 1000)
             if not ready:
                 return websocket.ABNORMAL
-            if any(fd == self._connection._wake_read for fd, _ in ready):
-                os.read(self._connection._wake_read, 4096)
-            if any(fd != self._connection._wake_read and event & ~select.POLLOUT for fd, event in ready):
+            if any(fd == self._connection.wake_fd for fd, _ in ready):
+                os.read(self._connection.wake_fd, 4096)
+            if any(
+                fd != self._connection.wake_fd and event & ~select.POLLOUT for fd, event in ready
+            ):
                 alive = self._receive()
             alive = self._flush() and alive
         self._flush()
@@ -257,7 +268,7 @@ class _Wire:
                         if message is not None:
                             self._put(Received(self._connection, message))
                     case websocket.Ping():
-                        self._connection._put(websocket.PONG, event.data)
+                        self._connection.queue(websocket.PONG, event.data)
                     case websocket.Pong():
                         pass
                     case websocket.Closed():
@@ -279,7 +290,7 @@ class _Wire:
                 if not self._pending:
                     if self._closing:
                         return False
-                    following = self._connection._next()
+                    following = self._connection.take()
                     if following is None:
                         return True
                     opcode, payload = following
@@ -288,7 +299,7 @@ class _Wire:
                     framed = websocket.frame(opcode, payload, self._random(4))
                     self._pending = memoryview(framed)
                 self._pending = self._pending[self._socket.send(self._pending) :]
-                if not self._pending and self._connection._sent(self._pending_size):
+                if not self._pending and self._connection.sent(self._pending_size):
                     self._put(Drained())
         except _BLOCKED:
             return True

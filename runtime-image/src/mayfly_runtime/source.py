@@ -36,8 +36,8 @@ class Module:
         self._lines = files[file].splitlines()
         self.tree = _parse(file, files[file])
         self._imports: dict[str, str] = {}
-        self._assigned: dict[str, ast.expr | None] = {}
-        self._classes: dict[str, ast.ClassDef] = {}
+        self.assigned: dict[str, ast.expr | None] = {}
+        self.classes: dict[str, ast.ClassDef] = {}
         for node in self.tree.body:
             self._note(node)
         self._siblings: dict[str, Module] = {}
@@ -56,28 +56,21 @@ class Module:
             return self._imports.get(node.id, node.id)
         return ""
 
-    def alias(self, node: ast.Name) -> "tuple[Module, ast.expr] | None":
+    def alias(self, node: ast.expr) -> "tuple[Module, ast.expr] | None":
         """The expression that a name was assigned once, here or in a sibling file."""
-        found = self._lookup(node.id)
+        found = self._target(node)
         if found is None:
             return None
         module, name = found
-        value = module._assigned.get(name)
+        value = module.assigned.get(name)
         return None if value is None else (module, value)
 
     def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
         """The class that a name means, here or in a sibling file."""
-        if isinstance(node, ast.Name):
-            found = self._lookup(node.id)
-        elif isinstance(node, ast.Attribute):
-            module_name = self.qualified(node.value)
-            sibling = self._sibling(module_name)
-            found = (sibling, node.attr) if sibling else None
-        else:
+        found = self._target(node)
+        if found is None or found[1] not in found[0].classes:
             return None
-        if found is None or found[1] not in found[0]._classes:
-            return None
-        return found[0], found[0]._classes[found[1]]
+        return found[0], found[0].classes[found[1]]
 
     def constant(self, node: ast.expr, depth: int = 0) -> object:
         """The value of a literal, of a module constant, or of simple arithmetic on them.
@@ -100,12 +93,8 @@ class Module:
                     return -number if isinstance(sign, ast.USub) else number
             case ast.BinOp():
                 return self._arithmetic(node, depth)
-            case ast.Name():
-                found = self.alias(node)
-                if found is not None:
-                    return found[0].constant(found[1], depth + 1)
-            case ast.Call(func=ast.Name(id="list" | "tuple" | "dict"), args=[], keywords=[]):
-                return {} if node.func.id == "dict" else []  # type: ignore[attr-defined]
+            case ast.Name() if (found := self.alias(node)) is not None:
+                return found[0].constant(found[1], depth + 1)
             case _:
                 pass
         raise self.error(node, "this value can't be read without running the code: write a literal")
@@ -133,15 +122,10 @@ class Module:
 
     def _note(self, node: ast.stmt) -> None:
         match node:
-            case ast.Import(names=names):
-                for name in names:
-                    local = name.asname or name.name.split(".")[0]
-                    self._imports[local] = name.name if name.asname else local
-            case ast.ImportFrom(module=origin, names=names):
-                for name in names:
-                    self._imports[name.asname or name.name] = f"{origin or ''}.{name.name}"
+            case ast.Import() | ast.ImportFrom():
+                self._note_import(node)
             case ast.ClassDef():
-                self._classes[node.name] = node
+                self.classes[node.name] = node
             case ast.Assign(targets=[ast.Name(id=target)], value=value):
                 self._assign(target, value)
             case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value):
@@ -154,12 +138,29 @@ class Module:
             case _:
                 pass
 
+    def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for name in node.names:
+            if isinstance(node, ast.ImportFrom):
+                self._imports[name.asname or name.name] = f"{node.module or ''}.{name.name}"
+            else:
+                local = name.asname or name.name.split(".")[0]
+                self._imports[local] = name.name if name.asname else local
+
     def _assign(self, name: str, value: ast.expr) -> None:
         # A name that is assigned twice has no one value.
-        self._assigned[name] = None if name in self._assigned else value
+        self.assigned[name] = None if name in self.assigned else value
+
+    def _target(self, node: ast.expr) -> "tuple[Module, str] | None":
+        """The file and the name in it that `name` or `module.name` leads to."""
+        if isinstance(node, ast.Name):
+            return self._lookup(node.id)
+        if isinstance(node, ast.Attribute):
+            sibling = self._sibling(self.qualified(node.value))
+            return (sibling, node.attr) if sibling else None
+        return None
 
     def _lookup(self, name: str) -> "tuple[Module, str] | None":
-        if name in self._classes or name in self._assigned:
+        if name in self.classes or name in self.assigned:
             return self, name
         origin, _, original = self._imports.get(name, "").rpartition(".")
         sibling = self._sibling(origin.lstrip("."))

@@ -17,18 +17,12 @@ from enum import Enum
 from pathlib import Path
 
 from mayfly_runtime import process, termination
+from mayfly_runtime.attempt import Attempt
 from mayfly_runtime.child import Child, ChildEvent, Logged, Said, Silent
 from mayfly_runtime.clock import NS_PER_MS, Clock, in_words
-from mayfly_runtime.jobs import (
-    Fetched,
-    FetchFailed,
-    InputRead,
-    JobEvent,
-    Jobs,
-    Resolved,
-    ResolveFailed,
-)
+from mayfly_runtime.jobs import JobEvent, Jobs
 from mayfly_runtime.logs import LogBuffer
+from mayfly_runtime.memory import OomCounter
 from mayfly_runtime.messages import (
     Accepted,
     Ack,
@@ -43,8 +37,7 @@ from mayfly_runtime.messages import (
     Welcome,
     Work,
 )
-from mayfly_runtime.run import CANCELED, SUCCEEDED, End, Run, failed
-from mayfly_runtime.script import Ended, FilesWanted, ReadyToStart, Script
+from mayfly_runtime.run import CANCELED, End, Run, failed
 from mayfly_runtime.session import Closed, Drained, Opened, Received, SessionEvent
 from mayfly_runtime.uplink import Uplink
 
@@ -54,4 +47,346 @@ LINGER_NS = 15 * 60_000 * NS_PER_MS
 
 _DRAIN_NS = 2_000 * NS_PER_MS
 _TERMINATED_LINGER_NS = 5_000 * NS_PER_MS
+_GOODBYE_S = 1.0
 _RETIRED = 4409
+
+
+class Phase(Enum):
+    """Where this life is; the module's picture shows the ways between them."""
+
+    IDLE = "idle"
+    LOADING = "loading"
+    RUNNING = "running"
+    ENDING = "ending"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildrenEnded:
+    """SIGCHLD: there is something to reap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """SIGTERM: the pod is being deleted."""
+
+
+Event = SessionEvent | JobEvent | ChildEvent | ChildrenEnded | Terminated
+Inbox = queue.SimpleQueue[Event]
+
+
+class Supervisor:
+    """Owns the phase; everything else reports to it."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        inbox: Inbox,
+        child: Child,
+        log: LogBuffer,
+        jobs: Jobs,
+        oom: OomCounter,
+        termination_log: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._inbox = inbox
+        self._child = child
+        self._log = log
+        self._uplink = Uplink(log)
+        self._jobs = jobs
+        self._oom = oom
+        self._termination_log = termination_log
+        self._say = say
+        self._phase = Phase.IDLE
+        self._attempt: Attempt | None = None
+        self._result: Result | None = None
+        self._exit: int | None = None
+        self._deadlines: dict[str, int] = {}
+
+    def live(self) -> int:
+        """Until there is nothing left to do; the exit code."""
+        while self._exit is None:
+            event = self._next(self._wait_s())
+            if event is not None:
+                self._handle(event)
+            self._pass_deadlines(self._clock.monotonic_ns())
+            self._advance()
+        return self._leave(self._exit)
+
+    # Events
+
+    def _next(self, wait_s: float | None) -> Event | None:
+        try:
+            return self._inbox.get(timeout=wait_s)
+        except queue.Empty:
+            return None
+
+    def _wait_s(self) -> float | None:
+        due = list(self._deadlines.values())
+        if self._uplink.log_due_ns is not None:
+            due.append(self._uplink.log_due_ns)
+        if not due:
+            return None
+        return max(0, min(due) - self._clock.monotonic_ns()) / 1e9
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case Opened() | Received() | Drained() | Closed():
+                self._on_session(event)
+            case Said(message):
+                self._child.took()
+                if self._attempt is not None:
+                    self._attempt.on_message(message)
+            case ChildrenEnded():
+                self._reap()
+            case Terminated():
+                self._on_terminated()
+            case Logged() | Silent():
+                pass  # `_advance` looks at what they tell of
+            case _:
+                if self._attempt is not None:
+                    self._attempt.on_job(event)
+
+    def _on_session(self, event: SessionEvent) -> None:
+        match event:
+            case Opened(connection):
+                self._uplink.opened(connection, self._hello())
+            case Received(connection, message) if self._uplink.is_current(connection):
+                self._on_gateway(message)
+            case Closed(connection, code):
+                self._on_closed(current=self._uplink.is_current(connection), code=code)
+            case _:
+                pass  # there is room again, or a message of a connection that is gone
+
+    def _on_gateway(self, message: FromGateway) -> None:
+        match message:
+            case Welcome(log_offset, recorded):
+                self._on_welcome(log_offset, recorded=recorded)
+            case Work():
+                self._on_work(message)
+            case Cancel(run) if self._holds(run):
+                self._on_cancel()
+            case LogAck(offset):
+                self._log.forget(offset)
+            case Ack(run, attempt) if self._holds(run, attempt) and self._phase is Phase.DONE:
+                self._exit = 0
+            case Retire() if self._phase is Phase.IDLE:
+                self._exit = 0
+            case _:
+                pass  # of another run, or too late
+
+    def _on_welcome(self, log_offset: int, *, recorded: bool) -> None:
+        if recorded and self._attempt is not None:
+            # The run's end was written without us: nothing here is wanted any more.
+            self._abandon(0 if self._phase is Phase.DONE else 1)
+            return
+        run = self._attempt.run if self._attempt else None
+        self._uplink.welcomed(log_offset, run.started if run else None)
+
+    def _on_work(self, work: Work) -> None:
+        if self._attempt is not None:
+            self._uplink.say(self._hello())  # says which run this pod has
+            return
+        now = self._clock.monotonic_ns()
+        run = Run(work, self._clock, accepted_ns=now)
+        self._log.set_limit(work.limits.logBytes)
+        self._attempt = Attempt(run, self._child, self._jobs, self._oom)
+        self._phase = Phase.LOADING
+        self._deadlines["start"] = run.start_deadline_ns()
+        self._deadlines["import"] = now + work.limits.importMs * NS_PER_MS
+        self._note_unfinished()
+        self._uplink.say(Accepted(work.run, work.attempt))
+        self._attempt.begin()
+
+    def _on_cancel(self) -> None:
+        if self._phase is Phase.LOADING:
+            self._end(CANCELED)
+        elif self._phase is Phase.RUNNING:
+            self._stop(CANCELED)
+
+    def _on_closed(self, *, current: bool, code: int) -> None:
+        if current:
+            self._uplink.closed()
+        if code == _RETIRED:
+            self._abandon(0 if self._phase in {Phase.IDLE, Phase.DONE} else 1)
+
+    def _on_terminated(self) -> None:
+        if self._phase is Phase.DONE:
+            self._deadlines["linger"] = self._clock.monotonic_ns() + _TERMINATED_LINGER_NS
+        else:
+            self._abandon(0 if self._phase is Phase.IDLE else 1)
+
+    def _reap(self) -> None:
+        if self._child.note(process.reap()):
+            if self._phase is Phase.IDLE:
+                self._say("the worker ended before there was work")
+                self._exit = 1
+            # Its orphans may hold the channel or the log open: they go with it.
+            process.kill_orphans()
+            self._deadlines["silence"] = self._clock.monotonic_ns() + _DRAIN_NS
+
+    # Time
+
+    def _pass_deadlines(self, now: int) -> None:
+        for name in [name for name, at in self._deadlines.items() if at <= now]:
+            del self._deadlines[name]
+            self._pass(name, now)
+
+    def _pass(self, name: str, now: int) -> None:
+        attempt = self._attempt
+        if name == "linger":
+            self._exit = 1
+        if attempt is None:
+            return
+        work = attempt.run.work
+        if name == "heartbeat":
+            self._uplink.say(Heartbeat(work.run, attempt.run.active_ms(now)))
+            self._deadlines["heartbeat"] = now + HEARTBEAT_NS
+        elif name == "start" and self._phase is Phase.LOADING:
+            words = in_words(work.startWithinMs)
+            self._end(failed("StartDeadlineExceeded", f"the run did not start within {words}"))
+        elif name == "import" and self._phase is Phase.LOADING and not attempt.loaded:
+            self._end(_import_late(attempt))
+        elif name == "timeout" and self._phase is Phase.RUNNING:
+            words = in_words(work.timeoutMs)
+            self._stop(failed("TimedOut", f"main() ran longer than its timeout of {words}"))
+        elif name == "grace" and self._phase is Phase.RUNNING and attempt.run.stop is not None:
+            self._end(attempt.run.stop)
+
+    # Phases
+
+    def _advance(self) -> None:
+        """Go on as far as the facts allow, then send what is due."""
+        if self._exit is not None:
+            return
+        attempt = self._attempt
+        if attempt is None:
+            return
+        if self._phase in {Phase.LOADING, Phase.RUNNING}:
+            if self._child.status is not None and self._is_quiet(silent=self._child.silent):
+                attempt.judge_exit(self._child.status)
+            if attempt.verdict is not None:
+                self._end(attempt.verdict)
+            elif self._phase is Phase.LOADING and attempt.ready:
+                self._start(attempt)
+        if self._phase is Phase.ENDING:
+            self._try_finish(attempt)
+        now = self._clock.monotonic_ns()
+        self._uplink.pump(attempt.run.work.run, attempt.run.outputs, self._result, now)
+
+    def _is_quiet(self, *, silent: bool) -> bool:
+        """Whether a stream has ended, or the worker has been gone long enough to stop waiting."""
+        return silent or "silence" not in self._deadlines
+
+    def _start(self, attempt: Attempt) -> None:
+        """The decision point: before it a cancel finds a run that has not started."""
+        now = self._clock.monotonic_ns()
+        attempt.run.started_ns = now
+        self._phase = Phase.RUNNING
+        self._deadlines = {
+            "timeout": attempt.run.timeout_ns(),
+            "heartbeat": now + HEARTBEAT_NS,
+            **{name: at for name, at in self._deadlines.items() if name == "silence"},
+        }
+        started = attempt.run.started
+        if started is not None:
+            self._uplink.say(started)
+        attempt.go()
+        self._note_unfinished()
+
+    def _stop(self, end: End) -> None:
+        """Raise in `main()`, and kill after the grace period. The first stop stands."""
+        attempt = self._attempt
+        if attempt is None or attempt.run.stop is not None:
+            return
+        attempt.run.stop = end
+        grace = attempt.run.work.limits.cancelGraceMs * NS_PER_MS
+        self._deadlines["grace"] = self._clock.monotonic_ns() + grace
+        self._child.interrupt()
+
+    def _end(self, end: End) -> None:
+        """The author's code is over: stop the meter, then the processes."""
+        attempt = self._attempt
+        if attempt is None:
+            return
+        now = self._clock.monotonic_ns()
+        attempt.run.end = attempt.run.stop or end
+        if attempt.run.started_ns is not None:
+            attempt.run.ended_ns = now
+        self._phase = Phase.ENDING
+        beat = {name: at for name, at in self._deadlines.items() if name == "heartbeat"}
+        self._deadlines = {**beat, "silence": now + _DRAIN_NS}
+        self._child.kill()
+
+    def _try_finish(self, attempt: Attempt) -> None:
+        gone = self._child.status is not None and self._child.log_closed
+        if not self._is_quiet(silent=gone) or attempt.uploads_pending:
+            return
+        run = attempt.run
+        if run.stop is None and attempt.verdict is not None and run.end is not None:
+            # A success whose files could not be uploaded is none.
+            run.end = attempt.verdict if run.end.outcome == "succeeded" else run.end
+        self._log.close()
+        self._result = run.result(self._log.end)
+        termination.write(self._termination_log, termination.encode(self._result))
+        self._phase = Phase.DONE
+        self._deadlines = {"linger": self._clock.monotonic_ns() + LINGER_NS}
+
+    def _abandon(self, code: int) -> None:
+        """Stop everything and exit; a run without a result leaves its stamps behind."""
+        if self._attempt is not None and self._result is None:
+            run = self._attempt.run
+            if run.started_ns is not None and run.ended_ns is None:
+                run.ended_ns = self._clock.monotonic_ns()
+            self._child.kill()
+            self._note_unfinished()
+            self._uplink.pump(run.work.run, run.outputs, None, self._clock.monotonic_ns())
+        self._exit = code
+
+    def _leave(self, code: int) -> int:
+        """Close the connection in good order, within a second."""
+        self._child.kill()
+        self._uplink.close()
+        end = self._clock.monotonic_ns() + int(_GOODBYE_S * 1e9)
+        while self._uplink.connected and (left := end - self._clock.monotonic_ns()) > 0:
+            event = self._next(left / 1e9)
+            if isinstance(event, Closed) and self._uplink.is_current(event.connection):
+                break
+        return code
+
+    # Facts
+
+    def _hello(self) -> Hello:
+        if self._attempt is None:
+            return Hello("idle", None, None)
+        run = self._attempt.run
+        state: State = "running" if run.started_ns is not None else "loading"
+        return Hello("done" if self._phase is Phase.DONE else state, run.work.run, run.work.attempt)
+
+    def _holds(self, run: str, attempt: int | None = None) -> bool:
+        work = self._attempt.run.work if self._attempt else None
+        return work is not None and work.run == run and attempt in {None, work.attempt}
+
+    def _note_unfinished(self) -> None:
+        """So that the stamps survive even a SIGKILL of PID 1."""
+        if self._attempt is None:
+            return
+        run = self._attempt.run
+        started = run.started
+        message = termination.encode_unfinished(
+            run.work.run,
+            run.work.attempt,
+            started.at if started else None,
+            run.completed_at,
+            run.active_ms(self._clock.monotonic_ns()),
+        )
+        termination.write(self._termination_log, message)
+
+
+def _import_late(attempt: Attempt) -> End:
+    words = in_words(attempt.run.work.limits.importMs)
+    file = attempt.run.work.entrypoint.partition(":")[0]
+    if not attempt.checked:
+        return failed("InvalidInput", f"checking the input took longer than {words}")
+    return failed("ImportError", f"importing {file} took longer than {words}")

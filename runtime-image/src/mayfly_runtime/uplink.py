@@ -24,6 +24,11 @@ class Uplink:
         self._result_sent = False
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @property
     def log_due_ns(self) -> int | None:
         """When a small piece of log has waited long enough, if one waits."""
         return self._log_due_ns if self._welcomed else None

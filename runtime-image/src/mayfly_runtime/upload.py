@@ -6,7 +6,6 @@ that the author names is never opened with PID 1's own eyes.
 """
 
 import json
-import mimetypes
 import os
 import stat
 import time
@@ -105,6 +104,8 @@ class Uploader:
     def _put(
         self, name: str, size: int, body: BinaryIO, where: str, left_s: Callable[[], float]
     ) -> str:
+        import mimetypes  # noqa: PLC0415 it reads the system's tables
+
         content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         problem = "the deadline for uploading outputs passed"
         while (left := left_s()) > 0:

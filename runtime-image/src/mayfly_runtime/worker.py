@@ -72,7 +72,7 @@ class Worker:
             raise Failure("InvalidInput", str(error)) from None
         problems = inputs.check(schema, value)
         if problems or not isinstance(value, dict):
-            raise Failure("InvalidInput", "; ".join(str(problem) for problem in problems))
+            raise Failure("InvalidInput", "; ".join(problem.sentence() for problem in problems))
         for name in inputs.unknown(schema, value):
             _warn(f"the input {name!r} is unknown to this pipeline and was ignored")
         prepared = inputs.prepare(schema, value)

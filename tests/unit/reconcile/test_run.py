@@ -224,7 +224,9 @@ def test_a_running_run_is_left_alone():
 
 
 def left(**parts: object) -> str:
-    return json.dumps({"run": UID, "attempt": 1, "outcome": "failed", "reason": "UserError", **parts})
+    return json.dumps(
+        {"run": UID, "attempt": 1, "outcome": "failed", "reason": "UserError", **parts}
+    )
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,14 @@ class Agents:
         return pod
 
     async def run_of(self, pod: Pod) -> RunRow | None:
-        """The run that a pod's connected agent has."""
+        """The run that a pod's agent has."""
         session = self._sessions.of_pod(pod.uid)
-        if session is None or session.run is None:
-            return None
-        return await self._row(session.run, pod)
+        if session is not None and session.run is not None:
+            return await self._row(session.run, pod)
+        # The session may be at another gateway; one pod has at most one run that is not over.
+        async with self._database.read() as tx:
+            rows = await ledger.find_by_pod(tx, pod.uid)
+        return next((row for row in rows if not row.closed and row.sent_at), None)
 
     async def serve(self, connection: Connection) -> None:
         """Serve one connection until it ends.
@@ -163,6 +166,7 @@ class Agents:
             # Not in SQL and not in the cluster: nobody waits for what this agent has.
             raise Rejected(RETIRED, "the run is unknown")
         session.run, session.attempt, session.accepted = row.uid, hello.attempt or 1, True
+        session.ended = hello.state == "done"
         return row
 
     async def _look(self, session: Session) -> None:

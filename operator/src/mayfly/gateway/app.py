@@ -58,6 +58,7 @@ class Gateway:
         new_id: Callable[[], str],
     ) -> None:
         self.stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self.metrics = Metrics(CollectorRegistry())
         self.notices = Notices()
         self.sessions = Sessions()
@@ -129,7 +130,7 @@ class Gateway:
         )
         errors.install(self.app)
         for routes in (
-            HealthRoutes(self.database, self.runs),
+            HealthRoutes(self.database, self.runs, self._ended_tasks),
             AgentRoutes(self.agents, self.files, self.runs),
             FileRoutes(self.files, key, clock),
             PredictionRoutes(self.predictions, self.notices, self.stopping),
@@ -146,22 +147,26 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         await self.database.create()
-        tasks = [
+        self._tasks = [
             asyncio.create_task(self.runs.watch(), name="watch:runs"),
             asyncio.create_task(self.dispatcher.run(), name="work:runs"),
         ]
-        for task in tasks:
-            task.add_done_callback(self._on_task_end)
+        for task in self._tasks:
+            task.add_done_callback(_on_task_end)
         try:
             yield
         finally:
             self.stop()
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.database.close()
 
-    def _on_task_end(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            # Without it nothing moves: let the probes see a watch that has gone silent.
-            logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+    def _ended_tasks(self) -> list[str]:
+        return [task.get_name() for task in self._tasks if task.done()]
+
+
+def _on_task_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        # Without it nothing moves: the liveness probe says so, and the kubelet starts us again.
+        logger.critical("%s ended", task.get_name(), exc_info=task.exception())

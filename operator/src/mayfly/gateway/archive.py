@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.gateway.messages import utf8_head, utf8_tail
+from mayfly.gateway.messages import storable, utf8_head, utf8_tail
 from mayfly.metering.database import insert_once, metadata
 
 logs = Table(
@@ -22,8 +22,9 @@ logs = Table(
     Column("run_uid", String(64), primary_key=True),
     Column("received", BigInteger, nullable=False),
     Column("kept", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
 )
-"""Per run: bytes that were received, and bytes that `log_chunks` holds."""
+"""Per run: bytes that were received, that `log_chunks` holds, and that the limit cut off."""
 
 log_chunks = Table(
     "log_chunks",
@@ -47,25 +48,31 @@ output_items = Table(
 
 @dataclass(frozen=True)
 class LogSize:
-    """How much log there is: `received` from the agent, `kept` of it."""
+    """How much log there is, in bytes.
+
+    Attributes:
+        received: the agent's own count, gaps included.
+        kept: what is stored, lines about gaps included.
+        dropped: what came after the limit.
+    """
 
     received: int = 0
     kept: int = 0
+    dropped: int = 0
 
     @property
     def dropped_line(self) -> str:
         """The line that says how much was not kept, or ""."""
-        # A line about a gap is kept without having been received, so the difference may be
-        # negative by a few bytes.
-        lost = self.received - self.kept
-        return f"[mayfly] {lost} bytes of log were not kept\n" if lost > 0 else ""
+        if not self.dropped:
+            return ""
+        return f"[mayfly] {self.dropped} bytes of log were not kept\n"
 
 
 async def log_size(tx: AsyncConnection, run_uid: str) -> LogSize:
     """How much log a run has."""
-    found = await tx.execute(select(logs.c.received, logs.c.kept).where(logs.c.run_uid == run_uid))
+    found = await tx.execute(select(logs).where(logs.c.run_uid == run_uid))
     row = found.one_or_none()
-    return LogSize() if row is None else LogSize(row.received, row.kept)
+    return LogSize() if row is None else LogSize(row.received, row.kept, row.dropped)
 
 
 async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, limit: int) -> int:
@@ -95,6 +102,8 @@ async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, 
         text = raw[size.received - offset :].decode("utf-8", "ignore")
     elif offset > size.received:
         text = f"[mayfly] {offset - size.received} bytes of log were lost\n{data}"
+    text = storable(text)
+    whole = len(text.encode("utf-8", "replace"))
     text = utf8_head(text, max(0, limit - size.kept))
     width = len(text.encode())
     if width:
@@ -103,9 +112,11 @@ async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, 
             log_chunks,
             {"run_uid": run_uid, "position": size.kept, "size": width, "data": text},
         )
-    await insert_once(tx, logs, {"run_uid": run_uid, "received": 0, "kept": 0})
+    await insert_once(tx, logs, {"run_uid": run_uid, "received": 0, "kept": 0, "dropped": 0})
     await tx.execute(
-        update(logs).where(logs.c.run_uid == run_uid).values(received=end, kept=size.kept + width)
+        update(logs)
+        .where(logs.c.run_uid == run_uid)
+        .values(received=end, kept=size.kept + width, dropped=size.dropped + whole - width)
     )
     return end
 

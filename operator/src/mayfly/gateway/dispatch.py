@@ -1,4 +1,4 @@
-"""Brings a run and its pod together, and every run to its end: looks, decides, acts, looks again."""
+"""Brings a run and its pod together, and every run to its end: look, decide, act, look again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
-from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.gateway import messages, pods, steps, tokens
@@ -157,7 +156,7 @@ class Dispatcher:
 
     # -- what is done ----------------------------------------------------------------------------
 
-    async def _act(self, view: View, step: Step) -> bool:  # noqa: C901 - one case a step
+    async def _act(self, view: View, step: Step) -> bool:  # noqa: C901, PLR0912 - one case a step
         """Carry a step out. Returns whether to look again at once."""
         seen, row, session = view.seen, view.row, view.session
         match step:
@@ -178,6 +177,7 @@ class Dispatcher:
                 await self._recorder.lose_claim(seen)
             case Step.DONE if row is not None:
                 await self._settle(seen.uid, row)
+                self._runs.forget(seen.uid)
                 return False
             case Step.RECORD if row is not None:
                 await self._recorder.record(seen, row)
@@ -185,10 +185,10 @@ class Dispatcher:
                 await self._recorder.end(seen, row)
             case Step.RETIRE if row is not None and session is not None:
                 session.retired = True
-                await self._recorder.end_unstarted(seen, row, _why(view), bury=False)
+                await self._recorder.end_unstarted(seen, row, bury=False)
                 await session.send(messages.retire())
             case Step.BURY if row is not None:
-                await self._recorder.end_unstarted(seen, row, _why(view), bury=True)
+                await self._recorder.end_unstarted(seen, row, bury=True)
             case Step.MARK_STARTED if row is not None:
                 await self._recorder.mark_started(seen, row)
             case (
@@ -279,9 +279,3 @@ def _version(seen: Seen) -> int:
 def _matters(seen: Seen) -> bool:
     """Whether the ledger wants this run: it had a pod or has an end."""
     return bool(seen.run.status.pod_uid) or is_ended(seen)
-
-
-def _why(view: View) -> Reason:
-    if steps.cancelling(view.facts.run):
-        return Reason.CANCELED
-    return Reason.START_DEADLINE_EXCEEDED

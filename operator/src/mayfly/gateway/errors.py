@@ -17,6 +17,7 @@ import logging
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -124,6 +125,16 @@ async def _on_http(_request: Request, error: Exception) -> JSONResponse:
     return _body(error.status_code, error.detail, error.detail, dict(error.headers or {}))
 
 
+async def _on_validation(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    words = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return render(Invalid("; ".join(words)))
+
+
+async def _on_bug(_request: Request, _error: Exception) -> JSONResponse:
+    return render(Problem("Something went wrong here; the gateway's log says what."))
+
+
 async def _on_kube(_request: Request, error: Exception) -> JSONResponse:
     logger.warning("the Kubernetes API did not answer: %s", error)
     return render(Busy("The Kubernetes API does not answer; try again."))
@@ -133,4 +144,6 @@ def install(app: FastAPI) -> None:
     """Make the app answer every error in one shape."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(KubeError, _on_kube)
+    app.add_exception_handler(Exception, _on_bug)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,9 +18,12 @@ SILENCE_SECONDS = 150.0
 class HealthRoutes:
     """`/healthz` and `/readyz`."""
 
-    def __init__(self, database: Database, runs: Runs) -> None:
+    def __init__(
+        self, database: Database, runs: Runs, ended_tasks: Callable[[], list[str]]
+    ) -> None:
         self._database = database
         self._runs = runs
+        self._ended_tasks = ended_tasks
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -28,8 +33,10 @@ class HealthRoutes:
         return router
 
     async def healthz(self) -> Response:
-        """The process serves requests."""
-        return JSONResponse({"status": "ok"})
+        """The process serves requests and everything in it works; else it is to be restarted."""
+        ended = self._ended_tasks()
+        status = f"ended: {', '.join(ended)}" if ended else "ok"
+        return JSONResponse({"status": status}, status_code=500 if ended else 200)
 
     async def readyz(self) -> Response:
         """SQL answers and the watch is alive."""

@@ -149,6 +149,11 @@ def retire() -> dict[str, Any]:
     return {"type": "retire"}
 
 
+def storable(text: str) -> str:
+    """The text without NUL, which PostgreSQL's text can't hold."""
+    return text.replace("\x00", "\ufffd")
+
+
 def utf8_head(text: str, size: int) -> str:
     """The longest beginning of a text that fits into `size` bytes of UTF-8."""
     return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -218,7 +218,7 @@ def _row_of(seen: Seen) -> RunRow:
         namespace=namespace,
         name=name,
         pipeline_namespace=(reference.namespace if reference else None) or namespace,
-        pipeline=reference.name if reference else name,
+        pipeline=reference.name if reference else "",
         version=run.status.version or "",
         root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
         parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,

@@ -18,7 +18,7 @@ from mayfly.config import GatewayConfig
 from mayfly.gateway import archive, pods, status
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
-from mayfly.gateway.messages import ERROR_BYTES, Result, utf8_head
+from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.runs import Json, Runs, Seen
@@ -110,7 +110,7 @@ class Recorder:
             namespace=namespace,
             name=name,
             pipeline_namespace=(reference.namespace if reference else None) or namespace,
-            pipeline=reference.name if reference else name,
+            pipeline=reference.name if reference else "",
             version=run.status.version or "",
             root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
             parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
@@ -175,7 +175,7 @@ class Recorder:
         self, row: RunRow, result: Result, partial: str | None, received: datetime
     ) -> Ending:
         reason = agent_reason(result.outcome, result.reason)
-        error = utf8_head(result.error, ERROR_BYTES)
+        error = utf8_head(storable(result.error), ERROR_BYTES)
         output = partial if result.output_json is None else result.output_json
         if output is not None:
             reason, error, output = self._checked(reason, error, output)
@@ -209,25 +209,24 @@ class Recorder:
             return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
         return reason, error, output
 
-    async def end_unstarted(self, seen: Seen, row: RunRow, reason: Reason, *, bury: bool) -> bool:
-        """Journal the end of a run whose pod never gets its work, and shut that pod out.
+    async def end_unstarted(self, seen: Seen, row: RunRow, *, bury: bool) -> bool:
+        """Journal the end of a cancelled run that never got its work, and shut its pod out.
 
         Args:
             seen: the claimed run.
             row: its ledger row.
-            reason: Canceled or StartDeadlineExceeded.
             bury: the pod never connected; if it just did, nothing is done.
 
         Returns:
             Whether it was done.
         """
         now = self._clock()
-        text = (
-            "The run was cancelled before it started."
-            if reason is Reason.CANCELED
-            else "main() was not called before the start deadline."
+        ending = Ending(
+            outcome=Outcome.CANCELED,
+            reason=Reason.CANCELED,
+            error="The run was cancelled before it started.",
+            completed_at=now,
         )
-        ending = Ending(outcome=_outcome(reason), reason=reason, error=text, completed_at=now)
         pod_uid = seen.run.status.pod_uid or ""
         async with self._database.write() as tx:
             if bury and not await pods.bury(tx, pod_uid, now):
@@ -271,7 +270,7 @@ class Recorder:
         await self._close(row, ending, ClosedBy.CONTROLLER)
 
     async def _completed(self, row: RunRow, told: Ending) -> Ending:
-        """A controller's end with what only the ledger knows: stamps, active time, partial output."""
+        """A controller's end with what only the ledger knows: stamps, time, partial output."""
         started_at = told.started_at or row.started_at
         output = told.output
         if output is None:

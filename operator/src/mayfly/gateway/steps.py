@@ -106,7 +106,7 @@ def cancelling(run: PipelineRun) -> bool:
 
 
 def too_late(run: PipelineRun, now: datetime) -> bool:
-    """Whether the run's start deadline has passed."""
+    """Whether the run's start deadline has passed. The controller then ends it, in its words."""
     deadline = start_deadline(run)
     return deadline is not None and now >= deadline
 
@@ -175,7 +175,7 @@ def _lost(facts: Facts) -> Step | None:
 
 
 def _never_to_start(facts: Facts) -> Step | None:
-    if not cancelling(facts.run) and not too_late(facts.run, facts.now):
+    if not cancelling(facts.run):
         return None
     if facts.link is Link.IDLE:
         return Step.RETIRE
@@ -205,6 +205,6 @@ def _marked(facts: Facts) -> Step | None:
 def look_again_at(facts: Facts) -> datetime | None:
     """When a run that waits now needs another look though nothing happens."""
     row = facts.row
-    if row is not None and row.started_at is not None:
-        return None if facts.run.status.started else row.started_at + facts.started_write
-    return start_deadline(facts.run) if facts.run.status.pod_uid else None
+    if row is None or row.started_at is None or facts.run.status.started:
+        return None
+    return row.started_at + facts.started_write

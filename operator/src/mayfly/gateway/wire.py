@@ -98,7 +98,7 @@ def prediction(
     ended = state in ENDS
     return {
         "id": row.id,
-        "model": f"{row.pipeline_namespace}/{row.pipeline}",
+        "model": f"{row.pipeline_namespace}/{row.pipeline or row.name}",
         "version": row.version or NO_VERSION,
         "status": state.value,
         "input": RawJSON(input_json or "{}"),

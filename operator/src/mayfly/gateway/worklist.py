@@ -11,6 +11,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from mayfly.kube.errors import KubeError
+
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -77,17 +79,20 @@ class Worklist:
             try:
                 await work(key)
                 self._failures.pop(key, None)
-            except Exception as error:  # noqa: BLE001 - the worker loop outlives any key
-                self._retry(key, error)
+            except KubeError as error:
+                logger.warning("work is put off: %s", error, extra={"key": key})
+                self._retry(key)
+            except Exception:
+                logger.exception("work failed", extra={"key": key})
+                self._retry(key)
             finally:
                 self._active.discard(key)
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
 
-    def _retry(self, key: str, error: Exception) -> None:
+    def _retry(self, key: str) -> None:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
-        logger.warning("work failed", extra={"key": key, "again_seconds": delay}, exc_info=error)
         self.add_after(key, delay)

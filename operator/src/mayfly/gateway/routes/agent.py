@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from fastapi import APIRouter, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from mayfly.gateway.agents import Agents
 from mayfly.gateway.errors import (
@@ -13,6 +14,7 @@ from mayfly.gateway.errors import (
     BAD_TOKEN,
     RESTART,
     Forbidden,
+    Invalid,
     Missing,
     Problem,
     Rejected,
@@ -70,7 +72,8 @@ class AgentRoutes:
         """The routes."""
         router = APIRouter(prefix="/agent/v1", include_in_schema=False)
         router.add_api_websocket_route("/session", self.session)
-        router.add_api_route("/files/{name}", self.put_file, methods=["PUT"])
+        # A path: a name may hold an escaped slash, which is one again when the route is found.
+        router.add_api_route("/files/{name:path}", self.put_file, methods=["PUT"])
         router.add_api_route("/files/{name}", self.get_file, methods=["GET"])
         router.add_api_route("/input", self.get_input, methods=["GET"])
         return router
@@ -94,14 +97,17 @@ class AgentRoutes:
         if row.journalled:
             raise Forbidden("The run is over.")
         length = request.headers.get("content-length", "")
-        stored = await self._files.put(
-            request.stream(),
-            namespace=row.namespace,
-            run_uid=row.uid,
-            name=name,
-            content_type=request.headers.get("content-type"),
-            announced=int(length) if length.isdecimal() else None,
-        )
+        try:
+            stored = await self._files.put(
+                request.stream(),
+                namespace=row.namespace,
+                run_uid=row.uid,
+                name=name,
+                content_type=request.headers.get("content-type"),
+                announced=int(length) if length.isdecimal() else None,
+            )
+        except ClientDisconnect as error:
+            raise Invalid("The upload broke off.") from error
         body = {"id": stored.reference, "size": stored.size, "sha256": stored.sha256}
         return JSONResponse(body, status_code=201)
 

@@ -49,10 +49,14 @@ class FileRoutes:
             media_type=stored.content_type,
             headers={
                 "Content-Length": str(stored.size),
-                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(stored.name, safe='')}",
+                "Content-Disposition": _attachment(stored.name),
                 "X-Content-Type-Options": "nosniff",
                 "Content-Security-Policy": "sandbox; default-src 'none'",
                 "Cache-Control": "private, max-age=3600",
                 "Access-Control-Allow-Origin": "*",
             },
         )
+
+
+def _attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

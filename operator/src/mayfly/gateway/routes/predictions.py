@@ -16,6 +16,8 @@ from mayfly.gateway.predictions import Prediction, Predictions
 BASES = ("/v1", "", "/ns/{namespace}/v1", "/ns/{namespace}")
 """Clients differ on whether /v1 is in their base URL."""
 
+UNCACHED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
 POLL_SECONDS = 5.0
 """A followed log looks again after so long even when nobody told it to: another gateway may hold
 the run's session."""
@@ -47,7 +49,8 @@ class PredictionRoutes:
     async def get(self, request: Request, identity: str) -> Response:
         """The prediction object."""
         found, base = await self._find(request, identity)
-        return Response(await self._predictions.body(found, base), media_type="application/json")
+        body = await self._predictions.body(found, base)
+        return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def output(self, request: Request, identity: str) -> Response:
         """The output as the run made it, with its files as links."""
@@ -55,7 +58,7 @@ class PredictionRoutes:
         text = await self._predictions.linked(found.row, found.output, base)
         if text is None:
             raise Missing("The prediction has no output.")
-        return Response(text.encode("utf-8", "surrogatepass"), media_type="application/json")
+        return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
         """The log as text; with `follow`, as it comes, until the prediction ends."""
@@ -63,7 +66,7 @@ class PredictionRoutes:
         return StreamingResponse(
             self._log(found, follow=follow),
             media_type="text/plain; charset=utf-8",
-            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+            headers=UNCACHED,
         )
 
     async def _log(self, found: Prediction, *, follow: bool) -> AsyncIterator[str]:

@@ -1,0 +1,187 @@
+"""The dialogue with the worker about the one run: what it was told, what came of it.
+
+Nothing here decides about time or tells the gateway anything: the supervisor looks at `ready`
+and `verdict` after each event.
+"""
+
+import json
+from typing import Any
+
+from mayfly_runtime import process
+from mayfly_runtime.child import Child
+from mayfly_runtime.inputs import Pointer
+from mayfly_runtime.jobs import Fetched, FetchFailed, InputRead, JobEvent, Jobs, Resolved
+from mayfly_runtime.memory import OomCounter
+from mayfly_runtime.run import SUCCEEDED, End, Run, failed
+from mayfly_runtime.upload import Posted
+
+_REASONS = {
+    "UserError", "ImportError", "InvalidInput", "InvalidSource", "Exited",
+    "OutputTooLarge", "OutputNotJSON", "OutputUploadFailed",
+}  # fmt: skip
+"""What a worker may say of its own end; the rest is PID 1's to judge."""
+
+
+class Attempt:
+    """One run in one worker."""
+
+    def __init__(self, run: Run, child: Child, jobs: Jobs, oom: OomCounter) -> None:
+        self.run = run
+        self.verdict: End | None = None
+        self.checked = False
+        self.loaded = False
+        self.uploads_pending = 0
+        self._child = child
+        self._jobs = jobs
+        self._uploads = jobs.uploads(run.work.limits)
+        self._oom = oom
+        self._paths: list[tuple[Pointer, str]] | None = None
+        self._items = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether `main()` can be called."""
+        return self.loaded and self._paths is not None and self.verdict is None
+
+    def begin(self) -> None:
+        """Hand the work to the worker, its input first if that is still to be read."""
+        if self.run.work.inputJSON is None:
+            self._jobs.read_input(self.run.work.limits)
+        else:
+            self._load(self.run.work.inputJSON)
+
+    def go(self) -> None:
+        """Call `main()`."""
+        paths = [[list(pointer), path] for pointer, path in self._paths or []]
+        self._child.send({"op": "go", "paths": paths})
+
+    def on_job(self, event: JobEvent) -> None:
+        """A job has ended."""
+        match event:
+            case InputRead(text):
+                self._load(text)
+            case Fetched(paths):
+                self._paths = paths
+            case FetchFailed(error):
+                self._judge(failed("InputFetchFailed", error))
+            case Resolved(index, text):
+                self.uploads_pending -= 1
+                if index is None:
+                    self._finish(text)
+                else:
+                    self.run.outputs.append(text)
+            case _:
+                self.uploads_pending = 0
+                self.run.final = None
+                self._judge(failed(event.reason, event.error))
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        """The worker, and so perhaps the author's code, said something."""
+        if self.verdict is not None:
+            return
+        try:
+            self._read(message)
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            # Only code that writes to our descriptor by hand gets here.
+            self._judge(failed("Exited", f"the worker's messages are broken: {error!r}"))
+
+    def judge_exit(self, status: int) -> None:
+        """The worker has ended without a word: say why."""
+        if process.killed(status) and self._oom.grew():
+            self._judge(failed("OutOfMemory", "the run used more memory than it has"))
+        else:
+            before = "before main() returned" if self.run.started_ns else "while it was loading"
+            self._judge(failed("Exited", f"{process.describe(status)} {before}"))
+
+    def _load(self, text: str) -> None:
+        work = self.run.work
+        self._child.send(
+            {
+                "op": "load",
+                "files": work.files,
+                "entrypoint": work.entrypoint,
+                "schema": work.schema,
+                "input": text,
+                "token": work.token,
+                "outputBytes": work.limits.outputBytes,
+            }
+        )
+
+    def _read(self, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "checked":
+                self._check(message["files"])
+            case "loaded":
+                self.loaded = True
+            case "failed" if message["reason"] in _REASONS:
+                self._judge(failed(message["reason"], str(message["error"])))
+            case "output" if self.run.started_ns is not None:
+                self._take_item(message)
+            case "finished" if self.run.started_ns is not None:
+                self._take_end(message)
+            case other:
+                raise ValueError(f"unexpected {other!r}")
+
+    def _check(self, files: list[Any]) -> None:
+        self.checked = True
+        wanted = [(tuple(pointer), str(url)) for pointer, url in files]
+        if wanted:
+            self._jobs.fetch(wanted, self.run.work.limits)
+        else:
+            self._paths = []
+
+    def _take_item(self, message: dict[str, Any]) -> None:
+        text = _json(message["text"])
+        files = [Posted.read(file) for file in message["files"]]
+        if not self.run.count_item(text):
+            self._judge(self._too_large())
+            return
+        index, self._items = self._items, self._items + 1
+        if files or self.uploads_pending:  # behind the uploads, to stay in order
+            self.uploads_pending += 1
+            self._uploads.add(index, text, files)
+        else:
+            self.run.outputs.append(text)
+
+    def _take_end(self, message: dict[str, Any]) -> None:
+        if message["stream"]:
+            self.run.streamed = True
+            self._judge(SUCCEEDED)
+            return
+        text = _json(message["text"])
+        files = [Posted.read(file) for file in message["files"]]
+        if files:
+            self.uploads_pending += 1
+            self._uploads.add(None, text, files)
+            self._judge(SUCCEEDED)
+        elif self._finish(text):
+            self._judge(SUCCEEDED)
+
+    def _finish(self, text: str) -> bool:
+        if len(text.encode()) > self.run.work.limits.outputBytes:
+            self._judge(self._too_large())
+            return False
+        self.run.final = text
+        return True
+
+    def _too_large(self) -> End:
+        limit = self.run.work.limits.outputBytes
+        return failed("OutputTooLarge", f"the output is over the limit of {limit} bytes of JSON")
+
+    def _judge(self, end: End) -> None:
+        """The first verdict stands, but for a success whose upload then fails."""
+        if self.verdict is None or self.verdict is SUCCEEDED:
+            self.verdict = end
+
+
+def _json(text: object) -> str:
+    """JSON text as it came, known to be JSON: it is spliced into messages of ours.
+
+    Raises:
+        ValueError: it is not.
+        TypeError: it is not even text.
+    """
+    if not isinstance(text, str):
+        raise TypeError("an output that is not text")
+    json.loads(text)
+    return text

@@ -1,0 +1,140 @@
+"""The chart's admission policies and roles on a real API server, tried as the people they meet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from support.waiting import eventually
+
+CHART = Path(__file__).parents[2] / "charts" / "mayfly"
+DIGEST = f"@sha256:{'0' * 64}"
+CONTROLLER = "system:serviceaccount:mayfly-system:mayfly-controller"
+GATEWAY = "system:serviceaccount:mayfly-system:mayfly-gateway"
+SOURCE = "def main() -> int:\n    return 1\n"
+
+RULES = {
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+}
+
+
+@pytest.fixture(scope="module")
+def installed(plane):
+    """The chart's policies and roles, without its Deployments: nothing schedules pods here."""
+    helm = os.environ.get("MAYFLY_HELM")
+    assert helm, "MAYFLY_HELM is not set: run `make test`"
+    rendered = subprocess.run(
+        [
+            helm, "template", "mayfly", str(CHART), "-n", "mayfly-system",
+            "--kube-version", "1.35.0", "--set", f"image.reference=example.test/operator{DIGEST}",
+            "--set", f"runtime.default.image=example.test/runtime{DIGEST}",
+        ],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    objects = [each for each in yaml.safe_load_all(rendered.stdout) if each]
+    rules = [each for each in objects if each["kind"] in RULES]
+    assert {each["kind"] for each in rules} == RULES
+    plane.kubectl("create", "namespace", "mayfly-system", check=False)
+    plane.apply(*rules)
+    yield
+    for each in rules:
+        plane.kubectl("delete", each["kind"], each["metadata"]["name"], "--ignore-not-found")
+
+
+def run(**spec: object) -> dict:
+    return {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRun",
+        "metadata": {"generateName": "r-"},
+        "spec": {"pipelineSpec": {"source": {"inline": SOURCE}}, **spec},
+    }
+
+
+def pod(labels: dict) -> dict:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"generateName": "p-", "labels": labels},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+
+
+def create(plane, namespace: str, body: dict, user: str | None = None):
+    as_user = [f"--as={user}"] if user else []
+    return plane.kubectl(
+        "create", "-n", namespace, "-f", "-", "-o", "name", *as_user,
+        stdin=json.dumps(body), check=False,
+    )  # fmt: skip
+
+
+def refused(done, words: str) -> bool:
+    return done.returncode != 0 and words in done.stderr
+
+
+def test_only_the_gateway_names_a_parent(plane, namespace, installed):
+    child = run(parentRef={"name": "x", "uid": "y"})
+    eventually(lambda: refused(create(plane, namespace, child), "Only the gateway sets"))
+    done = create(plane, namespace, child, GATEWAY)
+    assert done.returncode == 0, done.stderr
+    assert create(plane, namespace, run()).returncode == 0
+
+
+def test_only_the_controller_labels_pods(plane, namespace, installed):
+    body = pod({"mayfly.dev/id": "x"})
+    eventually(lambda: create(plane, namespace, body).returncode != 0)
+    done = create(plane, namespace, body, CONTROLLER)
+    assert done.returncode == 0, done.stderr
+    assert create(plane, namespace, pod({"app": "x"})).returncode == 0
+    name = done.stdout.strip()
+    taken = plane.kubectl("label", "-n", namespace, name, "mayfly.dev/id-", check=False)
+    assert taken.returncode != 0
+
+
+def test_an_input_stands_still(plane, namespace, installed):
+    done = create(plane, namespace, run(input={"a": [1, {"b": None}]}))
+    name = done.stdout.strip()
+
+    def patch(spec: dict):
+        return plane.kubectl(
+            "patch", "-n", namespace, name, "--type=merge", "-p", json.dumps({"spec": spec}),
+            check=False,
+        )  # fmt: skip
+
+    eventually(lambda: refused(patch({"input": {"a": [2]}}), "cannot change after its creation"))
+    assert patch({"cancel": True}).returncode == 0
+    assert patch({"ttlSecondsAfterFinished": 1}).returncode == 0
+
+
+CAN = [
+    (CONTROLLER, "create", "pods", "yes"),
+    (CONTROLLER, "delete", "pods", "yes"),
+    (CONTROLLER, "patch", "pipelineruns.mayfly.dev/status", "yes"),
+    (CONTROLLER, "delete", "pipelineruns.mayfly.dev", "yes"),
+    (CONTROLLER, "create", "pipelineruns.mayfly.dev", "no"),
+    (CONTROLLER, "get", "secrets", "no"),
+    (CONTROLLER, "create", "pods/exec", "no"),
+    (GATEWAY, "create", "pipelineruns.mayfly.dev", "yes"),
+    (GATEWAY, "update", "pipelineruns.mayfly.dev/status", "yes"),
+    (GATEWAY, "create", "tokenreviews.authentication.k8s.io", "yes"),
+    (GATEWAY, "get", "pods", "no"),
+    (GATEWAY, "create", "pods", "no"),
+    (GATEWAY, "get", "secrets", "no"),
+    (GATEWAY, "patch", "pipelineruntimes.mayfly.dev", "no"),
+]
+
+
+@pytest.mark.parametrize(("user", "verb", "what", "answer"), CAN)
+def test_rights(plane, installed, user, verb, what, answer):
+    resource, _, sub = what.partition("/")
+    more = [f"--subresource={sub}"] if sub else []
+    done = plane.kubectl(
+        "auth", "can-i", verb, resource, *more, f"--as={user}", "-n", "default", check=False
+    )
+    assert done.stdout.strip() == answer

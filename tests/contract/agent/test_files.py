@@ -1,0 +1,170 @@
+"""Files in and out: URLs, data: URIs, the store; uploads, their order and their limits."""
+
+import pytest
+
+ECHO = """
+from cog import Path
+def main(f: Path) -> dict:
+    return {"name": f.name, "text": f.read_text(), "folder": f.parent.name,
+            "kind": type(f).__module__}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "text"),
+    [
+        ("data:text/plain;base64,aGk=", "file.txt", "hi"),
+        ("data:,a%20b", "file.txt", "a b"),
+        ("mayfly-file:stored", "cat (1).png".replace("(", "_").replace(")", "_"), "miaow"),
+        ("GATEWAY/deep/my%20cat.png?sig=x%2F", "my cat.png", "bytes"),
+        ("GATEWAY/moved", "my cat.png", "bytes"),
+    ],
+)
+async def test_a_file_input_is_a_real_file(run, gateway, url, name, text):
+    gateway.files["mayfly-file:stored"] = b"miaow"
+    gateway.names["mayfly-file:stored"] = "../cat (1).png"
+    gateway.paths["/deep/my cat.png"] = b"bytes"
+    gateway.paths["/moved"] = "/deep/my%20cat.png"
+    ended = await run(ECHO, {"f": url.replace("GATEWAY", gateway.url)})
+    assert ended.output == {"name": name, "text": text, "folder": "tmp", "kind": "cog.types"}
+
+
+async def test_a_stored_file_is_asked_for_as_this_session_and_a_url_is_not(run, gateway):
+    gateway.files["mayfly-file:stored"] = b"x"
+    gateway.paths["/x"] = b"x"
+    source = "from pathlib import Path\ndef main(f: list[Path]) -> int: return len(f)"
+    ended = await run(source, {"f": ["mayfly-file:stored", gateway.url + "/x"]})
+    assert ended.output == 2
+    headers = {path: headers for _, path, headers in gateway.calls}
+    assert "Mayfly-Session" in headers["/agent/v1/files/mayfly-file:stored"]
+    assert "Mayfly-Session" not in headers["/x"]
+    assert "Authorization" not in headers["/x"]
+
+
+async def test_files_of_one_name_get_numbers(run):
+    ended = await run(
+        "from cog import Path\ndef main(f: list[Path]) -> list:\n"
+        "    return sorted(p.name for p in f)",
+        {"f": ["data:text/plain,a", "data:text/plain,b", "data:text/plain,c"]},
+    )
+    assert ended.output == ["file-1.txt", "file-2.txt", "file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("GATEWAY/none.png", "f: could not fetch the file: 127.0.0.1 answered 404 Not Found"),
+        ("http://127.0.0.1:1/x", "f: could not fetch the file: 127.0.0.1 is at 127.0.0.1, "
+         "a private address: it is not fetched from"),
+        ("http://[::ffff:10.0.0.1]/x", "f: could not fetch the file: ::ffff:10.0.0.1 is at "
+         "::ffff:10.0.0.1, a private address: it is not fetched from"),
+        ("http://169.254.169.254/latest", "f: could not fetch the file: 169.254.169.254 is at "
+         "169.254.169.254, a private address: it is not fetched from"),
+        ("GATEWAY/out", "f: could not fetch the file: 10.1.2.3 is at 10.1.2.3, "
+         "a private address: it is not fetched from"),
+        ("GATEWAY/loop", "f: could not fetch the file: 127.0.0.1: more than 10 redirects"),
+        ("GATEWAY/file", "f: could not fetch the file: file:///etc/passwd is not an http(s) URL"),
+        ("mayfly-file:none", "f: could not fetch the file: the stored file mayfly-file:none: "
+         "the gateway answered 404 no such file"),
+        ("data:text/plain;base64,!!",
+         "f: could not fetch the file: a data: URI that is not base64"),
+        ("http://no-such-name.invalid/x", "f: could not fetch the file: no-such-name.invalid: "
+         "the name can't be resolved"),
+    ],
+)  # fmt: skip
+async def test_a_file_that_cannot_be_had(run, gateway, url, error):
+    gateway.paths["/out"] = "http://10.1.2.3/secret"
+    gateway.paths["/loop"] = "/loop"
+    gateway.paths["/file"] = "file:///etc/passwd"
+    ended = await run(ECHO, {"f": url.replace("GATEWAY", gateway.url)})
+    assert (ended.result["reason"], ended.result["error"]) == ("InputFetchFailed", error)
+    assert not ended.result["started"]
+
+
+async def test_a_file_over_the_limit(run, gateway):
+    gateway.paths["/big"] = b"x" * 1000
+    ended = await run(ECHO, {"f": gateway.url + "/big"}, limits={"fileBytes": 999})
+    assert ended.result["error"].endswith("127.0.0.1: the file is larger than 999 bytes")
+
+
+async def test_an_output_file_is_uploaded(run, gateway):
+    ended = await run(
+        """
+        from cog import Path
+        import pathlib
+        def main() -> dict:
+            pathlib.Path("a b.png").write_bytes(b"one")
+            pathlib.Path("tmp/two").write_bytes(b"two")
+            rest = [pathlib.Path("tmp/two").absolute()]
+            return {"first": Path("a b.png"), "rest": rest, "n": 1.0}
+        """
+    )
+    first, (second,) = ended.output["first"], ended.output["rest"]
+    assert ended.result["outputJSON"] == f'{{"first":"{first}","rest":["{second}"],"n":1.0}}'
+    assert gateway.files == {first: b"one", second: b"two"}
+    assert gateway.names == {first: "a b.png", second: "two"}
+    assert gateway.types == {first: "image/png", second: "application/octet-stream"}
+
+
+async def test_items_of_an_iterator_are_what_they_were_when_yielded(run, gateway):
+    ended = await run(
+        """
+        from cog import Path
+        import os
+        def main():
+            for n in range(3):
+                open("same.txt", "w").write(str(n))
+                yield Path("same.txt")
+                yield n
+            os.unlink("same.txt")
+        """
+    )
+    assert ended.output[1::2] == [0, 1, 2]
+    assert [gateway.files[name] for name in ended.output[::2]] == [b"0", b"1", b"2"]
+    assert ended.outputs == ended.output
+
+
+@pytest.mark.parametrize(
+    ("source", "limits", "reason", "error"),
+    [
+        ("return Path('f')", {"fileBytes": 3}, "OutputTooLarge",
+         "output: the file has 4 bytes, over 3"),
+        ("return [Path('f'), Path('f')]", {"filesBytes": 7}, "OutputTooLarge",
+         "output[1]: the run's files have more than 7 bytes"),
+        ("return {'a': Path('/etc')}", {}, "OutputUploadFailed",
+         "output.a: the file '/etc' can't be read: it is a folder"),
+    ],
+)  # fmt: skip
+async def test_files_past_a_limit(run, source, limits, reason, error):
+    ended = await run(
+        f"from cog import Path\ndef main():\n    open('f', 'w').write('1234')\n    {source}",
+        limits=limits,
+    )
+    assert (ended.result["reason"], ended.result["error"]) == (reason, error)
+    assert ended.output is None
+
+
+UPLOADS = "from cog import Path\ndef main():\n    open('f', 'w').close()\n    return Path('f')"
+
+
+async def test_an_upload_is_tried_again(run, gateway):
+    gateway.upload_answers = [503, 500, 201]
+    assert (await run(UPLOADS)).result["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(413, "OutputTooLarge"), (403, "OutputUploadFailed")]
+)
+async def test_a_refused_upload_fails_the_run(run, gateway, status, reason):
+    gateway.upload_answers = [status]
+    ended = await run(UPLOADS)
+    assert ended.result["reason"] == reason
+    assert "refused by the test" in ended.result["error"]
+    assert ended.result["outcome"] == "failed"
+
+
+async def test_the_deadline_of_uploads(run, gateway):
+    gateway.upload_answers = [503] * 100
+    ended = await run(UPLOADS, limits={"uploadMs": 300})
+    assert ended.result["reason"] == "OutputUploadFailed"
+    assert "503 refused by the test" in ended.result["error"]

@@ -1,0 +1,164 @@
+"""What the author's code may try against PID 1."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from contract.agent.conftest import SOURCE, make_venv
+from contract.agent.messages import work
+
+root_only = pytest.mark.skipif(
+    os.geteuid() != 0, reason="takes another UID and a PID namespace, which only root may make"
+)
+
+
+async def test_closing_every_low_descriptor_loses_only_the_log(run):
+    ended = await run(
+        """
+        import os
+        def main() -> int:
+            os.closerange(0, 101)
+            return 7
+        """
+    )
+    assert ended.output == 7
+
+
+async def test_a_channel_that_is_gone_is_judged_by_the_exit(run):
+    ended = await run(
+        """
+        import os
+        def main() -> int:
+            os.closerange(3, 4096)
+            return 7
+        """
+    )
+    assert ended.result["reason"] == "Exited"
+
+
+async def test_subprocesses_inherit_no_channel(run):
+    ended = await run(
+        """
+        import os, subprocess
+        def main() -> str:
+            return subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False,
+                                  capture_output=True, text=True).stdout
+        """
+    )
+    assert "socket" not in ended.output
+
+
+async def test_no_secret_of_the_agent_is_in_the_worker(launch):
+    agent = await launch()
+    session = await agent.session()
+    secret = session.headers["Mayfly-Session"]
+    source = """
+        def main() -> list:
+            found = []
+            for line in open("/proc/self/maps"):
+                span, mode = line.split()[:2]
+                if "r" not in mode or "[v" in line:
+                    continue
+                low, high = (int(x, 16) for x in span.split("-"))
+                with open("/proc/self/mem", "rb", 0) as memory:
+                    memory.seek(low)
+                    try:
+                        data = memory.read(high - low)
+                    except (OSError, OverflowError):
+                        continue
+                    if bytes.fromhex("%s") in data:
+                        found.append(line)
+            return [line for line in found if "heap" not in line and "anon" in line]
+        """
+    # Searched for half of it in hex, so that the source itself is not what is found.
+    await session.send("work", **work(source % secret[:20].encode().hex()))
+    ended = await agent.finish(session)
+    assert ended.result["outcome"] == "succeeded"
+    assert ended.output == []
+
+
+@root_only
+async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder):
+    """As in a pod: PID 1 of its own namespace, one unprivileged UID."""
+    source = public_folder / "src"
+    shutil.copytree(SOURCE, source)
+    python = make_venv(public_folder / "venv", "/usr/bin/python3", source)
+    for path in [public_folder, *public_folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    run_folder = public_folder / "run"
+    run_folder.mkdir()
+    namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    identity = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"]
+    agent = await launch(
+        prefix=[*namespace, *identity],
+        python=python,
+        folder=run_folder,
+        open_scratch=True,
+    )
+    session = await agent.session()
+    text = """
+        import os, signal
+        def attempt(action):
+            try:
+                return repr(action())[:80]
+            except OSError as error:
+                return type(error).__name__
+        def main() -> dict:
+            told = {name: attempt(lambda: open(f"/proc/1/{name}", "rb").read())
+                    for name in ("environ", "mem", "maps")}
+            told["fd"] = attempt(lambda: os.listdir("/proc/1/fd"))
+            told["own"] = attempt(lambda: len(open("/proc/self/environ", "rb").read()) > 0)
+            told["uid"] = os.getuid()
+            told["parent"] = os.getppid()
+            for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
+                told[number.name] = attempt(lambda: os.kill(1, number))
+            return told
+        """
+    await session.send("work", **work(text))
+    ended = await agent.finish(session)
+    denied = "PermissionError"
+    assert ended.output == {
+        "environ": denied, "mem": denied, "maps": denied, "fd": denied,
+        "own": "True", "uid": 65532, "parent": 1,
+        "SIGKILL": "None", "SIGSTOP": "None", "SIGTERM": "None", "SIGINT": "None",
+    }  # fmt: skip
+    assert ended.result["outcome"] == "succeeded"
+
+
+@root_only
+async def test_zombies_are_reaped(launch, public_folder):
+    agent = await launch()
+    session = await agent.session()
+    source = """
+        import os, subprocess, time
+        def main() -> list:
+            for _ in range(20):
+                subprocess.run(["sh", "-c", "sleep 0 &"])
+            left = ["?"]
+            while left:
+                left = [p for p in os.listdir("/proc") if p.isdigit() and zombie(p)]
+            return left
+        def zombie(pid):
+            try:
+                fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+            except OSError:
+                return False
+            return fields[0] == "Z" and int(fields[1]) == os.getppid()
+        """
+    await session.send("work", **work(source))
+    assert (await agent.finish(session)).output == []
+
+
+def test_the_agent_needs_the_standard_library_only():
+    code = """if True:
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import mayfly_runtime.agent, mayfly_runtime.worker, mayfly_runtime.check
+        files = [str(getattr(module, "__file__", "")) for module in sys.modules.values()]
+        print([file for file in files if "site-packages" in file])
+        """
+    command = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

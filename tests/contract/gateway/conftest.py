@@ -1,0 +1,9 @@
+from pathlib import Path
+
+import pytest
+from support.gateway_world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> World:
+    return World(tmp_path)

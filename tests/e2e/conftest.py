@@ -1,0 +1,56 @@
+"""The whole thing: a real cluster with the chart installed. These tests fail without one."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from itertools import count
+
+import httpx
+import pytest
+from support.installation import SYSTEM, Kubectl, Namespace
+
+NAMES = count(1)
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Kubectl:
+    for variable in ("KUBECONFIG", "MAYFLY_URL", "MAYFLY_TOKEN", "SSL_CERT_FILE"):
+        if not os.environ.get(variable):
+            pytest.fail(f'{variable} is not set: run `make up` and eval "$(make -s env)" first')
+    return Kubectl()
+
+
+def administrator(kubectl: Kubectl) -> str:
+    """A token that may read runs everywhere."""
+    kubectl("create", "serviceaccount", "e2e", "-n", SYSTEM, check=False)
+    kubectl(
+        "create",
+        "clusterrolebinding",
+        "mayfly-e2e",
+        "--clusterrole=view",
+        f"--serviceaccount={SYSTEM}:e2e",
+        check=False,
+    )
+    return kubectl("create", "token", "e2e", "-n", SYSTEM, "--audience=mayfly").strip()
+
+
+@pytest.fixture(scope="session")
+def api(kubectl: Kubectl) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    headers = {"Authorization": f"Bearer {administrator(kubectl)}"}
+    with httpx.Client(
+        base_url=os.environ["MAYFLY_URL"], headers=headers, verify=context, timeout=30
+    ) as client:
+        yield client
+    kubectl("delete", "clusterrolebinding", "mayfly-e2e", "--ignore-not-found")
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl, api: httpx.Client) -> Iterator[Namespace]:
+    """A namespace of the test's own, gone after it: a test that leaves something fails."""
+    name = f"e2e-{os.getpid()}-{next(NAMES)}"
+    kubectl("create", "namespace", name)
+    yield Namespace(kubectl, name, api)
+    kubectl("delete", "namespace", name, "--timeout=90s")

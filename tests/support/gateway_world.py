@@ -1,0 +1,400 @@
+"""A gateway on loopback with everything around it: an API server in memory, agents, readers."""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from support.kube_memory import WAIT_SECONDS, MemoryCluster, condition
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import monotonic, rfc3339, rfc3339_seconds, utc_now
+from mayfly.config import GatewayConfig
+from mayfly.gateway.app import Gateway
+from mayfly.gateway.server import Server, new_id, server_for
+from mayfly.gateway.signing import SigningKey
+from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
+from mayfly.metering import ledger
+
+Json = dict[str, Any]
+KEY = SigningKey(b"a signing key for tests, 32 bytes")
+NAMESPACE = "team"
+DIGEST = "registry.example/runtime@sha256:" + "ab" * 32
+READER = "reader-token"
+
+
+class Clock:
+    """The real time, and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
+class ReadyServer(Server):
+    """Says when it serves."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class Running:
+    """A gateway that serves."""
+
+    def __init__(self, gateway: Gateway, port: int) -> None:
+        self.gateway = gateway
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, token: str | None = READER) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=WAIT_SECONDS)
+
+    async def row(self, uid: str) -> ledger.RunRow | None:
+        async with self.gateway.database.read() as tx:
+            return await ledger.find(tx, uid)
+
+    async def closed(self, uid: str) -> ledger.RunRow:
+        """The row of a run, once it is closed."""
+        with self.gateway.notices.subscribe(uid) as news:
+            while True:
+                row = await self.row(uid)
+                if row is not None and row.closed:
+                    return row
+                await news.wait(WAIT_SECONDS)
+
+    async def usage(self, uid: str) -> Json | None:
+        """The usage record of a run, once it is closed."""
+        await self.closed(uid)
+        async with self.gateway.database.read() as tx:
+            return await ledger.usage_of(tx, uid)
+
+
+class Agent:
+    """A pod's agent, as far as the wire goes."""
+
+    def __init__(self, connection: ClientConnection, run: "Run") -> None:
+        self.connection = connection
+        self.run = run
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.connection.send(json.dumps({"type": kind, **fields}))
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        """Send a message about the run."""
+        await self.send(kind, run=self.run.uid, **fields)
+
+    async def receive(self) -> Json:
+        return dict(json.loads(await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)))
+
+    async def expect(self, kind: str) -> Json:
+        message = await self.receive()
+        assert message["type"] == kind, message
+        return message
+
+    async def closed(self) -> int:
+        """The code of the gateway's close, after whatever it still sends."""
+        try:
+            while True:
+                await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+
+    async def hello(self, state: str = "idle") -> Json:
+        """Say hello; with the run, unless idle."""
+        fields = {} if state == "idle" else {"run": self.run.uid, "attempt": 1}
+        await self.send("hello", protocol=1, state=state, **fields)
+        return await self.expect("welcome")
+
+    async def accept(self) -> Json:
+        """Take the work that comes."""
+        work = await self.expect("work")
+        await self.say("accepted", attempt=work["attempt"])
+        return work
+
+    async def start(self) -> Json:
+        """Take the work and start main()."""
+        work = await self.accept()
+        await self.say("started", attempt=1, at=rfc3339(utc_now()))
+        return work
+
+    def result(self, **changes: Any) -> Json:
+        """The fields of a result."""
+        now = rfc3339(utc_now())
+        fields = {
+            "attempt": 1,
+            "outcome": "succeeded",
+            "reason": "Succeeded",
+            "error": "",
+            "outputJSON": '{"answer": 42.0}',
+            "started": True,
+            "startedAt": now,
+            "completedAt": now,
+            "activeMs": 3,
+            "logBytes": 0,
+        }
+        return {**fields, **changes}
+
+
+class Run:
+    """A PipelineRun and the pod that is claimed for it."""
+
+    def __init__(self, world: "World", body: Json) -> None:
+        self.world = world
+        self.uid: str = body["metadata"]["uid"]
+        self.name: str = body["metadata"]["name"]
+        self.id = run_id(self.uid)
+        self.pod_uid = str(uuid4())
+        self.pod_token = f"pod-token-{self.pod_uid}"
+        self.secret = new_secret()
+        world.cluster.tokens[self.pod_token] = ({"mayfly-gateway"}, pod_user(self.pod_uid))
+
+    @property
+    def now(self) -> Json:
+        return self.world.cluster.now(RUNS, NAMESPACE, self.name)
+
+    @property
+    def status(self) -> Json:
+        return dict(self.now.get("status") or {})
+
+    def condition(self, kind: str) -> Json:
+        return condition(self.now, kind)
+
+    def edit(self, **status: Any) -> None:
+        """Write status fields as the controller."""
+
+        def change(body: Json) -> None:
+            body["status"] = {**(body.get("status") or {}), **status}
+
+        self.world.cluster.edit(RUNS, NAMESPACE, self.name, change)
+
+    def set_condition(self, kind: str, status: str, reason: str, **fields: Any) -> None:
+        """Write a condition as the controller, with other status fields."""
+        rest = [each for each in self.status.get("conditions", []) if each["type"] != kind]
+        self.edit(conditions=[*rest, make_condition(kind, status, reason)], **fields)
+
+    def claim(self, pod_uid: str | None = None, attempt: int = 1) -> None:
+        """Claim the pod, as the controller does."""
+        self.edit(
+            id=self.id,
+            version="c" * 64,
+            depth=1,
+            rootRef={"name": self.name, "uid": self.uid},
+            attempt=attempt,
+            podName=f"mayfly-{self.id}-{attempt}",
+            podUID=pod_uid or self.pod_uid,
+            phase="Starting",
+            conditions=[
+                make_condition("Accepted", "True", "Accepted"),
+                make_condition("Started", "False", "PodPending"),
+                make_condition("Succeeded", "Unknown", "Running"),
+            ],
+        )
+
+    def cancel(self) -> None:
+        """Ask for a cancel, and stop the claims as the controller does."""
+
+        def change(body: Json) -> None:
+            body["spec"]["cancel"] = True
+
+        self.world.cluster.edit(RUNS, NAMESPACE, self.name, change)
+        self.set_condition("CancelAccepted", "False", "ClaimsStopped")
+
+    def end_by_controller(self, reason: str = "Lost", **fields: Any) -> None:
+        """End it, as the controller does."""
+        rest = [
+            each
+            for each in self.status.get("conditions", [])
+            if each["type"] not in {"Finished", "Succeeded"}
+        ]
+        self.edit(
+            conditions=[
+                *rest,
+                make_condition("Succeeded", "False", reason),
+                make_condition("Finished", "True", "Finished"),
+            ],
+            phase="Failed",
+            error="The pod went away.",
+            **{"completedAt": rfc3339(utc_now()), "id": self.id, **fields},
+        )
+
+    def delete(self) -> None:
+        self.world.cluster.remove(RUNS, NAMESPACE, self.name)
+
+    async def until(self, holds: Any) -> Json:
+        return await self.world.cluster.until(RUNS, NAMESPACE, self.name, holds)
+
+    async def finished(self) -> Json:
+        """The status, once the run is finished."""
+        body = await self.until(lambda each: each["status"].get("finished") is True)
+        return dict(body["status"])
+
+    @asynccontextmanager
+    async def dial(self, gateway: Running, **overrides: Any) -> AsyncIterator[Agent]:
+        """The agent's connection, without a hello yet."""
+        headers = {
+            "Authorization": f"Bearer {overrides.get('token', self.pod_token)}",
+            "Mayfly-Session": overrides.get("secret", self.secret),
+        }
+        async with connect(
+            f"ws://127.0.0.1:{gateway.port}/agent/v1/session",
+            additional_headers=headers,
+            max_size=None,
+        ) as connection:
+            yield Agent(connection, self)
+
+    def headers(self) -> dict[str, str]:
+        """Of an HTTP call beside the session."""
+        return {"Authorization": f"Bearer {self.pod_token}", "Mayfly-Session": self.secret}
+
+
+class World:
+    """An API server, a folder, and gateways that come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cluster = MemoryCluster()
+        self.clock = Clock()
+        self.limits: Json = {"startedWriteMs": 0}
+        self.cluster.tokens[READER] = ({"mayfly"}, {"username": "reader", "groups": ["people"]})
+        self.cluster.allowed.add(("reader", NAMESPACE))
+        self._add_pipeline()
+
+    def _add_pipeline(self) -> None:
+        source = {"inline": "def main():\n    return 42.0\n"}
+        self.cluster.add(
+            RUNTIMES,
+            {
+                "metadata": {"name": "default"},
+                "spec": {
+                    "image": DIGEST,
+                    "price": [
+                        {"meter": "predictSeconds", "unitPrice": "0.000025"},
+                        {"meter": "prediction", "unitPrice": "0.01"},
+                    ],
+                },
+            },
+        )
+        self.cluster.add(
+            PIPELINES,
+            {"metadata": {"name": "answer", "namespace": NAMESPACE}, "spec": {"source": source}},
+        )
+        self.cluster.add(
+            VERSIONS,
+            {
+                "metadata": {"name": "answer-" + "c" * 10, "namespace": NAMESPACE},
+                "spec": {
+                    "id": "c" * 64,
+                    "source": source,
+                    "entrypoint": "main.py:main",
+                    "runtime": "default",
+                    "runtimeDigest": DIGEST,
+                    "openapiSchema": {"openapi": "3.0.2"},
+                },
+            },
+        )
+
+    def run(self, name: str = "run", **spec: Any) -> Run:
+        """Create a PipelineRun that nobody has looked at yet."""
+        body = {
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "creationTimestamp": rfc3339_seconds(utc_now()),
+            },
+            "spec": {
+                "pipelineRef": {"name": "answer"},
+                "inputJSON": '{"b": 1.0, "a": 12345678901234567890}',
+                **spec,
+            },
+        }
+        return Run(self, self.cluster.add(RUNS, body))
+
+    def claimed(self, name: str = "run", **spec: Any) -> Run:
+        """Create a PipelineRun that has its pod."""
+        run = self.run(name, **spec)
+        run.claim()
+        return run
+
+    def config(self) -> GatewayConfig:
+        return GatewayConfig.model_validate(
+            {
+                "listenHost": "127.0.0.1",
+                "listenPort": 0,
+                "databaseURL": f"sqlite:///{self.folder}/mayfly.db",
+                "filesURL": (self.folder / "files").as_uri(),
+                "signingKeyFile": str(self.folder / "key"),
+                "internalURL": "https://mayfly-gateway.mayfly-system.svc",
+                "limits": self.limits,
+            }
+        )
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Running]:
+        """A gateway process: the same files and the same API server, a new memory."""
+        config = self.config()
+        gateway = Gateway(
+            config,
+            cluster=self.cluster,  # type: ignore[arg-type]
+            key=KEY,
+            clock=self.clock,
+            monotonic=monotonic,
+            new_id=new_id,
+        )
+        plain = server_for(gateway, config)
+        server = ReadyServer(plain.config, gateway)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.wait_for(server.ready.wait(), WAIT_SECONDS)
+            yield Running(gateway, listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            await task
+
+
+def make_condition(kind: str, status: str, reason: str) -> Json:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": rfc3339_seconds(utc_now()),
+    }
+
+
+def new_secret() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+
+
+def pod_user(pod_uid: str) -> Json:
+    return {
+        "username": f"system:serviceaccount:{NAMESPACE}:default",
+        "uid": str(uuid4()),
+        "groups": ["system:serviceaccounts"],
+        "extra": {
+            "authentication.kubernetes.io/pod-uid": [pod_uid],
+            "authentication.kubernetes.io/pod-name": ["mayfly-pod"],
+        },
+    }

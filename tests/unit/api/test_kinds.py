@@ -1,0 +1,86 @@
+"""The kinds: generated files are current, names are derived, reasons are a closed list."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from mayfly.api.reference import generated
+from mayfly.api.v1alpha1.conditions import (
+    REASONS,
+    TYPES,
+    ConditionType,
+    Reason,
+    with_condition,
+)
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, version_id
+from mayfly.api.v1alpha1.source import Source
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", generated())
+def test_generated_files_are_current(name):
+    assert (ROOT / name).read_text() == generated()[name], "run `make generate`"
+
+
+def test_an_id_is_the_uid_in_26_characters():
+    uid = "0190163d-8694-739b-aea5-966c26f8ad90"
+    identity = run_id(uid)
+    assert len(identity) == 26
+    number = 0
+    for character in identity:
+        number = number * 32 + CROCKFORD.index(character)
+    assert uuid.UUID(int=number) == uuid.UUID(uid)
+
+
+def test_a_version_is_all_that_it_pins():
+    one = Source(inline="x = 1")
+    base = version_id("uid", one, "main.py:main", "image")
+    others = {
+        version_id("other", one, "main.py:main", "image"),
+        version_id("uid", Source(inline="x = 2"), "main.py:main", "image"),
+        version_id("uid", one, "main.py:run", "image"),
+        version_id("uid", one, "main.py:main", "other"),
+    }
+    assert base not in others
+    assert len(others) == 4
+    assert base == version_id("uid", Source(files={"main.py": "x = 1"}), "main.py:main", "image")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400)]
+)
+def test_durations(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "5", "soon", "-1s", "1d", "1s "])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="duration"):
+        seconds(text)
+
+
+def test_every_reason_belongs_to_a_type_and_has_a_sentence():
+    assert set(REASONS) == set(TYPES) == set(ConditionType)
+    listed = {reason for reasons in REASONS.values() for reason in reasons}
+    assert listed == set(Reason)
+    for reasons in REASONS.values():
+        for sentence in reasons.values():
+            assert sentence.endswith(".")
+
+
+def test_a_reason_of_another_type_is_a_mistake():
+    with pytest.raises(ValueError, match="no reason of"):
+        with_condition((), ConditionType.FINISHED, "True", Reason.QUEUED, "", now="now")
+
+
+def test_a_transition_time_moves_only_with_its_status():
+    first = with_condition((), ConditionType.STARTED, "False", Reason.QUEUED, "", now="1")
+    second = with_condition(first, ConditionType.STARTED, "False", Reason.POD_PENDING, "", now="2")
+    assert second[0].last_transition_time == "1"
+    third = with_condition(second, ConditionType.STARTED, "True", Reason.STARTED, "", now="3")
+    assert third[0].last_transition_time == "3"

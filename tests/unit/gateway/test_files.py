@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mayfly.gateway import wire
+from mayfly.gateway.files import OCTETS, media_type, references, safe_name
+
+ID = "0123456789abcdefghjkmnpqrs"
+REFERENCE = f"mayfly-file:{ID}"
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("out.png", "out.png"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\temp\\a.txt", "a.txt"),
+        ("..", "file"),
+        ("", "file"),
+        (" . ", "file"),
+        ("a\r\nb\x00.txt", "ab.txt"),
+        ("exe\u202egpj.txt", "exegpj.txt"),
+        ("ü" * 200, "ü" * 100),
+    ],
+)
+def test_names(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@given(st.text())
+def test_a_safe_name_is_safe(name: str) -> None:
+    safe = safe_name(name)
+    assert 0 < len(safe.encode()) <= 200
+    assert "/" not in safe
+    assert safe not in {".", ".."}
+    assert safe_name(safe) == safe
+
+
+@pytest.mark.parametrize(
+    ("given_type", "expected"),
+    [
+        ("image/png", "image/png"),
+        ("text/html; charset=utf-8", "text/html"),
+        (None, OCTETS),
+        ("nonsense", OCTETS),
+        ("a/b\r\nX: y", OCTETS),
+    ],
+)
+def test_media_types(given_type: str | None, expected: str) -> None:
+    assert media_type(given_type) == expected
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text() | st.sampled_from([REFERENCE, f'"{REFERENCE}"', "\\"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text() | st.just(REFERENCE), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def linked(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: linked(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [linked(each) for each in value]
+    return "https://link" if value == REFERENCE else value
+
+
+@given(VALUES, st.sampled_from([None, 2]), st.booleans())
+def test_links_replace_whole_values_and_nothing_else(
+    value: object, indent: int | None, ascii_only: bool
+) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    replaced = wire.with_links(text, {ID: "https://link"})
+    assert json.loads(replaced) == linked(value)
+    assert (references(text) == [ID]) == (linked(value) != value)
+
+
+def test_an_unknown_file_stays_a_word() -> None:
+    assert wire.with_links(f'["{REFERENCE}"]', {}) == f'["{REFERENCE}"]'
+
+
+def test_raw_text_goes_in_as_it_is() -> None:
+    body = wire.dumps({"a": "x\n", "output": wire.RawJSON("{ 1.0 }"), "b": None})
+    assert body == '{"a":"x\\n","output":{ 1.0 },"b":null}'

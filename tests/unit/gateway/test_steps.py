@@ -1,0 +1,185 @@
+"""The table of what is done next about a run."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.gateway.auth import Pod
+from mayfly.gateway.sessions import Session
+from mayfly.gateway.steps import Facts, Link, Step, decide, link_of, look_again_at, may_send
+from mayfly.metering.ledger import RunRow
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CLAIMED = {"podUID": "pod", "attempt": 1, "id": "0" * 26}
+ROW = RunRow(
+    uid="uid",
+    id="0" * 26,
+    namespace="team",
+    name="run",
+    pipeline_namespace="team",
+    pipeline="answer",
+    version="",
+    root_uid="uid",
+    parent_uid=None,
+    depth=1,
+    runtime_digest="",
+    prices="[]",
+    currency="USD",
+    input_json="{}",
+    created_at=NOW,
+    opened_at=NOW,
+    pod_uid="pod",
+    attempt=1,
+)
+SENT = replace(ROW, sent_at=NOW)
+ENDED = replace(SENT, outcome="succeeded", reason="Succeeded")
+CLOSED = replace(ENDED, closed_at=NOW)
+STARTED = replace(SENT, started_at=NOW - timedelta(seconds=2))
+
+
+def condition(kind: str, status: str, reason: str) -> dict:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "lastTransitionTime": "2026-01-01T11:59:00Z",
+    }
+
+
+FINISHED = condition("Finished", "True", "Finished")
+STOPPED = condition("CancelAccepted", "False", "ClaimsStopped")
+ACCEPTED_CANCEL = condition("CancelAccepted", "True", "CancelAccepted")
+ACCEPTED = condition("Accepted", "True", "Accepted")
+LOST = condition("Started", "False", "ClaimLost")
+RUNS = condition("Started", "True", "Started")
+
+
+def run(*conditions: dict, spec: dict | None = None, **status: Any) -> PipelineRun:
+    return PipelineRun.model_validate(
+        {
+            "metadata": {"name": "run", "namespace": "team", "uid": "uid"},
+            "spec": {"pipelineRef": {"name": "answer"}, **(spec or {})},
+            "status": {**status, "conditions": list(conditions)},
+        }
+    )
+
+
+def facts(
+    the_run: PipelineRun, row: RunRow | None = SENT, link: Link = Link.OURS, **changes: Any
+) -> Facts:
+    base = Facts(
+        run=the_run,
+        row=row,
+        link=link,
+        pod_seen=True,
+        cancel_sent=False,
+        sent=NOW if link is Link.OURS else None,
+        now=NOW,
+        started_write=timedelta(seconds=1),
+    )
+    return replace(base, **changes)
+
+
+claimed = run(ACCEPTED, **CLAIMED)
+stopped = run(ACCEPTED, STOPPED, **CLAIMED)
+
+TABLE = [
+    ("not claimed", facts(run(), None, Link.NONE), Step.WAIT),
+    ("claimed, no row", facts(claimed, None, Link.NONE), Step.OPEN),
+    ("ended without a pod, no row", facts(run(FINISHED), None, Link.NONE), Step.OPEN),
+    ("sent, not noted", facts(claimed, ROW), Step.OPEN),
+    ("claimed again", facts(run(**{**CLAIMED, "attempt": 2}), SENT, Link.NONE), Step.OPEN),
+    ("closed", facts(run(FINISHED, **CLAIMED), CLOSED), Step.DONE),
+    ("ended by the controller", facts(run(FINISHED, **CLAIMED)), Step.RECORD),
+    ("ended by both", facts(run(FINISHED, **CLAIMED), ENDED), Step.RECORD),
+    ("journalled", facts(claimed, ENDED), Step.END),
+    ("journalled, and cancelled", facts(stopped, ENDED), Step.END),
+    ("the pod has another run", facts(claimed, ROW, Link.TAKEN), Step.LOSE_CLAIM),
+    ("that was told", facts(run(LOST, **CLAIMED), ROW, Link.TAKEN), Step.WAIT),
+    ("the pod may have another run", facts(claimed, ROW, Link.OTHER), Step.WAIT),
+    ("idle", facts(claimed, ROW, Link.IDLE), Step.SEND),
+    ("idle, cancelled", facts(stopped, ROW, Link.IDLE), Step.RETIRE),
+    (
+        "idle, a cancel that the controller has not seen",
+        facts(run(ACCEPTED, spec={"cancel": True}, **CLAIMED), ROW, Link.IDLE),
+        Step.WAIT,
+    ),
+    (
+        "idle, too late",
+        facts(claimed, ROW, Link.IDLE, now=NOW + timedelta(minutes=5)),
+        Step.WAIT,
+    ),
+    ("never connected", facts(claimed, ROW, Link.NONE, pod_seen=False), Step.WAIT),
+    ("never connected, cancelled", facts(stopped, ROW, Link.NONE, pod_seen=False), Step.BURY),
+    ("away, cancelled", facts(stopped, SENT, Link.NONE), Step.ACCEPT_CANCEL),
+    (
+        "away, cancel accepted",
+        facts(run(ACCEPTED_CANCEL, **CLAIMED), SENT, Link.NONE),
+        Step.WAIT,
+    ),
+    (
+        "back idle, cancel accepted",
+        facts(run(ACCEPTED_CANCEL, **CLAIMED), SENT, Link.IDLE),
+        Step.RETIRE,
+    ),
+    ("running, cancelled", facts(stopped, STARTED), Step.CANCEL),
+    ("running, told", facts(stopped, STARTED, cancel_sent=True), Step.ACCEPT_CANCEL),
+    ("retired", facts(claimed, ROW, Link.RETIRED), Step.WAIT),
+    ("just started", facts(claimed, replace(STARTED, started_at=NOW)), Step.WAIT),
+    ("runs for a second", facts(claimed, STARTED), Step.MARK_STARTED),
+    ("that was written", facts(run(RUNS, **CLAIMED), STARTED), Step.WAIT),
+    ("loading", facts(claimed), Step.WAIT),
+]
+
+
+@pytest.mark.parametrize(("known", "step"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE])
+def test_the_next_step(known: Facts, step: Step) -> None:
+    assert decide(known) is step
+
+
+@given(
+    st.sampled_from([None, ROW, SENT, STARTED, ENDED, CLOSED]),
+    st.sampled_from(list(Link)),
+    st.lists(st.sampled_from([FINISHED, STOPPED, ACCEPTED, LOST]), unique_by=lambda c: c["type"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_work_goes_only_to_an_idle_pod_of_a_run_that_may_start(
+    row: RunRow | None, link: Link, conditions: list[dict], is_claimed: bool, cancel: bool
+) -> None:
+    the_run = run(*conditions, spec={"cancel": cancel}, **(CLAIMED if is_claimed else {}))
+    if decide(facts(the_run, row, link)) is Step.SEND:
+        assert link is Link.IDLE
+        assert is_claimed
+        assert not cancel
+        assert {c["type"] for c in conditions}.isdisjoint({"Finished", "CancelAccepted"})
+        assert row is not None
+        assert not row.journalled
+        assert may_send(the_run, link, NOW)
+
+
+def test_links() -> None:
+    pod = Pod("pod", "name", "team")
+
+    def session(**fields: Any) -> Session:
+        return Session(pod, wire=None, **fields)  # type: ignore[arg-type]
+
+    assert link_of("uid", None) is Link.NONE
+    assert link_of("uid", session()) is Link.IDLE
+    assert link_of("uid", session(retired=True)) is Link.RETIRED
+    assert link_of("uid", session(run="uid")) is Link.OURS
+    assert link_of("uid", session(run="other")) is Link.OTHER
+    assert link_of("uid", session(run="other", accepted=True)) is Link.TAKEN
+
+
+def test_a_run_that_just_started_is_looked_at_again() -> None:
+    assert look_again_at(facts(claimed, replace(STARTED, started_at=NOW))) == NOW + timedelta(
+        seconds=1
+    )
+    assert look_again_at(facts(claimed, SENT)) is None
+    assert look_again_at(facts(run(RUNS, **CLAIMED), STARTED)) is None

@@ -1,0 +1,125 @@
+"""The run pod and its NetworkPolicy as rendered: what they may do (invariant 9)."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from support.builders import run, runtime, target
+
+from mayfly.reconcile.network import NetworkSettings, network_policy
+from mayfly.reconcile.observed import PodSettings
+from mayfly.reconcile.pods import observed_pod, pod_for
+
+SETTINGS = PodSettings("https://gateway.test", ca_pem="PEM")
+
+
+def rendered(**spec):
+    return pod_for(run(), target(runtime=runtime(**spec)), 1, SETTINGS)
+
+
+def test_it_passes_pod_security_restricted():
+    spec = rendered()["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    assert {next(iter(set(each) - {"name"})) for each in spec["volumes"]} == {
+        "emptyDir",
+        "projected",
+    }
+
+
+def test_its_only_token_is_for_the_gateway():
+    spec = rendered()["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    (projected,) = [each["projected"] for each in spec["volumes"] if "projected" in each]
+    (source,) = projected["sources"]
+    assert source["serviceAccountToken"]["audience"] == "mayfly-gateway"
+    values = [each.get("value", "") for each in spec["containers"][0]["env"]]
+    assert not [value for value in values if "token" in value.lower() and "/" not in value]
+
+
+def test_it_is_owned_by_its_run_and_runs_once():
+    body = rendered()
+    (owner,) = body["metadata"]["ownerReferences"]
+    assert owner["kind"] == "PipelineRun"
+    assert owner["controller"] is True
+    assert body["spec"]["restartPolicy"] == "Never"
+    assert body["spec"]["activeDeadlineSeconds"] > 30 * 60
+
+
+def test_the_runtime_decides_size_place_and_image():
+    body = rendered(
+        nodeSelector={"pool": "runs"},
+        runtimeClassName="gvisor",
+        imagePullSecrets=[{"name": "registry"}],
+        tolerations=[{"key": "runs", "operator": "Exists"}],
+        resources={"requests": {"cpu": "50m"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+    )["spec"]
+    assert body["nodeSelector"] == {"pool": "runs"}
+    assert body["runtimeClassName"] == "gvisor"
+    assert body["imagePullSecrets"] == [{"name": "registry"}]
+    assert body["tolerations"] == [{"key": "runs", "operator": "Exists"}]
+    assert body["containers"][0]["resources"]["requests"] == {"cpu": "50m"}
+
+
+def allows(policy, address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    for rule in policy["spec"]["egress"]:
+        for to in rule["to"]:
+            block = to.get("ipBlock")
+            if block is None or ip not in ipaddress.ip_network(block["cidr"]):
+                continue
+            if not any(ip in ipaddress.ip_network(each) for each in block["except"]):
+                return True
+    return False
+
+
+NETWORK = NetworkSettings("mayfly-system", {"app": "gateway"}, denied=("203.0.113.0/24",))
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1", True),
+        ("10.0.0.1", False),
+        ("172.20.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("127.0.0.1", False),
+        ("100.64.0.1", False),
+        ("203.0.113.9", False),
+        ("fd00::1", False),
+        ("fe80::1", False),
+    ],
+)
+def test_what_a_run_may_reach(address, allowed):
+    assert allows(network_policy("team", NETWORK, None), address) is allowed
+
+
+def test_the_internet_can_be_closed():
+    closed = NetworkSettings("mayfly-system", {"app": "gateway"}, internet=False)
+    policy = network_policy("team", closed, None)
+    assert not allows(policy, "8.8.8.8")
+    assert len(policy["spec"]["egress"]) == 2
+    assert policy["spec"]["ingress"] == []
+
+
+def test_a_pod_is_read_for_what_decides():
+    body = {
+        "metadata": {"name": "p", "uid": "u", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "False", "message": "no node"}],
+        },
+    }
+    pod = observed_pod(body)
+    assert pod.deleting
+    assert not pod.ever_started
+    assert pod.message == "no node"

@@ -1,0 +1,173 @@
+"""The check of an input, and its conversion: one rule a line."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mayfly_runtime import inputs, schema
+
+SOURCE = """
+from typing import Any, Literal
+from cog import Path, Input, Secret
+def main(
+    s: str = Input(default="ab", min_length=1, max_length=4, regex="^(a|$)"),
+    i: int = Input(default=1, min=0, max=10),
+    f: float = 1.0,
+    b: bool = False,
+    p: Path = None,
+    w: list[str] = [],
+    n: list[int] = [],
+    d: dict = {},
+    x: Any = None,
+    c: Literal["u", "v"] = "u",
+    k: int = Input(default=1, choices=[1, 2]),
+    o: int | None = None,
+    q: Secret = None,
+): ...
+"""
+DOCUMENT = schema.build({"main.py": SOURCE}, "main.py:main")
+
+
+def problems(value):
+    return [problem.sentence() for problem in inputs.check(DOCUMENT, value)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"s": "abc"},
+        {"i": 3.0},
+        {"f": 3},
+        {"f": -0.5},
+        {"b": True},
+        {"p": "https://example.com/x"},
+        {"p": "data:,x"},
+        {"p": "mayfly-file:x"},
+        {"p": None},
+        {"w": ["", "x" * 65_536]},
+        {"n": [1, 2.0]},
+        {"d": {"any": [1, None]}},
+        *({"x": x} for x in (None, 1, "s", [1], {"a": 1}, True)),
+        {"c": "v"},
+        {"k": 2.0},
+        {"o": None},
+        {"q": "s3cret"},
+        {"q": {"secretKeyRef": {"name": "a", "key": "b"}}},
+        {"unknown": object},
+    ],
+)
+def test_what_is_right(value):
+    assert problems(value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ([], "the input must be an object, not a list"),
+        ({"s": 1}, "s: must be a string, not a number"),
+        ({"s": ""}, "s: must have at least 1 characters (got 0)"),
+        ({"s": "abcde"}, "s: must have at most 4 characters (got 5)"),
+        ({"s": "xa"}, 's: must match ^(a|$) (got "xa")'),
+        ({"s": None}, "s: must not be null"),
+        ({"i": 3.5}, "i: must be an integer (got 3.5)"),
+        ({"i": True}, "i: must be an integer, not true"),
+        ({"i": "3"}, "i: must be an integer, not a string"),
+        ({"i": -1}, "i: must be at least 0 (got -1)"),
+        ({"i": 11.0}, "i: must be at most 10 (got 11.0)"),
+        ({"f": False}, "f: must be a number, not false"),
+        ({"f": 10**400}, "f: is too large for a float"),
+        ({"b": 1}, "b: must be true or false, not a number"),
+        ({"b": "true"}, "b: must be true or false, not a string"),
+        ({"p": "/etc/passwd"},
+         'p: must be the URL of a file (http, https or data), not "/etc/passwd"'),
+        ({"w": "x"}, "w: must be a list, not a string"),
+        ({"w": ["a", 1]}, "w[1]: must be a string, not a number"),
+        ({"w": ["é" * 32_769]}, "w[0]: has 65538 bytes, over 65536"),
+        ({"n": [True]}, "n[0]: must be an integer, not true"),
+        ({"n": [None]}, "n[0]: must not be null"),
+        ({"d": []}, "d: must be an object, not a list"),
+        ({"c": "w"}, 'c: must be one of "u", "v" (got "w")'),
+        ({"k": 3}, "k: must be one of 1, 2 (got 3)"),
+        ({"k": True}, "k: must be an integer, not true"),
+        ({"q": 1}, "q: must be a string, not a number"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(value, sentence):
+    (found,) = problems(value)
+    assert found.startswith(sentence)
+
+
+def test_every_problem_is_told():
+    assert len(problems({"s": 1, "i": "x", "b": 2})) == 3
+
+
+def test_a_missing_input():
+    document = schema.build({"main.py": "def main(a: int, b: bool): ..."}, "main.py:main")
+    assert inputs.check(document, {}) == [inputs.Problem("a", "is required")]
+
+
+def test_unknown_inputs():
+    assert inputs.unknown(DOCUMENT, {"i": 1, "zz": 1, "I": 2}) == ["zz", "I"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "NaN", '{"a": Infinity}', '{"a": 1e999}', "[" * 100_000, "9" * 5000]
+)
+def test_text_that_is_no_input(text):
+    with pytest.raises(ValueError, match=r"input|digits"):
+        inputs.parse(text)
+
+
+def test_parsing_keeps_what_was_said():
+    text = '{"b": 1.0, "a": 12345678901234567890123, "c": 1e2}'
+    parsed = inputs.parse(text)
+    assert json.dumps(parsed) == '{"b": 1.0, "a": 12345678901234567890123, "c": 100.0}'
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)  # fmt: skip
+
+
+@given(JSON)
+def test_any_json_passes_through_dict_and_any(value):
+    prepared = inputs.prepare(DOCUMENT, {"d": {"k": value}, "x": value})
+    assert json.dumps(prepared.values["d"]) == json.dumps({"k": value})
+    assert json.dumps(prepared.values["x"]) == json.dumps(value)
+
+
+@given(st.dictionaries(st.sampled_from(list("sifbpwndxckoq")), JSON))
+def test_an_input_is_refused_or_prepared_never_a_crash(value):
+    if not inputs.check(DOCUMENT, value):
+        assert set(inputs.prepare(DOCUMENT, value).values) == set("sifbpwndxckoq")
+
+
+def test_conversion():
+    given_ = {"i": 3.0, "f": 2, "n": [1.0], "p": "data:,x", "w": ["a"], "q": "shh"}
+    prepared = inputs.prepare(DOCUMENT, given_)
+    assert {name: repr(prepared.values[name]) for name in "ifnbso"} == {
+        "i": "3", "f": "2.0", "n": "[1]", "b": "False", "s": "'ab'", "o": "None",
+    }  # fmt: skip
+    assert prepared.files == [inputs.FileRef(("p",), "data:,x")]
+    assert prepared.secrets == [("q",)]
+
+
+def test_files_in_a_list_are_placed_by_index():
+    document = schema.build(
+        {"main.py": "from cog import Path\ndef main(f: list[Path]): ..."}, "main.py:main"
+    )
+    prepared = inputs.prepare(document, {"f": ["data:,a", "data:,b"]})
+    assert [file.pointer for file in prepared.files] == [("f", 0), ("f", 1)]
+    inputs.place(prepared.values, ("f", 1), "there")
+    assert prepared.values["f"] == ["data:,a", "there"]
+
+
+def test_patterns_are_known_before_they_run():
+    assert inputs.has_patterns(DOCUMENT)
+    plain = schema.build({"main.py": "def main(a: str): ..."}, "main.py:main")
+    assert not inputs.has_patterns(plain)
