@@ -13,7 +13,7 @@ from pathlib import Path
 from localcluster.lock import exclusive
 from localcluster.progress import Step, step
 
-_KEPT = 4  # entries of each kind
+_KEPT = 3  # entries of each kind
 
 # Tests, and the bytecode that they leave, are no input of anything that is built.
 _LEFT_OUT = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache"}

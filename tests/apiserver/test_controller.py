@@ -80,7 +80,7 @@ def controllers(plane, tmp_path) -> Iterator[Controllers]:
     started = Controllers(plane, tmp_path)
     yield started
     started.stop()
-    print(started.logs())
+    sys.stderr.write(started.logs())  # pytest shows it with a failure
 
 
 @pytest.fixture

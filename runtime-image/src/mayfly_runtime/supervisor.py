@@ -229,7 +229,9 @@ class Supervisor:
     # Time
 
     def _pass_deadlines(self, now: int) -> None:
-        for name in [name for name, at in self._deadlines.items() if at <= now]:
+        # One at a time, the earliest first: passing one may void the others.
+        while due := [(at, name) for name, at in self._deadlines.items() if at <= now]:
+            _, name = min(due)
             del self._deadlines[name]
             self._pass(name, now)
 

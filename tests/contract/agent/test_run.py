@@ -402,3 +402,21 @@ async def test_messages_forged_by_the_author_do_not_reach_the_gateway(run):
     assert ended.result["reason"] == "Exited"
     assert ended.result["error"].startswith("the worker's messages are broken")
     assert [m["type"] for m in ended.messages].count("result") == 1
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+async def test_the_author_may_use_processes(run, method):
+    ended = await run(
+        f"""
+        import multiprocessing, warnings
+        from concurrent.futures import ProcessPoolExecutor
+        def double(n):
+            return 2 * n
+        def main() -> list:
+            warnings.simplefilter("ignore")
+            context = multiprocessing.get_context({method!r})
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                return list(pool.map(double, range(3)))
+        """
+    )
+    assert ended.output == [0, 2, 4]

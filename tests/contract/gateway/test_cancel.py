@@ -28,15 +28,9 @@ async def test_after_the_connection_and_before_the_work(world: World) -> None:
     run = world.run()
     async with world.gateway() as gateway, run.dial(gateway) as agent:
         await agent.hello()
-        run.edit(spec_seen=True)
-        world.cluster.on_write = None
-
-        def claim_and_cancel() -> None:
-            # Between claim and cancel the gateway has no turn: it sees both at once.
-            run.claim()
-            run.cancel()
-
-        claim_and_cancel()
+        # No await between the two, so the gateway sees both at once.
+        run.claim()
+        run.cancel()
         await agent.expect("retire")
         assert (await run.finished())["phase"] == "Canceled"
     async with world.gateway() as gateway, run.dial(gateway) as agent:

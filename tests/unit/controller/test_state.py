@@ -1,4 +1,4 @@
-"""The controller's caches: news never goes back, places are counted once, nothing finished stays."""
+"""The caches: news never goes back, places are counted once, nothing finished stays."""
 
 from __future__ import annotations
 

@@ -237,6 +237,7 @@ def left(**parts: object) -> str:
         (left(outcome="succeeded", outputJSON="1"), "Succeeded", None),
         (left(outcome="succeeded", outputOmitted=True), "Lost", "could not be delivered"),
         (left(reason="Evicted"), "Lost", ""),
+        (left(outcome=None, started=True), "Lost", "exit code 1"),
         (left(attempt=2), "Lost", "exit code 1"),
         (left(run="another"), "Lost", "exit code 1"),
         ("[]", "Lost", "exit code 1"),

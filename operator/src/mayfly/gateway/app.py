@@ -153,6 +153,7 @@ class Gateway:
         ]
         for task in self._tasks:
             task.add_done_callback(_on_task_end)
+        logger.info("the gateway serves")
         try:
             yield
         finally:

@@ -246,7 +246,9 @@ class Dispatcher:
         if row is None:
             return
         if not row.closed:
-            await self._recorder.close_deleted(row, seen)
+            session = self._sessions.of_run(row.uid, row.pod_uid)
+            running = session is not None and not session.ended
+            await self._recorder.close_deleted(row, seen, running=running)
         await self._settle(row.uid, row)
         self._runs.forget(row.uid)
 

@@ -30,7 +30,7 @@ from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
-from mayfly.metering.usage import bounded, cost
+from mayfly.metering.usage import bounded, cost, milliseconds
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
 
 logger = logging.getLogger(__name__)
@@ -296,8 +296,16 @@ class Recorder:
             active_ms=active_ms if started_at is not None else 0,
         )
 
-    async def close_deleted(self, row: RunRow, last: Seen | None) -> None:
-        """The object is gone: close the row with what is known, billed to the last word of it."""
+    async def close_deleted(self, row: RunRow, last: Seen | None, *, running: bool) -> None:
+        """The object is gone: close the row with what is known.
+
+        Args:
+            row: the run's row.
+            last: its last state.
+            running: its agent is connected and has not told an end, so it has worked until now;
+                else it is billed to its last heartbeat.
+        """
+        now = self._clock()
         if row.journalled:
             ending = Ending.of(row)
         elif last is not None and status.is_ended(last):
@@ -305,14 +313,18 @@ class Recorder:
         else:
             async with self._database.read() as tx:
                 partial = await archive.items(tx, row.uid)
+            heard_at = now if running else row.heard_at or now
+            active_ms = row.active_ms if row.started_at else 0
+            if running and row.started_at:
+                active_ms = max(active_ms, milliseconds(now - row.started_at))
             ending = Ending(
                 outcome=Outcome.CANCELED,
                 reason=Reason.CANCELED,
                 error=DELETED,
                 output=partial,
                 started_at=row.started_at,
-                completed_at=row.heard_at or self._clock(),
-                active_ms=row.active_ms if row.started_at else 0,
+                completed_at=heard_at,
+                active_ms=active_ms,
             )
         await self._close(row, ending, ClosedBy.DELETED)
 

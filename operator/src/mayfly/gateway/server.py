@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Mapping
+import signal
+import socket
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import uvicorn
@@ -19,21 +22,44 @@ from mayfly.gateway.signing import SigningKey
 from mayfly.kube.client import Cluster
 
 PING_SECONDS = 20.0
+GOODBYE_SECONDS = 0.5
 GRACE_SECONDS = 20
 """For answers under way at the end; agents get 1012 at once and redial."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, telling the gateway before it waits for open answers."""
+    """uvicorn, with an end that is quick and leaves the process to its owner."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
 
     @override
-    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # uvicorn's own raises the signal again after its end, which kills whoever called it.
+        yield
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gateway.stop()
-        await super().shutdown(sockets)  # type: ignore[arg-type]
+        cutting = asyncio.create_task(self._cut_off())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_off(self) -> None:
+        """Drop connections that are closed but for the peer's TLS goodbye.
+
+        A client that keeps a connection idle does not read it, so the goodbye would be waited for
+        until the grace period ends.
+        """
+        while True:
+            await asyncio.sleep(GOODBYE_SECONDS)
+            for connection in list(self.server_state.connections):
+                if connection.transport.is_closing():
+                    connection.transport.abort()
 
 
 def server_for(gateway: Gateway, config: GatewayConfig) -> Server:
@@ -54,6 +80,7 @@ def server_for(gateway: Gateway, config: GatewayConfig) -> Server:
             timeout_graceful_shutdown=GRACE_SECONDS,
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             proxy_headers=False,
         ),
@@ -92,11 +119,18 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
             new_id=new_id,
         )
         metrics, thread = start_http_server(config.metrics_port, registry=gateway.metrics.registry)
+        server = server_for(gateway, config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         try:
-            await server_for(gateway, config).serve()
+            await server.serve()
         finally:
             metrics.shutdown()
             thread.join()
             metrics.server_close()
     finally:
         await cluster.close()
+
+
+def _stop(server: Server) -> None:
+    server.should_exit = True

@@ -43,6 +43,8 @@ AGENT_REASONS = frozenset(
 )
 """What an agent may say of its run's end; anything else it says is Lost."""
 
+OUTCOMES = frozenset({"succeeded", "failed", "canceled"})
+
 
 @dataclass(frozen=True)
 class End:
@@ -164,15 +166,26 @@ def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRun
 def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
     """The end that a pod tells which is over, when no result came.
 
-    Its termination message speaks first, then the kubelet's reasons, then the exit code.
+    Its termination message speaks first, then the kubelet's reasons, then the exit code. An agent
+    that was stopped before it had a result leaves a message without an outcome: its stamps count.
     """
-    told = from_termination_message(run, pod.terminated.message if pod.terminated else "")
-    if told is not None:
-        return told
+    told = termination_message(run, pod.terminated.message if pod.terminated else "")
+    if told is not None and told.get("outcome") in OUTCOMES:
+        return _from_message(told)
     started = True if run.status.started else None if pod.ever_started or pod.unseen else False
-    end = _from_state(run, pod)
     finished = pod.terminated.finished_at if pod.terminated else None
-    return replace(end, started=started, completed_at=rfc3339(finished) if finished else None)
+    end = replace(
+        _from_state(run, pod),
+        started=started,
+        completed_at=rfc3339(finished) if finished else None,
+    )
+    if told is None:
+        return end
+    return replace(
+        end,
+        started=bool(told.get("started")) or run.status.started,
+        started_at=_text(told.get("startedAt")),
+    )
 
 
 def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
@@ -196,8 +209,8 @@ def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
     return End(Reason.LOST, f"The pod failed: {pod.message or pod.reason or 'no reason given'}")
 
 
-def from_termination_message(run: PipelineRun, text: str) -> End | None:
-    """The end that an agent left in its container's termination message.
+def termination_message(run: PipelineRun, text: str) -> dict[str, Any] | None:
+    """What an agent left in its container's termination message.
 
     Returns:
         None where the text is no such message, or speaks of another run or attempt.
@@ -208,12 +221,10 @@ def from_termination_message(run: PipelineRun, text: str) -> End | None:
         return None
     if not isinstance(told, dict) or told.get("run") != run.metadata.uid:
         return None
-    if told.get("attempt") != run.status.attempt or told.get("outcome") not in {
-        "succeeded",
-        "failed",
-        "canceled",
-    }:
-        return None
+    return told if told.get("attempt") == run.status.attempt else None
+
+
+def _from_message(told: dict[str, Any]) -> End:
     reason = agent_reason(str(told["outcome"]), str(told.get("reason")))
     output = told.get("outputJSON")
     error = str(told.get("error") or "")

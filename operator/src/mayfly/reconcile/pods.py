@@ -50,7 +50,7 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
     identity = run_id(run.metadata.uid)
     body: Json = {
         "restartPolicy": "Never",
-        # Every namespace has this one. It names the pod to the gateway, and its own token isn't here.
+        # Every namespace has this one. Its own token is not mounted.
         "serviceAccountName": "default",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

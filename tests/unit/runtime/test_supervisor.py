@@ -1,0 +1,224 @@
+"""The state machine under any order of events: one start, one end, one result.
+
+Fakes stand at the seams: the worker's process, the jobs, the connection, the clock.
+"""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mayfly_runtime.child import Said, Silent
+from mayfly_runtime.jobs import Fetched, FetchFailed
+from mayfly_runtime.logs import LogBuffer
+from mayfly_runtime.messages import Ack, Cancel, Limits, Retire, Welcome, Work
+from mayfly_runtime.session import Closed, Opened, Received
+from mayfly_runtime.supervisor import Phase, Supervisor, Terminated
+
+WORK = Work("r", 1, "t", {}, "main.py:main", "{}", {}, 5_000, 5_000, Limits(cancelGraceMs=1_000))
+
+
+class Clock:
+    now = 1_000_000_000
+
+    def monotonic_ns(self):
+        return self.now
+
+    def stamp(self, at):
+        return f"{at:020d}"
+
+
+class Connection:
+    def __init__(self):
+        self.backlog = 0
+        self.sent = []
+
+    def send(self, data):
+        self.sent.append(json.loads(data))
+
+    def close(self):
+        pass
+
+
+class Child:
+    def __init__(self):
+        self.status, self.silent, self.log_closed = None, False, False
+        self.told, self.interrupted = [], 0
+
+    def send(self, message):
+        self.told.append(message["op"])
+
+    def took(self):
+        pass
+
+    def interrupt(self):
+        self.interrupted += 1
+
+    def kill(self):
+        self.status = 9 if self.status is None else self.status
+        self.silent = self.log_closed = True
+
+
+class World:
+    """A supervisor and all that may happen to it."""
+
+    def __init__(self, folder):
+        self.clock, self.child, self.connection = Clock(), Child(), None
+        self.connections = []
+        self.jobs = SimpleNamespace(
+            uploads=lambda _limits: None, fetch=lambda *_: None, read_input=lambda _: None
+        )
+        self.file = Path(folder) / "termination"
+        self.supervisor = Supervisor(
+            clock=self.clock, inbox=None, child=self.child, log=LogBuffer(10_000),
+            jobs=self.jobs, oom=SimpleNamespace(grew=lambda: False),
+            termination_log=self.file, say=lambda _: None,
+        )  # fmt: skip
+
+    def happen(self, event):
+        if self.supervisor._exit is not None:
+            return
+        getattr(self, event)()
+        self.supervisor._pass_deadlines(self.clock.monotonic_ns())
+        self.supervisor._advance()
+
+    def _from_gateway(self, message):
+        if self.connection is not None:
+            self.supervisor._handle(Received(self.connection, message))
+
+    def connect(self):
+        self.connection = Connection()
+        self.connections.append(self.connection)
+        self.supervisor._handle(Opened(self.connection))
+        self._from_gateway(Welcome(0, recorded=False))
+
+    def drop(self):
+        if self.connection is not None:
+            gone, self.connection = self.connection, None
+            self.supervisor._handle(Closed(gone, 1006))
+
+    def work(self):
+        self._from_gateway(WORK)
+
+    def other_work(self):
+        self._from_gateway(Work("other", *list(WORK.__getstate__())[1:]))
+
+    def cancel(self):
+        self._from_gateway(Cancel("r"))
+
+    def ack(self):
+        self._from_gateway(Ack("r", 1))
+
+    def retire(self):
+        self._from_gateway(Retire())
+
+    def terminate(self):
+        self.supervisor._handle(Terminated())
+
+    def _said(self, message):
+        if self.child.status is None and not self.child.silent:
+            self.supervisor._handle(Said(message))
+
+    def checked(self):
+        self._said({"op": "checked", "files": []})
+
+    def checked_with_file(self):
+        self._said({"op": "checked", "files": [[["f"], "data:,x"]]})
+
+    def loaded(self):
+        self._said({"op": "loaded"})
+
+    def failed(self):
+        self._said({"op": "failed", "reason": "UserError", "error": "ValueError: x"})
+
+    def item(self):
+        self._said({"op": "output", "text": "1", "files": []})
+
+    def finished(self):
+        self._said({"op": "finished", "text": "2", "files": [], "stream": False})
+
+    def nonsense(self):
+        self._said({"op": "result", "outcome": "succeeded"})
+
+    def fetched(self):
+        self.supervisor._handle(Fetched([]))
+
+    def fetch_failed(self):
+        self.supervisor._handle(FetchFailed("no"))
+
+    def dies(self):
+        self.child.kill()
+        self.supervisor._handle(Silent())
+
+    def second(self):
+        self.clock.now += 1_000_000_000
+
+    def minute(self):
+        self.clock.now += 60_000_000_000
+
+
+EVENTS = [name for name in vars(World) if not name.startswith("_") and name != "happen"]
+LIKELY = ["connect", "work", "checked", "loaded", "item", "finished", "second"]
+
+
+def sent(world, kind):
+    return [m for c in world.connections for m in c.sent if m["type"] == kind]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(EVENTS) | st.sampled_from(LIKELY), max_size=40))
+def test_any_order_of_events(tmp_path_factory, events):
+    world = World(tmp_path_factory.getbasetemp())
+    world.file.unlink(missing_ok=True)
+    ended_at = None
+    for event in ["connect", "work", *events]:
+        world.happen(event)
+        result = world.supervisor._result
+        if result is not None and ended_at is None:
+            ended_at = result
+        assert result is ended_at  # a result never changes
+    assert world.child.told.count("load") <= 1
+    assert world.child.told.count("go") <= 1
+    assert len(sent(world, "accepted")) == 1
+    assert len({m["at"] for m in sent(world, "started")}) <= 1
+    assert bool(sent(world, "started")) <= ("go" in world.child.told)
+    assert len({json.dumps(m) for m in sent(world, "result")}) <= 1
+    left = json.loads(world.file.read_bytes())
+    assert left["started"] == ("go" in world.child.told)
+    if ended_at is None:
+        assert left["outcome"] is None
+    else:
+        assert left["outcome"] == ended_at.outcome
+        assert ended_at.started == ("go" in world.child.told)
+        assert (ended_at.activeMs > 0) <= ended_at.started
+        assert (ended_at.outputJSON is not None) <= ended_at.started
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([e for e in EVENTS if e not in {"ack", "terminate"}]), max_size=30))
+def test_every_accepted_run_ends_and_its_result_arrives(tmp_path_factory, events):
+    world = World(tmp_path_factory.getbasetemp())
+    for event in ["connect", "work", *events, "minute", "minute", "second", "second"]:
+        if event == "minute" and world.supervisor._phase is Phase.DONE:
+            continue  # a result waits for 15 minutes only
+        world.happen(event)
+    assert world.supervisor._phase is Phase.DONE
+    world.happen("connect")
+    assert world.connections[-1].sent[-1]["type"] == "result"
+    world.happen("ack")
+    assert world.supervisor._exit == 0
+
+
+def test_a_cancel_before_and_after_the_start(tmp_path):
+    before, after = World(tmp_path), World(tmp_path)
+    for event in ["connect", "work", "checked", "cancel", "loaded"]:
+        before.happen(event)
+    assert before.child.interrupted == 0
+    assert not before.supervisor._result.started
+    for event in ["connect", "work", "checked", "loaded", "second", "cancel", "second", "second"]:
+        after.happen(event)
+    assert after.child.interrupted == 1
+    result = after.supervisor._result
+    assert (result.outcome, result.started, result.activeMs) == ("canceled", True, 2000)
