@@ -64,9 +64,7 @@ class Buildah:
                 [*buildah, "build", *arguments, "--format=oci", "--tag", newest, context], env=_ENV
             )
             target = f"oci-archive:{archive}:{name}:{tag}"
-            # It goes no further than to the containerd next door: compressing takes longer.
-            push = [*buildah, "push", "--format=oci", "--disable-compression"]
-            current.run([*push, newest, target], env=_ENV)
+            current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
 
     def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
         """Copy a built archive to a registry and write down the digest that it got."""

@@ -18,7 +18,7 @@ def start(state: State, kubectl: Kubectl, image: str, current: Step) -> None:
     """Apply CoreDNS and wait until it answers.
 
     The Deployment's own word is not enough: after everything was killed it is that of
-    the time before. An answer also proves that kube-proxy serves Services again.
+    the time before.
     """
     template = Template((MANIFESTS / "coredns.yaml").read_text())
     upstream = _has_upstream(state.folder / "resolv.conf")

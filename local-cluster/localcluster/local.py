@@ -139,6 +139,12 @@ class LocalCluster:
             restarted = node.start_kubelet(self.state, programs, self._processes)
             since = now if restarted else ""
             node.wait_ready(self.kubectl, self._processes, since, current)
+            current.wait(
+                lambda: network.service_answers(network.API_SERVICE, 443),
+                60,
+                "the API's Service answers",
+                self._processes.log("kube-proxy"),
+            )
             dns.start(self.state, self.kubectl, references[1], current)
             if not (started or restarted):
                 current.cached("runs already")

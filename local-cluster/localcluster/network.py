@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -95,6 +96,27 @@ def remove(state: State) -> None:
 def bridge_exists() -> bool:
     """Whether our bridge is there."""
     return Path("/sys/class/net", BRIDGE).exists()
+
+
+def forget_services() -> None:
+    """Drop kube-proxy's tables, before it starts.
+
+    One that starts keeps the chains of endpoints that it finds, and the one before it
+    empties the chain of an endpoint that goes: the API server's goes while that restarts.
+    Seen with 1.35.4: the API's Service then leads into an empty chain for ever.
+    """
+    for family, table in tables():
+        if table != _TABLE:
+            _run("nft", "delete", "table", family, table)
+
+
+def service_answers(address: str, port: int) -> bool:
+    """Whether something accepts connections at a Service's address."""
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def owner() -> Path | None:

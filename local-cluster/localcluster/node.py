@@ -45,8 +45,11 @@ def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
     ]
     inputs = [kubelet, client, state.folder / "resolv.conf"]
     started = processes.start(Program("kubelet", command, inputs=inputs))
-    serve = [str(binaries / "kube-proxy"), f"--config={proxy}"]
-    return processes.start(Program("kube-proxy", serve, inputs=[proxy])) or started
+    serve = Program("kube-proxy", [binaries / "kube-proxy", f"--config={proxy}"], inputs=[proxy])
+    if not (processes.current(serve) and network.service_answers(network.API_SERVICE, 443)):
+        processes.stop("kube-proxy")
+        network.forget_services()
+    return processes.start(serve) or started
 
 
 def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step) -> None:

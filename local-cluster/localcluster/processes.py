@@ -69,14 +69,16 @@ class Processes:
         names = sorted(path.stem for path in self._state.processes.glob("*.json"))
         return [record for name in names if (record := self._read(name))]
 
+    def current(self, program: Program) -> bool:
+        """Whether a program runs just so."""
+        record = self._read(program.name)
+        return record is not None and record.alive() and record.inputs == program.key()
+
     def start(self, program: Program) -> bool:
         """Start a program unless it already runs just so; tells whether it did."""
-        record = self._read(program.name)
-        wanted = program.key()
-        if record and record.alive():
-            if record.inputs == wanted:
-                return False
-            self.stop(program.name)
+        if self.current(program):
+            return False
+        self.stop(program.name)
         log = self.log(program.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         if log.exists():
@@ -93,7 +95,7 @@ class Processes:
             )
         started = _start_time(child.pid)
         child.returncode = 0  # it outlives this process: no warning about an unwaited child
-        record = Process(program.name, child.pid, started, _boot(), wanted)
+        record = Process(program.name, child.pid, started, _boot(), program.key())
         write(self._path(program.name), json.dumps(asdict(record)))
         return True
 

@@ -9,7 +9,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kopf
 from aiohttp import web
@@ -117,6 +117,8 @@ class Controller:
                 settings=settings(),
                 standalone=True,
                 clusterwide=True,
+                # Else kopf asks for the name of a user that a container doesn't have.
+                identity=cast("Any", self._identity),
                 stop_flag=self._stop,
             )
         finally:

@@ -232,7 +232,7 @@ class Cluster:
             finally:
                 response.close()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Unavailable(0, f"the watch of {kind.plural} broke: {error!r}") from error
+            raise Unavailable(0, f"the watch of {kind.plural} broke: {error}") from error
 
     async def _write(
         self,
@@ -261,7 +261,7 @@ class Cluster:
         except KubeError:
             raise
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
-            raise Unavailable(0, f"{verb} {path}: no answer: {error!r}") from error
+            raise Unavailable(0, f"{verb} {path}: no answer: {error}") from error
 
     async def _send(
         self,
