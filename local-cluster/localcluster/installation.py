@@ -46,7 +46,8 @@ def install(cluster: Cluster, references: dict[str, str]) -> None:
     command += ["--set", f"image.reference={references['operator']}"]
     command += ["--set", f"runtime.default.image={references['runtime']}"]
     command += ["--wait", "--timeout", "5m"]
-    with step("install Mayfly", _log("install")) as current:
+    with cluster.state.locked(), step("install Mayfly", _log("install")) as current:
+        _forget_interrupted(cluster)
         if cluster.manifests:
             cluster.kubectl.apply(cluster.manifests)
             _free_volume(cluster)
@@ -78,6 +79,13 @@ def access(cluster: Cluster) -> Access:
         raise Failure(
             f"Mayfly is not installed there: run `make up` first\n  ({failure})"
         ) from None
+
+
+def _forget_interrupted(cluster: Cluster) -> None:
+    """Helm refuses to work on a release that a killed helm left pending."""
+    pending = "status in (pending-install, pending-upgrade, pending-rollback)"
+    selector = f"owner=helm,name={RELEASE},{pending}"
+    cluster.kubectl("-n", NAMESPACE, "delete", "secret", "--ignore-not-found", "-l", selector)
 
 
 def _free_volume(cluster: Cluster) -> None:

@@ -136,17 +136,17 @@ class LocalCluster:
             references = [self._load(image) for image in (pause, coredns)]
             started |= control_plane.start(self.state, programs, self._processes, current)
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            restarted = node.start_kubelet(self.state, programs, self._processes)
-            since = now if restarted else ""
+            since = now if node.start_kubelet(self.state, programs, self._processes) else ""
+            started |= node.start_proxy(self.state, programs, self._processes)
             node.wait_ready(self.kubectl, self._processes, since, current)
             current.wait(
-                lambda: network.service_answers(network.API_SERVICE, 443),
+                lambda: network.api_service_answers(self.state.pki / "ca.crt"),
                 60,
                 "the API's Service answers",
                 self._processes.log("kube-proxy"),
             )
             dns.start(self.state, self.kubectl, references[1], current)
-            if not (started or restarted):
+            if not (started or since):
                 current.cached("runs already")
 
     def _take_over(self) -> None:

@@ -1,10 +1,11 @@
 """The pods' bridge, the addresses behind it, and what the kernel must do for them."""
 
+import http.client
 import json
 import os
 import re
 import shutil
-import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,15 @@ table ip {_TABLE} {{
   chain outside {{
     type nat hook postrouting priority srcnat;
     ip saddr {POD_RANGE} ip daddr != {POD_RANGE} masquerade
+  }}
+  # What kube-proxy does not serve must not leave for the world under a Service's address.
+  chain forwarded {{
+    type filter hook forward priority filter;
+    ip daddr {SERVICE_RANGE} reject
+  }}
+  chain own {{
+    type filter hook output priority filter;
+    ip daddr {SERVICE_RANGE} reject
   }}
 }}
 """
@@ -110,12 +120,20 @@ def forget_services() -> None:
             _run("nft", "delete", "table", family, table)
 
 
-def service_answers(address: str, port: int) -> bool:
-    """Whether something accepts connections at a Service's address."""
+def api_service_answers(authority: Path) -> bool:
+    """Whether the API server answers at its Service's address, by its own certificate.
+
+    A connection alone proves nothing: a proxy on the way out may accept any.
+    """
+    trust = ssl.create_default_context(cafile=str(authority))
+    connection = http.client.HTTPSConnection(API_SERVICE, timeout=2, context=trust)
     try:
-        socket.create_connection((address, port), timeout=1).close()
+        connection.request("GET", "/readyz")
+        connection.getresponse()
     except OSError:
         return False
+    finally:
+        connection.close()
     return True
 
 

@@ -29,27 +29,33 @@ def start_containerd(state: State, processes: Processes, pause_image: str, curre
 
 
 def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
-    """Start kubelet and kube-proxy."""
+    """Start kubelet."""
     cgroups.prepare()
-    kubelet, proxy = state.folder / "kubelet.json", state.folder / "kube-proxy.json"
-    write(kubelet, json.dumps(_kubelet_config(state), indent=1))
-    write(proxy, json.dumps(_proxy_config(state), indent=1))
-    client = state.pki / "kubelet.kubeconfig"
+    config, client = state.folder / "kubelet.json", state.pki / "kubelet.kubeconfig"
+    write(config, json.dumps(_kubelet_config(state), indent=1))
     command: Command = [
         binaries / "kubelet",
-        f"--config={kubelet}",
+        f"--config={config}",
         f"--kubeconfig={client}",
         f"--root-dir={state.folder / 'kubelet'}",
         f"--hostname-override={pki.NODE_NAME}",
         f"--node-ip={network.NODE_ADDRESS}",
     ]
-    inputs = [kubelet, client, state.folder / "resolv.conf"]
-    started = processes.start(Program("kubelet", command, inputs=inputs))
-    serve = Program("kube-proxy", [binaries / "kube-proxy", f"--config={proxy}"], inputs=[proxy])
-    if not (processes.current(serve) and network.service_answers(network.API_SERVICE, 443)):
-        processes.stop("kube-proxy")
-        network.forget_services()
-    return processes.start(serve) or started
+    inputs = [config, client, state.folder / "resolv.conf"]
+    return processes.start(Program("kubelet", command, inputs=inputs))
+
+
+def start_proxy(state: State, binaries: Path, processes: Processes) -> bool:
+    """Start kube-proxy, again if it does not do its work."""
+    config = state.folder / "kube-proxy.json"
+    write(config, json.dumps(_proxy_config(state), indent=1))
+    command: Command = [binaries / "kube-proxy", f"--config={config}"]
+    program = Program("kube-proxy", command, inputs=[config])
+    if processes.current(program) and network.api_service_answers(state.pki / "ca.crt"):
+        return False
+    processes.stop(program.name)
+    network.forget_services()
+    return processes.start(program)
 
 
 def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step) -> None:

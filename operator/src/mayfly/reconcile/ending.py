@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.pipelinerun import phase_of
@@ -85,8 +85,8 @@ def clipped(text: str, limit: int) -> str:
 def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
     """The status of a run that has just ended.
 
-    Sets conditions, phase, times, error and the output's copy; leaves `recorded`, `finished`,
-    `usage`, `logsTail` and `outputURL` to the gateway, who alone knows them.
+    Sets conditions, phase, times, measured time, error and the output's copy; leaves `recorded`,
+    `finished`, costs, `logsTail` and `outputURL` to the gateway, who alone knows them.
     """
     stamp = rfc3339_seconds(now)
     generation = run.metadata.generation
@@ -140,6 +140,8 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
         update["started_at"] = end.started_at or run.status.started_at
     if not end.succeeded:
         update["error"] = clipped(end.error, ERROR_BYTES)
+    if end.active_ms is not None:
+        update["usage"] = Usage(active_milliseconds=end.active_ms)
     if end.output_json is not None and len(end.output_json.encode()) <= OUTPUT_BYTES:
         update["output"] = json.loads(end.output_json)
     status = run.status.model_copy(update=update)
