@@ -290,7 +290,7 @@ def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, ru
         (
             {"pipelineSpec": {"source": {"inline": "def main(:\n"}}},
             "InvalidSource",
-            "main.py:1",
+            "main.py line 1",
         ),
         ({"pipelineSpec": {"source": {"inline": "x = 1\n"}}}, "InvalidSource", "main"),
         (

@@ -59,13 +59,13 @@ def test_every_generated_kind_is_rendered_unchanged(default, chart):
 
 
 def test_an_uninstall_leaves_the_volume_and_its_key(default):
-    for kind, name in (("PersistentVolumeClaim", "mayfly-gateway"), ("Secret", "mayfly-signing")):
+    for kind, name in (("PersistentVolumeClaim", "mayfly-gateway"),):
         assert default.named(kind, name)["metadata"]["annotations"] == KEEP
 
 
 def test_unless_it_is_told_not_to(render):
     rendered = render({"gateway": {"persistence": {"keep": False}}})
-    for kind, name in (("PersistentVolumeClaim", "mayfly-gateway"), ("Secret", "mayfly-signing")):
+    for kind, name in (("PersistentVolumeClaim", "mayfly-gateway"),):
         assert "annotations" not in rendered.named(kind, name)["metadata"]
 
 

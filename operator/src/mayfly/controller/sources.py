@@ -107,6 +107,5 @@ def _bound() -> None:
 
 
 def _sentence(error: Json) -> str:
-    where = f"{error['file']}:{error['line']}: " if error.get("file") and error.get("line") else ""
-    message = str(error.get("message") or "the source can't be read")
-    return message if where and message.startswith(where) else f"{where}{message}"
+    """The checker's message; it names file and line itself."""
+    return str(error.get("message") or "the source can't be read")

@@ -1,0 +1,102 @@
+"""Upgrade and uninstall with a run in progress. Changes the installation: runs alone, and last."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.installation import SYSTEM, reason
+from support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "mayfly"
+SLOW = "import time\ndef main() -> str:\n    time.sleep(15)\n    return 'done'\n"
+
+OURS = (
+    "clusterroles", "clusterrolebindings", "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)  # fmt: skip
+
+
+def helm(*arguments: str) -> str:
+    done = subprocess.run(["helm", *arguments], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("helm") / "values.json"
+    file.write_text(helm("get", "values", "mayfly", "-n", SYSTEM, "-o", "json"))
+    return file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reinstalled(values):
+    yield
+    up = [sys.executable, "-m", "localcluster", "up"]
+    subprocess.run(up, check=True, env={**os.environ, "PYTHONPATH": f"{ROOT}/local-cluster"})
+
+
+def upgrade(values: Path, *more: str) -> None:
+    helm(
+        "upgrade", "--install", "mayfly", str(CHART), "-n", SYSTEM, "-f", str(values), *more,
+        "--wait", "--timeout", "4m",
+    )  # fmt: skip
+
+
+def left(kubectl, namespace: str) -> list[str]:
+    """Names of what is left of an installation, CRDs and their objects aside."""
+    found = [
+        name
+        for kind in OURS
+        for name in kubectl("get", kind, "-o", "name").split()
+        if "mayfly" in name and "e2e" not in name
+    ]
+    kinds = "deploy,svc,cm,secret,sa,pvc,netpol,role,rolebinding,lease,ingress,pdb,pod"
+    for name in kubectl("get", kinds, "-n", SYSTEM, "-o", "name").split():
+        if "kube-root-ca" not in name and not name.endswith(("/default", "/e2e")):
+            found.append(name)
+    found += kubectl("get", "netpol,pod", "-n", namespace, "-o", "name").split()
+    return found
+
+
+def test_an_upgrade_changes_nothing_for_a_run(namespace, kubectl, values):
+    before = kubectl.json("get", "secret", "mayfly-tls", "-n", SYSTEM)["data"]
+    key = kubectl.json("get", "secret", "mayfly-signing", "-n", SYSTEM)["data"]
+    run = namespace.run(SLOW)
+    namespace.started(run)
+    upgrade(values, "--set", "controller.logLevel=debug", "--set", "gateway.logLevel=debug")
+    ended = namespace.finished(run)
+    assert reason(ended) == "Succeeded", ended["status"]
+    assert namespace.prediction(run)["output"] == "done"
+    assert kubectl.json("get", "secret", "mayfly-tls", "-n", SYSTEM)["data"] == before
+    assert kubectl.json("get", "secret", "mayfly-signing", "-n", SYSTEM)["data"] == key
+
+
+def test_an_uninstall_leaves_the_kinds_and_the_ledger(namespace, kubectl, values):
+    run = namespace.run("def main() -> str:\n    return 'kept'\n")
+    identity = namespace.finished(run)["status"]["id"]
+    helm("uninstall", "mayfly", "-n", SYSTEM, "--wait", "--timeout", "3m")
+    expected = ["persistentvolumeclaim/mayfly-gateway"]
+    eventually(lambda: left(kubectl, namespace.name) == expected or None, seconds=90)
+    assert namespace.get(run)["status"]["finished"] is True
+    upgrade(values)
+    answer = eventually(
+        lambda: got if (got := namespace.api.get(f"/v1/predictions/{identity}")).is_success else None
+    )
+    assert answer.json()["output"] == "kept"
+
+
+def test_an_uninstall_that_may_take_all_leaves_nothing(namespace, kubectl, values):
+    upgrade(values, "--set", "crds.keep=false", "--set", "gateway.persistence.keep=false")
+    run = namespace.run(SLOW)
+    namespace.started(run)
+    helm("uninstall", "mayfly", "-n", SYSTEM, "--wait", "--timeout", "3m")
+    eventually(lambda: left(kubectl, namespace.name) == [] or None, seconds=90)
+    crds = json.loads(kubectl("get", "crd", "-o", "json"))["items"]
+    assert [each for each in crds if each["spec"]["group"] == "mayfly.dev"] == []
