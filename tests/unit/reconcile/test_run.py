@@ -289,3 +289,15 @@ def test_a_pod_that_no_claim_can_name_goes():
     assert delete.uid == "pod-uid-0"
     over = run({**CLAIMED, "conditions": ENDED})
     assert kinds(plan_run(seen(over, pod=pod(), strays=(stray,)))) == ["DeletePod", "DeletePod"]
+
+
+def test_a_stopped_agent_leaves_its_stamps_for_the_bill():
+    text = left(outcome=None, started=True, startedAt="2026-01-01T12:00:00.500000Z", activeMs=1500)
+    ended = Terminated(1, "Error", text)
+    over = pod(gone=True, deleting=True, ever_started=True, noticed=at(0), terminated=ended)
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert why(status) == "Lost"
+    assert "deleted" in status.error
+    assert status.started_at == "2026-01-01T12:00:00.500000Z"
+    assert status.usage.active_milliseconds == 1500
+    assert find(status.conditions, ConditionType.STARTED).status == "True"

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+OWNER_RETRY_SECONDS = 2.0
+
 
 class Controller:
     """One replica of the controller."""
@@ -57,6 +59,7 @@ class Controller:
         self._monotonic = monotonic
         self._kubeconfig = kubeconfig
         self._stop = asyncio.Event()
+        self._owner: Json | None = None
         self.queue = WorkQueue(monotonic)
         self.state = State()
         self.health = Health(self.queue)
@@ -68,8 +71,10 @@ class Controller:
             loop.add_signal_handler(number, self._stop.set)
         server = await self._serve()
         cluster = await Cluster.connect(self._kubeconfig)
-        lease = Lease(cluster, self._lease_settings(), self._clock, self._monotonic)
         try:
+            if not await self._unless_stopped(self._installation(cluster)):
+                return
+            lease = Lease(cluster, self._lease_settings(), self._clock, self._monotonic)
             if await self._unless_stopped(lease.acquire()):
                 self.health.leading = True
                 holding = asyncio.create_task(lease.hold(), name="lease")
@@ -82,9 +87,7 @@ class Controller:
             await server.cleanup()
 
     async def _lead(self, cluster: Cluster) -> None:
-        executor = Executor(
-            cluster, _network(self._config.network_policy), await self._policy_owner(cluster)
-        )
+        executor = Executor(cluster, _network(self._config.network_policy), self._owner)
         sources = SourceReader()
         worker = Worker(
             cluster,
@@ -147,9 +150,8 @@ class Controller:
         if self._config.runtime_file is None:
             return
         body = json.loads(await asyncio.to_thread(Path(self._config.runtime_file).read_text))
-        owner = await self._policy_owner(cluster)
-        if owner is not None:
-            body["metadata"]["ownerReferences"] = [owner]
+        if self._owner is not None:
+            body["metadata"]["ownerReferences"] = [self._owner]
         while True:
             try:
                 await cluster.apply(RUNTIMES, None, body, MANAGER)
@@ -159,18 +161,22 @@ class Controller:
             else:
                 return
 
-    async def _policy_owner(self, cluster: Cluster) -> Json | None:
-        """The controller's ClusterRole: what it owns goes when the chart is uninstalled."""
+    async def _installation(self, cluster: Cluster) -> None:
+        """Find the controller's ClusterRole: what it owns goes when the chart is uninstalled."""
         name = self._config.owner_cluster_role
-        if name is None:
-            return None
-        role = await cluster.get(CLUSTER_ROLES, None, name)
-        return {
-            "apiVersion": CLUSTER_ROLES.api_version,
-            "kind": "ClusterRole",
-            "name": name,
-            "uid": role["metadata"]["uid"],
-        }
+        while name is not None and self._owner is None:
+            try:
+                role = await cluster.get(CLUSTER_ROLES, None, name)
+            except KubeError as error:
+                logger.warning("ClusterRole %s: %s", name, error)
+                await asyncio.sleep(OWNER_RETRY_SECONDS)
+                continue
+            self._owner = {
+                "apiVersion": CLUSTER_ROLES.api_version,
+                "kind": "ClusterRole",
+                "name": name,
+                "uid": role["metadata"]["uid"],
+            }
 
     def _pod_settings(self) -> PodSettings:
         file = self._config.ca_file
@@ -179,7 +185,11 @@ class Controller:
 
     def _lease_settings(self) -> LeaseSettings:
         return LeaseSettings(
-            self._namespace, self._config.lease_name, self._identity, self._config.lease_seconds
+            self._namespace,
+            self._config.lease_name,
+            self._identity,
+            self._config.lease_seconds,
+            owner=self._owner,
         )
 
 

@@ -29,6 +29,7 @@ class LeaseSettings:
     Attributes:
         duration: seconds after which others may take a Lease that is not renewed.
         renew: seconds between renewals; a leader that can't renew gives up at 2/3 of `duration`.
+        owner: an owner reference, so that the Lease goes with an uninstall.
     """
 
     namespace: str
@@ -36,6 +37,7 @@ class LeaseSettings:
     identity: str
     duration: float = 15.0
     renew: float = 2.0
+    owner: Json | None = None
 
 
 class Lease:
@@ -99,10 +101,15 @@ class Lease:
         try:
             there = await self._cluster.get(LEASES, settings.namespace, settings.name)
         except NotFound:
+            owners = [settings.owner] if settings.owner else []
             body = {
                 "apiVersion": LEASES.api_version,
                 "kind": "Lease",
-                "metadata": {"name": settings.name, "namespace": settings.namespace},
+                "metadata": {
+                    "name": settings.name,
+                    "namespace": settings.namespace,
+                    "ownerReferences": owners,
+                },
                 "spec": self._spec(transitions=0),
             }
             return await self._cluster.create(LEASES, settings.namespace, body)

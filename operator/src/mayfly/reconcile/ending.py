@@ -187,6 +187,8 @@ def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
         end,
         started=bool(told.get("started")) or run.status.started,
         started_at=_text(told.get("startedAt")),
+        # 0 as long as the agent was not asked to stop: then the ledger's last heartbeat counts.
+        active_ms=_measured(told) or None,
     )
 
 
@@ -233,14 +235,13 @@ def _from_message(told: dict[str, Any]) -> End:
     if reason == Reason.SUCCEEDED and told.get("outputOmitted"):
         reason = Reason.LOST
         error = "main() returned, but its output could not be delivered to the gateway."
-    active = told.get("activeMs")
     return End(
         reason=reason,
         error=error,
         started=bool(told.get("started")),
         started_at=_text(told.get("startedAt")),
         completed_at=_text(told.get("completedAt")),
-        active_ms=active if isinstance(active, int) and active >= 0 else None,
+        active_ms=_measured(told),
         output_json=output if isinstance(output, str) else None,
     )
 
@@ -253,6 +254,11 @@ def agent_reason(outcome: str, reason: str) -> Reason:
         return Reason.CANCELED
     known = {str(each) for each in AGENT_REASONS - {Reason.SUCCEEDED, Reason.CANCELED}}
     return Reason(reason) if reason in known else Reason.LOST
+
+
+def _measured(told: dict[str, Any]) -> int | None:
+    active = told.get("activeMs")
+    return active if isinstance(active, int) and active >= 0 else None
 
 
 def _text(value: object) -> str | None:
