@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from localcluster import cache, packages
+from localcluster import cache, packages, state
 from localcluster.progress import Command, Step
 
 HERE = Path(__file__).resolve().parent.parent
@@ -76,7 +76,11 @@ def pause() -> Path:
 
 def clients() -> dict[str, Path]:
     """The kubectl and helm to use: those on PATH, else our own builds."""
-    found_kubectl, found_helm = shutil.which("kubectl"), shutil.which("helm")
+    # Not those that `env` has put there: a link to itself would come of it.
+    local = state.current()
+    ours = {str(each.bin) for each in (local, local.beside("kind"), local.beside("current"))}
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if folder not in ours)
+    found_kubectl, found_helm = shutil.which("kubectl", path=path), shutil.which("helm", path=path)
     return {
         "kubectl": Path(found_kubectl) if found_kubectl else kubernetes() / "kubectl",
         "helm": Path(found_helm) if found_helm else helm(),

@@ -74,7 +74,12 @@ def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None
         draft = folder() / f"{final.name}.draft"
         shutil.rmtree(draft, ignore_errors=True)  # of a build that was killed
         draft.mkdir(parents=True)
-        build(draft, current)
+        try:
+            build(draft, current)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        os.utime(draft)  # used now, however long nothing was added to the folder itself
         draft.rename(final)
         _prune(kind)
     return final

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localcluster import binaries, cache, images
 from localcluster.docker import Docker
+from localcluster.failure import Failure
 from localcluster.images import Image, Recipe
 from localcluster.kubectl import Kubectl
 from localcluster.progress import note, step
@@ -41,6 +42,9 @@ class KindCluster:
 
     def up(self) -> None:
         """Create the cluster, or start its stopped node."""
+        missing = [name for name in ("docker", "kind") if shutil.which(name) is None]
+        if missing:
+            raise Failure(f"{self.title} needs {' and '.join(missing)}: install, or choose another")
         clients = binaries.clients()
         with self.state.locked(), step("start kind", _log("kind")) as current:
             self.state.bin.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,10 @@ def _digest_of(name: str) -> str | None:
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return ""  # the tool is not installed
 
 
 def _log(name: str) -> Path:

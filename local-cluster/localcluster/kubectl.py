@@ -35,14 +35,18 @@ class Kubectl:
         self, *arguments: str, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run it and return how it ended."""
-        return subprocess.run(
-            [str(self.binary), *arguments],
-            env=self.env,
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                [str(self.binary), *arguments],
+                env=self.env,
+                input=stdin if stdin is not None else "",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:  # a link into the cache, which may be emptied at any time
+            missing = f"{self.binary} is gone: `make up` brings it back"
+            return subprocess.CompletedProcess(arguments, 127, "", missing)
 
     def ok(self, *arguments: str) -> bool:
         """Whether it succeeds."""

@@ -30,8 +30,11 @@ class Process:
     inputs: str
 
     def alive(self) -> bool:
-        """Whether this very process still runs."""
-        return self.boot == _boot() and self.started == _start_time(self.pid)
+        """Whether this very process still runs.
+
+        Without a start time it had ended before that was read.
+        """
+        return self.started != "" and (self.boot, self.started) == (_boot(), _start_time(self.pid))
 
 
 @dataclass(frozen=True)

@@ -122,11 +122,11 @@ class Step:
     def _feed(process: subprocess.Popen[bytes], stdin: str | None) -> None:
         if process.stdin is None:
             return
-        try:
+        # A command may end before it has read all; its exit code says why.
+        with suppress(BrokenPipeError):
             process.stdin.write((stdin or "").encode())
+        with suppress(BrokenPipeError):
             process.stdin.close()
-        except BrokenPipeError:
-            pass  # the command ended before it read all; its exit code says why
 
     @staticmethod
     def _pause(process: subprocess.Popen[bytes]) -> None:

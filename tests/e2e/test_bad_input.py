@@ -32,7 +32,11 @@ def inline(source: str, **spec):
 @pytest.mark.parametrize(
     ("spec", "why", "words"),
     [
-        (inline("def main() -> int:\n    x = = 1\n"), "InvalidSource", ["main.py line 2", "x = = 1"]),
+        (
+            inline("def main() -> int:\n    x = = 1\n"),
+            "InvalidSource",
+            ["main.py line 2", "x = = 1"],
+        ),
         (inline("def other(): ...\n"), "InvalidSource", ["main", "other"]),
         (inline(MAIN), "InvalidInput", ["name"]),
         (inline(MAIN, input={"name": 5}), "InvalidInput", ["name", "string"]),

@@ -58,9 +58,11 @@ def left(kubectl, namespace: str) -> list[str]:
         if "mayfly" in name and "e2e" not in name
     ]
     kinds = "deploy,svc,cm,secret,sa,pvc,netpol,role,rolebinding,lease,ingress,pdb,pod"
-    for name in kubectl("get", kinds, "-n", SYSTEM, "-o", "name").split():
-        if "kube-root-ca" not in name and not name.endswith(("/default", "/e2e")):
-            found.append(name)
+    found += [
+        name
+        for name in kubectl("get", kinds, "-n", SYSTEM, "-o", "name").split()
+        if "kube-root-ca" not in name and not name.endswith(("/default", "/e2e"))
+    ]
     found += kubectl("get", "netpol,pod", "-n", namespace, "-o", "name").split()
     return found
 
@@ -86,9 +88,8 @@ def test_an_uninstall_leaves_the_kinds_and_the_ledger(namespace, kubectl, values
     eventually(lambda: left(kubectl, namespace.name) == expected or None, seconds=90)
     assert namespace.get(run)["status"]["finished"] is True
     upgrade(values)
-    answer = eventually(
-        lambda: got if (got := namespace.api.get(f"/v1/predictions/{identity}")).is_success else None
-    )
+    path = f"/v1/predictions/{identity}"
+    answer = eventually(lambda: got if (got := namespace.api.get(path)).is_success else None)
     assert answer.json()["output"] == "kept"
 
 

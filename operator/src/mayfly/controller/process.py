@@ -20,7 +20,6 @@ from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.sources import SourceReader
 from mayfly.controller.state import State
 from mayfly.controller.sweep import Sweep
 from mayfly.controller.worker import Worker
@@ -31,6 +30,7 @@ from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
 from mayfly.kube.lease import Lease, LeaseSettings
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
+from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.api.v1alpha1.identity import run_id, version_id, version_name
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.queue import Key
-from mayfly.controller.sources import SourceReader
 from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.reconcile.observed import Refusal, Resolution, SourceProblem, Target, Unsettled
 from mayfly.reconcile.runtime import BY_DIGEST
+from mayfly.sources import SourceReader
 
 Json = dict[str, Any]
 

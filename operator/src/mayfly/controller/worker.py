@@ -12,7 +12,6 @@ from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.sources import SourceReader
 from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -36,6 +35,7 @@ from mayfly.reconcile.observed import (
 from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.run import plan_run, ttl_due
 from mayfly.reconcile.runtime import plan_runtime
+from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
 

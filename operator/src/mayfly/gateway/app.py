@@ -28,12 +28,12 @@ from mayfly.gateway.routes.agent import AgentRoutes
 from mayfly.gateway.routes.files import FileRoutes
 from mayfly.gateway.routes.predictions import PredictionRoutes
 from mayfly.gateway.runs import Runs
-from mayfly.gateway.schemas import Schemas
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
+from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Gateway:
             clock,
             new_id,
         )
-        catalog = Catalog(cluster, Schemas(monotonic), monotonic)
+        catalog = Catalog(cluster, SourceReader(), monotonic)
         authenticator = Authenticator(cluster, key, monotonic)
         self.recorder = Recorder(
             cluster=cluster,

@@ -15,10 +15,11 @@ from mayfly.api.v1alpha1 import PipelineRun, PipelineRuntime, PipelineVersion
 from mayfly.api.v1alpha1.identity import version_name
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache import Cache
-from mayfly.gateway.schemas import Schemas
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNTIMES, VERSIONS
+from mayfly.reconcile.observed import SourceProblem
+from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ class Terms:
 class Catalog:
     """Reads versions and runtimes, through caches."""
 
-    def __init__(self, cluster: Cluster, schemas: Schemas, monotonic: Monotonic) -> None:
+    def __init__(self, cluster: Cluster, sources: SourceReader, monotonic: Monotonic) -> None:
         self._cluster = cluster
-        self._schemas = schemas
+        self._sources = sources
         self._versions: Cache[tuple[str, str], PipelineVersion] = Cache(
             seconds=VERSION_SECONDS, size=VERSIONS_KEPT, monotonic=monotonic
         )
@@ -71,7 +72,11 @@ class Catalog:
         own = run.spec.pipeline_spec
         if own is not None:
             files = own.source.texts()
-            return Program(files, own.entrypoint, await self._schemas.read(files, own.entrypoint))
+            schema = await self._sources.schema(files, own.entrypoint)
+            # The controller refuses a source that can't be read before it claims a pod. If the
+            # checker was too slow here, the agent loads the source without that second check.
+            known = {} if isinstance(schema, SourceProblem) else schema
+            return Program(files, own.entrypoint, known)
         version = await self._version(run)
         spec = version.spec
         return Program(spec.source.texts(), spec.entrypoint, spec.openapi_schema)

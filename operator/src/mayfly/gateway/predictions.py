@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
-from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, parse_rfc3339
 from mayfly.config import GatewayLimits
 from mayfly.gateway import archive, wire
 from mayfly.gateway.auth import Access, Authenticator, Caller, User
+from mayfly.gateway.catalog import Terms
 from mayfly.gateway.errors import Forbidden, Missing, Unauthenticated
 from mayfly.gateway.files import Files, references
+from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.signing import SigningKey, file_link
 from mayfly.gateway.states import ENDS, State, state_of
@@ -208,29 +209,16 @@ def _state_of(seen: Seen) -> State:
 
 def _row_of(seen: Seen) -> RunRow:
     """A row with what the object alone tells."""
-    run = seen.run
-    namespace, name = seen.key
-    reference = run.spec.pipeline_ref
-    created = _moment(run.metadata.creation_timestamp)
-    row = RunRow(
-        uid=seen.uid,
-        id=run_id(seen.uid),
-        namespace=namespace,
-        name=name,
-        pipeline_namespace=(reference.namespace if reference else None) or namespace,
-        pipeline=reference.name if reference else "",
-        version=run.status.version or "",
-        root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
-        parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
-        depth=run.status.depth or 1,
-        runtime_digest="",
-        prices="[]",
-        currency=run.status.usage.currency if run.status.usage else "",
+    status = seen.run.status
+    row = new_row(
+        seen,
+        Terms(),
+        currency=status.usage.currency if status.usage else "",
         input_json=input_text(seen),
-        created_at=created,
-        opened_at=created,
-        started_at=_moment(run.status.started_at) if run.status.started_at else None,
+        now=_moment(seen.run.metadata.creation_timestamp),
     )
+    if status.started_at:
+        row = replace(row, started_at=_moment(status.started_at))
     return _ended_row(row, seen) if is_ended(seen) else row
 
 

@@ -12,8 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mayfly.api.v1alpha1 import Reason
-from mayfly.api.v1alpha1.identity import run_id
-from mayfly.clock import Clock, parse_rfc3339
+from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.gateway import archive, pods, status
 from mayfly.gateway.catalog import Catalog, Terms
@@ -21,6 +20,7 @@ from mayfly.gateway.files import Files
 from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.notices import Notices
+from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.states import MOVES, State, state_of
 from mayfly.gateway.work import input_text
@@ -99,28 +99,12 @@ class Recorder:
             return await ledger.find(tx, seen.uid) or known
 
     async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
-        run = seen.run
-        namespace, name = seen.key
-        reference = run.spec.pipeline_ref
-        now = self._clock()
-        created = run.metadata.creation_timestamp
-        return RunRow(
-            uid=seen.uid,
-            id=run_id(seen.uid),
-            namespace=namespace,
-            name=name,
-            pipeline_namespace=(reference.namespace if reference else None) or namespace,
-            pipeline=reference.name if reference else "",
-            version=run.status.version or "",
-            root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
-            parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
-            depth=run.status.depth or 1,
-            runtime_digest=terms.runtime_digest,
-            prices=terms.prices,
+        return new_row(
+            seen,
+            terms,
             currency=self._config.currency,
             input_json=await self._input(seen),
-            created_at=parse_rfc3339(created) if created else now,
-            opened_at=now,
+            now=self._clock(),
         )
 
     async def _input(self, seen: Seen) -> str:

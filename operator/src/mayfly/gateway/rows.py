@@ -1,0 +1,45 @@
+"""A run's ledger row as it is opened, from what the object tells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import parse_rfc3339
+from mayfly.gateway.catalog import Terms
+from mayfly.gateway.runs import Seen
+from mayfly.metering.ledger import RunRow
+
+
+def new_row(seen: Seen, terms: Terms, *, currency: str, input_json: str, now: datetime) -> RunRow:
+    """The row of a run that the ledger does not have yet.
+
+    Args:
+        seen: the object.
+        terms: the prices and the image that hold for it.
+        currency: of the installation.
+        input_json: the input's text.
+        now: when the row is opened.
+    """
+    run = seen.run
+    namespace, name = seen.key
+    reference = run.spec.pipeline_ref
+    created = run.metadata.creation_timestamp
+    return RunRow(
+        uid=seen.uid,
+        id=run_id(seen.uid),
+        namespace=namespace,
+        name=name,
+        pipeline_namespace=(reference.namespace if reference else None) or namespace,
+        pipeline=reference.name if reference else "",
+        version=run.status.version or "",
+        root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
+        parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
+        depth=run.status.depth or 1,
+        runtime_digest=terms.runtime_digest,
+        prices=terms.prices,
+        currency=currency,
+        input_json=input_json,
+        created_at=parse_rfc3339(created) if created else now,
+        opened_at=now,
+    )
