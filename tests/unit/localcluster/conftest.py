@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.fake_tools import FakeTools
 
-from localcluster import cgroups, leftovers, network, state
+from localcluster import cgroups, images, leftovers, network, state, wheels
 from localcluster.progress import Step
 
 CALLERS = (
@@ -66,3 +66,18 @@ def here() -> state.State:
 @pytest.fixture
 def step(tmp_path) -> Step:
     return Step("a step", tmp_path / "step.log")
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch) -> images.Recipe:
+    """A small image to build; its packages are there already."""
+    source = tmp_path / "source"
+    (source / "src").mkdir(parents=True)
+    (source / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
+    (source / "requirements.txt").write_text("thing==1\n")
+    (source / "src" / "main.py").write_text("print()\n")
+    downloaded = tmp_path / "downloaded"
+    downloaded.mkdir()
+    (downloaded / "thing-1-py3-none-any.whl").write_text("wheel")
+    monkeypatch.setattr(wheels, "download", lambda requirements, purpose: downloaded)
+    return images.Recipe("operator", ((str(source), "."),))

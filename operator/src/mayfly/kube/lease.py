@@ -98,10 +98,10 @@ class Lease:
 
     async def _take(self) -> Json | None:
         settings = self._settings
+        owners = [settings.owner] if settings.owner else []
         try:
             there = await self._cluster.get(LEASES, settings.namespace, settings.name)
         except NotFound:
-            owners = [settings.owner] if settings.owner else []
             body = {
                 "apiVersion": LEASES.api_version,
                 "kind": "Lease",
@@ -121,7 +121,9 @@ class Lease:
         new = self._spec(transitions)
         if mine:
             new["acquireTime"] = spec.get("acquireTime", new["acquireTime"])
-        return await self._cluster.replace(LEASES, settings.namespace, {**there, "spec": new})
+        metadata = {**there["metadata"], "ownerReferences": owners}
+        body = {**there, "metadata": metadata, "spec": new}
+        return await self._cluster.replace(LEASES, settings.namespace, body)
 
     def _expired(self, there: Json) -> bool:
         """Whether nobody renewed for its duration, by our own clock: the holder's may be wrong."""
