@@ -33,7 +33,7 @@ def run(cluster: Cluster) -> None:
     for path in saved:
         print(f"file      {path}")
     print(f"\n$ kubectl get prun\n{kubectl('-n', DEMO_NAMESPACE, 'get', 'prun')}")
-    _where_next(cluster.url, name)
+    _where_next(name, finished["status"]["id"])
     if _condition(finished, "Succeeded").get("status") != "True":
         raise Failure(f"{name} did not succeed: {_words(_condition(finished, 'Succeeded'))}")
 
@@ -122,13 +122,12 @@ def _words(condition: dict[str, Any]) -> str:
     return " ".join(filter(None, (condition.get("reason"), condition.get("message"))))
 
 
-def _where_next(url: str, name: str) -> None:
+def _where_next(name: str, identity: str) -> None:
     print(
         f"""Where to look next
   eval "$(make -s env)"             kubectl, helm, the API's address and a token, in this shell
   kubectl describe {name}
   curl -sH "Authorization: Bearer $MAYFLY_TOKEN" --cacert "$SSL_CERT_FILE" \\
-    $MAYFLY_URL/v1/predictions
-  the web page: {url}/  (log in with the token: echo $MAYFLY_TOKEN)
+    $MAYFLY_URL/v1/predictions/{identity}
   make down                         takes all of it away"""
     )
