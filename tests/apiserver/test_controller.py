@@ -236,11 +236,8 @@ def message(run: Json, kind: str) -> str:
 
 
 @pytest.fixture
-def runs(plane, namespace) -> Iterator[Runs]:
-    yield Runs(plane, namespace)
-    # No garbage collector runs here, and pods of one test would hold places of the next.
-    for kind in ("prun", "pods"):
-        plane.kubectl("delete", kind, "--all", "-n", namespace, "--force", "--wait=false")
+def runs(plane, namespace) -> Runs:
+    return Runs(plane, namespace)
 
 
 @pytest.fixture

@@ -143,6 +143,4 @@ def test_the_local_gateways_volume_is_the_one_that_is_claimed(rendered, here, ow
 def test_the_local_gateway_may_write_to_its_volume(rendered, here, owned):
     assert LocalCluster(here).manifests
     pod = one(rendered("values-local.yaml"), "Deployment", "mayfly-gateway")["spec"]["template"]
-    user = pod["spec"]["securityContext"].get("runAsUser")
-    user = user or pod["spec"]["containers"][0]["securityContext"].get("runAsUser", 65532)
-    assert owned == [(here.gateway_volume, user)]
+    assert owned == [(here.gateway_volume, pod["spec"]["securityContext"]["runAsUser"])]

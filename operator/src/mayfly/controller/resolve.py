@@ -143,13 +143,12 @@ class Resolver:
         return PipelineVersion.model_validate(body)
 
     async def _pipeline(self, namespace: str, name: str) -> Pipeline:
-        body = self._state.pipelines.get((namespace, name))
+        """The pipeline as it is now: a cache may lag behind the edit that the run was made for."""
         try:
-            body = body or await self._cluster.get(PIPELINES, namespace, name)
+            body = await self._cluster.get(PIPELINES, namespace, name)
         except NotFound:
             words = f'There is no Pipeline "{name}" in namespace {namespace}; `kubectl get mpl -n '
             raise _Stop(Refusal(Reason.NOT_FOUND, f"{words}{namespace}` lists them.")) from None
-        body = {**body, "spec": {**body["spec"], "source": {"inline": ""}}}
         return Pipeline.model_validate(body)
 
     def _latest(self, key: Key, namespace: str, pipeline: Pipeline) -> str:

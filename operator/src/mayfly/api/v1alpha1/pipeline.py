@@ -69,7 +69,9 @@ class PipelineSpec(Part):
         default=None, description="The active time of a run that says none itself."
     )
     secrets: Annotated[tuple[PipelineSecret, ...], Field(max_length=32)] = Field(
-        default=(), description="Secrets of this namespace that runs find in their environment."
+        default=(),
+        description="Secrets of this namespace that runs find in their environment. "
+        "Not given to runs by this version.",
     )
 
 

@@ -167,12 +167,15 @@ class PipelineRunSpec(Part):
     parent_ref: ParentRef | None = Field(
         default=None, description="The run whose code made this one. Only the gateway sets it."
     )
-    webhook: Webhook | None = Field(default=None, description="Where to send the run's events.")
+    webhook: Webhook | None = Field(
+        default=None, description="Where to send the run's events. Not sent by this version."
+    )
     budget: str | None = Field(
         default=None,
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
         max_length=32,
-        description="What the run and everything below it may cost: a decimal number as text.",
+        description="What the run and everything below it may cost: a decimal number as text. "
+        "Not enforced by this version.",
     )
 
 
