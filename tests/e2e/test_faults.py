@@ -36,6 +36,7 @@ def test_os_exit(namespace):
     ended = namespace.finished(run)
     assert reason(ended) == "Exited"
     assert "3" in ended["status"]["error"]
+    assert message(ended) == ended["status"]["error"]
     namespace.no_pods()
 
 
@@ -46,7 +47,7 @@ def test_out_of_memory(namespace):
     )
     ended = namespace.finished(namespace.run(source), seconds=240)
     assert reason(ended) == "OutOfMemory"
-    assert "memory" in ended["status"]["error"]
+    assert "memory" in message(ended)
     assert ended["status"]["usage"]["activeMilliseconds"] > 0
     namespace.no_pods()
 
@@ -55,6 +56,7 @@ def test_the_timeout(namespace):
     run = namespace.run(SLOW, input={"seconds": 600}, timeout="2s")
     ended = namespace.finished(run)
     assert reason(ended) == "TimedOut"
+    assert message(ended) == "main() ran longer than its timeout of 2 s"
     assert "before" in namespace.logs(run)
     assert "after" not in namespace.logs(run)
     assert 2000 <= ended["status"]["usage"]["activeMilliseconds"] < 60_000
@@ -70,6 +72,7 @@ def test_a_cancel_while_it_runs(namespace, kubectl):
     ended = namespace.finished(run)
     assert reason(ended) == "Canceled"
     assert ended["status"]["phase"] == "Canceled"
+    assert "cancel" in message(ended)
     assert reason(ended, "CancelAccepted") == "CancelAccepted"
     assert ended["status"]["usage"]["activeMilliseconds"] > 0
     assert namespace.prediction(run)["status"] == "canceled"
@@ -82,7 +85,7 @@ def test_a_pod_deleted_while_running(namespace, kubectl):
     kubectl("delete", "pod", pod, "-n", namespace.name, "--wait=false")
     ended = namespace.finished(run)
     assert reason(ended) == "Lost"
-    assert "deleted" in ended["status"]["error"] or "stopped" in ended["status"]["error"]
+    assert message(ended) == "The pod was deleted while the run was in it."
     assert ended["status"]["attempt"] == 1
     assert ended["status"]["usage"]["activeMilliseconds"] > 0
     namespace.no_pods()

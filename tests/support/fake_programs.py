@@ -89,7 +89,8 @@ def digest(tagged: str) -> str:
 
 
 def listen(port: int) -> None:
-    """Take one connection, then stay until killed."""
+    """Take connections until killed, or forgotten for a minute."""
     with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(60)
         while True:
             server.accept()[0].close()

@@ -38,6 +38,9 @@ NAME_BYTES = 200
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}")
 OCTETS = "application/octet-stream"
 
+CONNECTION = frozenset({"allow_http", "connect_timeout", "proxy_url", "timeout"})
+"""Options of the HTTP client, in obstore's words; the other options are the store's."""
+
 files = Table(
     "files",
     metadata,
@@ -101,8 +104,10 @@ def open_store(url: str, options: dict[str, str]) -> ObjectStore:
         folder = Path(url2pathname(urlsplit(url).path))
         folder.mkdir(parents=True, exist_ok=True)
         return LocalStore(folder)
-    # The options differ by store; obstore refuses those that it does not know.
-    store: ObjectStore = from_url(url, **options)  # type: ignore[call-overload]
+    # How to connect is the same for every store and goes apart; the rest differs by store.
+    client = {name: text for name, text in options.items() if name in CONNECTION}
+    rest = {name: text for name, text in options.items() if name not in CONNECTION}
+    store: ObjectStore = from_url(url, client_options=client, **rest)  # type: ignore[call-overload]
     return store
 
 
