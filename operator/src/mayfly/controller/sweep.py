@@ -43,6 +43,7 @@ class Sweep:
         health: Health,
         clock: Clock,
         seconds: float,
+        lag_seconds: float = LAG_SECONDS,
     ) -> None:
         self._cluster = cluster
         self._state = state
@@ -50,6 +51,7 @@ class Sweep:
         self._health = health
         self._clock = clock
         self._seconds = seconds
+        self._lag_seconds = lag_seconds
 
     async def run(self) -> None:
         """Sweep until cancelled; the first time at once."""
@@ -81,7 +83,7 @@ class Sweep:
         if not behind:
             self._health.watch_is_alive()
             return
-        await asyncio.sleep(LAG_SECONDS)
+        await asyncio.sleep(self._lag_seconds)
         if any(self._version(key) < listed[key] for key in behind if key in self._state.runs):
             self._health.watch_is_dead("pipelineruns")
 

@@ -1,0 +1,128 @@
+"""The sweep heals what no watch told, and tells the probe when a watch is dead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from support.builders import NOW, UID
+
+from mayfly.controller.health import Health
+from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.state import State
+from mayfly.controller.sweep import Sweep
+from mayfly.kube.kinds import PODS, RUNS, Kind
+
+KEY = Key("run", "team", "run")
+
+
+def run(version: int, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "run",
+            "namespace": "team",
+            "uid": UID,
+            "resourceVersion": str(version),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"pipelineSpec": {"source": {"inline": ""}}, "ttlSecondsAfterFinished": 60},
+        "status": status,
+    }
+
+
+class Listing:
+    """The API server's lists, at the seam of `kube.client.Cluster`."""
+
+    def __init__(self, *runs: dict[str, Any], pods: tuple[dict[str, Any], ...] = ()) -> None:
+        self.runs = runs
+        self.pods = pods
+
+    async def pages(self, kind: Kind, **selectors: Any) -> AsyncIterator[dict[str, Any]]:
+        finished = selectors.get("field_selector") == "status.finished=true"
+        items: list[dict[str, Any]] = []
+        if kind == RUNS:
+            items = [r for r in self.runs if bool(r["status"].get("finished")) is finished]
+        if kind == PODS:
+            items = list(self.pods)
+        yield {"metadata": {}, "items": items}
+
+
+def world(listing: Listing) -> tuple[Sweep, State, WorkQueue, Health]:
+    state, queue = State(), WorkQueue(lambda: 0.0)
+    health = Health(queue)
+    sweep = Sweep(listing, state, queue, health, lambda: NOW, 300, lag_seconds=0)
+    return sweep, state, queue, health
+
+
+async def test_a_run_that_no_watch_told_of_is_looked_at():
+    sweep, _, queue, _ = world(Listing(run(1)))
+    await sweep._unfinished()
+    assert await queue.take() == KEY
+
+
+async def test_a_run_that_vanished_unseen_is_looked_at():
+    sweep, state, queue, _ = world(Listing())
+    state.put_run(KEY, run(1))
+    await sweep._unfinished()
+    assert KEY not in state.runs
+    assert await queue.take() == KEY
+
+
+async def test_a_cache_that_stays_behind_fails_the_probe():
+    sweep, state, _, health = world(Listing(run(9)))
+    state.put_run(KEY, run(1))
+    await sweep._unfinished()
+    assert "pipelineruns" in health.problem()
+
+
+async def test_a_cache_that_is_current_heals_the_probe():
+    sweep, state, _, health = world(Listing(run(9)))
+    health.watch_is_dead("pipelineruns")
+    state.put_run(KEY, run(9))
+    await sweep._unfinished()
+    assert health.problem() == ""
+
+
+async def test_a_due_ttl_is_found_again_after_a_restart():
+    over = [
+        {
+            "type": "Finished",
+            "status": "True",
+            "reason": "Finished",
+            "lastTransitionTime": "2026-01-01T11:00:00Z",
+        }
+    ]
+    listing = Listing(run(3, finished=True, recorded=True, conditions=over))
+    sweep, state, queue, _ = world(listing)
+    await sweep._finished()
+    assert await queue.take() == KEY
+    assert state.runs == {}
+
+
+async def test_a_pod_that_a_listing_lacks_is_gone():
+    pod = {
+        "metadata": {
+            "name": "pod-1",
+            "namespace": "team",
+            "uid": "u1",
+            "resourceVersion": "1",
+            "ownerReferences": [{"kind": "PipelineRun", "name": "run", "uid": UID}],
+        },
+        "status": {"phase": "Running"},
+    }
+    sweep, state, queue, _ = world(Listing())
+    state.put_run(KEY, run(1))
+    state.put_pod(pod, NOW)
+    await sweep._pods()
+    assert state.pods[UID]["pod-1"].seen.gone
+    assert await queue.take() == KEY
+
+
+async def test_a_key_that_waits_for_minutes_fails_the_probe():
+    now = [0.0]
+    queue = WorkQueue(lambda: now[0])
+    health = Health(queue)
+    queue.add(KEY)
+    assert health.problem() == ""
+    now[0] = 121.0
+    assert "waited 121 s" in health.problem()
