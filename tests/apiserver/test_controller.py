@@ -375,6 +375,20 @@ def test_a_freed_place_goes_to_the_one_who_waits(controller, runs, plane):
     runs.claimed("second")
 
 
+def test_a_namespaces_quota_of_active_runs(controller, runs, plane):
+    quota = "mayfly.dev/max-active-runs"
+    plane.kubectl("annotate", "namespace", runs.namespace, f"{quota}=1")
+    runs.create("first")
+    runs.claimed("first")
+    # The annotation and the run reach the controller by two watches, in any order.
+    plane.kubectl("annotate", "namespace", runs.namespace, "touched=yes")
+    runs.create("second")
+    eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
+    assert quota in message(runs.get("second"), "Started")
+    plane.kubectl("annotate", "namespace", runs.namespace, "--overwrite", f"{quota}=2")
+    runs.claimed("second")
+
+
 def test_the_queue_deadline_ends_the_wait(controller, runs, plane):
     plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
     runs.create("first")

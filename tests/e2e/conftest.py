@@ -40,8 +40,10 @@ def administrator(kubectl: Kubectl) -> str:
 def api(kubectl: Kubectl) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
     headers = {"Authorization": f"Bearer {administrator(kubectl)}"}
+    # Other tests kill the gateway meanwhile; a connection is tried again until it is back.
+    transport = httpx.HTTPTransport(verify=context, retries=8)
     with httpx.Client(
-        base_url=os.environ["MAYFLY_URL"], headers=headers, verify=context, timeout=30
+        base_url=os.environ["MAYFLY_URL"], headers=headers, transport=transport, timeout=30
     ) as client:
         yield client
     kubectl("delete", "clusterrolebinding", "mayfly-e2e", "--ignore-not-found")

@@ -59,28 +59,36 @@ def test_what_started_once_has_started():
 
 def test_places_in_use():
     state = State()
-    assert not state.is_full("default", KEY, 1)
     state.put_pod(pod(), NOW)
     assert state.in_use("default") == 1
-    assert state.is_full("default", KEY, 1)
-    assert not state.is_full("default", KEY, 2)
     state.creating[KEY] = "default"
-    assert state.is_full("default", KEY, 2)
+    assert state.in_use("default") == 2
+    assert state.active() == {"team": 2}
     state.creating.pop(KEY)
     state.put_pod(pod(version=2, phase="Succeeded"), NOW)
     assert state.in_use("default") == 0
+    assert not state.active()
 
 
 def test_a_place_belongs_to_the_one_who_waits_longest():
     state = State()
     older, newer = Key("run", "team", "older"), Key("run", "team", "newer")
-    state.join_queue("default", newer, "2026-01-01T00:00:02Z")
-    state.join_queue("default", older, "2026-01-01T00:00:01Z")
-    assert not state.is_full("default", older, 1)
-    assert state.is_full("default", newer, 1)
-    assert state.next_waiting("default") == [older]
+    state.join_queue("default", newer, 1, "2026-01-01T00:00:02Z")
+    state.join_queue("default", older, 1, "2026-01-01T00:00:01Z")
+    assert state.why_waits("default", older, 1) == ""
+    assert "maxPods 1" in state.why_waits("default", newer, 1)
+    assert state.in_line("default", 1) == [older]
     state.leave_queue(older)
-    assert not state.is_full("default", newer, 1)
+    assert state.why_waits("default", newer, 1) == ""
+
+
+def test_a_quota_is_told_in_words():
+    state = State(quotas={"team": 1})
+    state.put_pod(pod(), NOW)
+    state.join_queue("default", KEY, 1, "2026-01-01T00:00:01Z")
+    assert "mayfly.dev/max-active-runs" in state.why_waits("default", KEY, 10)
+    state.quotas["team"] = 2
+    assert state.why_waits("default", KEY, 10) == ""
 
 
 def test_nothing_of_a_finished_run_stays():
@@ -88,7 +96,7 @@ def test_nothing_of_a_finished_run_stays():
     state = State()
     state.put_run(KEY, run(1))
     state.put_pod(pod(), NOW)
-    state.join_queue("default", KEY, "2026-01-01T00:00:01Z")
+    state.join_queue("default", KEY, 1, "2026-01-01T00:00:01Z")
     state.creating[KEY] = "default"
     state.pod_refused[KEY] = "quota"
     state.dependents["team", "p"] = {KEY}

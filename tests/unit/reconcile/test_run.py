@@ -69,7 +69,7 @@ def test_what_is_not_settled_is_looked_at_again():
 
 
 def test_a_full_runtime_queues_once():
-    full = target(full=True)
+    full = target(waits="No place.")
     status = written(plan_run(seen(run(), resolution=full)))
     started = find(status.conditions, ConditionType.STARTED)
     assert started.reason == "Queued"
@@ -81,7 +81,7 @@ def test_a_full_runtime_queues_once():
 
 
 def test_the_queue_deadline_ends_the_wait():
-    status = written(plan_run(seen(run(), resolution=target(full=True), now=at(3600))))
+    status = written(plan_run(seen(run(), resolution=target(waits="No place."), now=at(3600))))
     assert why(status) == "QueueDeadlineExceeded"
 
 

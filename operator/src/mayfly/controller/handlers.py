@@ -6,15 +6,18 @@ object (docs: continuity, configuration), and a level-triggered controller needs
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import kopf
 
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.state import State, owner_key
-from mayfly.kube.kinds import PIPELINES, PODS, RUNS, RUNTIMES
+from mayfly.controller.state import QUOTA_ANNOTATION, State, owner_key
+from mayfly.kube.kinds import NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
 from mayfly.reconcile.pods import RUN_LABEL, RUNTIME_ANNOTATION
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -47,6 +50,7 @@ class Handlers:
         """Declare what is watched."""
         kopf.on.event(RUNS.group, RUNS.version, RUNS.plural, registry=registry)(self.on_run)
         kopf.on.event("", "v1", PODS.plural, registry=registry)(self.on_pod)
+        kopf.on.event("", "v1", NAMESPACES.plural, registry=registry)(self.on_namespace)
         for kind, handler in ((PIPELINES, self.on_pipeline), (RUNTIMES, self.on_runtime)):
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handler)
         login = kopf.login_with_kubeconfig if kubeconfig else kopf.login_with_service_account
@@ -99,14 +103,34 @@ class Handlers:
         else:
             self._state.runtimes[name] = body
         self._queue.add(Key("runtime", "", name))
+        self._wake_waiting(name)
+
+    async def on_namespace(self, *, event: Any, **_: Any) -> None:
+        """A namespace may have got another quota."""
+        body = dict(event["object"])
+        name = body["metadata"]["name"]
+        text = body["metadata"].get("annotations", {}).get(QUOTA_ANNOTATION)
+        quota = int(text) if text is not None and text.isascii() and text.isdigit() else None
+        if text is not None and quota is None:
+            logger.warning("%s of namespace %s is no number: %r", QUOTA_ANNOTATION, name, text)
+        before = self._state.quotas.pop(name, None)
+        if quota is not None and event["type"] != "DELETED":
+            self._state.quotas[name] = quota
+        if before != self._state.quotas.get(name):
+            for runtime in list(self._state.waiting):
+                self._wake_waiting(runtime)
 
     def _offer_places(self, body: Json) -> None:
         """A pod that is over leaves its place to the run that has waited longest."""
-        runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
-        waiting = self._state.waiting.get(runtime)
-        if not waiting:
-            return
-        for key in self._state.next_waiting(runtime, 2):
+        name = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
+        if self._state.waiting.get(name):
+            self._wake_waiting(name)
+
+    def _wake_waiting(self, name: str) -> None:
+        """Have those looked at who may have a pod now."""
+        runtime = self._state.runtimes.get(name, {})
+        limit = runtime.get("spec", {}).get("maxPods", 0)
+        for key in self._state.in_line(name, limit):
             self._queue.add(key)
 
 

@@ -5,15 +5,19 @@ Only what is not finished is here, so that nothing finished costs memory.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from mayfly.controller.queue import Key
 from mayfly.reconcile.observed import ObservedPod
+from mayfly.reconcile.places import Waiting, in_line
 from mayfly.reconcile.pods import RUNTIME_ANNOTATION, observed_pod
 
 Json = dict[str, Any]
+
+QUOTA_ANNOTATION = "mayfly.dev/max-active-runs"
 
 
 @dataclass
@@ -23,6 +27,7 @@ class RunPod:
     seen: ObservedPod
     version: int
     runtime: str
+    namespace: str
 
 
 @dataclass
@@ -34,7 +39,8 @@ class State:
         pods: run pods by the run's UID and then by pod name; gone ones stay until the run ends.
         pipelines: without their source.
         runtimes: by name.
-        waiting: runs that wait for a pod, by runtime: key to creation time.
+        waiting: runs that wait for a pod, by runtime.
+        quotas: the most active runs of a namespace, where its annotation says so.
         creating: keys whose pod is being created, by runtime.
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
@@ -45,7 +51,8 @@ class State:
     pods: dict[str, dict[str, RunPod]] = field(default_factory=dict)
     pipelines: dict[tuple[str, str], Json] = field(default_factory=dict)
     runtimes: dict[str, Json] = field(default_factory=dict)
-    waiting: dict[str, dict[Key, str]] = field(default_factory=dict)
+    waiting: dict[str, dict[Key, Waiting[Key]]] = field(default_factory=dict)
+    quotas: dict[str, int] = field(default_factory=dict)
     creating: dict[Key, str] = field(default_factory=dict)
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
@@ -90,19 +97,21 @@ class State:
         if seen.over and seen.noticed is None:
             seen = replace(seen, noticed=now)
         runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
-        self.pods.setdefault(uid, {})[name] = RunPod(seen, version, runtime)
+        self.pods.setdefault(uid, {})[name] = RunPod(
+            seen, version, runtime, body["metadata"]["namespace"]
+        )
         return uid
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
         """Take note that a claimed pod is gone of which nothing was ever seen."""
         seen = ObservedPod(name=name, uid=uid, gone=True, unseen=True, noticed=now)
-        self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "")
+        self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "", "")
 
     def mark_gone(self, run_uid: str, name: str, now: datetime) -> None:
         """A pod that a listing did not show."""
         pod = self.pods[run_uid][name]
         seen = replace(pod.seen, gone=True, noticed=pod.seen.noticed or now)
-        self.pods[run_uid][name] = RunPod(seen, pod.version, pod.runtime)
+        self.pods[run_uid][name] = replace(pod, seen=seen)
 
     def in_use(self, runtime: str) -> int:
         """Pods of a runtime that hold a place, and those that are being made."""
@@ -114,26 +123,44 @@ class State:
         )
         return held + sum(1 for name in self.creating.values() if name == runtime)
 
-    def join_queue(self, runtime: str, key: Key, created: str) -> None:
+    def join_queue(self, runtime: str, key: Key, depth: int, created: str) -> None:
         """The run wants a pod of the runtime."""
-        self.waiting.setdefault(runtime, {})[key] = created
+        waiting = Waiting(key, key.namespace, depth, created)
+        self.waiting.setdefault(runtime, {})[key] = waiting
 
     def leave_queue(self, key: Key) -> None:
         """The run has its pod, or wants none any more."""
         for queue in self.waiting.values():
             queue.pop(key, None)
 
-    def is_full(self, runtime: str, key: Key, limit: int) -> bool:
-        """Whether every place is in use or belongs to a run that waits longer."""
-        queue = self.waiting.get(runtime, {})
-        mine = (queue.get(key, ""), key)
-        ahead = sum(1 for other, created in queue.items() if (created, other) < mine)
-        return self.in_use(runtime) + ahead >= limit
+    def active(self) -> Counter[str]:
+        """Pods that each namespace holds, those that are being made included."""
+        held = Counter(
+            pod.namespace
+            for pods in self.pods.values()
+            for pod in pods.values()
+            if not pod.seen.over
+        )
+        held.update(key.namespace for key in self.creating)
+        return held
 
-    def next_waiting(self, runtime: str, count: int = 1) -> list[Key]:
-        """The runs that have waited longest for a pod of the runtime."""
-        queue = self.waiting.get(runtime, {})
-        return sorted(queue, key=lambda key: (queue[key], key))[:count]
+    def in_line(self, runtime: str, limit: int) -> list[Key]:
+        """The runs that may have a pod of the runtime now, the next one first."""
+        free = limit - self.in_use(runtime)
+        waiting = self.waiting.get(runtime, {}).values()
+        return in_line(waiting, free, self.active(), self.quotas)
+
+    def why_waits(self, runtime: str, key: Key, limit: int) -> str:
+        """Why the run has to wait for its pod; "" when it does not."""
+        if key in self.in_line(runtime, limit):
+            return ""
+        quota = self.quotas.get(key.namespace)
+        if quota is not None and self.active()[key.namespace] >= quota:
+            return (
+                f"Namespace {key.namespace} has as many active runs as its annotation "
+                f"{QUOTA_ANNOTATION} allows ({quota})."
+            )
+        return f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use or has a taker.'
 
 
 def owner_uid(body: Json) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -200,9 +201,10 @@ class Worker:
         name = target.runtime.metadata.name
         if next_pod is not None:
             return target
-        self._state.join_queue(name, key, run.metadata.creation_timestamp or "")
-        full = self._state.is_full(name, key, target.runtime.spec.max_pods)
-        return target if not full else Target(**{**target.__dict__, "full": True})
+        created = run.metadata.creation_timestamp or ""
+        self._state.join_queue(name, key, target.depth, created)
+        limit = target.runtime.spec.max_pods
+        return replace(target, waits=self._state.why_waits(name, key, limit))
 
     def _reserve(self, key: Key, plan: Plan, resolution: Resolution | None) -> None:
         makes_pod = any(isinstance(action, CreatePod) for action in plan.actions)

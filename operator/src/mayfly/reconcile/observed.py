@@ -68,8 +68,8 @@ class Target:
     pipeline: str = ""
     root_id: str = ""
     parent_id: str = ""
-    full: bool = False
-    """Every pod of the runtime is in use, or older runs come first."""
+    waits: str = ""
+    """Why there is no place for its pod yet, in words; "" when there is."""
 
 
 @dataclass(frozen=True)

@@ -272,8 +272,8 @@ def _unclaimed(seen: ObservedRun) -> Plan:
     attempt = _next_attempt(seen)
     if seen.next_pod is not None:
         return Plan((_write(seen, _claim(seen, resolution, seen.next_pod, attempt)),))
-    if resolution.full:
-        return _wait(seen, Reason.QUEUED, f"Every pod of runtime {_runtime(resolution)} is in use.")
+    if resolution.waits:
+        return _wait(seen, Reason.QUEUED, resolution.waits)
     if seen.pod_refused:
         return _wait(seen, Reason.POD_REFUSED, f"The cluster refuses the pod: {seen.pod_refused}")
     actions: list[Action] = []
@@ -285,10 +285,6 @@ def _unclaimed(seen: ObservedRun) -> Plan:
 
 def _next_attempt(seen: ObservedRun) -> int:
     return (seen.run.status.attempt or 0) + 1
-
-
-def _runtime(target: Target) -> str:
-    return f'"{target.runtime.metadata.name}" (maxPods {target.runtime.spec.max_pods})'
 
 
 def _queue_deadline(seen: ObservedRun) -> datetime:
