@@ -85,7 +85,7 @@ def test_an_uninstall_leaves_the_kinds_and_the_ledger(namespace, kubectl, values
     identity = namespace.finished(run)["status"]["id"]
     helm("uninstall", "mayfly", "-n", SYSTEM, "--wait", "--timeout", "3m")
     expected = ["persistentvolumeclaim/mayfly-gateway"]
-    eventually(lambda: left(kubectl, namespace.name) == expected or None, seconds=90)
+    eventually(lambda: left(kubectl, namespace.name), 90, lambda found: found == expected)
     assert namespace.get(run)["status"]["finished"] is True
     upgrade(values)
     path = f"/v1/predictions/{identity}"
@@ -98,6 +98,6 @@ def test_an_uninstall_that_may_take_all_leaves_nothing(namespace, kubectl, value
     run = namespace.run(SLOW)
     namespace.started(run)
     helm("uninstall", "mayfly", "-n", SYSTEM, "--wait", "--timeout", "3m")
-    eventually(lambda: left(kubectl, namespace.name) == [] or None, seconds=90)
+    eventually(lambda: left(kubectl, namespace.name), 90, lambda found: found == [])
     crds = json.loads(kubectl("get", "crd", "-o", "json"))["items"]
     assert [each for each in crds if each["spec"]["group"] == "mayfly.dev"] == []

@@ -12,12 +12,14 @@ SECONDS = 20.0
 """Far longer than anything here takes: a slow machine must not make a test fail."""
 
 
-def eventually(look: Callable[[], T], seconds: float = SECONDS) -> T:
-    """What `look` returns once that is true."""
+def eventually(
+    look: Callable[[], T], seconds: float = SECONDS, accept: Callable[[T], object] = bool
+) -> T:
+    """What `look` returns once that is accepted: true, unless the caller says what."""
     deadline = time.monotonic() + seconds
     while True:
         seen = look()
-        if seen:
+        if accept(seen):
             return seen
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s; last seen: {seen!r}"
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from contract.agent.messages import RUN, work
@@ -188,8 +189,12 @@ async def test_the_stamps_are_there_when_the_agent_is_killed(launch):
     session = await agent.session()
     await session.send("work", **work(WAITS))
     await session.receive("log")
+    pid = agent.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     agent.process.kill()
     await agent.exit_code()
+    for worker in workers:
+        os.kill(int(worker), signal.SIGKILL)  # in a pod it goes with PID 1
     left = agent.termination()
     assert left["outcome"] is None
     assert left["started"]
