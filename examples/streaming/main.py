@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from itertools import pairwise
 
 from cog import ConcatenateIterator, Input
 
@@ -15,11 +16,11 @@ def main(
     if not known:
         raise ValueError("the text has no words to learn from")
     following = defaultdict(list)
-    for word, after in zip(known, known[1:], strict=False):
+    for word, after in pairwise(known):
         following[word].append(after)
     print(f"learned {len(following)} words")
 
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 a story, not a secret
     word = known[0]
     yield word
     for _ in range(words - 1):

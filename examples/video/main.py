@@ -1,6 +1,6 @@
 """Make a short film in which a text writes itself."""
 
-import numpy
+import numpy as np
 from moviepy import VideoClip
 from PIL import Image, ImageDraw, ImageFont
 
@@ -18,10 +18,10 @@ def main(
     size = (width - width % 2, width // 4 * 2)
     font = fitting_font(text, size[0] * 0.9)
 
-    def picture(at: float) -> numpy.ndarray:
+    def picture(at: float) -> np.ndarray:
         # The last letter is there when a fifth of the film is left.
         written = text[: 1 + int(len(text) * at / seconds / 0.8)]
-        return numpy.asarray(page(written, size, font))
+        return np.asarray(page(written, size, font))
 
     film = VideoClip(picture, duration=seconds)
     film.write_videofile(

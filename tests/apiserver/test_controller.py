@@ -18,6 +18,7 @@ from mayfly.api.v1alpha1.identity import pod_name, run_id
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
+TAKES_A_SECRET = "from cog import Secret\ndef main(key: Secret = None) -> int: ...\n"
 IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
 
 Json = dict[str, Any]
@@ -296,6 +297,11 @@ def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, ru
             '"nope"',
         ),
         ({"pipelineSpec": None, "pipelineRef": {"name": "nope"}}, "NotFound", '"nope"'),
+        (
+            {"pipelineSpec": {"source": {"inline": TAKES_A_SECRET}}, "input": {"key": "hunter2"}},
+            "InvalidInput",
+            "key: is a secret: a PipelineRun is readable, so name a Secret",
+        ),
     ],
 )
 def test_a_wrong_run_ends_without_a_pod(controller, runs, spec, why, words):
@@ -307,6 +313,39 @@ def test_a_wrong_run_ends_without_a_pod(controller, runs, spec, why, words):
     assert words in ended["status"]["error"]
     assert ended["status"]["phase"] == "Failed"
     assert runs.pods() == []
+
+
+def test_a_secret_is_named_or_left_out(controller, runs):
+    for name, given in (
+        ("named", {"key": {"secretKeyRef": {"name": "a", "key": "b"}}}),
+        ("absent", {}),
+    ):
+        runs.create(name, pipelineSpec={"source": {"inline": TAKES_A_SECRET}}, input=given)
+        assert reason(runs.claimed(name), "Accepted", "True") == "Accepted"
+
+
+def test_secrets_stay_in_their_pipelines_namespace(controller, runs, plane):
+    other = f"{runs.namespace}-other"
+    plane.kubectl("create", "namespace", other)
+    reference = {"name": "tokens", "key": "api"}
+    for name, secrets in (("plain", []), ("with", [{"env": "KEY", "secretKeyRef": reference}])):
+        plane.apply(
+            {
+                "apiVersion": "mayfly.dev/v1alpha1",
+                "kind": "Pipeline",
+                "metadata": {"name": name, "namespace": other},
+                "spec": {
+                    "source": {"inline": SOURCE},
+                    "visibility": "public",
+                    "secrets": secrets,
+                },
+            }
+        )
+        runs.create(name, pipelineSpec=None, pipelineRef={"name": name, "namespace": other})
+    runs.claimed("plain")
+    ended = runs.ended("with")
+    assert reason(ended, "Accepted", "False") == "Forbidden"
+    assert f"only runs in namespace {other} are given those" in message(ended, "Accepted")
 
 
 def test_a_pipeline_is_pinned_as_a_version(controller, runs, plane):

@@ -82,6 +82,31 @@ def test_names_are_bounded(plane, namespace):
 
 
 @pytest.mark.parametrize(
+    ("secrets", "words"),
+    [
+        ([("KEY", "a", "b"), ("OTHER", "a", "b")], ""),
+        ([("KEY", "a", "b"), ("KEY", "a", "c")], "Duplicate value"),
+        ([("REPLICATE_API_TOKEN", "a", "b")], "Mayfly sets this variable itself"),
+        ([("MAYFLY_X", "a", "b")], "Mayfly sets this variable itself"),
+        ([("KEY", "../x", "b")], "secretKeyRef.name"),
+        ([("KEY", "a", "b/c")], "secretKeyRef.key"),
+        ([("a-b", "a", "b")], "env"),
+    ],
+)
+def test_a_pipelines_secrets(plane, namespace, secrets, words):
+    given = [{"env": e, "secretKeyRef": {"name": n, "key": k}} for e, n, k in secrets]
+    pipeline = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": "p"},
+        "spec": {"source": {"inline": SOURCE}, "secrets": given},
+    }
+    done = create(plane, namespace, pipeline)
+    assert (done.returncode == 0) == (not words)
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
     ("patch", "words"),
     [
         ({"timeout": "1h"}, "spec.timeout can't change"),

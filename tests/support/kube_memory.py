@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from mayfly.kube.errors import Conflict, Gone, NotFound, Refused, Unavailable
-from mayfly.kube.kinds import RUNS, Kind
+from mayfly.kube.kinds import RUNS, SECRETS, Kind
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]
@@ -57,6 +57,8 @@ class MemoryCluster:
             it may write as somebody else, or raise.
         tokens: token -> (audiences, user); "" among the audiences is the API server's own.
         allowed: (user name, namespace) that may read runs.
+        readable: (namespace, name) of the Secrets that a Role lets the gateway read.
+        reads: what was read by name, by plural.
     """
 
     def __init__(self) -> None:
@@ -64,6 +66,8 @@ class MemoryCluster:
         self.on_write: Callable[[str, Json], None] | None = None
         self.tokens: dict[str, tuple[set[str], Json]] = {}
         self.allowed: set[tuple[str, str]] = set()
+        self.readable: set[tuple[str, str]] = set()
+        self.reads: Counter[str] = Counter()
         self.reviews = 0
         self._objects: dict[Key, Json] = {}
         self._version = 100
@@ -77,6 +81,9 @@ class MemoryCluster:
     # -- what the gateway calls ------------------------------------------------------------------
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        self.reads[kind.plural] += 1
+        if kind is SECRETS and (namespace, name) not in self.readable:
+            raise Refused(403, f'secrets "{name}" is forbidden')
         return self.now(kind, namespace, name)
 
     async def list(self, kind: Kind, namespace: str | None = None, **options: Any) -> Json:

@@ -89,6 +89,8 @@ class GatewayConfig(ConfigPart):
         signing_key_file: signs file links and run tokens.
         external_url: how people reach the gateway, where that is known.
         internal_url: how run pods reach it.
+        service_account: the gateway's own, as namespace:name; a namespace's Role may let it read
+            Secrets.
     """
 
     listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known at render time
@@ -102,6 +104,7 @@ class GatewayConfig(ConfigPart):
     signing_key_file: str
     external_url: str | None = Field(default=None, alias="externalURL")
     internal_url: str = Field(alias="internalURL")
+    service_account: str = "mayfly-system:mayfly-gateway"
     currency: str = Field(default="USD", min_length=1, max_length=8)
     retention_seconds: int = Field(default=30 * 86_400, ge=0)
     limits: GatewayLimits = GatewayLimits()

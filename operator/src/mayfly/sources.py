@@ -60,11 +60,17 @@ class SourceReader:
         return result
 
     async def input_problems(self, schema: Json, value: Any) -> list[str]:
-        """What is wrong with an input, a sentence a field; patterns are tried in the subprocess."""
+        """What is wrong with a PipelineRun's input, a sentence a field.
+
+        Patterns are tried in the subprocess.
+        """
         text = json.dumps(value)
         if '"pattern"' not in json.dumps(schema):
-            return [f"{each.field}: {each.message}" for each in check(schema, value)]
-        answer = await self._ask({"op": "input", "schema": schema, "inputJSON": text})
+            return [
+                f"{each.field}: {each.message}" for each in check(schema, value, references=True)
+            ]
+        request = {"op": "input", "schema": schema, "inputJSON": text, "references": True}
+        answer = await self._ask(request)
         if answer is None:
             return ["checking the input against its pattern takes more than 1 s"]
         if not answer.get("ok"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from mayfly_runtime import process
 from mayfly_runtime.child import Child
-from mayfly_runtime.inputs import Pointer
+from mayfly_runtime.inputs import Pointer, secret_values
 from mayfly_runtime.jobs import Fetched, FetchFailed, InputRead, JobEvent, Jobs, Resolved
 from mayfly_runtime.memory import OomCounter
 from mayfly_runtime.run import SUCCEEDED, End, Run, failed
@@ -95,6 +95,8 @@ class Attempt:
 
     def _load(self, text: str) -> None:
         work = self.run.work
+        # Before the worker, and so the author's code, can print them.
+        self.run.redactor.hide([*work.secrets.values(), *secret_values(work.schema, text)])
         self._child.send(
             {
                 "op": "load",
@@ -103,6 +105,7 @@ class Attempt:
                 "schema": work.schema,
                 "input": text,
                 "token": work.token,
+                "secrets": work.secrets,
                 "outputBytes": work.limits.outputBytes,
             }
         )

@@ -15,6 +15,10 @@ from typing import Any, NoReturn
 MAX_ITEM_BYTES = 65_536
 """One item of a list of strings, in UTF-8."""
 
+SECRET_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
+"""What Kubernetes takes as a Secret's name and key. No other text may get into a request's path."""
+
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
 
 Pointer = tuple[str | int, ...]
@@ -63,15 +67,23 @@ def parse(text: str) -> object:
         raise ValueError(f"the input is not JSON: {error}") from None
 
 
-def check(schema: Mapping[str, Any], value: object) -> list[Problem]:
-    """Every problem of an input; none means that it may run. No conversion, no I/O."""
+def check(schema: Mapping[str, Any], value: object, *, references: bool = False) -> list[Problem]:
+    """Every problem of an input; none means that it may run. No conversion, no I/O.
+
+    Args:
+        schema: the version's document.
+        value: the input.
+        references: it is the input of a PipelineRun, which names Secrets and never holds one;
+            otherwise it is the pod's, where the gateway has put their values in.
+    """
     if not isinstance(value, dict):
         return [Problem("", f"the input must be an object, not {_kind(value)}")]
     problems: list[Problem] = []
     required = set(_input(schema).get("required", []))
     for name, fragment in _properties(schema).items():
         if name in value:
-            problems.extend(_check(_resolved(schema, fragment), value[name], name))
+            resolved = _resolved(schema, fragment)
+            problems.extend(_check(resolved, value[name], name, references=references))
         elif name in required:
             problems.append(Problem(name, "is required"))
     return problems
@@ -90,6 +102,38 @@ def has_patterns(schema: Mapping[str, Any]) -> bool:
     return any("pattern" in _resolved(schema, f) for f in _properties(schema).values())
 
 
+def has_secrets(schema: Mapping[str, Any]) -> bool:
+    """Whether an input may hold secrets: most do not, and are not read for them."""
+    fragments = _properties(schema).values() if "components" in schema else ()
+    return any(_is_secret(f) or _is_secret(f.get("items", {})) for f in fragments)
+
+
+def secret_places(schema: Mapping[str, Any], value: object) -> list[Pointer]:
+    """Where an input has a secret, or names one; nulls are left out."""
+    if not isinstance(value, dict) or not has_secrets(schema):
+        return []
+    found: list[Pointer] = []
+    for name, fragment in _properties(schema).items():
+        given = value.get(name)
+        if _is_secret(fragment) and given is not None:
+            found.append((name,))
+        elif _is_secret(fragment.get("items", {})) and isinstance(given, list):
+            found += [(name, index) for index, item in enumerate(given) if item is not None]
+    return found
+
+
+def secret_values(schema: Mapping[str, Any], text: str) -> list[str]:
+    """The secrets that an input's text holds; none of a text that is no input."""
+    if not has_secrets(schema):
+        return []
+    try:
+        value = parse(text)
+    except ValueError:
+        return []
+    values = [pick(value, pointer) for pointer in secret_places(schema, value)]
+    return [each for each in values if isinstance(each, str)]
+
+
 def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
     """Arguments for `main()` from an input that passed `check`."""
     prepared = Prepared({})
@@ -106,12 +150,16 @@ def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
     return prepared
 
 
+def pick(values: Any, pointer: Pointer) -> Any:
+    """What is there where a `FileRef` or a secret points."""
+    for key in pointer:
+        values = values[key]
+    return values
+
+
 def place(values: dict[str, Any], pointer: Pointer, value: object) -> None:
     """Put a value where a `FileRef` or a secret points."""
-    target: Any = values
-    for key in pointer[:-1]:
-        target = target[key]
-    target[pointer[-1]] = value
+    pick(values, pointer[:-1])[pointer[-1]] = value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -143,10 +191,17 @@ def _resolved(schema: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[st
     return merged | dict(fragment)
 
 
-def _check(fragment: Mapping[str, Any], value: object, name: str) -> Iterator[Problem]:
+def _check(
+    fragment: Mapping[str, Any], value: object, name: str, *, references: bool
+) -> Iterator[Problem]:
     if value is None:
         if not (fragment.get("nullable") or _is_any(fragment)):
             yield Problem(name, "must not be null")
+        return
+    if references and _is_secret(fragment):
+        wrong = wrong_reference(value)
+        if wrong:
+            yield Problem(name, wrong)
         return
     wrong = _wrong_type(fragment, value)
     if wrong:
@@ -158,7 +213,7 @@ def _check(fragment: Mapping[str, Any], value: object, name: str) -> Iterator[Pr
     if isinstance(value, str):
         yield from (Problem(name, message) for message in _string_problems(fragment, value))
     elif isinstance(value, list):
-        yield from _list_problems(fragment, value, name)
+        yield from _list_problems(fragment, value, name, references=references)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from (Problem(name, message) for message in _range_problems(fragment, value))
 
@@ -166,8 +221,6 @@ def _check(fragment: Mapping[str, Any], value: object, name: str) -> Iterator[Pr
 def _wrong_type(fragment: Mapping[str, Any], value: object) -> str | None:
     expected = fragment.get("type")
     if expected == "string":
-        if _is_secret_ref(fragment, value):
-            return None
         return None if isinstance(value, str) else f"must be a string, not {_kind(value)}"
     if expected == "boolean":
         return None if isinstance(value, bool) else f"must be true or false, not {_kind(value)}"
@@ -213,12 +266,12 @@ def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
 
 
 def _list_problems(
-    fragment: Mapping[str, Any], value: list[object], name: str
+    fragment: Mapping[str, Any], value: list[object], name: str, *, references: bool
 ) -> Iterator[Problem]:
     items = fragment.get("items", {})
     limited = items.get("type") == "string" and items.get("format") is None
     for index, item in enumerate(value):
-        yield from _check(items, item, f"{name}[{index}]")
+        yield from _check(items, item, f"{name}[{index}]", references=references)
         if limited and isinstance(item, str):
             size = len(item.encode("utf-8", "surrogatepass"))
             if size > MAX_ITEM_BYTES:
@@ -247,11 +300,28 @@ def _is_any(fragment: Mapping[str, Any]) -> bool:
     return "type" not in fragment and "enum" not in fragment
 
 
-def _is_secret_ref(fragment: Mapping[str, Any], value: object) -> bool:
-    """A PipelineRun names a Secret instead of holding it; the gateway puts the value in."""
-    return fragment.get("format") == "password" and (
-        isinstance(value, dict) and isinstance(value.get("secretKeyRef"), dict)
-    )
+def _is_secret(fragment: Mapping[str, Any]) -> bool:
+    return fragment.get("format") == "password"
+
+
+def wrong_reference(value: object) -> str | None:
+    """What is wrong with the naming of a Secret. What was given is not repeated: it may be one."""
+    form = '{"secretKeyRef": {"name": …, "key": …}}'
+    if not isinstance(value, dict):
+        return (
+            f"is a secret: a PipelineRun is readable, so name a Secret of its namespace as "
+            f"{form} instead of giving {_kind(value)}"
+        )
+    reference = value.get("secretKeyRef")
+    if set(value) != {"secretKeyRef"} or not isinstance(reference, dict):
+        return f"is a secret and must be {form}"
+    if set(reference) != {"name", "key"}:
+        return f"must name a Secret and a key in it: {form}"
+    if not isinstance(reference["name"], str) or not SECRET_NAME.fullmatch(reference["name"]):
+        return "secretKeyRef.name is not the name of a Secret"
+    if not isinstance(reference["key"], str) or not SECRET_KEY.fullmatch(reference["key"]):
+        return "secretKeyRef.key is not the key of a Secret"
+    return None
 
 
 def _same(value: object, choice: object) -> bool:

@@ -5,6 +5,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from mayfly_runtime.redaction import Redactor
+
 PIECE_BYTES = 64 * 1024
 """One log message at most."""
 
@@ -17,9 +19,13 @@ class LogBuffer:
 
     Bytes that are not UTF-8 become U+FFFD when they come in, so that offsets count the same
     bytes on both sides. Memory is bounded by the limit itself.
+
+    Attributes:
+        redactor: takes the run's secrets out of what is printed, on the way in.
     """
 
     def __init__(self, limit_bytes: int) -> None:
+        self.redactor = Redactor()
         self._lock = threading.Lock()
         self._limit = limit_bytes
         self._text = bytearray()
@@ -81,18 +87,24 @@ def _cut(text: bytes | bytearray, begin: int, size: int) -> bytes:
 
 
 def pump(pipe: int, buffer: LogBuffer, copy_to: int, wake: Callable[[], None]) -> None:
-    """Read the worker's pipe to its end, into the buffer and to the pod's own stdout.
+    """Read the worker's pipe to its end, redacted, into the buffer and to the pod's own stdout.
 
     A reader that stops the pod's stdout slows the author's prints down; one that is gone
     (an error) only ends the copy.
     """
     while data := _read(pipe):
-        buffer.append(data)
+        copy_to = _take(buffer.redactor.feed(data), buffer, copy_to)
         wake()
-        if copy_to >= 0 and not _write_all(copy_to, data):
-            copy_to = -1
+    _take(buffer.redactor.rest(), buffer, copy_to)
     os.close(pipe)
     wake()
+
+
+def _take(data: bytes, buffer: LogBuffer, copy_to: int) -> int:
+    """Keep and copy; where the next piece is to be copied."""
+    if data:
+        buffer.append(data)
+    return copy_to if copy_to >= 0 and _write_all(copy_to, data) else -1
 
 
 def _read(pipe: int) -> bytes:

@@ -7,7 +7,7 @@ Field names are the wire's (camelCase), so that a message is its own documentati
 # ruff: noqa: N815
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 PROTOCOL = 1
@@ -139,10 +139,10 @@ class Work:
 
     run: str
     attempt: int
-    token: str
+    token: str = field(repr=False)
     files: dict[str, str]
     entrypoint: str
-    inputJSON: str | None
+    inputJSON: str | None = field(repr=False)
     schema: dict[str, Any]
     timeoutMs: int
     startWithinMs: int
@@ -150,6 +150,7 @@ class Work:
     id: str = ""
     namespace: str = ""
     name: str = ""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +232,5 @@ def _work(fields: dict[str, Any]) -> Work:
         id=str(fields.get("id", "")),
         namespace=str(fields.get("namespace", "")),
         name=str(fields.get("name", "")),
+        secrets={str(env): str(value) for env, value in fields.get("secrets", {}).items()},
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from mayfly_runtime.clock import NS_PER_MS, Clock, ceil_ms
 from mayfly_runtime.messages import Outcome, Result, Started, Work
 from mayfly_runtime.outputs import MAX_ITEMS
+from mayfly_runtime.redaction import Redactor
 
 MAX_ERROR_BYTES = 4096
 
@@ -35,6 +36,8 @@ class Run:
     work: Work
     clock: Clock
     accepted_ns: int
+    redactor: Redactor = field(default_factory=Redactor)
+    """Knows what may not be told of the run, in its log and its error."""
     started_ns: int | None = None
     ended_ns: int | None = None
     stop: End | None = None
@@ -90,7 +93,7 @@ class Run:
             attempt=self.work.attempt,
             outcome=self.end.outcome,
             reason=self.end.reason,
-            error=self.end.error,
+            error=self.redactor.error(self.end.error, MAX_ERROR_BYTES),
             outputJSON=output,
             started=self.started_ns is not None,
             startedAt=None if self.started_ns is None else self.clock.stamp(self.started_ns),

@@ -189,7 +189,7 @@ class Supervisor:
             self._uplink.say(self._hello())  # says which run this pod has
             return
         now = self._clock.monotonic_ns()
-        run = Run(work, self._clock, accepted_ns=now)
+        run = Run(work, self._clock, accepted_ns=now, redactor=self._log.redactor)
         self._log.set_limit(work.limits.logBytes)
         self._attempt = Attempt(run, self._child, self._jobs, self._oom)
         self._phase = Phase.LOADING

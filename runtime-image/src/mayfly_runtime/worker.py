@@ -2,7 +2,7 @@
 
 A child of PID 1, started before there is work. It speaks over an inherited socketpair:
 
-    PID 1 -> worker   load {files, entrypoint, schema, input, token, outputBytes}
+    PID 1 -> worker   load {files, entrypoint, schema, input, token, secrets, outputBytes}
                       go {paths: [[pointer, path]]}
     worker -> PID 1   checked {problems, files: [[pointer, url]]}
                       loaded
@@ -53,6 +53,7 @@ class Worker:
         self._channel.receive()
 
     def _run(self, load: dict[str, Any]) -> None:
+        os.environ.update(load["secrets"])
         os.environ["REPLICATE_API_TOKEN"] = load["token"]
         cog.current_scope().context["replicate_api_token"] = load["token"]
         prepared = self._check(load["schema"], load["input"])
@@ -84,10 +85,8 @@ class Worker:
         for pointer, path in go["paths"]:
             inputs.place(prepared.values, tuple(pointer), cog.Path(path))
         for pointer in prepared.secrets:
-            value = prepared.values
-            for key in pointer:
-                value = value[key]  # type: ignore[index]
-            inputs.place(prepared.values, pointer, cog.Secret(str(value)))
+            value = str(inputs.pick(prepared.values, pointer))
+            inputs.place(prepared.values, pointer, cog.Secret(value))
 
     def _invoke(self, entrypoint: Entrypoint, values: dict[str, Any], limit: int) -> None:
         invocation = Invocation(

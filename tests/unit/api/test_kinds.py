@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mayfly.api.crd import KINDS, schema
 from mayfly.api.reference import generated
 from mayfly.api.v1alpha1.conditions import (
     REASONS,
@@ -84,3 +85,20 @@ def test_a_transition_time_moves_only_with_its_status():
     assert second[0].last_transition_time == "1"
     third = with_condition(second, ConditionType.STARTED, "True", Reason.STARTED, "", now="3")
     assert third[0].last_transition_time == "3"
+
+
+def undescribed(node: dict, path: str) -> list[str]:
+    found = []
+    for name, child in node.get("properties", {}).items():
+        here = f"{path}.{name}"
+        if not child.get("description"):
+            found.append(here)
+        found += undescribed(child, here) + undescribed(child.get("items", {}), f"{here}[]")
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind_name)
+def test_kubectl_explain_has_words_for_every_field(kind):
+    properties = schema(kind)["properties"]
+    parts = [part for part in ("spec", "status") if part in properties]
+    assert [p for part in parts for p in undescribed(properties[part], part)] == []

@@ -24,6 +24,12 @@ def test_the_gateway_takes_its_file(default, scaled_out):
         GatewayConfig.model_validate(rendered.config("gateway.json"))
 
 
+def test_the_gateway_knows_its_own_name(default):
+    config = GatewayConfig.model_validate(default.config("gateway.json"))
+    account = default.named("ServiceAccount", "mayfly-gateway")["metadata"]
+    assert config.service_account == f"{account['namespace']}:{account['name']}"
+
+
 def test_the_gateway_gets_the_limits_to_the_byte(default):
     limits = GatewayConfig.model_validate(default.config("gateway.json")).limits
     assert limits.files_bytes == 4 * 1024**3

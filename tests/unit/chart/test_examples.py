@@ -13,7 +13,8 @@ from mayfly.api.v1alpha1.pipelinerun import PipelineRun
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FOLDERS = sorted(file.parent.name for file in EXAMPLES.glob("*/main.py"))
-MANIFESTS = sorted(str(file.relative_to(EXAMPLES)) for file in EXAMPLES.glob("*/*.yaml"))
+FILES = sorted(str(file.relative_to(EXAMPLES)) for file in EXAMPLES.glob("*/*.yaml"))
+MANIFESTS = [file for file in FILES if not file.endswith("/secret.yaml")]
 
 
 def manifest(path):
@@ -60,6 +61,20 @@ def test_names_fit(path):
     assert len(metadata.get("name", "")) <= 52
     assert len(metadata.get("generateName", "")) <= 58
     assert ("generateName" in metadata) == (manifest(path)["kind"] == "PipelineRun")
+
+
+def test_the_secret_is_the_one_that_the_run_names_and_the_gateway_may_read_it(default):
+    text = (EXAMPLES / "secret/secret.yaml").read_text()
+    secret, role, binding = yaml.safe_load_all(text)
+    reference = manifest("secret/run.yaml")["spec"]["input"]["key"]["secretKeyRef"]
+    assert secret["metadata"]["name"] == reference["name"]
+    assert set(secret["stringData"]) == {reference["key"]}
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    assert role["rules"] == [{**rule, "resourceNames": [reference["name"]]}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    account = default.named("ServiceAccount", "mayfly-gateway")["metadata"]
+    (subject,) = binding["subjects"]
+    assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
 
 
 def test_the_named_pipeline_is_the_one_beside_it():

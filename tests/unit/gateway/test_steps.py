@@ -103,6 +103,10 @@ TABLE = [
     ("that was told", facts(run(LOST, **CLAIMED), ROW, Link.TAKEN), Step.WAIT),
     ("the pod may have another run", facts(claimed, ROW, Link.OTHER), Step.WAIT),
     ("idle", facts(claimed, ROW, Link.IDLE), Step.SEND),
+    ("idle, a secret is missing", facts(claimed, ROW, Link.IDLE, withheld="no"), Step.WITHHOLD),
+    ("the same, no row yet", facts(claimed, None, Link.IDLE, withheld="no"), Step.OPEN),
+    ("the same, cancelled", facts(stopped, ROW, Link.IDLE, withheld="no"), Step.RETIRE),
+    ("a secret is missing, sent by then", facts(claimed, withheld="no"), Step.WAIT),
     ("idle, cancelled", facts(stopped, ROW, Link.IDLE), Step.RETIRE),
     (
         "idle, a cancel that the controller has not seen",

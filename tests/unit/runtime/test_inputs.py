@@ -55,7 +55,6 @@ def problems(value):
         {"k": 2.0},
         {"o": None},
         {"q": "s3cret"},
-        {"q": {"secretKeyRef": {"name": "a", "key": "b"}}},
         {"unknown": object},
     ],
 )
@@ -93,11 +92,83 @@ def test_what_is_right(value):
         ({"k": 3}, "k: must be one of 1, 2 (got 3)"),
         ({"k": True}, "k: must be an integer, not true"),
         ({"q": 1}, "q: must be a string, not a number"),
+        ({"q": {"secretKeyRef": {"name": "a", "key": "b"}}}, "q: must be a string, not an object"),
     ],
 )  # fmt: skip
 def test_what_is_wrong(value, sentence):
     (found,) = problems(value)
     assert found.startswith(sentence)
+
+
+SECRETS = schema.build(
+    {
+        "main.py": """
+from cog import Secret
+def main(a: Secret, b: Secret | None = None, c: list[Secret] = [], d: str = "", e: Secret = ""): ...
+"""
+    },
+    "main.py:main",
+)
+
+
+def ref(name="tokens", key="api", **more):
+    return {"secretKeyRef": {"name": name, "key": key, **more}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": ref()},
+        {"a": ref("a.b-c", "A_b.c-1")},
+        {"a": ref(), "b": None},
+        {"a": ref(), "b": ref(), "c": [ref(), ref(key="x")], "d": "plain"},
+    ],
+)
+def test_a_run_names_its_secrets(value):
+    assert inputs.check(SECRETS, value, references=True) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({}, "a: is required"),
+        ({"a": "hunter2"}, "a: is a secret: a PipelineRun is readable, so name a Secret"),
+        ({"a": ""}, "a: is a secret: a PipelineRun is readable"),
+        ({"a": ["hunter2"]}, "a: is a secret"),
+        ({"a": None}, "a: must not be null"),
+        ({"a": {}}, "a: is a secret and must be"),
+        ({"a": {"secretKeyRef": "x"}}, "a: is a secret and must be"),
+        ({"a": {**ref(), "value": "hunter2"}}, "a: is a secret and must be"),
+        ({"a": ref(namespace="other")}, "a: must name a Secret and a key"),
+        ({"a": {"secretKeyRef": {"name": "x"}}}, "a: must name a Secret and a key"),
+        ({"a": ref(name=1)}, "a: secretKeyRef.name is not"),
+        ({"a": ref(name="../../other/secrets/x")}, "a: secretKeyRef.name is not"),
+        ({"a": ref(name="..")}, "a: secretKeyRef.name is not"),
+        ({"a": ref(name="x?y")}, "a: secretKeyRef.name is not"),
+        ({"a": ref(name="x\n")}, "a: secretKeyRef.name is not"),
+        ({"a": ref(name="x" * 254)}, "a: secretKeyRef.name is not"),
+        ({"a": ref(key="")}, "a: secretKeyRef.key is not"),
+        ({"a": ref(key="..")}, "a: secretKeyRef.key is not"),
+        ({"a": ref(), "c": [ref(), "hunter2"]}, "c[1]: is a secret"),
+        ({"a": ref(), "d": ref()}, "d: must be a string, not an object"),
+    ],
+)
+def test_a_run_that_holds_or_misnames_a_secret(value, sentence):
+    (found,) = [each.sentence() for each in inputs.check(SECRETS, value, references=True)]
+    assert found.startswith(sentence)
+    assert "hunter2" not in found
+
+
+def test_where_secrets_are():
+    value = {"a": "one", "b": None, "c": ["two", None, "three"], "d": "four"}
+    assert inputs.secret_places(SECRETS, value) == [("a",), ("c", 0), ("c", 2)]
+    assert inputs.secret_values(SECRETS, json.dumps(value)) == ["one", "two", "three"]
+    assert inputs.secret_values(SECRETS, "{") == []
+    assert inputs.secret_values({}, "{}") == []
+    plain = schema.build({"main.py": "def main(a: str): ..."}, "main.py:main")
+    assert inputs.has_secrets(SECRETS)
+    assert not inputs.has_secrets(plain)
+    assert inputs.secret_places(plain, {"a": "one"}) == []
 
 
 def test_every_problem_is_told():

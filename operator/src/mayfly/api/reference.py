@@ -57,7 +57,7 @@ def _rows(node: dict[str, Any], path: str) -> list[str]:
         default = f" Default: `{json.dumps(child['default'])}`." if "default" in child else ""
         words = child.get("description", "").replace("|", "\\|")
         rows.append(f"| `{here}` | {child.get('type', 'any')} | {words}{default} |")
-        if "x-kubernetes-list-type" not in child:
+        if name != "conditions":  # they have a page of their own
             rows += _rows(child, here)
             rows += _rows(child.get("items", {}), f"{here}[]")
     return rows

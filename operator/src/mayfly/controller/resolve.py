@@ -129,6 +129,13 @@ class Resolver:
         if namespace != run.metadata.namespace and pipeline.spec.visibility != "public":
             words = f"Pipeline {namespace}/{ref.name} is private to its namespace."
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
+        if namespace != run.metadata.namespace and pipeline.spec.secrets:
+            words = (
+                f"Pipeline {namespace}/{ref.name} has secrets (spec.secrets), and only runs in "
+                f"namespace {namespace} are given those. Run it there, or let it take secrets of "
+                f"the caller's as cog.Secret inputs."
+            )
+            raise _Stop(Refusal(Reason.FORBIDDEN, words))
         wanted = ref.version or self._latest(key, namespace, pipeline)
         try:
             body = await self._cluster.get(VERSIONS, namespace, version_name(ref.name, wanted))

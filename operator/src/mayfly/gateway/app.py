@@ -30,6 +30,7 @@ from mayfly.gateway.routes.predictions import PredictionRoutes
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
+from mayfly.gateway.vault import Vault
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
@@ -92,6 +93,7 @@ class Gateway:
             catalog=catalog,
             database=self.database,
             worklist=self.worklist,
+            vault=Vault(cluster, self.files, config.service_account, config.limits.input_bytes),
             key=key,
             limits=config.limits,
             metrics=self.metrics,

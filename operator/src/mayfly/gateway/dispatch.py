@@ -18,6 +18,7 @@ from mayfly.gateway.sessions import Session, Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.status import is_ended
 from mayfly.gateway.steps import Facts, Link, Step
+from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.gateway.work import work
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import Conflict, NotFound
@@ -53,6 +54,7 @@ class Dispatcher:
         catalog: Catalog,
         database: Database,
         worklist: Worklist,
+        vault: Vault,
         key: SigningKey,
         limits: GatewayLimits,
         metrics: Metrics,
@@ -65,11 +67,13 @@ class Dispatcher:
         self._catalog = catalog
         self._database = database
         self._worklist = worklist
+        self._vault = vault
         self._key = key
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
         self._monotonic = monotonic
+        self._withheld: dict[str, str] = {}
 
     async def run(self) -> None:
         """Work until cancelled, beginning with what an earlier process left open."""
@@ -81,7 +85,13 @@ class Dispatcher:
 
     async def look(self, uid: str) -> None:
         """Do everything that can be done for a run now."""
-        await self._send_now(uid)
+        try:
+            await self._send_now(uid)
+            await self._step_on(uid)
+        finally:
+            self._withheld.pop(uid, None)
+
+    async def _step_on(self, uid: str) -> None:
         latest: Seen | None = None
         for _ in range(MAX_STEPS):
             view = await self._view(uid, latest)
@@ -151,6 +161,7 @@ class Dispatcher:
             sent=ours.sent_at if ours else None,
             now=self._clock(),
             started_write=timedelta(milliseconds=self._limits.started_write_ms),
+            withheld=self._withheld.get(seen.uid, ""),
         )
         return View(seen, row, session, facts)
 
@@ -167,7 +178,8 @@ class Dispatcher:
                 return False
             case Step.SEND:
                 await self._send_now(seen.uid)
-                return self._sessions.of_run(seen.uid, seen.run.status.pod_uid) is not None
+                sent = self._sessions.of_run(seen.uid, seen.run.status.pod_uid) is not None
+                return sent or seen.uid in self._withheld
             case Step.CANCEL if session is not None:
                 session.cancelled = True
                 await session.send(messages.cancel(seen.uid))
@@ -187,6 +199,10 @@ class Dispatcher:
                 session.retired = True
                 await self._recorder.end_unstarted(seen, row, bury=False)
                 await session.send(messages.retire())
+            case Step.WITHHOLD if row is not None and session is not None:
+                session.retired = True
+                await self._recorder.withhold(seen, row, view.facts.withheld)
+                await session.send(messages.retire())
             case Step.BURY if row is not None:
                 await self._recorder.end_unstarted(seen, row, bury=True)
             case Step.MARK_STARTED if row is not None:
@@ -197,6 +213,7 @@ class Dispatcher:
                 | Step.RECORD
                 | Step.END
                 | Step.RETIRE
+                | Step.WITHHOLD
                 | Step.BURY
                 | Step.MARK_STARTED
             ):
@@ -210,14 +227,21 @@ class Dispatcher:
         began = self._monotonic()
         if self._sendable(uid) is None:
             return
-        program = await self._catalog.program(self._runs_now(uid).run)
+        asked = self._runs_now(uid)
+        program = await self._catalog.program(asked.run)
+        try:
+            unlocked = await self._vault.unlock(asked, program)
+        except SecretUnavailable as error:
+            self._withheld[uid] = str(error)
+            return
         found = self._sendable(uid)  # once more: the cancel may have come meanwhile
         if found is None:
             return
         seen, session = found
         now = self._clock()
         namespace, _ = seen.key
-        message = work(seen, program, tokens.mint(self._key, namespace, uid), self._limits, now)
+        token = tokens.mint(self._key, namespace, uid)
+        message = work(seen, program, unlocked, token, self._limits, now)
         # No await between the check and these lines: from here on the pod has this run.
         session.run = uid
         session.attempt = seen.run.status.attempt or 1

@@ -220,6 +220,25 @@ class Recorder:
             await ledger.journal(tx, row.uid, ending, now)
         return True
 
+    async def withhold(self, seen: Seen, row: RunRow, why: str) -> None:
+        """Journal the end of a run whose secrets can't be had, and shut its pod out.
+
+        Args:
+            seen: the claimed run, whose work was not sent.
+            row: its ledger row.
+            why: for the person who can help.
+        """
+        now = self._clock()
+        ending = Ending(
+            outcome=Outcome.FAILED,
+            reason=Reason.SECRET_UNAVAILABLE,
+            error=utf8_head(why, ERROR_BYTES),
+            completed_at=now,
+        )
+        async with self._database.write() as tx:
+            await pods.retire(tx, seen.run.status.pod_uid or "", now)
+            await ledger.journal(tx, row.uid, ending, now)
+
     async def end(self, seen: Seen, row: RunRow) -> None:
         """Write a journalled end to its object, in one write, and close it.
 

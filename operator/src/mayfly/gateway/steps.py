@@ -48,6 +48,8 @@ class Step(Enum):
     """The journal has an end: write it to the object."""
     LOSE_CLAIM = auto()
     """Tell the controller that the pod has another run."""
+    WITHHOLD = auto()
+    """A Secret can't be had: end the run as not started."""
     RETIRE = auto()
     """The connected pod never gets the work: end the run as not started."""
     BURY = auto()
@@ -77,6 +79,7 @@ class Facts:
         sent: when its work was sent, on this connection.
         now: the time.
         started_write: how long a run works before Started=True is written.
+        withheld: why its secrets can't be had, in words; "" where they can, or were not read.
     """
 
     run: PipelineRun
@@ -87,6 +90,7 @@ class Facts:
     sent: datetime | None
     now: datetime
     started_write: timedelta
+    withheld: str = ""
 
 
 def link_of(uid: str, session: Session | None) -> Link:
@@ -192,7 +196,9 @@ def _cancelled(facts: Facts) -> Step | None:
 
 
 def _sendable(facts: Facts) -> Step | None:
-    return Step.SEND if may_send(facts.run, facts.link, facts.now) else None
+    if not may_send(facts.run, facts.link, facts.now):
+        return None
+    return Step.WITHHOLD if facts.withheld else Step.SEND
 
 
 def _marked(facts: Facts) -> Step | None:

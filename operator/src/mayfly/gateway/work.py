@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,19 @@ def start_deadline(run: PipelineRun) -> datetime | None:
     return parse_rfc3339(since) + timedelta(seconds=seconds(run.spec.start_deadline))
 
 
+@dataclass(frozen=True)
+class Unlocked:
+    """The secrets of one run, for its agent alone: for no log, no store and no answer.
+
+    Attributes:
+        environment: values by variable.
+        input_json: the input with its secrets put in; None where it names none.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    input_json: str | None = field(default=None, repr=False)
+
+
 def input_text(seen: Seen) -> str:
     """The run's inline input as JSON text: verbatim where the object has it so."""
     spec = seen.raw["spec"]
@@ -34,12 +48,20 @@ def input_text(seen: Seen) -> str:
     return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
 
 
-def work(seen: Seen, program: Program, token: str, limits: GatewayLimits, now: datetime) -> Json:
+def work(
+    seen: Seen,
+    program: Program,
+    unlocked: Unlocked,
+    token: str,
+    limits: GatewayLimits,
+    now: datetime,
+) -> Json:
     """The message.
 
     Args:
         seen: the claimed run.
         program: what it runs.
+        unlocked: the secrets that it is given.
         token: the run's own token.
         limits: what the agent enforces.
         now: what the remaining start deadline is counted from.
@@ -61,6 +83,7 @@ def work(seen: Seen, program: Program, token: str, limits: GatewayLimits, now: d
         "files": program.files,
         "entrypoint": program.entrypoint,
         "schema": program.schema,
+        "secrets": unlocked.environment,
         "timeoutMs": round(seconds(run.spec.timeout) * 1000),
         "startWithinMs": max(1, remaining // timedelta(milliseconds=1)),
         "limits": {
@@ -74,7 +97,9 @@ def work(seen: Seen, program: Program, token: str, limits: GatewayLimits, now: d
             "cancelGraceMs": limits.cancel_grace_ms,
         },
     }
-    if run.spec.input_from is not None:
+    if unlocked.input_json is not None:
+        message["inputJSON"] = unlocked.input_json
+    elif run.spec.input_from is not None:
         message["inputURL"] = True
     else:
         message["inputJSON"] = input_text(seen)

@@ -25,9 +25,9 @@ class Kind:
         """The URL path of an object, or of the list in a namespace or everywhere."""
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", quote(namespace)]
+            parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)
-        parts += [quote(part) for part in (name, sub) if part]
+        parts += [quote(part, safe="") for part in (name, sub) if part]
         return "/".join(parts)
 
 
@@ -36,6 +36,7 @@ PIPELINES = Kind("mayfly.dev", "v1alpha1", "pipelines", "Pipeline")
 VERSIONS = Kind("mayfly.dev", "v1alpha1", "pipelineversions", "PipelineVersion")
 RUNTIMES = Kind("mayfly.dev", "v1alpha1", "pipelineruntimes", "PipelineRuntime", namespaced=False)
 PODS = Kind("", "v1", "pods", "Pod")
+SECRETS = Kind("", "v1", "secrets", "Secret")
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 NETWORK_POLICIES = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 CLUSTER_ROLES = Kind(

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     OUTPUT_TOO_LARGE = "OutputTooLarge"
     OUTPUT_NOT_JSON = "OutputNotJSON"
+    SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a word for people
     INPUT_FETCH_FAILED = "InputFetchFailed"
     OUTPUT_UPLOAD_FAILED = "OutputUploadFailed"
     # Ready
@@ -92,7 +93,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "annotation that is not supported.",
         Reason.NOT_FOUND: "The pipeline, version or runtime that the run names does not exist.",
         Reason.NOT_PINNED: "The runtime's image is not named by digest, so it isn't locked.",
-        Reason.FORBIDDEN: "The pipeline belongs to another namespace and is private.",
+        Reason.FORBIDDEN: "The pipeline belongs to another namespace and is private, or has "
+        "secrets of that namespace.",
         Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
         Reason.PARENT_ENDED: "The run's parent has ended or was cancelled.",
     },
@@ -131,6 +133,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.START_DEADLINE_EXCEEDED: "main() was not called within spec.startDeadline.",
         Reason.OUTPUT_TOO_LARGE: "The output is larger than the limit.",
         Reason.OUTPUT_NOT_JSON: "The output holds a value that JSON can't carry.",
+        Reason.SECRET_UNAVAILABLE: "A Secret that the run needs is not there, or the gateway may "
+        "not read it; the message has the command that helps.",
         Reason.INPUT_FETCH_FAILED: "A file that the input names could not be fetched.",
         Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
     },
@@ -146,14 +150,16 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
 class Condition(Part):
     """One condition, as Kubernetes' own."""
 
-    type: str = Field(max_length=64)
-    status: Truth
-    reason: str = Field(max_length=64)
-    message: str = Field(default="", max_length=8192)
+    type: str = Field(max_length=64, description="What it speaks of.")
+    status: Truth = Field(description="True, False or Unknown.")
+    reason: str = Field(max_length=64, description="Why, in a word of a closed list.")
+    message: str = Field(default="", max_length=8192, description="Why, in a sentence.")
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When `status` last changed."
     )
-    observed_generation: int | None = Field(default=None, ge=0)
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The generation of the spec that it was decided on."
+    )
 
 
 def find(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:

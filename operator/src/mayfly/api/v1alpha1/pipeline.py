@@ -22,12 +22,27 @@ CONDITIONS_SCHEMA: JsonDict = {
 class SecretKeyRef(Part):
     """A key of a Secret in the same namespace."""
 
-    name: str = Field(min_length=1, max_length=253, description="The Secret's name.")
-    key: str = Field(min_length=1, max_length=253, description="The key in the Secret.")
+    # Nothing else may get into the path of a request.
+    name: str = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=253,
+        description="The Secret's name.",
+    )
+    key: str = Field(
+        pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The key in the Secret."
+    )
 
 
 class PipelineSecret(Part):
     """A secret that runs of the pipeline find in their environment."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "!self.env.startsWith('MAYFLY_') && "
+            "!(self.env in ['REPLICATE_API_TOKEN', 'REPLICATE_BASE_URL'])",
+            "Mayfly sets this variable itself",
+        ),
+    )
 
     env: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -70,8 +85,9 @@ class PipelineSpec(Part):
     )
     secrets: Annotated[tuple[PipelineSecret, ...], Field(max_length=32)] = Field(
         default=(),
-        description="Secrets of this namespace that runs find in their environment. "
-        "Not given to runs by this version.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["env"]},
+        description="Secrets of this namespace that runs find in their environment. Only runs in "
+        "this namespace, and only Secrets that a Role lets the gateway read; see docs/authors.md.",
     )
 
 

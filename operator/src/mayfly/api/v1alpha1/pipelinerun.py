@@ -200,10 +200,10 @@ class Usage(Part):
 class Children(Part):
     """How the runs that this one made have ended."""
 
-    total: int = Field(default=0, ge=0)
-    succeeded: int = Field(default=0, ge=0)
-    failed: int = Field(default=0, ge=0)
-    canceled: int = Field(default=0, ge=0)
+    total: int = Field(default=0, ge=0, description="All of them.")
+    succeeded: int = Field(default=0, ge=0, description="Those that returned.")
+    failed: int = Field(default=0, ge=0, description="Those that failed.")
+    canceled: int = Field(default=0, ge=0, description="Those that were cancelled.")
 
 
 _ENDED = "oldSelf.conditions.exists(c, c.type == 'Finished' && c.status == 'True')"

@@ -36,11 +36,17 @@ class ImagePullSecret(Part):
 class Toleration(Part):
     """A toleration, as in a pod."""
 
-    key: str | None = Field(default=None, max_length=317)
-    operator: Literal["Equal", "Exists"] | None = None
-    value: str | None = Field(default=None, max_length=63)
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: int | None = None
+    key: str | None = Field(default=None, max_length=317, description="The taint's key.")
+    operator: Literal["Equal", "Exists"] | None = Field(
+        default=None, description="How key and value are compared; Equal by default."
+    )
+    value: str | None = Field(default=None, max_length=63, description="The taint's value.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="The taint's effect; every effect by default."
+    )
+    toleration_seconds: int | None = Field(
+        default=None, description="How long a NoExecute taint is tolerated; for ever by default."
+    )
 
 
 class Resources(Part):
