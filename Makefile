@@ -5,7 +5,7 @@ SOURCES = operator/src:runtime-image/src:local-cluster
 IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH=$(SOURCES) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down env status test lint types fmt generate
+.PHONY: help demo up down env status test bench lint types fmt generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,11 @@ status: ## what runs
 
 test: ## every test, the ones on a real cluster included
 	@bash tests/run
+
+bench: ## times, API writes and metering on the cluster, into docs/benchmarks.md
+	@$(CLUSTER) up
+	@env=$$($(CLUSTER) env) && eval "$$env" && $(IN_VENV) \
+		PYTHONPATH="$$PYTHONPATH:tests" python -m benchmarks $(BENCH)
 
 lint: ## style and layers; changes nothing
 	@$(IN_VENV) ruff check . && ruff format --check . && lint-imports

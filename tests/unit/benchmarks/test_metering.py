@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+from benchmarks.metering import LONGEST_SECONDS, SHORTEST_SECONDS, bill, lengths
+
+
+def test_lengths_are_the_same_for_a_seed_and_within_bounds():
+    some = lengths(200, seed=3)
+    assert some == lengths(200, seed=3)
+    assert some != lengths(200, seed=4)
+    assert min(some) >= SHORTEST_SECONDS
+    assert max(some) <= LONGEST_SECONDS
+    assert min(some) < 0.02
+    assert max(some) > 4.0
+
+
+def test_a_bill_compares_what_was_printed():
+    found = bill("1000000000\n1012500000\n", 14)
+    assert found.true == pytest.approx(12.5)
+    assert found.error == pytest.approx(1.5)
