@@ -1,0 +1,101 @@
+"""One life of the agent: the parts of PID 1, put together around a worker that is starting."""
+
+import base64
+import functools
+import gc
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from mayfly_runtime import process, trust
+from mayfly_runtime.child import Child
+from mayfly_runtime.clock import Clock
+from mayfly_runtime.gateway import Address, Gateway
+from mayfly_runtime.jobs import Jobs
+from mayfly_runtime.logs import LogBuffer
+from mayfly_runtime.memory import OomCounter
+from mayfly_runtime.messages import Limits
+from mayfly_runtime.session import Session
+from mayfly_runtime.supervisor import ChildrenEnded, Inbox, Supervisor, Terminated
+
+
+def live(
+    worker: process.Worker,
+    environment: Mapping[str, str],
+    scratch: Path,
+    bundle: Path | None,
+    signals: AbstractSet[signal.Signals],
+    tell: Callable[[str], None],
+) -> int:
+    """Put the parts together and supervise until the end; the exit code.
+
+    Args:
+        worker: its process, just started.
+        environment: the pod's.
+        scratch: the pod's scratch folder.
+        bundle: the file of trusted roots.
+        signals: blocked in every thread; one thread takes them from here.
+        tell: for the agent's own words.
+    """
+    inbox: Inbox = queue.SimpleQueue()
+    log = LogBuffer(Limits().logBytes)
+    oom = OomCounter(Path(environment.get("MAYFLY_CGROUP", "/sys/fs/cgroup")))
+    child = Child(worker, log, inbox.put)
+    threading.Thread(
+        target=_take_signals, args=(inbox, signals), name="signals", daemon=True
+    ).start()
+    child.listen(stdout=1)
+    gateway = _gateway(environment, bundle)
+    Session(gateway, inbox.put, tell, os.urandom).start()
+    allowed = environment.get("MAYFLY_FETCH_ALLOW", "")
+    if allowed:
+        from mayfly_runtime.fetch import parse_networks  # noqa: PLC0415 rare, and 30 ms
+
+        parse_networks(allowed)  # a wrong list fails now, not in the middle of a run
+    jobs = Jobs(
+        gateway=gateway,
+        user_context=functools.cache(lambda: trust.user_context(bundle)),
+        allowed=allowed,
+        scratch=scratch,
+        put=inbox.put,
+    )
+    supervisor = Supervisor(
+        clock=Clock(),
+        inbox=inbox,
+        child=child,
+        log=log,
+        jobs=jobs,
+        oom=oom,
+        termination_log=Path(environment.get("MAYFLY_TERMINATION_LOG", "/dev/termination-log")),
+        say=tell,
+    )
+    gc.collect()
+    gc.freeze()
+    return supervisor.live()
+
+
+def _gateway(environment: Mapping[str, str], bundle: Path | None) -> Gateway:
+    own_ca = environment.get("MAYFLY_CA_PEM", "")
+    address = Address.of(environment["MAYFLY_GATEWAY_URL"])
+    token_file = environment.get("MAYFLY_TOKEN_FILE", "/var/run/secrets/mayfly/token")
+    return Gateway(
+        address=address,
+        context=trust.gateway_context(own_ca, bundle) if address.secure else None,
+        token_file=Path(token_file),
+        session_secret=base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode(),
+    )
+
+
+def _take_signals(inbox: Inbox, signals: AbstractSet[signal.Signals]) -> None:
+    while True:
+        info = signal.sigwaitinfo(signals)
+        if info.si_signo == signal.SIGCHLD:
+            inbox.put(ChildrenEnded())
+        elif os.getpid() != 1 or info.si_pid == 0:
+            # As PID 1, only a sender outside the pod (whose pid reads 0) may end the run: the
+            # author's code may not pass itself off as a deleted pod.
+            inbox.put(Terminated())

@@ -1,0 +1,36 @@
+"""The file of trusted roots: the public ones and the gateway's own CA, for the worker.
+
+`SSL_CERT_FILE` replaces the roots instead of adding to them, so both go into one file.
+"""
+
+import importlib.util
+from pathlib import Path
+
+_SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def write_bundle(target: Path, own_ca: str) -> Path | None:
+    """Write the roots and `own_ca` (PEM text, may be empty); None when there is nothing at all.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    roots = public_roots()
+    text = "" if roots is None else roots.read_text("utf-8")
+    if own_ca:
+        text = f"{text.rstrip()}\n{own_ca.strip()}\n"
+    if not text:
+        return None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")
+    return target
+
+
+def public_roots() -> Path | None:
+    """Certifi's file, found without importing it; else the system's, where there is one."""
+    spec = importlib.util.find_spec("certifi")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        file = Path(folder) / "cacert.pem"
+        if file.is_file():
+            return file
+    return _SYSTEM_ROOTS if _SYSTEM_ROOTS.is_file() else None
