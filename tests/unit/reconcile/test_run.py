@@ -301,3 +301,11 @@ def test_a_stopped_agent_leaves_its_stamps_for_the_bill():
     assert status.started_at == "2026-01-01T12:00:00.500000Z"
     assert status.usage.active_milliseconds == 1500
     assert find(status.conditions, ConditionType.STARTED).status == "True"
+
+
+def test_a_cancel_has_a_sentence_though_no_error():
+    text = left(outcome="canceled", reason="Canceled", error="")
+    over = pod(ever_started=True, noticed=at(0), terminated=Terminated(0, "Completed", text))
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert find(status.conditions, ConditionType.SUCCEEDED).message == "The run was cancelled."
+    assert not status.error

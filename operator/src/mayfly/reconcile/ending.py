@@ -43,6 +43,9 @@ AGENT_REASONS = frozenset(
 )
 """What an agent may say of its run's end; anything else it says is Lost."""
 
+UNSAID = {Reason.CANCELED: "The run was cancelled."}
+"""Sentences of ends that leave no error."""
+
 OUTCOMES = frozenset({"succeeded", "failed", "canceled"})
 
 
@@ -90,7 +93,7 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
     """
     stamp = rfc3339_seconds(now)
     generation = run.metadata.generation
-    message = "main() returned." if end.succeeded else end.error
+    message = "main() returned." if end.succeeded else end.error or UNSAID.get(end.reason, "")
     conditions = run.status.conditions
     started = find(conditions, ConditionType.STARTED)
     if end.started:
