@@ -52,16 +52,18 @@ def test_the_rules_of_inputs_name_the_field(namespace):
 def test_sources_that_cant_be_used(namespace):
     cases = {
         "def main(x: complex) -> int:\n    return 1\n": (
-            "complex can't be the type of an input (main.py line 1)"
+            "complex can't be the type of an input (main.py line 1: def main(x: complex) -> int:)"
         ),
         "from cog import BasePredictor\nclass P(BasePredictor):\n    def predict(self): ...\n": (
-            "P is a class: a pipeline has no setup, write a function main() (main.py line 2)"
+            "P is a class: a pipeline has no setup, write a function main() "
+            "(main.py line 2: class P(BasePredictor):)"
         ),
         "def main(**everything: str) -> int:\n    return 1\n": (
-            "main() takes **everything: name each input (main.py line 1)"
+            "main() takes **everything: name each input "
+            "(main.py line 1: def main(**everything: str) -> int:)"
         ),
         "def main(untold) -> int:\n    return 1\n": (
-            "the input 'untold' has no annotation (main.py line 1)"
+            "the input 'untold' has no annotation (main.py line 1: def main(untold) -> int:)"
         ),
     }
     runs = {namespace.run(source): words for source, words in cases.items()}
@@ -81,14 +83,22 @@ def test_several_files_import_each_other(namespace):
     run = namespace.create({"pipelineSpec": spec, "input": {"n": 20}})
     wrong = namespace.create({"pipelineSpec": spec, "input": {"n": "twenty"}})
     missing = {**spec, "entrypoint": "app/none.py:go"}
+    guilty = {**spec, "source": {"files": {**files, "shared.py": "ONE = 1\nNumber = complex\n"}}}
+    elsewhere = namespace.create({"pipelineSpec": guilty, "input": {"n": 20}})
     nowhere = namespace.create({"pipelineSpec": missing, "input": {"n": 20}})
     # The type was read from the other file.
     refused(namespace, wrong, "InvalidInput", "n: must be an integer, not a string")
     refused(
         namespace,
+        elsewhere,
+        "InvalidSource",
+        "complex can't be the type of an input (shared.py line 2: Number = complex)",
+    )
+    refused(
+        namespace,
         nowhere,
         "InvalidSource",
-        "the entrypoint 'app/none.py:go' names a file that is not there (app/none.py)",
+        "the entrypoint 'app/none.py:go' names a file that is not there",
     )
     ended = namespace.finished(run)
     assert reason(ended) == "Succeeded", message(ended)

@@ -122,8 +122,12 @@ class Jobs:
                 if len(fetched) == len(files):
                     self.put(Fetched(fetched))
 
-        for _ in range(min(_PARALLEL, len(files))):
-            _start("fetch", job)
+        try:
+            for _ in range(min(_PARALLEL, len(files))):
+                _start("fetch", job)
+        except RuntimeError as error:
+            # main.py is being imported meanwhile, and may have taken every thread of the pod.
+            self.put(FetchFailed(f"the input files can't be fetched: {error}"))
 
     def uploads(self, limits: Limits) -> "Uploads":
         """The queue of this run's outputs."""
@@ -131,20 +135,20 @@ class Jobs:
 
 
 class Uploads:
-    """Resolves outputs one after the other, so that they stay in order."""
+    """Resolves outputs one after the other, so that they stay in order.
+
+    Its thread is there before the author's code is, which may leave the pod room for no other.
+    """
 
     def __init__(self, uploader: Uploader, put: Put) -> None:
         self._uploader = uploader
         self._put = put
         self._todo: queue.SimpleQueue[tuple[int | None, str, list[Posted]]] = queue.SimpleQueue()
-        self._started = False
+        _start("upload", self._run)
 
     def add(self, index: int | None, text: str, files: list[Posted]) -> None:
         """Queue an output; its end is one event."""
         self._todo.put((index, text, files))
-        if not self._started:
-            self._started = True
-            _start("upload", self._run)
 
     def _run(self) -> None:
         while True:

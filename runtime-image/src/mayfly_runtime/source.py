@@ -46,7 +46,7 @@ class Module:
         """An error at a node, with its source line shown."""
         line = getattr(node, "lineno", 0)
         shown = self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
-        return SourceError(f"{message} (line {line}: {shown})", self.file, line)
+        return SourceError(f"{message} ({self.file} line {line}: {shown})", self.file, line)
 
     def qualified(self, node: ast.expr) -> str:
         """The full name that a name or attribute stands for: `P` may be `cog.Path`."""

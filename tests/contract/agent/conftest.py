@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ class Agent:
     gateway: Gateway
     folder: Path
     sessions: list[Session] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """As a crash of its pod."""
+        kill(self.process)
 
     @property
     def scratch(self) -> Path:
@@ -161,8 +166,17 @@ class Launcher:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        process.kill()
+        kill(process)
     await process.wait()
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """SIGKILL an agent and its worker, which in a pod goes with PID 1."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 @pytest.fixture

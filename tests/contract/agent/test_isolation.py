@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from contract.agent.conftest import SOURCE, make_venv
@@ -12,6 +13,18 @@ from contract.agent.messages import work
 root_only = pytest.mark.skipif(
     os.geteuid() != 0, reason="takes another UID and a PID namespace, which only root may make"
 )
+
+
+def public(folder: Path) -> tuple[Path, Path]:
+    """An interpreter with the runtime, and a folder to run in, that any UID can read."""
+    source = folder / "src"
+    shutil.copytree(SOURCE, source)
+    python = make_venv(folder / "venv", "/usr/bin/python3", source)
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    (folder / "run").mkdir()
+    return python, folder / "run"
 
 
 async def test_closing_every_low_descriptor_loses_only_the_log(run):
@@ -82,14 +95,7 @@ async def test_no_secret_of_the_agent_is_in_the_worker(launch):
 @root_only
 async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder):
     """As in a pod: PID 1 of its own namespace, one unprivileged UID."""
-    source = public_folder / "src"
-    shutil.copytree(SOURCE, source)
-    python = make_venv(public_folder / "venv", "/usr/bin/python3", source)
-    for path in [public_folder, *public_folder.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-    run_folder = public_folder / "run"
-    run_folder.mkdir()
+    python, run_folder = public(public_folder)
     namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     identity = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"]
     agent = await launch(
@@ -126,6 +132,47 @@ async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder):
         "SIGKILL": "None", "SIGSTOP": "None", "SIGTERM": "None", "SIGINT": "None",
     }  # fmt: skip
     assert ended.result["outcome"] == "succeeded"
+
+
+@root_only
+@pytest.mark.parametrize("moment", ["running", "importing"])
+async def test_an_author_who_takes_every_thread_leaves_the_agent_its_own(
+    launch, public_folder, moment
+):
+    """As in a pod whose processes are limited: threads count, and PID 1's are among them."""
+    python, run_folder = public(public_folder)
+    # A UID that nobody else has: the limit counts all that is the UID's.
+    identity = ["setpriv", "--reuid=64321", "--regid=64321", "--clear-groups"]
+    agent = await launch(
+        prefix=[*identity, "prlimit", "--nproc=40"],
+        python=python,
+        folder=run_folder,
+        open_scratch=True,
+    )
+    session = await agent.session()
+    text = """
+        import pathlib, threading
+        from cog import Path
+        def take():
+            while True:
+                try:
+                    threading.Thread(target=threading.Event().wait, daemon=True).start()
+                except RuntimeError as error:
+                    print(error)
+                    return
+        if "MOMENT" == "importing":
+            take()
+        def main() -> Path:
+            if "MOMENT" == "running":
+                take()
+            pathlib.Path("made.txt").write_text("made")
+            return Path("made.txt")
+        """
+    await session.send("work", **work(text.replace("MOMENT", moment)))
+    ended = await agent.finish(session)
+    assert ended.log == "can't start new thread\n"
+    assert ended.result["outcome"] == "succeeded", ended.result
+    assert list(agent.gateway.files.values()) == [b"made"]
 
 
 @root_only

@@ -187,7 +187,7 @@ def test_the_check_commands_errors():
     assert check.answer(wrong) == {
         "ok": False,
         "error": {
-            "message": "the input 'n' has no annotation (line 1: def main(n): ...)",
+            "message": "the input 'n' has no annotation (main.py line 1: def main(n): ...)",
             "file": "main.py",
             "line": 1,
         },
