@@ -75,12 +75,12 @@ class Attempt:
                 self.run.final = None
                 self._judge(failed(event.reason, event.error))
 
-    def on_message(self, message: dict[str, Any]) -> None:
+    def on_message(self, message: dict[str, Any], heard_ns: int) -> None:
         """The worker, and so perhaps the author's code, said something."""
         if self.verdict is not None:
             return
         try:
-            self._read(message)
+            self._read(message, heard_ns)
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             # Only code that writes to our descriptor by hand gets here.
             self._judge(failed("Exited", f"the worker's messages are broken: {error!r}"))
@@ -110,7 +110,7 @@ class Attempt:
             }
         )
 
-    def _read(self, message: dict[str, Any]) -> None:
+    def _read(self, message: dict[str, Any], heard_ns: int) -> None:
         match message["op"]:
             case "checked":
                 self._check(message["files"])
@@ -120,6 +120,8 @@ class Attempt:
                 self._judge(failed(message["reason"], str(message["error"])))
             case "output" if self.run.started_ns is not None:
                 self._take_item(message)
+            case "over" if self.run.started_ns is not None:
+                self.run.over_ns = heard_ns
             case "finished" if self.run.started_ns is not None:
                 self._take_end(message)
             case other:

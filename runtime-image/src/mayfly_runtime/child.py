@@ -7,6 +7,7 @@ from typing import Any
 
 from mayfly_runtime import process
 from mayfly_runtime.channel import Channel, ChannelError
+from mayfly_runtime.clock import Clock
 from mayfly_runtime.logs import LogBuffer, pump
 
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -15,9 +16,10 @@ _UNREAD_MESSAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message from the worker. Call `Child.took` once it is handled."""
+    """A message from the worker, and when it came. Call `Child.took` once it is handled."""
 
     message: dict[str, Any]
+    heard_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,15 @@ class Child:
     """A worker and the two threads that listen to it."""
 
     def __init__(
-        self, worker: process.Worker, log: LogBuffer, put: Callable[[ChildEvent], None]
+        self,
+        worker: process.Worker,
+        log: LogBuffer,
+        clock: Clock,
+        put: Callable[[ChildEvent], None],
     ) -> None:
         self._worker = worker
         self._log = log
+        self._clock = clock
         self._put = put
         self._channel = Channel(worker.channel, MAX_MESSAGE_BYTES)
         # A worker that yields faster than the supervisor reads has to wait.
@@ -90,7 +97,7 @@ class Child:
                 message = self._channel.receive()
             except ChannelError:
                 break
-            self._put(Said(message))
+            self._put(Said(message, self._clock.monotonic_ns()))
         self.silent = True
         self._put(Silent())
 

@@ -44,7 +44,8 @@ def live(
     inbox: Inbox = queue.SimpleQueue()
     log = LogBuffer(Limits().logBytes)
     oom = OomCounter(Path(environment.get("MAYFLY_CGROUP", "/sys/fs/cgroup")))
-    child = Child(worker, log, inbox.put)
+    clock = Clock()
+    child = Child(worker, log, clock, inbox.put)
     threading.Thread(
         target=_take_signals, args=(inbox, signals), name="signals", daemon=True
     ).start()
@@ -64,7 +65,7 @@ def live(
         put=inbox.put,
     )
     supervisor = Supervisor(
-        clock=Clock(),
+        clock=clock,
         inbox=inbox,
         child=child,
         log=log,

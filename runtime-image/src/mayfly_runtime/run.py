@@ -9,6 +9,9 @@ from mayfly_runtime.redaction import Redactor
 
 MAX_ERROR_BYTES = 4096
 
+FREE_TELLING_NS = 1_000 * NS_PER_MS
+"""How long what `main()` gave may take to be told before the meter runs on."""
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -39,6 +42,8 @@ class Run:
     redactor: Redactor = field(default_factory=Redactor)
     """Knows what may not be told of the run, in its log and its error."""
     started_ns: int | None = None
+    over_ns: int | None = None
+    """When the worker said that `main()` is over; the last such word counts."""
     ended_ns: int | None = None
     stop: End | None = None
     """Set when the run is to be stopped: whatever the worker says then, this is the end."""
@@ -61,7 +66,18 @@ class Run:
         """Billed time so far."""
         if self.started_ns is None:
             return 0
-        return ceil_ms((self.ended_ns or now_ns) - self.started_ns)
+        return ceil_ms((self.ended_ns or self.end_ns(now_ns)) - self.started_ns)
+
+    def end_ns(self, now_ns: int) -> int:
+        """When active time ended, for a run whose end is known at `now_ns`.
+
+        Making JSON of an output, and a traceback of an error, is not active time. But it may run
+        the author's code, and the word that `main()` is over may be the author's: so what comes
+        after it is free for a second, and no longer.
+        """
+        if self.over_ns is None:
+            return now_ns
+        return max(self.over_ns, now_ns - FREE_TELLING_NS)
 
     def count_item(self, text: str) -> bool:
         """Count an item of an iterator output; False when it is one too many."""

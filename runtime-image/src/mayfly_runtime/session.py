@@ -45,22 +45,29 @@ class Connection:
         """Bytes queued and not yet given to the kernel."""
         return self._backlog
 
-    def send(self, message: bytes) -> None:
-        """Queue a text message."""
-        self.queue(websocket.TEXT, message)
+    def send(self, message: bytes, *, wake: bool = True) -> None:
+        """Queue a text message; without `wake` it may lie there until `wake` is called."""
+        self.queue(websocket.TEXT, message, wake=wake)
+
+    def wake(self) -> None:
+        """Have what is queued written."""
+        with self._lock:
+            if self._open:
+                self._poke()
 
     def close(self, code: int = websocket.NORMAL) -> None:
         """Queue a close frame behind what is queued."""
         self.queue(websocket.CLOSE, websocket.close_payload(code))
 
-    def queue(self, opcode: int, payload: bytes) -> None:
+    def queue(self, opcode: int, payload: bytes, *, wake: bool = True) -> None:
         """Queue a frame."""
         with self._lock:
             if not self._open:
                 return
             self._frames.append((opcode, payload))
             self._backlog += len(payload)
-            self._poke()
+            if wake:
+                self._poke()
 
     def _poke(self) -> None:
         try:

@@ -10,6 +10,7 @@ cancelled, out of time, ended) is made here, one at a time, by one monotonic clo
 drained, files uploaded. `done` has a result, in the termination message too.
 """
 
+import os
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,10 +135,10 @@ class Supervisor:
         match event:
             case Opened() | Received() | Drained() | Closed():
                 self._on_session(event)
-            case Said(message):
+            case Said(message, heard_ns):
                 self._child.took()
                 if self._attempt is not None:
-                    self._attempt.on_message(message)
+                    self._attempt.on_message(message, heard_ns)
             case ChildrenEnded():
                 self._reap()
             case Terminated():
@@ -251,6 +252,10 @@ class Supervisor:
         elif name == "import" and self._phase is Phase.LOADING and not attempt.loaded:
             self._end(_import_late(attempt))
         elif name == "timeout" and self._phase is Phase.RUNNING:
+            left = attempt.run.timeout_ns() - attempt.run.end_ns(now)
+            if left > 0:  # main() is over, and what it gave is being told
+                self._deadlines["timeout"] = now + left
+                return
             words = in_words(work.timeoutMs)
             self._stop(failed("TimedOut", f"main() ran longer than its timeout of {words}"))
         elif name == "grace" and self._phase is Phase.RUNNING and attempt.run.stop is not None:
@@ -293,8 +298,11 @@ class Supervisor:
         }
         started = attempt.run.started
         if started is not None:
-            self._uplink.say(started)
+            self._uplink.say(started, wake=False)
         attempt.go()
+        # The meter runs: let the worker have this CPU, and only then another thread of ours.
+        os.sched_yield()
+        self._uplink.wake()
         self._note_unfinished()
 
     def _stop(self, end: End) -> None:
@@ -315,7 +323,7 @@ class Supervisor:
         now = self._clock.monotonic_ns()
         attempt.run.end = attempt.run.stop or end
         if attempt.run.started_ns is not None:
-            attempt.run.ended_ns = now
+            attempt.run.ended_ns = attempt.run.end_ns(now)
         self._phase = Phase.ENDING
         beat = {name: at for name, at in self._deadlines.items() if name == "heartbeat"}
         self._deadlines = {**beat, "silence": now + _DRAIN_NS}

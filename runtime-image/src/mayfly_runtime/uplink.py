@@ -59,10 +59,15 @@ class Uplink:
         self._connection = None
         self._welcomed = False
 
-    def say(self, message: ToGateway) -> None:
-        """Send now, if there is a connection."""
+    def say(self, message: ToGateway, *, wake: bool = True) -> None:
+        """Send now, if there is a connection; without `wake`, when `wake` is called."""
         if self._connection is not None:
-            self._connection.send(encode(message))
+            self._connection.send(encode(message), wake=wake)
+
+    def wake(self) -> None:
+        """Send what was said without."""
+        if self._connection is not None:
+            self._connection.wake()
 
     def close(self) -> None:
         """End the connection in good order."""

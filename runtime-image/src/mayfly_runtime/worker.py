@@ -7,6 +7,7 @@ A child of PID 1, started before there is work. It speaks over an inherited sock
     worker -> PID 1   checked {problems, files: [[pointer, url]]}
                       loaded
                       output {text, files: [{pointer, folder, name}]}   an iterator's item
+      over                                              main() returned, raised or was exhausted
                       finished {text, files, stream}
                       failed {reason, error}
 
@@ -23,7 +24,7 @@ from typing import Any
 
 import cog
 from mayfly_runtime import inputs
-from mayfly_runtime.author import Entrypoint, Failure, load_entrypoint
+from mayfly_runtime.author import Failure, load_entrypoint
 from mayfly_runtime.channel import Channel, ChannelError
 from mayfly_runtime.invocation import Interrupts, Invocation
 
@@ -58,12 +59,21 @@ class Worker:
         cog.current_scope().context["replicate_api_token"] = load["token"]
         prepared = self._check(load["schema"], load["input"])
         entrypoint = load_entrypoint(load["files"], load["entrypoint"], self._scratch / "run")
+        invocation = Invocation(
+            entrypoint,
+            self._interrupts,
+            self._channel.send,
+            self._scratch / "outbox",
+            load["outputBytes"],
+        )
         # What is imported by now stays: no collection should walk it on the author's time.
         gc.collect()
         gc.freeze()
         self._channel.send({"op": "loaded"})
         self._place(prepared, self._channel.receive())
-        self._invoke(entrypoint, prepared.values, load["outputBytes"])
+        finished = invocation.run(prepared.values)
+        _flush()
+        self._channel.send(finished)
 
     def _check(self, schema: dict[str, Any], text: str) -> inputs.Prepared:
         """Check and convert the input, and tell what is to be fetched."""
@@ -87,14 +97,6 @@ class Worker:
         for pointer in prepared.secrets:
             value = str(inputs.pick(prepared.values, pointer))
             inputs.place(prepared.values, pointer, cog.Secret(value))
-
-    def _invoke(self, entrypoint: Entrypoint, values: dict[str, Any], limit: int) -> None:
-        invocation = Invocation(
-            entrypoint, self._interrupts, self._channel.send, self._scratch / "outbox", limit
-        )
-        finished = invocation.run(values)
-        _flush()
-        self._channel.send(finished)
 
 
 def _flush() -> None:

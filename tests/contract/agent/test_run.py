@@ -1,5 +1,7 @@
 """One run from `work` to its end: what main() gets, what it may return, how it may fail."""
 
+import time
+
 import pytest
 from contract.agent.messages import work
 
@@ -198,6 +200,26 @@ async def test_iterator_items_go_up_as_they_come(launch):
 )  # fmt: skip
 async def test_ways_to_return(run, source, output):
     assert (await run(source)).output == output
+
+
+async def test_code_that_runs_after_main_is_billed_but_for_one_second(launch):
+    agent = await launch()
+    session = await agent.session()
+    source = """
+        import os, time
+        class Late(os.PathLike):
+            def __fspath__(self):
+                time.sleep(4)
+                open("late.txt", "w").close()
+                return "late.txt"
+        def main():
+            return Late()
+        """
+    sent = time.monotonic()
+    await session.send("work", **work(source))
+    result = (await agent.finish(session)).result
+    assert result["outcome"] == "succeeded"
+    assert 3000 <= result["activeMs"] <= (time.monotonic() - sent) * 1000 - 1000
 
 
 async def test_a_downstream_file_is_passed_by_reference(run):

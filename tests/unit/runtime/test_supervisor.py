@@ -33,10 +33,16 @@ class Clock:
 class Connection:
     def __init__(self):
         self.backlog = 0
-        self.sent = []
+        self.sent, self.waiting = [], []
 
-    def send(self, data):
-        self.sent.append(json.loads(data))
+    def send(self, data, *, wake=True):
+        self.waiting.append(json.loads(data))
+        if wake:
+            self.wake()
+
+    def wake(self):
+        self.sent += self.waiting
+        self.waiting = []
 
     def close(self):
         pass
@@ -119,7 +125,7 @@ class World:
 
     def _said(self, message):
         if self.child.status is None and not self.child.silent:
-            self.supervisor._handle(Said(message))
+            self.supervisor._handle(Said(message, self.clock.now))
 
     def checked(self):
         self._said({"op": "checked", "files": []})
@@ -135,6 +141,9 @@ class World:
 
     def item(self):
         self._said({"op": "output", "text": "1", "files": []})
+
+    def over(self):
+        self._said({"op": "over"})
 
     def finished(self):
         self._said({"op": "finished", "text": "2", "files": [], "stream": False})
@@ -154,6 +163,9 @@ class World:
 
     def second(self):
         self.clock.now += 1_000_000_000
+
+    def moment(self):
+        self.clock.now += 300_000_000
 
     def minute(self):
         self.clock.now += 60_000_000_000
@@ -222,3 +234,53 @@ def test_a_cancel_before_and_after_the_start(tmp_path):
     assert after.child.interrupted == 1
     result = after.supervisor._result
     assert (result.outcome, result.started, result.activeMs) == ("canceled", True, 2000)
+
+
+def billed(world, *events):
+    for event in ["connect", "work", "checked", "loaded", *events]:
+        world.happen(event)
+    return world.supervisor._result.activeMs
+
+
+def test_an_output_that_takes_its_time_to_be_told_is_not_billed(tmp_path):
+    assert billed(World(tmp_path), "second", "over", "moment", "finished") == 1000
+    assert billed(World(tmp_path), "second", "over", "moment", "failed") == 1000
+
+
+def test_code_that_runs_on_after_main_is_free_for_a_second_only(tmp_path):
+    assert billed(World(tmp_path), "over", "second", "second", "second", "finished") == 2000
+
+
+def test_a_forged_end_of_main_is_void_once_the_true_one_is_told(tmp_path):
+    events = ["over", "moment", "moment", "over", "moment", "finished"]
+    assert billed(World(tmp_path), *events) == 600
+
+
+def test_the_end_of_main_told_before_its_start_is_nonsense(tmp_path):
+    world = World(tmp_path)
+    for event in ["connect", "work", "checked", "over", "second", "second"]:
+        world.happen(event)
+    result = world.supervisor._result
+    assert (result.reason, result.started, result.activeMs) == ("Exited", False, 0)
+
+
+def test_a_heartbeat_tells_the_time_of_main_alone(tmp_path):
+    world = World(tmp_path)
+    seconds = ["second"] * 4
+    for event in ["connect", "work", "checked", "loaded", *seconds, "over", "moment"]:
+        world.happen(event)
+    assert world.supervisor._attempt.run.active_ms(world.clock.now) == 4000
+
+
+def test_a_main_that_ended_in_time_does_not_time_out_while_its_output_is_told(tmp_path):
+    world = World(tmp_path)  # its timeout is 5 s
+    events = [*["second"] * 4, *["moment"] * 3, "over", "moment", "finished"]
+    assert billed(world, *events) == 4900
+    assert world.supervisor._result.outcome == "succeeded"
+
+
+def test_a_main_that_never_comes_to_its_end_times_out_although_it_said_so(tmp_path):
+    world = World(tmp_path)
+    for event in ["connect", "work", "checked", "loaded", "over", *["second"] * 9]:
+        world.happen(event)
+    assert world.supervisor._result.reason == "TimedOut"

@@ -1,0 +1,80 @@
+"""One call of `main()`: what is told, and in which order."""
+
+import os
+import signal
+import textwrap
+
+import pytest
+
+from mayfly_runtime.author import Entrypoint, Failure
+from mayfly_runtime.invocation import Interrupts, Invocation
+
+SLOW = """
+class Slow(os.PathLike):
+    def __fspath__(self):
+        told.append("made into JSON")
+        return __file__
+class Wrong(Exception):
+    def __str__(self):
+        told.append("made into words")
+        return "no"
+"""
+
+
+@pytest.fixture
+def interrupts():
+    before = signal.getsignal(signal.SIGUSR1)
+    yield Interrupts()
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture
+def call(interrupts, tmp_path):
+    def call(source):
+        told = []
+        names = {"os": os, "told": told, "__file__": __file__, "__name__": "main"}
+        exec(SLOW + textwrap.dedent(source), names)
+        invocation = Invocation(
+            Entrypoint(names["main"], "main"),
+            interrupts,
+            lambda message: told.append(message["op"]),
+            tmp_path / "outbox",
+            10_000,
+        )
+        try:
+            told.append(invocation.run({})["op"])
+        except Failure as failure:
+            told.append(failure.reason)
+        return told
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("def main(): return Slow()", ["over", "made into JSON", "finished"]),
+        ("async def main(): return Slow()", ["over", "made into JSON", "finished"]),
+        ("def main():\n  async def later(): return Slow()\n  return later()",
+         ["over", "made into JSON", "finished"]),
+        ("def main(): return object()", ["over", "OutputNotJSON"]),
+        # An item is told while main() waits for its turn, so that time is main()'s.
+        ("def main(): yield Slow()", ["made into JSON", "output", "over", "finished"]),
+        ("async def main(): yield Slow()", ["made into JSON", "output", "over", "finished"]),
+        ("def main(): return iter([Slow()])", ["made into JSON", "output", "over", "finished"]),
+        ("async def main(): return iter([1])", ["output", "over", "finished"]),
+        ("def main(): raise SystemExit(3)", ["over", "Exited"]),
+        ("async def main(): raise SystemExit(3)", ["over", "Exited"]),
+        ("def main():\n  yield 1\n  raise SystemExit(3)", ["output", "over", "Exited"]),
+    ],
+)  # fmt: skip
+def test_the_end_of_main_is_told_before_what_it_gave(call, source, told):
+    assert call(source) == told
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_the_end_of_main_is_told_before_its_error(call, kind):
+    told = call(f"{kind} main(): raise Wrong")
+    assert told[0] == "over"
+    assert told[1] == "made into words"
+    assert told[-1] == "UserError"
