@@ -42,5 +42,5 @@ types: ## mypy, strict
 fmt: ## format and fix what can be fixed
 	@$(IN_VENV) ruff format . && ruff check --fix .
 
-generate: ## CRDs and reference from the kinds
-	@$(IN_VENV) python -m mayfly crds --write
+generate: ## CRDs, reference and package list, from kinds and lock file
+	@$(IN_VENV) python -m mayfly crds --write .

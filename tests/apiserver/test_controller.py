@@ -608,7 +608,7 @@ def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path
                 "apiVersion": "mayfly.dev/v1alpha1",
                 "kind": "PipelineRuntime",
                 "metadata": {"name": "default"},
-                "spec": {"image": IMAGE},
+                "spec": {"image": IMAGE, "packages": ["torch==2.9.1+cpu"]},
             }
         )
     )
@@ -616,6 +616,8 @@ def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path
     runs.create("a")
     try:
         eventually(lambda: "default" in plane.kubectl("get", "mprt", "-o", "name").stdout)
+        packages = ("get", "mprt", "default", "-o", "jsonpath={.status.packages}")
+        eventually(lambda: plane.kubectl(*packages).stdout == '["torch==2.9.1+cpu"]')
         # The run may have come before the runtime; then it was refused in words.
         eventually(
             lambda: (

@@ -59,6 +59,7 @@ class MemoryCluster:
         allowed: (user name, namespace) that may read runs.
         readable: (namespace, name) of the Secrets that a Role lets the gateway read.
         reads: what was read by name, by plural.
+        lists: how often a list was read, by plural.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class MemoryCluster:
         self.allowed: set[tuple[str, str]] = set()
         self.readable: set[tuple[str, str]] = set()
         self.reads: Counter[str] = Counter()
+        self.lists: Counter[str] = Counter()
         self.reviews = 0
         self._objects: dict[Key, Json] = {}
         self._version = 100
@@ -87,6 +89,7 @@ class MemoryCluster:
         return self.now(kind, namespace, name)
 
     async def list(self, kind: Kind, namespace: str | None = None, **options: Any) -> Json:
+        self.lists[kind.plural] += 1
         selector = options.get("field_selector")
         items = [
             _copy(body)

@@ -9,6 +9,9 @@ spec:
   image: {{ $runtime.image }}
   resources:
     {{- toYaml $runtime.resources | nindent 4 }}
+  packages:
+    {{- $own := trim (.Files.Get "files/packages.txt") | splitList "\n" }}
+    {{- toYaml ($runtime.packages | default $own) | nindent 4 }}
   maxPods: {{ $runtime.maxPods | int }}
   {{- range $key := list "imagePullSecrets" "price" "nodeSelector" "tolerations" "runtimeClassName" }}
   {{- with get $runtime $key }}

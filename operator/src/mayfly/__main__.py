@@ -74,7 +74,8 @@ def _crds(repository: str | None) -> int:
     if repository is None:
         json.dump([crd(kind) for kind in KINDS], sys.stdout, indent=2)
         return 0
-    for name, text in generated().items():
+    requirements = Path(repository, "runtime-image", "requirements.txt")
+    for name, text in generated(requirements.read_text(encoding="utf-8")).items():
         path = Path(repository, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mayfly.api.crd import KINDS, schema
-from mayfly.api.reference import generated
+from mayfly.api.reference import generated, packages
 from mayfly.api.v1alpha1.conditions import (
     REASONS,
     TYPES,
@@ -18,14 +18,31 @@ from mayfly.api.v1alpha1.conditions import (
 )
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, version_id
+from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntimeSpec
 from mayfly.api.v1alpha1.source import Source
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("name", generated())
+GENERATED = generated((ROOT / "runtime-image" / "requirements.txt").read_text())
+
+
+@pytest.mark.parametrize("name", GENERATED)
 def test_generated_files_are_current(name):
-    assert (ROOT / name).read_text() == generated()[name], "run `make generate`"
+    assert (ROOT / name).read_text() == GENERATED[name], "run `make generate`"
+
+
+def test_the_packages_of_a_lock_file_are_its_names_and_versions():
+    locked = (
+        "# made by uv\nhttpx==0.28.1 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\npip==25.1\n"
+    )
+    assert packages(locked) == "httpx==0.28.1\npip==25.1\n"
+
+
+@pytest.mark.parametrize("line", ["httpx", "httpx>=1", "--index-url=https://x/==1", "x==1 --pre"])
+def test_a_package_is_a_name_and_an_exact_version(line):
+    with pytest.raises(ValueError, match="packages"):
+        PipelineRuntimeSpec(image="x", packages=(line,))
 
 
 def test_an_id_is_the_uid_in_26_characters():

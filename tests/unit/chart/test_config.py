@@ -1,5 +1,8 @@
 """The files that the processes read: exactly what their own models take."""
 
+import re
+from pathlib import Path
+
 from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntime
 from mayfly.config import ControllerConfig, GatewayConfig
 
@@ -65,7 +68,20 @@ def test_the_default_runtime_is_one_that_the_kind_takes(render):
 
 def test_empty_settings_are_left_out_of_the_runtime(default):
     spec = default.config("runtime.json")["spec"]
-    assert set(spec) == {"image", "resources", "maxPods", "price"}
+    assert set(spec) == {"image", "packages", "resources", "maxPods", "price"}
+
+
+def test_the_default_runtime_says_the_packages_of_the_images_lock_file(default):
+    lock = Path(__file__).parents[3] / "runtime-image" / "requirements.txt"
+    locked = re.findall(r"^([^\s#]+==[^\s]+)", lock.read_text(), re.MULTILINE)
+    packages = default.config("runtime.json")["spec"]["packages"]
+    assert packages == locked
+    assert "replicate==1.1.0b2" in packages
+
+
+def test_an_image_of_ones_own_says_its_own_packages(render):
+    rendered = render({"runtime": {"default": {"packages": ["torch==2.9.1+cpu"]}}})
+    assert rendered.config("runtime.json")["spec"]["packages"] == ["torch==2.9.1+cpu"]
 
 
 def test_every_file_of_the_configuration_is_mounted(default):

@@ -61,6 +61,10 @@ CASES = {
         {"runtime": {"default": {"resources": {"limits": {"cpu": 1}}}}},
         "/runtime/default/resources/limits/cpu",
     ),
+    "a package without its version": (
+        {"runtime": {"default": {"packages": ["torch"]}}},
+        "/runtime/default/packages/0",
+    ),
     "no pods at all": ({"runtime": {"default": {"maxPods": 0}}}, "/runtime/default/maxPods"),
     "a currency": ({"currency": "dollars"}, "/currency"),
     "a range to deny": ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),

@@ -27,6 +27,7 @@ from mayfly.gateway.recorder import Recorder
 from mayfly.gateway.routes.agent import AgentRoutes
 from mayfly.gateway.routes.files import FileRoutes
 from mayfly.gateway.routes.predictions import PredictionRoutes
+from mayfly.gateway.routes.runtimes import RuntimeRoutes
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
@@ -136,6 +137,7 @@ class Gateway:
             AgentRoutes(self.agents, self.files, self.runs),
             FileRoutes(self.files, key, clock),
             PredictionRoutes(self.predictions, self.notices, self.stopping),
+            RuntimeRoutes(catalog),
         ):
             self.app.include_router(routes.router())
         self.metrics.sessions.set_function(lambda: len(self.sessions))

@@ -62,6 +62,9 @@ class Catalog:
         self._runtimes: Cache[str, PipelineRuntime] = Cache(
             seconds=RUNTIME_SECONDS, size=64, monotonic=monotonic
         )
+        self._packages: Cache[None, dict[str, tuple[str, ...]]] = Cache(
+            seconds=RUNTIME_SECONDS, size=1, monotonic=monotonic
+        )
 
     async def program(self, run: PipelineRun) -> Program:
         """The source, entrypoint and schema of a claimed run.
@@ -93,6 +96,20 @@ class Catalog:
         except NotFound as error:
             logger.warning("a run has no price: %s", error, extra={"run": list(run.key)})
             return Terms()
+
+    async def packages(self, runtime: str) -> tuple[str, ...] | None:
+        """The packages of a runtime, each `name==version`; None where there is no such runtime.
+
+        All runtimes are read at once: this is for anyone who asks, and must not lead to a read for
+        each name that somebody makes up.
+        """
+        known = self._packages.get(None)
+        if known is None:
+            listed = (await self._cluster.list(RUNTIMES))["items"]
+            runtimes = [PipelineRuntime.model_validate(body) for body in listed]
+            known = {found.metadata.name: found.spec.packages for found in runtimes}
+            self._packages.put(None, known)
+        return known.get(runtime)
 
     async def _version(self, run: PipelineRun) -> PipelineVersion:
         reference = run.spec.pipeline_ref

@@ -19,6 +19,7 @@ def plan_runtime(runtime: PipelineRuntime, now: datetime) -> Plan:
     metadata = runtime.metadata
     new = PipelineRuntimeStatus(
         observed_generation=metadata.generation,
+        packages=runtime.spec.packages,
         conditions=with_condition(
             runtime.status.conditions,
             ConditionType.READY,

@@ -15,6 +15,13 @@ QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 Quantity = Annotated[str, Field(pattern=QUANTITY, max_length=32)]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
 
+Package = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$", max_length=128),
+]
+"""A line of a requirements.txt: a name and its exact version."""
+Packages = Annotated[tuple[Package, ...], Field(max_length=512)]
+
 
 class Price(Part):
     """What one unit of a meter costs, in the installation's currency."""
@@ -77,6 +84,11 @@ class PipelineRuntimeSpec(Part):
         max_length=512,
         description="The image of run pods, by digest: name@sha256:…",
     )
+    packages: Packages = Field(
+        default=(),
+        description="The Python packages in the image, each name==version, as its builder tells "
+        "them: nothing is installed by them. Published as requirements.txt.",
+    )
     image_pull_secrets: Annotated[tuple[ImagePullSecret, ...], Field(max_length=8)] = Field(
         default=(), description="Secrets with registry credentials, in the run's namespace."
     )
@@ -103,6 +115,9 @@ class PipelineRuntimeStatus(Part):
     """What the controller knows about a runtime."""
 
     observed_generation: int | None = Field(default=None, description="The spec it speaks of.")
+    packages: Packages = Field(
+        default=(), description="The Python packages that runs find, each name==version."
+    )
     conditions: Conditions = Field(
         default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
     )
