@@ -46,7 +46,9 @@ def say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("-n", type=int, default=15, help="rounds of cold starts (15)")
-    parser.add_argument("--bills", type=int, default=30, help="runs for the metering (30)")
+    parser.add_argument(
+        "--bills", type=int, default=200, help="runs for the metering (200: about 12 minutes)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the metering's lengths (1)")
     parser.add_argument("--runtime", default="default", help="the PipelineRuntime")
     parser.add_argument("--system", default="mayfly-system", help="the installation's namespace")

@@ -175,8 +175,9 @@ def _misses(found: Findings, chosen: Sequence[Aim]) -> list[str]:
         words.append(
             f"**The billing is missed**: worst was {worst.error:+.1f} ms on a run of "
             f"{worst.true:.0f} ms. PID 1 stamps both ends, so the error holds the message to the "
-            "worker, the call of main(), and the message back, each with the wake-up of a process "
-            "on busy cores; which of them it is was not measured."
+            "worker and the message back, each with the wake-up of a process on busy cores. A "
+            "container at its CPU limit, as a cold one is that has just imported everything, may "
+            "be held back by the kernel in between, for as long as the limit's period of 100 ms."
         )
     return words
 
