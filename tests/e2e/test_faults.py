@@ -91,6 +91,21 @@ def test_a_pod_deleted_while_running(namespace, kubectl):
     namespace.no_pods()
 
 
+def test_a_pod_deleted_while_running_and_nobody_reads_its_last_words(namespace, kubectl):
+    """The pod is gone when a controller is there again, its termination message with it: the run
+    is billed to what its agent told the gateway."""
+    run = namespace.run(SLOW, input={"seconds": 600})
+    pod = namespace.started(run)["status"]["podName"]
+    kill(kubectl, "controller")
+    kubectl("delete", "pod", pod, "-n", namespace.name, "--timeout=60s")
+    ended = namespace.finished(run, seconds=180)
+    assert reason(ended) == "Lost"
+    assert message(ended) == "The pod was deleted while the run was in it."
+    assert ended["status"]["usage"]["activeMilliseconds"] > 0
+    assert ended["status"]["startedAt"]
+    namespace.no_pods()
+
+
 def test_a_run_deleted_while_running(namespace, kubectl):
     run = namespace.run(SLOW, input={"seconds": 600})
     identity = namespace.started(run)["status"]["id"]

@@ -83,6 +83,15 @@ class Running:
                     return row
                 await news.wait(WAIT_SECONDS)
 
+    async def worked(self, uid: str) -> None:
+        """Return once the ledger knows some active time of a run."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                row = await self.row(uid)
+                if row is not None and row.active_ms:
+                    return
+                await asyncio.sleep(0.02)
+
     async def usage(self, uid: str) -> Json | None:
         """The usage record of a run, once it is closed."""
         await self.closed(uid)

@@ -250,7 +250,7 @@ class _Wire:
                 fd != self._connection.wake_fd and event & ~select.POLLOUT for fd, event in ready
             ):
                 alive = self._receive()
-            alive = self._flush() and alive
+            self._flush()
         self._flush()
         return self._code
 
@@ -290,16 +290,18 @@ class _Wire:
             return False
         return True
 
-    def _flush(self) -> bool:
-        """Write what the socket takes; False once our close frame is out."""
+    def _flush(self) -> None:
+        """Write what the socket takes, up to our close frame.
+
+        After that one the gateway's is awaited: a socket that is closed with something unread
+        may cost the gateway what it has not read yet.
+        """
         try:
             while True:
                 if not self._pending:
-                    if self._closing:
-                        return False
-                    following = self._connection.take()
+                    following = None if self._closing else self._connection.take()
                     if following is None:
-                        return True
+                        return
                     opcode, payload = following
                     self._pending_size = len(payload)
                     self._closing = opcode == websocket.CLOSE
@@ -309,4 +311,4 @@ class _Wire:
                 if not self._pending and self._connection.sent(self._pending_size):
                     self._put(Drained())
         except _BLOCKED:
-            return True
+            return

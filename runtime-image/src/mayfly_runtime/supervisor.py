@@ -7,7 +7,9 @@ cancelled, out of time, ended) is made here, one at a time, by one monotonic clo
                       `------------------- end -----------------------^
 
 `ending` is told to the gateway as the state before it: the worker is being killed, the log
-drained, files uploaded. `done` has a result, in the termination message too.
+drained, files uploaded. `done` has a result, in the termination message too. `leaving` is where a
+run that had started ends up when its pod is deleted: it has no result, and a last heartbeat to
+tell.
 """
 
 import os
@@ -48,7 +50,9 @@ LINGER_NS = 15 * 60_000 * NS_PER_MS
 
 _DRAIN_NS = 2_000 * NS_PER_MS
 _TERMINATED_LINGER_NS = 5_000 * NS_PER_MS
-_GOODBYE_S = 1.0
+_GOODBYE_S = 3.0
+"""For the gateway's answer to our close frame. With the linger before it, it stays within the
+pod's grace period (10 s)."""
 _RETIRED = 4409
 
 
@@ -60,6 +64,7 @@ class Phase(Enum):
     RUNNING = "running"
     ENDING = "ending"
     DONE = "done"
+    LEAVING = "leaving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,9 @@ class Supervisor:
             self._abandon(0 if self._phase is Phase.DONE else 1)
             return
         run = self._attempt.run if self._attempt else None
-        self._uplink.welcomed(log_offset, run.started if run else None)
+        self._uplink.welcome(log_offset, run.started if run else None)
+        if self._phase is Phase.LEAVING:
+            self._say_goodbye()
 
     def _on_work(self, work: Work) -> None:
         if self._attempt is not None:
@@ -213,10 +220,16 @@ class Supervisor:
             self._abandon(0 if self._phase in {Phase.IDLE, Phase.DONE} else 1)
 
     def _on_terminated(self) -> None:
+        linger = self._clock.monotonic_ns() + _TERMINATED_LINGER_NS
         if self._phase is Phase.DONE:
-            self._deadlines["linger"] = self._clock.monotonic_ns() + _TERMINATED_LINGER_NS
-        else:
+            self._deadlines["linger"] = linger
+        elif self._attempt is None or self._attempt.run.started_ns is None:
             self._abandon(0 if self._phase is Phase.IDLE else 1)
+        elif self._phase is not Phase.LEAVING:
+            self._give_up(self._attempt)
+            self._phase = Phase.LEAVING
+            self._deadlines = {"linger": linger}
+            self._say_goodbye()
 
     def _reap(self) -> None:
         if self._child.note(process.reap()):
@@ -245,6 +258,7 @@ class Supervisor:
         work = attempt.run.work
         if name == "heartbeat":
             self._uplink.say(Heartbeat(work.run, attempt.run.active_ms(now)))
+            self._note_unfinished()
             self._deadlines["heartbeat"] = now + HEARTBEAT_NS
         elif name == "start" and self._phase is Phase.LOADING:
             words = in_words(work.startWithinMs)
@@ -346,16 +360,32 @@ class Supervisor:
     def _abandon(self, code: int) -> None:
         """Stop everything and exit; a run without a result leaves its stamps behind."""
         if self._attempt is not None and self._result is None:
-            run = self._attempt.run
-            if run.started_ns is not None and run.ended_ns is None:
-                run.ended_ns = self._clock.monotonic_ns()
-            self._child.kill()
-            self._note_unfinished()
-            self._uplink.pump(run.work.run, run.outputs, None, self._clock.monotonic_ns())
+            self._give_up(self._attempt)
         self._exit = code
 
+    def _give_up(self, attempt: Attempt) -> None:
+        """Stop a run that will have no result, and leave its stamps in the termination message."""
+        run = attempt.run
+        if run.started_ns is not None and run.ended_ns is None:
+            run.ended_ns = self._clock.monotonic_ns()
+        self._child.kill()
+        self._note_unfinished()
+        self._uplink.pump(run.work.run, run.outputs, None, self._clock.monotonic_ns())
+
+    def _say_goodbye(self) -> None:
+        """Tell the gateway how long the run has worked, as soon as it listens, and exit.
+
+        Nobody may ever read the termination message: it goes with the pod, and a controller that
+        is away meanwhile finds neither. The ledger's last heartbeat is then what is billed.
+        """
+        if self._attempt is None or not self._uplink.welcomed:
+            return
+        run = self._attempt.run
+        self._uplink.say(Heartbeat(run.work.run, run.active_ms(self._clock.monotonic_ns())))
+        self._exit = 1
+
     def _leave(self, code: int) -> int:
-        """Close the connection in good order, within a second."""
+        """Close the connection in good order."""
         self._child.kill()
         self._uplink.close()
         end = self._clock.monotonic_ns() + int(_GOODBYE_S * 1e9)

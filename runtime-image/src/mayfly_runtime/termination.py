@@ -1,6 +1,7 @@
 """The container's termination message: how an outcome survives a gateway that is away."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def encode_unfinished(
 ) -> bytes:
     """The message of a run that has no outcome (yet): what is known for the bill.
 
-    Written when work is accepted, when `main()` starts, and when the pod is deleted under a
-    run, so that the stamps are there even if PID 1 is killed with everything else.
+    Written when work is accepted, when `main()` starts, with every heartbeat, and when the pod is
+    deleted under a run, so that the stamps are there even if PID 1 is killed with everything else.
     """
     return _fit(
         {
@@ -57,9 +58,16 @@ def encode_unfinished(
 
 
 def write(path: Path, message: bytes) -> None:
-    """Replace the file's content. A file that can't be written is not the run's failure."""
+    """Replace the file's content. A file that can't be written is not the run's failure.
+
+    It is never empty meanwhile, so that a SIGKILL in between leaves one message or the other; the
+    file is a mount, which can't be replaced by renaming.
+    """
     try:
-        path.write_bytes(message)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(message)
+            file.truncate()
     except OSError:
         return
 

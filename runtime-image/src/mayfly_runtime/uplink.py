@@ -29,6 +29,11 @@ class Uplink:
         return self._connection is not None
 
     @property
+    def welcomed(self) -> bool:
+        """Whether there is a connection on which the gateway listens to what is said of the run."""
+        return self._welcomed
+
+    @property
     def log_due_ns(self) -> int | None:
         """When a small piece of log has waited long enough, if one waits."""
         return self._log_due_ns if self._welcomed else None
@@ -43,7 +48,7 @@ class Uplink:
         """Whether an event is of the present connection."""
         return connection is self._connection
 
-    def welcomed(self, log_offset: int, started: Started | None) -> None:
+    def welcome(self, log_offset: int, started: Started | None) -> None:
         """The gateway has stored the log up to here, and may have missed the rest."""
         self._welcomed = True
         self._log.forget(log_offset)

@@ -1,10 +1,12 @@
 """Cancel, timeout, deletion: what stops a run, and what is told of it."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 from contract.agent.messages import RUN, work
+from support.waiting import eventually
 
 WAITS = """
 import time
@@ -174,6 +176,60 @@ async def test_a_deleted_pod_writes_its_termination_message(launch):
     assert (left["run"], left["attempt"], left["outcome"]) == (RUN, 1, None)
     assert left["startedAt"] == started["at"]
     assert left["activeMs"] >= 1
+
+
+async def test_a_deleted_pod_tells_the_gateway_how_long_the_run_has_worked(launch):
+    """The termination message goes with the pod, and perhaps nobody has read it."""
+    agent = await launch()
+    session = await agent.session()
+    await session.send("work", **work(WAITS))
+    await session.receive("log")
+    agent.process.send_signal(signal.SIGTERM)
+    assert await agent.exit_code() == 1
+    beat = session.messages[-1]
+    assert (beat["type"], beat["run"]) == ("heartbeat", RUN)
+    assert beat["activeMs"] == agent.termination()["activeMs"] >= 1
+
+
+async def test_a_deleted_pod_waits_for_a_gateway_that_is_away(launch):
+    agent = await launch()
+    session = await agent.session()
+    await session.send("work", **work(WAITS))
+    await session.receive("log")
+    session.drop()
+    again = await agent.session(welcome=False)
+    agent.process.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(eventually, lambda: agent.termination()["completedAt"])
+    assert agent.process.returncode is None
+    await again.send("welcome", logOffset=0, recorded=False)
+    assert await agent.exit_code() == 1
+    assert again.hello["state"] == "running"
+    beat = again.messages[-1]
+    assert (beat["type"], beat["activeMs"]) == ("heartbeat", agent.termination()["activeMs"])
+
+
+async def test_a_deleted_pod_does_not_wait_for_ever(launch):
+    agent = await launch()
+    session = await agent.session()
+    await session.send("work", **work(WAITS))
+    await session.receive("log")
+    session.drop()
+    again = await agent.session(welcome=False)
+    agent.process.send_signal(signal.SIGTERM)
+    assert await agent.exit_code() == 1
+    assert [message["type"] for message in again.messages] == ["hello"]
+    assert agent.termination()["activeMs"] >= 1
+
+
+async def test_each_heartbeat_is_in_the_termination_message(launch):
+    agent = await launch()
+    session = await agent.session()
+    await session.send("work", **work(WAITS))
+    beat = await session.receive("heartbeat")
+    await session.receive("heartbeat")
+    agent.kill()
+    await agent.exit_code()
+    assert agent.termination()["activeMs"] >= beat["activeMs"]
 
 
 async def test_a_deleted_idle_pod_just_goes(launch):

@@ -187,3 +187,26 @@ async def test_a_gateway_that_ends_tells_its_agents_to_redial(world: World) -> N
         await agent.accept()
     assert await agent.closed() == 1012
     await connection.__aexit__(None, None, None)
+
+
+async def test_what_an_agent_said_before_it_left_counts(world: World) -> None:
+    """Its last heartbeat is all that is billed when nobody reads its termination message."""
+    run = world.claimed()
+    async with world.gateway() as gateway:
+        async with run.dial(gateway) as agent:
+            await agent.hello()
+            await agent.start()
+            await run.until(lambda each: each["status"].get("phase") == "Processing")
+            async with gateway.gateway.database.write():
+                # The gateway has taken nothing of this when the agent is gone already.
+                await agent.say("log", offset=0, data="one\n")
+                await agent.say("log", offset=4, data="two\n")
+                await agent.say("heartbeat", activeMs=1)
+                agent.connection.transport.abort()
+                await agent.connection.wait_closed()
+        await gateway.worked(run.uid)
+        run.end_by_controller("Lost")
+        usage = await gateway.usage(run.uid)
+    assert usage is not None
+    assert (usage["reason"], usage["active_ms"]) == ("Lost", 1)
+    assert run.status["usage"]["activeMilliseconds"] == 1

@@ -49,6 +49,24 @@ def test_old_news_of_a_pod_is_ignored_and_a_gone_one_stays_gone():
     assert seen.noticed == at(1)
 
 
+def test_the_last_words_of_a_pod_count_though_a_listing_missed_it_first():
+    state = State()
+    state.put_pod(pod(version=5, phase="Pending"), NOW)
+    state.mark_gone(UID, "pod-1", at(1))
+    # It may have started since: nothing else may be claimed for its run.
+    assert state.pods[UID]["pod-1"].seen.unseen
+    state.put_pod(pod(version=6, phase="Running"), at(2))
+    assert state.pods[UID]["pod-1"].seen.unseen
+    ended = {"exitCode": 1, "message": "told", "startedAt": "2026-01-01T00:00:00Z"}
+    last = [{"name": "agent", "state": {"terminated": ended}}]
+    state.put_pod(pod(version=7, containerStatuses=last), at(3), gone=True)
+    seen = state.pods[UID]["pod-1"].seen
+    assert seen.terminated is not None
+    assert seen.terminated.message == "told"
+    assert (seen.gone, seen.unseen, seen.ever_started) == (True, False, True)
+    assert seen.noticed == at(1)
+
+
 def test_what_started_once_has_started():
     state = State()
     running = [{"name": "agent", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]

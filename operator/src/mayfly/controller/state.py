@@ -84,16 +84,18 @@ class State:
         known = self.pods.get(uid, {}).get(name)
         version = _version(body)
         same = known is not None and known.seen.uid == body["metadata"]["uid"]
-        if known is not None and same and (known.version > version or known.seen.gone):
+        if known is not None and same and known.version > version:
             return uid
-        seen = observed_pod(body)
+        seen = replace(observed_pod(body), gone=gone)
         if known is not None and same:
+            # A listing may miss a pod before the watch has told its last words: they count.
             seen = replace(
                 seen,
+                gone=gone or known.seen.gone,
+                unseen=known.seen.unseen and not gone,
                 ever_started=seen.ever_started or known.seen.ever_started,
                 noticed=known.seen.noticed,
             )
-        seen = replace(seen, gone=gone)
         if seen.over and seen.noticed is None:
             seen = replace(seen, noticed=now)
         runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
@@ -103,14 +105,14 @@ class State:
         return uid
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
-        """Take note that a claimed pod is gone of which nothing was ever seen."""
+        """Take note that a claimed pod is gone of which nothing has been seen."""
         seen = ObservedPod(name=name, uid=uid, gone=True, unseen=True, noticed=now)
         self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "", "")
 
     def mark_gone(self, run_uid: str, name: str, now: datetime) -> None:
-        """A pod that a listing did not show."""
+        """A pod that a listing did not show. It may have started after it was last seen."""
         pod = self.pods[run_uid][name]
-        seen = replace(pod.seen, gone=True, noticed=pod.seen.noticed or now)
+        seen = replace(pod.seen, gone=True, unseen=True, noticed=pod.seen.noticed or now)
         self.pods[run_uid][name] = replace(pod, seen=seen)
 
     def in_use(self, runtime: str) -> int:

@@ -281,7 +281,7 @@ class Recorder:
         if output is None and told.outcome is not Outcome.SUCCEEDED:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
-        active_ms = told.active_ms or row.active_ms
+        active_ms = max(told.active_ms, row.active_ms)
         if told.reason in MEASURED and told.started_at and told.completed_at and not told.active_ms:
             stamps = bounded(
                 started_at=told.started_at,

@@ -190,7 +190,7 @@ def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
         end,
         started=bool(told.get("started")) or run.status.started,
         started_at=_text(told.get("startedAt")),
-        # 0 as long as the agent was not asked to stop: then the ledger's last heartbeat counts.
+        # 0 before the first heartbeat and if nobody asked the agent to stop: the ledger may know.
         active_ms=_measured(told) or None,
     )
 

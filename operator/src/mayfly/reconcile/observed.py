@@ -32,7 +32,8 @@ class ObservedPod:
 
     Attributes:
         gone: it is no longer in the API; the rest is its last seen state.
-        unseen: it is gone and no state of it was ever seen (the controller began later).
+        unseen: it is gone, and whatever it did last was not seen (the controller began later, or a
+            watch broke).
         ever_started: the agent's container has or had a `startedAt`.
         waiting: why the container waits: (reason, message).
         noticed: when this controller first saw it terminated or gone.

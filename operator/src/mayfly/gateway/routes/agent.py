@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from fastapi import APIRouter, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from mayfly.gateway.agents import Agents
 from mayfly.gateway.errors import (
@@ -37,12 +38,26 @@ class AgentSocket:
         return self._socket.headers
 
     async def send_text(self, data: str) -> None:
-        """Send one text message."""
-        await self._socket.send_text(data)
+        """Send one text message.
+
+        Raises:
+            ConnectionError: the agent has left. What it said before is still to be read.
+        """
+        try:
+            await self._socket.send_text(data)
+        except WebSocketDisconnect as gone:
+            raise ConnectionResetError("the agent has left") from gone
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """End the connection."""
-        await self._socket.close(code, reason)
+        """End the connection.
+
+        Raises:
+            ConnectionError: the agent has left.
+        """
+        try:
+            await self._socket.close(code, reason)
+        except WebSocketDisconnect as gone:
+            raise ConnectionResetError("the agent has left") from gone
 
     async def texts(self) -> AsyncIterator[str]:
         """Text messages until the agent leaves.
@@ -159,5 +174,5 @@ def _problem(rejected: Rejected) -> Problem:
 async def _close(connection: AgentSocket, code: int, reason: str) -> None:
     try:
         await connection.close(code, reason)
-    except RuntimeError:
+    except (RuntimeError, ConnectionError):
         return  # the agent left first
