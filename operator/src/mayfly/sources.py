@@ -64,11 +64,11 @@ class SourceReader:
 
         Patterns are tried in the subprocess.
         """
-        text = json.dumps(value)
         if '"pattern"' not in json.dumps(schema):
             return [
                 f"{each.field}: {each.message}" for each in check(schema, value, references=True)
             ]
+        text = json.dumps(value)
         request = {"op": "input", "schema": schema, "inputJSON": text, "references": True}
         answer = await self._ask(request)
         if answer is None:

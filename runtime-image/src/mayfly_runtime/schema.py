@@ -28,6 +28,7 @@ def build(files: Mapping[str, str], entrypoint: str) -> dict[str, Any]:
         raise SourceError(f"the entrypoint {entrypoint!r} names a file that is not there", file, 0)
     try:
         module = Module(file, files)
+        module.read_imports()
         function = _function(module, name)
         schemas = _input_schemas(module, function)
         schemas["Output"] = types.output(module, function.returns)

@@ -48,6 +48,35 @@ class Module:
         shown = self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
         return SourceError(f"{message} ({self.file} line {line}: {shown})", self.file, line)
 
+    def read_imports(self) -> None:
+        """Read the files that this one leads to, so that a syntax error in them is told here.
+
+        Raises:
+            SourceError: one of them can't be parsed.
+        """
+        seen, queue = {self.file}, [self]
+        while queue:
+            module = queue.pop()
+            for file in sorted(module.imported_files() - seen):
+                seen.add(file)
+                queue.append(Module(file, self._files))
+
+    def imported_files(self) -> set[str]:
+        """The pipeline's own files that an import anywhere in this one may run."""
+        names: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                names.update(each.name for each in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                origin = self._origin(node)
+                names.update(f"{origin}.{each.name}".lstrip(".") for each in node.names)
+        found: set[str] = set()
+        for name in names:
+            parts = name.split(".")
+            heads = (".".join(parts[: end + 1]) for end in range(len(parts)))
+            found.update(file for head in heads if (file := self._file_of(head)))
+        return found
+
     def qualified(self, node: ast.expr) -> str:
         """The full name that a name or attribute stands for: `P` may be `cog.Path`."""
         if isinstance(node, ast.Attribute):
@@ -141,10 +170,18 @@ class Module:
     def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
         for name in node.names:
             if isinstance(node, ast.ImportFrom):
-                self._imports[name.asname or name.name] = f"{node.module or ''}.{name.name}"
+                self._imports[name.asname or name.name] = f"{self._origin(node)}.{name.name}"
             else:
                 local = name.asname or name.name.split(".")[0]
                 self._imports[local] = name.name if name.asname else local
+
+    def _origin(self, node: ast.ImportFrom) -> str:
+        """The full name of the module that names are imported from."""
+        if not node.level:
+            return node.module or ""
+        folders = self.file.split("/")[:-1]
+        above = folders[: max(0, len(folders) + 1 - node.level)]
+        return ".".join([*above, *([node.module] if node.module else [])])
 
     def _assign(self, name: str, value: ast.expr) -> None:
         # A name that is assigned twice has no one value.
@@ -167,13 +204,18 @@ class Module:
         return (sibling, original) if sibling else None
 
     def _sibling(self, module_name: str) -> "Module | None":
+        file = self._file_of(module_name)
+        if file is None or file == self.file:
+            return None
+        if file not in self._siblings:
+            self._siblings[file] = Module(file, self._files)
+        return self._siblings[file]
+
+    def _file_of(self, module_name: str) -> str | None:
+        """The pipeline's file that a module is; a package comes before a file of its name."""
         path = module_name.replace(".", "/")
-        for file in (f"{path}.py", f"{path}/__init__.py"):
-            if module_name and file in self._files and file != self.file:
-                if file not in self._siblings:
-                    self._siblings[file] = Module(file, self._files)
-                return self._siblings[file]
-        return None
+        files = (f"{path}/__init__.py", f"{path}.py")
+        return next((file for file in files if module_name and file in self._files), None)
 
 
 def _parse(file: str, text: str) -> ast.Module:
@@ -182,7 +224,8 @@ def _parse(file: str, text: str) -> ast.Module:
     except SyntaxError as error:
         line = error.lineno or 0
         shown = (error.text or "").rstrip("\n")
-        message = f"{error.msg} at {file} line {line}" + (f": {shown.strip()}" if shown else "")
+        message = f"{error.msg} at {file}" + (f" line {line}" if line else "")
+        message += f": {shown.strip()}" if shown else ""
         if sys.version_info < _RUNTIME_PYTHON:
             here = ".".join(str(part) for part in sys.version_info[:2])
             message += f" (read with Python {here}; pipelines run on 3.13)"

@@ -101,6 +101,13 @@ def test_kind_is_reached_from_this_machine_only():
     assert ipaddress.ip_address(listens).is_loopback
 
 
+def test_kind_limits_the_processes_of_a_pod():
+    (node,) = yaml.safe_load((ROOT / "kind-config.yaml").read_text())["nodes"]
+    (patch,) = (yaml.safe_load(each) for each in node["kubeadmConfigPatches"])
+    assert patch["kind"] == "KubeletConfiguration"
+    assert 0 < patch["podPidsLimit"] <= 4096
+
+
 def test_the_local_gateways_address(rendered, here):
     address = network.GATEWAY_SERVICE
     assert LocalCluster(here).url == f"https://{address}"

@@ -263,6 +263,36 @@ def test_what_is_refused(text, line, words):
     assert (caught.value.file, caught.value.line) == ("main.py", line)
 
 
+@pytest.mark.parametrize(
+    ("files", "file", "line", "words"),
+    [
+        ({"main.py": "import shared\ndef main(n: shared.Number): ...",
+          "shared.py": "ONE = 1\nNumber = complex\n"}, "shared.py", 2,
+         "complex can't be the type of an input (shared.py line 2: Number = complex)"),
+        # Nothing of it is needed for the schema; it would fail when it is imported.
+        ({"main.py": "def main():\n    import shared", "shared.py": "ONE = 1\ndef f(:\n"},
+         "shared.py", 2, "syntax error: invalid syntax at shared.py line 2: def f(:"),
+        ({"main.py": "from app import parts\ndef main(): ...", "app/__init__.py": "",
+          "app/parts.py": "from .deep import er", "app/deep.py": "import main\nx = = 1"},
+         "app/deep.py", 2, "syntax error: invalid syntax at app/deep.py line 2: x = = 1"),
+        ({"main.py": "from app.start import X\ndef main(a: X): ...", "types.py": "T = int",
+          "app/start.py": "from ..main import x\nfrom .types import T\nX = T",
+          "app/types.py": "T = bytes"}, "app/types.py", 1,
+         "bytes can't be the type of an input (app/types.py line 1: T = bytes)"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_in_another_file_names_that_file(files, file, line, words):
+    with pytest.raises(schema.SourceError) as caught:
+        schema.build(files, "main.py:main")
+    assert words in caught.value.message
+    assert (caught.value.file, caught.value.line) == (file, line)
+
+
+def test_a_file_that_nothing_imports_is_not_read():
+    files = {"main.py": "import os.path\ndef main(): ...", "template.py": "{{ not }} python ="}
+    schema.build(files, "main.py:main")
+
+
 def test_source_that_is_nested_too_deep():
     with pytest.raises(schema.SourceError, match=r"nested too deep|too many nested"):
         build("x = " + "(" * 5000 + ")" * 5000, prelude="")

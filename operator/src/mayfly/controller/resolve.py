@@ -25,6 +25,7 @@ from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.reconcile.observed import Refusal, Resolution, SourceProblem, Target, Unsettled
 from mayfly.reconcile.runtime import BY_DIGEST
 from mayfly.sources import SourceReader
+from mayfly_runtime.inputs import parse
 
 Json = dict[str, Any]
 
@@ -177,16 +178,21 @@ class Resolver:
         value: Any = run.spec.input or {}
         if run.spec.input_json is not None:
             try:
-                value = json.loads(run.spec.input_json)
+                value = parse(run.spec.input_json)
             except ValueError as error:
-                raise _Stop(
-                    Refusal(Reason.INVALID_INPUT, f"spec.inputJSON is not JSON: {error}")
-                ) from None
-        if not isinstance(value, dict):
-            raise _Stop(Refusal(Reason.INVALID_INPUT, "spec.inputJSON is not a JSON object: {…}"))
-        if len(json.dumps(value)) > MAX_BYTES:
+                raise _Stop(Refusal(Reason.INVALID_INPUT, f"spec.inputJSON: {error}")) from None
+            if not isinstance(value, dict):
+                words = "spec.inputJSON is not a JSON object: {…}"
+                raise _Stop(Refusal(Reason.INVALID_INPUT, words))
+        elif _size(value) > MAX_BYTES:
             words = "spec.input is larger than 128 KiB; send large input by the HTTP API"
             raise _Stop(Refusal(Reason.INVALID_INPUT, words))
         problems = await self._sources.input_problems(schema, value)
         if problems:
             raise _Stop(Refusal(Reason.INVALID_INPUT, "; ".join(problems)[:4000]))
+
+
+def _size(value: Json) -> int:
+    """Bytes of an input as JSON in UTF-8; half a surrogate pair counts as what it is written as."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass"))
