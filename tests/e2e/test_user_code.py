@@ -87,6 +87,129 @@ def test_imports_that_go_wrong(namespace):
 
 # A bound on each, so that a node without a limit on processes survives the test too.
 
+FORKS = """
+import os, signal
+def main() -> str:
+    for _ in range(2000):
+        if os.fork() == 0:
+            signal.pause()
+    return "nothing stopped it"
+"""
+
+BOMB = """
+import os, signal
+def main() -> str:
+    count = os.open("count", os.O_CREAT | os.O_APPEND | os.O_RDWR)
+    while os.fstat(count).st_size < 3000:
+        os.fork()
+        os.write(count, b"x")
+    signal.pause()
+"""
+
+THREADS = """
+import threading
+from cog import Path
+def main() -> Path:
+    Path("made.txt").write_text("made")
+    while True:
+        try:
+            threading.Thread(target=threading.Event().wait).start()
+        except RuntimeError as error:
+            print(error)
+            return Path("made.txt")
+        if threading.active_count() > 2000:
+            raise AssertionError("nothing stopped it")
+"""
+
+
+def test_a_fork_bomb_takes_nobody_along(namespace, kubectl):
+    """The kubelet's limit on a pod's processes; docs/operators.md asks for one."""
+    forks, bomb = namespace.run(FORKS), namespace.run(BOMB, timeout="60s")
+    full = "BlockingIOError: [Errno 11] Resource temporarily unavailable"
+    assert end(namespace, forks) == ("UserError", full)
+    assert end(namespace, bomb) == ("UserError", full)
+    # There is no room for a single thread more, and the file is stored all the same.
+    threads = namespace.run(THREADS)
+    status = succeeded(namespace, threads)
+    assert "can't start new thread" in namespace.logs(threads)
+    assert status["output"]
+    namespace.no_pods()
+    nodes = kubectl.json("get", "nodes")["items"]
+    ready = [c for node in nodes for c in node["status"]["conditions"] if c["type"] == "Ready"]
+    assert [each["status"] for each in ready] == ["True"] * len(nodes)
+    pressed = {"MemoryPressure", "DiskPressure", "PIDPressure"}
+    conditions = [each for node in nodes for each in node["status"]["conditions"]]
+    assert [c["type"] for c in conditions if c["type"] in pressed and c["status"] == "True"] == []
+    assert succeeded(namespace, namespace.run("def main() -> int:\n    return 1\n"))["output"] == 1
+
+
+CLOSES = """
+import os
+def main() -> int:
+    print("before", flush=True)
+    os.closerange(0, 101)
+    return 7
+"""
+
+PARENT = """
+import os, signal
+def read(path):
+    with open(path, "rb") as file:
+        return file.read(1)
+def main() -> dict:
+    told = {"parent": os.getppid()}
+    for name in ("SIGKILL", "SIGSTOP", "SIGTERM", "SIGINT"):
+        os.kill(os.getppid(), getattr(signal, name))
+    readers = {"environ": read, "mem": read, "maps": read, "fd": os.listdir, "cwd": os.readlink}
+    for name, reader in readers.items():
+        try:
+            told[name] = repr(reader(f"/proc/1/{name}"))[:80]
+        except OSError as error:
+            told[name] = type(error).__name__
+    return told
+"""
+
+LINGERS = """
+import os, signal, subprocess, threading, time
+def main() -> str:
+    for _ in range(3):
+        threading.Thread(target=threading.Event().wait).start()
+    subprocess.Popen(["sleep", "3600"], start_new_session=True)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return "left three threads and a process"
+"""
+
+CLOCK = """
+import datetime, time
+really_sleep = time.sleep
+def main() -> str:
+    for name in ("time", "monotonic", "perf_counter", "process_time"):
+        setattr(time, name, lambda: 1e15)
+        setattr(time, f"{name}_ns", lambda: 10**24)
+    time.sleep = lambda seconds: None
+    time.clock_gettime = time.clock_gettime_ns = lambda clock: 0
+    really_sleep(1.5)
+    return str(time.time())
+"""
+
+
+def test_what_it_does_to_its_own_process(namespace):
+    sources = {"closes": CLOSES, "parent": PARENT, "lingers": LINGERS, "clock": CLOCK}
+    runs = {name: namespace.run(source) for name, source in sources.items()}
+    found = {name: succeeded(namespace, run) for name, run in runs.items()}
+    assert found["closes"]["output"] == 7
+    assert "before" in namespace.logs(runs["closes"])
+    secret = dict.fromkeys(["environ", "mem", "maps", "fd", "cwd"], "PermissionError")
+    assert found["parent"]["output"] == {"parent": 1, **secret}
+    assert found["lingers"]["output"] == "left three threads and a process"
+    # What it is billed is the agent's and the gateway's time, whatever its own clock says.
+    assert found["clock"]["output"] == "1000000000000000.0"
+    assert 1500 <= found["clock"]["usage"]["activeMilliseconds"] < 240_000
+    created = namespace.get(runs["clock"])["metadata"]["creationTimestamp"]
+    assert created[:10] <= found["clock"]["startedAt"][:10]
+    assert found["clock"]["startedAt"] < found["clock"]["completedAt"] < "2200"
+    namespace.no_pods()
+
 
 PRINTS = """
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +18,12 @@ class ConfigPart(BaseModel):
 
 
 class NetworkConfig(ConfigPart):
-    """The NetworkPolicy of run pods."""
+    """The NetworkPolicy of run pods.
+
+    Attributes:
+        allowed: private ranges that run pods, and URLs of file inputs, may lead to all the same.
+            Read here, because an agent that can't read one would end every run.
+    """
 
     enabled: bool = True
     internet: bool = True
@@ -26,6 +32,7 @@ class NetworkConfig(ConfigPart):
     gateway_port: int = 8443
     dns_namespace: str = "kube-system"
     denied: tuple[str, ...] = ()
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
     extra_egress: tuple[dict[str, Any], ...] = ()
 
 

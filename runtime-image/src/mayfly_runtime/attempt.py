@@ -36,12 +36,25 @@ class Attempt:
         self._uploads = jobs.uploads(run.work.limits)
         self._oom = oom
         self._paths: list[tuple[Pointer, str]] | None = None
+        self._urls: list[str] = []
         self._items = 0
 
     @property
     def ready(self) -> bool:
         """Whether `main()` can be called."""
         return self.loaded and self._paths is not None and self.verdict is None
+
+    @property
+    def unready(self) -> str:
+        """What keeps `main()` from being called, in words for a run that is given up."""
+        if self.checked and self._paths is None:
+            from urllib.parse import urlsplit  # noqa: PLC0415 rarely needed, and not imported yet
+
+            hosts = sorted({urlsplit(url).hostname or "the gateway" for url in self._urls})
+            return f"its files were still being fetched from {', '.join(hosts)[:1000]}"
+        if self.checked:
+            return f"{self.run.work.entrypoint.partition(':')[0]} was still being imported"
+        return "its input was still being read"
 
     def begin(self) -> None:
         """Hand the work to the worker, its input first if that is still to be read."""
@@ -131,6 +144,7 @@ class Attempt:
         self.checked = True
         wanted = [(tuple(pointer), str(url)) for pointer, url in files]
         if wanted:
+            self._urls = [url for _, url in wanted]
             self._jobs.fetch(wanted, self.run.work.limits)
         else:
             self._paths = []

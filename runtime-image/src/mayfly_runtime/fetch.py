@@ -159,10 +159,13 @@ class Fetcher:
         raise failure or OSError("no address")
 
     def _save(self, answer: http.client.HTTPResponse, name: str, host: str) -> Path:
+        if (answer.length or 0) > self.max_bytes:
+            raise FetchError(f"{host}: the file has {answer.length} bytes, over {self.max_bytes}")
         target, file = self._create(name)
         size = 0
         with file:
-            while data := answer.read(_CHUNK_BYTES):
+            # What there is, not a full piece: from a slow server that one would never come.
+            while data := answer.read1(_CHUNK_BYTES):
                 self._timeout()
                 size += len(data)
                 if size > self.max_bytes:

@@ -262,7 +262,8 @@ class Supervisor:
             self._deadlines["heartbeat"] = now + HEARTBEAT_NS
         elif name == "start" and self._phase is Phase.LOADING:
             words = in_words(work.startWithinMs)
-            self._end(failed("StartDeadlineExceeded", f"the run did not start within {words}"))
+            words = f"the run did not start within {words}: {attempt.unready}"
+            self._end(failed("StartDeadlineExceeded", words))
         elif name == "import" and self._phase is Phase.LOADING and not attempt.loaded:
             self._end(_import_late(attempt))
         elif name == "timeout" and self._phase is Phase.RUNNING:

@@ -127,11 +127,13 @@ class Gateway:
         self._note(request)
         return web.Response(text=self.input_text)
 
-    async def _other(self, request: web.Request) -> web.Response:
+    async def _other(self, request: web.Request) -> web.StreamResponse:
         self._note(request)
         found = self.paths.get(request.path)
         if found is None:
             return web.Response(status=404)
         if isinstance(found, bytes):
             return web.Response(body=found)
+        if callable(found):
+            return await found(request)
         return web.Response(status=302, headers={"Location": found})

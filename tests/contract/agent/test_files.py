@@ -1,6 +1,9 @@
 """Files in and out: URLs, data: URIs, the store; uploads, their order and their limits."""
 
+import asyncio
+
 import pytest
+from aiohttp import web
 
 ECHO = """
 from cog import Path
@@ -84,7 +87,85 @@ async def test_a_file_that_cannot_be_had(run, gateway, url, error):
 async def test_a_file_over_the_limit(run, gateway):
     gateway.paths["/big"] = b"x" * 1000
     ended = await run(ECHO, {"f": gateway.url + "/big"}, limits={"fileBytes": 999})
-    assert ended.result["error"].endswith("127.0.0.1: the file is larger than 999 bytes")
+    assert ended.result["error"].endswith("127.0.0.1: the file has 1000 bytes, over 999")
+
+
+async def test_a_file_that_is_announced_as_over_the_limit_is_not_begun(run, gateway):
+    async def announce(request):
+        # Nothing of it ever comes.
+        answer = web.StreamResponse(headers={"Content-Length": str(2 * 2**30)})
+        await answer.prepare(request)
+        while True:
+            if request.transport is None:
+                return answer
+            await asyncio.sleep(0.05)
+
+    gateway.paths["/big"] = announce
+    ended = await run(ECHO, {"f": gateway.url + "/big"})
+    words = f"127.0.0.1: the file has {2 * 2**30} bytes, over {2**30}"
+    assert ended.result["error"] == f"f: could not fetch the file: {words}"
+
+
+async def test_a_file_without_an_end(run, gateway):
+    async def endless(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"x" * 65_536)
+
+    gateway.paths["/endless"] = endless
+    ended = await run(ECHO, {"f": gateway.url + "/endless"}, limits={"fileBytes": 2**20})
+    words = f"127.0.0.1: the file is larger than {2**20} bytes"
+    assert ended.result["error"] == f"f: could not fetch the file: {words}"
+
+
+async def drip(request):
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    while True:
+        await answer.write(b"x")
+        await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_is_too_slow(run, gateway):
+    gateway.paths["/slow"] = drip
+    ended = await run(ECHO, {"f": gateway.url + "/slow"}, limits={"fetchMs": 500})
+    assert (ended.result["reason"], ended.result["error"]) == (
+        "InputFetchFailed",
+        "f: could not fetch the file: 127.0.0.1: the deadline for fetching inputs passed",
+    )
+
+
+async def test_a_start_that_is_too_late_says_what_it_waited_for(run, gateway):
+    gateway.paths["/slow"] = drip
+    ended = await run(ECHO, {"f": gateway.url + "/slow"}, startWithinMs=2000)
+    assert (ended.result["reason"], ended.result["error"]) == (
+        "StartDeadlineExceeded",
+        "the run did not start within 2 s: its files were still being fetched from 127.0.0.1",
+    )
+
+
+async def test_a_server_that_breaks_off(run, gateway):
+    async def broken(request):
+        answer = web.StreamResponse(headers={"Content-Length": "10"})
+        await answer.prepare(request)
+        await answer.write(b"half")
+        request.transport.close()
+        return answer
+
+    gateway.paths["/broken"] = broken
+    ended = await run(ECHO, {"f": gateway.url + "/broken"})
+    assert ended.result["reason"] == "InputFetchFailed"
+    words = "127.0.0.1: the connection broke after 4 bytes"
+    assert ended.result["error"] == f"f: could not fetch the file: {words}"
+
+
+async def test_a_private_address_that_is_allowed(run, gateway):
+    """Under another name than the gateway's own, which is always fetched from."""
+    gateway.paths["/x.txt"] = b"there"
+    url = f"http://localhost:{gateway.port}/x.txt"
+    ended = await run(ECHO, {"f": url}, environment={"MAYFLY_FETCH_ALLOW": "127.0.0.0/8,::1/128"})
+    assert ended.output["text"] == "there"
 
 
 async def test_an_output_file_is_uploaded(run, gateway):

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntime
 from mayfly.config import ControllerConfig, GatewayConfig
 
@@ -31,6 +34,15 @@ def test_the_gateway_knows_its_own_name(default):
     config = GatewayConfig.model_validate(default.config("gateway.json"))
     account = default.named("ServiceAccount", "mayfly-gateway")["metadata"]
     assert config.service_account == f"{account['namespace']}:{account['name']}"
+
+
+def test_a_range_that_is_open_to_runs_is_read_at_the_start(render):
+    config = render({"networkPolicy": {"allowed": ["10.20.0.0/16"]}}).config("controller.json")
+    allowed = ControllerConfig.model_validate(config).network_policy.allowed
+    assert [str(each) for each in allowed] == ["10.20.0.0/16"]
+    config["networkPolicy"]["allowed"] = ["10.20.0.1/16"]
+    with pytest.raises(ValidationError, match="not a valid IPv4 network"):
+        ControllerConfig.model_validate(config)
 
 
 def test_the_gateway_gets_the_limits_to_the_byte(default):

@@ -68,6 +68,7 @@ CASES = {
     "no pods at all": ({"runtime": {"default": {"maxPods": 0}}}, "/runtime/default/maxPods"),
     "a currency": ({"currency": "dollars"}, "/currency"),
     "a range to deny": ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
+    "a range to allow": ({"networkPolicy": {"allowed": ["10.0.0.1"]}}, "/networkPolicy/allowed/0"),
     "a depth": ({"limits": {"depth": 0}}, "/limits/depth"),
     "an API server port": (
         {"networkPolicy": {"apiServerPorts": []}},

@@ -75,7 +75,7 @@ def allows(policy, address: str) -> bool:
             block = to.get("ipBlock")
             if block is None or ip not in ipaddress.ip_network(block["cidr"]):
                 continue
-            if not any(ip in ipaddress.ip_network(each) for each in block["except"]):
+            if not any(ip in ipaddress.ip_network(each) for each in block.get("except", [])):
                 return True
     return False
 
@@ -101,6 +101,22 @@ NETWORK = NetworkSettings("mayfly-system", {"app": "gateway"}, denied=("203.0.11
 )
 def test_what_a_run_may_reach(address, allowed):
     assert allows(network_policy("team", NETWORK, None), address) is allowed
+
+
+def test_a_private_range_can_be_opened():
+    opened = NetworkSettings("mayfly-system", {"app": "gateway"}, allowed=("10.20.0.0/16",))
+    policy = network_policy("team", opened, None)
+    assert allows(policy, "10.20.3.4")
+    assert not allows(policy, "10.21.0.1")
+
+
+def test_the_agent_is_told_of_the_private_ranges_that_are_open():
+    settings = PodSettings("https://gateway", fetch_allow=("10.20.0.0/16", "fd12::/48"))
+    (container,) = pod_for(run(), target(), 1, settings)["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["MAYFLY_FETCH_ALLOW"] == "10.20.0.0/16,fd12::/48"
+    (container,) = pod_for(run(), target(), 1, PodSettings("https://gateway"))["spec"]["containers"]
+    assert "MAYFLY_FETCH_ALLOW" not in {each["name"] for each in container["env"]}
 
 
 def test_the_internet_can_be_closed():

@@ -181,7 +181,12 @@ class Controller:
     def _pod_settings(self) -> PodSettings:
         file = self._config.ca_file
         pem = Path(file).read_text(encoding="utf-8") if file else None
-        return PodSettings(self._config.gateway_url, pem, self._config.pod_image_pull_policy)
+        return PodSettings(
+            self._config.gateway_url,
+            pem,
+            self._config.pod_image_pull_policy,
+            fetch_allow=tuple(str(each) for each in self._config.network_policy.allowed),
+        )
 
     def _lease_settings(self) -> LeaseSettings:
         return LeaseSettings(
@@ -201,5 +206,6 @@ def _network(config: NetworkConfig) -> NetworkSettings:
         internet=config.internet,
         dns_namespace=config.dns_namespace,
         denied=config.denied,
+        allowed=tuple(str(each) for each in config.allowed),
         extra_egress=config.extra_egress,
     )

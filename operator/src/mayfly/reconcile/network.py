@@ -45,6 +45,7 @@ class NetworkSettings:
         gateway_port: the port that they listen on.
         dns_namespace: where the cluster's DNS is.
         denied: further CIDRs that are never reached (public ranges of the cluster's own).
+        allowed: private CIDRs that are reached all the same, on any port.
         extra_egress: rules of the installation's own, as Kubernetes writes them.
     """
 
@@ -54,6 +55,7 @@ class NetworkSettings:
     internet: bool = True
     dns_namespace: str = "kube-system"
     denied: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
     extra_egress: tuple[Json, ...] = field(default_factory=tuple)
 
 
@@ -111,6 +113,8 @@ def _egress(settings: NetworkSettings) -> list[Json]:
                 ]
             }
         )
+    if settings.allowed:
+        rules.append({"to": [{"ipBlock": {"cidr": each}} for each in settings.allowed]})
     return [*rules, *settings.extra_egress]
 
 

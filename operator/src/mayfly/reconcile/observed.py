@@ -94,11 +94,19 @@ Resolution = Target | Refusal | Unsettled
 
 @dataclass(frozen=True)
 class PodSettings:
-    """What the installation decides about run pods."""
+    """What the installation decides about run pods.
+
+    Attributes:
+        gateway_url: where their agents find the gateway.
+        ca_pem: the authority that signed its certificate; None for a public one.
+        image_pull_policy: how nodes get their image.
+        fetch_allow: private CIDRs that URLs of file inputs may lead to.
+    """
 
     gateway_url: str
     ca_pem: str | None = None
     image_pull_policy: str = "IfNotPresent"
+    fetch_allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,8 @@ def _agent(target: Target, settings: PodSettings) -> Json:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
+    if settings.fetch_allow:
+        environment["MAYFLY_FETCH_ALLOW"] = ",".join(settings.fetch_allow)
     if settings.ca_pem:
         environment["MAYFLY_CA_PEM"] = settings.ca_pem
     resources = target.runtime.spec.resources
