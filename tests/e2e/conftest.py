@@ -12,6 +12,8 @@ import pytest
 from support.installation import SYSTEM, Kubectl, Namespace
 
 NAMES = count(1)
+BINDING = f"mayfly-e2e-{os.getpid()}"
+"""Of this process alone: another one that has ended must not take its rights away."""
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ def administrator(kubectl: Kubectl) -> str:
     kubectl(
         "create",
         "clusterrolebinding",
-        "mayfly-e2e",
+        BINDING,
         "--clusterrole=view",
         f"--serviceaccount={SYSTEM}:e2e",
         check=False,
@@ -46,7 +48,7 @@ def api(kubectl: Kubectl) -> Iterator[httpx.Client]:
         base_url=os.environ["MAYFLY_URL"], headers=headers, transport=transport, timeout=30
     ) as client:
         yield client
-    kubectl("delete", "clusterrolebinding", "mayfly-e2e", "--ignore-not-found")
+    kubectl("delete", "clusterrolebinding", BINDING, "--ignore-not-found")
 
 
 @pytest.fixture

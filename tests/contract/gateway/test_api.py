@@ -42,6 +42,19 @@ async def test_a_prediction_as_clients_want_it(world: World, base: str) -> None:
     assert shown["cost"] is not None
 
 
+@pytest.mark.parametrize("text", ['{"value": 1', '{"value": NaN}', "[" * 60_000 + "]" * 60_000])
+async def test_an_input_that_is_no_json_does_not_break_the_answer(world: World, text: str) -> None:
+    run = world.run(inputJSON=text)
+    async with world.gateway() as gateway, gateway.client() as reader:
+        before = await reader.get(f"/v1/predictions/{run.id}")
+        run.end_by_controller("Refused")
+        await gateway.closed(run.uid)
+        after = await reader.get(f"/v1/predictions/{run.id}")
+    for answer in (before, after):
+        assert (answer.status_code, answer.json()["input"]) == (200, {})
+    assert after.json()["error"] == "The pod went away."
+
+
 async def test_links_are_in_the_base_that_the_proxy_names(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway, gateway.client() as reader:

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 import kopf
+from typing_extensions import override
 
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
@@ -24,6 +25,28 @@ Json = dict[str, Any]
 UNFINISHED = "status.finished!=true"
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Nothing to compare objects by: `on.event` tells of every change.
+
+    kopf would otherwise copy each object of each event to its last leaf, which costs time for
+    nothing and fails where an input is nested some hundred levels deep.
+    """
+
+    @override
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of an object."""
+        return kopf.BodyEssence()
+
+    @override
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing is kept."""
+        return None
+
+    @override
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Kopf as a shell: selectors on the server, no postings, no scanning for new kinds."""
     chosen = kopf.OperatorSettings()
@@ -35,6 +58,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.label_selectors["", "v1", PODS.plural] = RUN_LABEL
     chosen.networking.request_timeout = 15
     chosen.persistence.finalizer = "mayfly.dev/unused"
+    chosen.persistence.diffbase_storage = NoDiffs()
     return chosen
 
 

@@ -24,7 +24,7 @@ from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.signing import SigningKey, file_link
 from mayfly.gateway.states import ENDS, State, state_of
 from mayfly.gateway.status import ending_of, is_ended
-from mayfly.gateway.work import input_text
+from mayfly.gateway.work import shown_input
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
@@ -214,7 +214,7 @@ def _row_of(seen: Seen) -> RunRow:
         seen,
         Terms(),
         currency=status.usage.currency if status.usage else "",
-        input_json=input_text(seen),
+        input_json=shown_input(seen),
         now=_moment(seen.run.metadata.creation_timestamp),
     )
     if status.started_at:

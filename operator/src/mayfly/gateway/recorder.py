@@ -23,7 +23,7 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.states import MOVES, State, state_of
-from mayfly.gateway.work import input_text
+from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
@@ -110,7 +110,7 @@ class Recorder:
     async def _input(self, seen: Seen) -> str:
         source = seen.run.spec.input_from
         if source is None:
-            return input_text(seen)
+            return shown_input(seen)
         limit = self._config.limits.input_bytes
         return await self._files.text(source.file, source.sha256, limit) or "{}"
 

@@ -14,6 +14,7 @@ from mayfly.clock import parse_rfc3339
 from mayfly.config import GatewayLimits
 from mayfly.gateway.catalog import Program
 from mayfly.gateway.runs import Seen
+from mayfly.gateway.status import parse_strictly
 
 Json = dict[str, Any]
 
@@ -46,6 +47,19 @@ def input_text(seen: Seen) -> str:
     if "inputJSON" in spec:
         return str(spec["inputJSON"])
     return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
+
+
+def shown_input(seen: Seen) -> str:
+    """The run's inline input as JSON text that goes into an answer as it is.
+
+    An inputJSON that is no JSON ends its run (`InvalidInput`), and must not end a reader's too.
+    """
+    text = input_text(seen)
+    try:
+        parse_strictly(text)
+    except (ValueError, RecursionError):
+        return "{}"
+    return text
 
 
 def work(
