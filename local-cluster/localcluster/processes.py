@@ -113,6 +113,14 @@ class Processes:
                 _wait_until_gone(record, seconds)
         self._path(name).unlink(missing_ok=True)
 
+    def pause(self, name: str) -> bool:
+        """Stop a recorded process where it stands, so that it answers nobody; whether it lives."""
+        return self._signal(name, signal.SIGSTOP)
+
+    def resume(self, name: str) -> bool:
+        """Let a paused process go on; whether it lives."""
+        return self._signal(name, signal.SIGCONT)
+
     def wait(
         self, names: Sequence[str], ready: Callable[[], bool], what: str, current: Step
     ) -> None:
@@ -128,6 +136,13 @@ class Processes:
             return ready()
 
         current.wait(ready_or_dead, 120, what, self.log(names[-1]))
+
+    def _signal(self, name: str, number: signal.Signals) -> bool:
+        record = self._read(name)
+        if record is None or not record.alive():
+            return False
+        send(record.pid, number)
+        return True
 
     def _path(self, name: str) -> Path:
         return self._state.processes / f"{name}.json"

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from localcluster import processes
 from localcluster.failure import Failure
@@ -220,3 +222,32 @@ def test_a_signal_to_nobody():
     with subprocess.Popen(PAUSE) as child:
         child.kill()
     processes.send(child.pid, signal.SIGTERM)
+
+
+def test_a_paused_process_answers_when_it_is_resumed(ours):
+    ours.start(Program("program", PAUSE))
+    (record,) = ours.recorded()
+    assert ours.pause("program")
+    eventually(lambda: state_of(record.pid) == "T")
+    assert ours.running("program")
+    assert ours.resume("program")
+    eventually(lambda: state_of(record.pid) == "S")
+
+
+def test_a_paused_process_can_be_stopped(ours):
+    ours.start(Program("program", PAUSE))
+    ours.pause("program")
+    ours.stop("program", grace=0)
+    assert not ours.running("program")
+
+
+def test_nobody_elses_process_is_paused(here, ours, bystander):
+    put(here, replace(record_of(bystander.pid), started="1"))
+    assert not ours.pause("program")
+    assert not ours.resume("program")
+    assert not ours.pause("unknown")
+    assert lives(bystander)
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
