@@ -79,15 +79,16 @@ class Controller:
                 self.health.leading = True
                 holding = asyncio.create_task(lease.hold(), name="lease")
                 holding.add_done_callback(lambda _: self._stop.set())
-                await self._lead(cluster)
+                await self._lead(cluster, lease)
                 holding.cancel()
                 await lease.release()
         finally:
             await cluster.close()
             await server.cleanup()
 
-    async def _lead(self, cluster: Cluster) -> None:
-        executor = Executor(cluster, _network(self._config.network_policy), self._owner)
+    async def _lead(self, cluster: Cluster, lease: Lease) -> None:
+        network = _network(self._config.network_policy)
+        executor = Executor(cluster, network, lambda: lease.held, self._owner)
         sources = SourceReader()
         worker = Worker(
             cluster,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, assert_never
 
 from mayfly.api.v1alpha1 import PipelineRunStatus
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Conflict, NotFound
+from mayfly.kube.errors import Conflict, NotFound, Unavailable
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS, Kind
 from mayfly.reconcile.actions import (
     Action,
@@ -33,9 +34,14 @@ class Executor:
     """Turns actions into API calls."""
 
     def __init__(
-        self, cluster: Cluster, network: NetworkSettings, policy_owner: Json | None = None
+        self,
+        cluster: Cluster,
+        network: NetworkSettings,
+        leads: Callable[[], bool],
+        policy_owner: Json | None = None,
     ) -> None:
         self._cluster = cluster
+        self._leads = leads
         self._network = network
         self._policy_owner = policy_owner
 
@@ -47,8 +53,12 @@ class Executor:
 
         Raises:
             Conflict: a status write was decided on old news.
+            Unavailable: this process leads no more; another one does what is to be done.
             KubeError: the API server did not do it.
         """
+        if not self._leads():
+            # It stood still and woke up with old news: a pod made of them could be one too many.
+            raise Unavailable(0, "this controller does not lead now")
         match action:
             case CreatePod(body):
                 return await self._create(PODS, body)

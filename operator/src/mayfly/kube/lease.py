@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class Lease:
         self._monotonic = monotonic
         self._seen: tuple[str, str] | None = None
         self._seen_at = 0.0
-        self._renewed_at = 0.0
+        self._renewed_at = -math.inf
         self._body: Json | None = None
 
     async def acquire(self) -> None:
@@ -61,10 +62,19 @@ class Lease:
             await asyncio.sleep(self._settings.renew)
         logger.info("leading", extra={"identity": self._settings.identity})
 
+    @property
+    def held(self) -> bool:
+        """Whether this candidate leads for sure.
+
+        False too in a process that stood still for so long that another may lead by now, before it
+        has found out.
+        """
+        limit = self._settings.duration * 2 / 3
+        return self._monotonic() - self._renewed_at < limit
+
     async def hold(self) -> None:
         """Renew until that fails for 2/3 of the duration: then this candidate leads no more."""
-        limit = self._settings.duration * 2 / 3
-        while self._monotonic() - self._renewed_at < limit:
+        while self.held:
             await asyncio.sleep(self._settings.renew)
             await self._tried()
         logger.error("lost the lease", extra={"identity": self._settings.identity})
