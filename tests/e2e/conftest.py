@@ -24,6 +24,10 @@ def kubectl() -> Kubectl:
     return Kubectl()
 
 
+BINDING = f"mayfly-e2e-{os.getpid()}"
+"""Of this process: others end earlier, and take theirs with them."""
+
+
 def administrator(kubectl: Kubectl) -> str:
     """A token that may read runs everywhere."""
     kubectl("create", "serviceaccount", "e2e", "-n", SYSTEM, check=False)

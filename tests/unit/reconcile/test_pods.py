@@ -139,3 +139,16 @@ def test_a_pod_is_read_for_what_decides():
     assert pod.deleting
     assert not pod.ever_started
     assert pod.message == "no node"
+
+
+def test_why_the_cluster_takes_a_pod_away_is_seen():
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    body = {"metadata": {"name": "p", "uid": "u"}, "status": {"conditions": [condition]}}
+    assert observed_pod(body).disruption == ("EvictionByEvictionAPI", "Eviction API: evicting")
+    condition["status"] = "False"
+    assert observed_pod(body).disruption is None

@@ -46,6 +46,15 @@ AGENT_REASONS = frozenset(
 UNSAID = {Reason.CANCELED: "The run was cancelled."}
 """Sentences of ends that leave no error."""
 
+DISRUPTIONS = {
+    "EvictionByEvictionAPI": "somebody asked for it, as `kubectl drain` does to empty a node",
+    "PreemptionByScheduler": "it made room for a pod of higher priority",
+    "DeletionByTaintManager": "its node was taken out of service",
+    "TerminationByKubelet": "its node shuts down or lacks memory or disk",
+}
+"""Why the cluster takes a pod away, in Kubernetes' words (pod condition DisruptionTarget) and in
+ours. Another reason, DeletionByPodGC, is a node that went away: then the run is Lost."""
+
 OUTCOMES = frozenset({"succeeded", "failed", "canceled"})
 
 
@@ -202,7 +211,11 @@ def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
     if state is not None and state.reason == "OOMKilled":
         return End(Reason.OUT_OF_MEMORY, "The run used more memory than its limit.")
     if pod.reason == "Evicted":
-        return End(Reason.EVICTED, f"The node evicted the pod: {pod.message or 'no reason given'}")
+        words = pod.message.strip() or "no reason given"
+        return End(Reason.EVICTED, f"The node evicted the pod: {words}")
+    if pod.disruption is not None and pod.disruption[0] in DISRUPTIONS:
+        why, words = pod.disruption
+        return End(Reason.EVICTED, f"The pod was evicted: {DISRUPTIONS[why]} ({words or why}).")
     if pod.reason == "DeadlineExceeded":
         return End(Reason.TIMED_OUT, "The pod lived longer than the run's timeout allows.")
     if state is not None and not pod.deleting:
@@ -211,6 +224,9 @@ def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
             f"The pod ended with exit code {state.exit_code} and left no result"
             + (f" ({state.reason})." if state.reason not in {"", "Error", "Completed"} else "."),
         )
+    if pod.disruption is not None:
+        why, words = pod.disruption
+        return End(Reason.LOST, f"The pod is gone: {words or why}.")
     if pod.deleting or pod.gone:
         return End(Reason.LOST, "The pod was deleted while the run was in it.")
     return End(Reason.LOST, f"The pod failed: {pod.message or pod.reason or 'no reason given'}")

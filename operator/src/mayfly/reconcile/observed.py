@@ -36,6 +36,7 @@ class ObservedPod:
             watch broke).
         ever_started: the agent's container has or had a `startedAt`.
         waiting: why the container waits: (reason, message).
+        disruption: why the cluster took the pod away: (reason, message) of DisruptionTarget.
         noticed: when this controller first saw it terminated or gone.
     """
 
@@ -50,6 +51,7 @@ class ObservedPod:
     reason: str = ""
     message: str = ""
     waiting: tuple[str, str] | None = None
+    disruption: tuple[str, str] | None = None
     noticed: datetime | None = None
 
     @property

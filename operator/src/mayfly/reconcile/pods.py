@@ -225,7 +225,15 @@ def observed_pod(body: Json) -> ObservedPod:
         reason=status.get("reason", ""),
         message=status.get("message", "") or _unschedulable(status),
         waiting=(waiting["reason"], waiting.get("message", "")) if waiting.get("reason") else None,
+        disruption=_disruption(status),
     )
+
+
+def _disruption(status: Json) -> tuple[str, str] | None:
+    for condition in status.get("conditions", []):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return condition.get("reason", ""), condition.get("message", "")
+    return None
 
 
 def _unschedulable(status: Json) -> str:
