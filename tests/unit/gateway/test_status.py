@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mayfly.gateway import status
@@ -105,6 +105,7 @@ def test_what_the_object_copies(output: str, copied: bool) -> None:
     assert status.copy_of(output)[0] is copied
 
 
+@settings(deadline=None)
 @given(st.text(max_size=3000), st.text(max_size=3000), st.integers(1, 6))
 def test_a_status_fits(log: str, text: str, times: int) -> None:
     bill = replace(BILL, logs_tail=log * times)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.gateway.auth import Pod
 from mayfly.gateway.sessions import Session
+from mayfly.gateway.status import STORAGE_FULL
 from mayfly.gateway.steps import Facts, Link, Step, decide, link_of, look_again_at, may_send
 from mayfly.metering.ledger import RunRow
 
@@ -57,6 +58,7 @@ ACCEPTED_CANCEL = condition("CancelAccepted", "True", "CancelAccepted")
 ACCEPTED = condition("Accepted", "True", "Accepted")
 LOST = condition("Started", "False", "ClaimLost")
 RUNS = condition("Started", "True", "Started")
+FULL = {**RUNS, "message": f"main() was called. {STORAGE_FULL}"}
 
 
 def run(*conditions: dict, spec: dict | None = None, **status: Any) -> PipelineRun:
@@ -137,6 +139,13 @@ TABLE = [
     ("just started", facts(claimed, replace(STARTED, started_at=NOW)), Step.WAIT),
     ("runs for a second", facts(claimed, STARTED), Step.MARK_STARTED),
     ("that was written", facts(run(RUNS, **CLAIMED), STARTED), Step.WAIT),
+    ("told of a full disk", facts(run(FULL, **CLAIMED), STARTED), Step.WAIT),
+    ("connected, told of it", facts(run(FULL, **CLAIMED), STARTED, connected_at=NOW), Step.WAIT),
+    (
+        "connected for long, told of it",
+        facts(run(FULL, **CLAIMED), STARTED, connected_at=NOW - timedelta(seconds=10)),
+        Step.MARK_STARTED,
+    ),
     ("loading", facts(claimed), Step.WAIT),
 ]
 
@@ -171,7 +180,7 @@ def test_links() -> None:
     pod = Pod("pod", "name", "team")
 
     def session(**fields: Any) -> Session:
-        return Session(pod, wire=None, **fields)  # type: ignore[arg-type]
+        return Session(pod, wire=None, connected_at=NOW, **fields)  # type: ignore[arg-type]
 
     assert link_of("uid", None) is Link.NONE
     assert link_of("uid", session()) is Link.IDLE

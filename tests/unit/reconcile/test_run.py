@@ -261,11 +261,48 @@ def test_the_termination_message_speaks_first(text, reason, error):
         ({"reason": "DeadlineExceeded"}, "TimedOut"),
         ({"terminated": Terminated(2)}, "Lost"),
         ({"gone": True}, "Lost"),
+        ({"gone": True, "disruption": ("EvictionByEvictionAPI", "evicting")}, "Evicted"),
+        ({"terminated": Terminated(1), "disruption": ("PreemptionByScheduler", "")}, "Evicted"),
+        ({"disruption": ("DeletionByTaintManager", "deleting due to taint")}, "Evicted"),
+        ({"disruption": ("TerminationByKubelet", "node is shutting down")}, "Evicted"),
     ],
 )
 def test_without_a_message_the_state_speaks(parts, reason):
     over = pod(phase="Failed", ever_started=True, noticed=at(0), **parts)
     assert why(written(plan_run(seen(claimed(), pod=over, now=at(10))))) == reason
+
+
+def test_a_start_deadline_that_passes_while_the_gateways_disk_is_full_says_so():
+    full = condition("Started", "False", "StorageFull", "The gateway's disk is full.")
+    late = plan_run(seen(claimed(full), pod=pod(ever_started=True), now=at(400)))
+    assert why(written(late)) == "StartDeadlineExceeded"
+    assert written(late).error.endswith("The gateway's disk is full.")
+
+
+def test_an_eviction_is_told_in_words():
+    over = pod(
+        ever_started=True,
+        noticed=at(0),
+        gone=True,
+        disruption=("EvictionByEvictionAPI", "Eviction API: evicting"),
+    )
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert status.error == (
+        "The pod was evicted: somebody asked for it, as `kubectl drain` does to empty a node "
+        "(Eviction API: evicting)."
+    )
+
+
+def test_a_node_that_is_gone_is_told_in_words():
+    over = pod(
+        ever_started=True,
+        noticed=at(0),
+        gone=True,
+        disruption=("DeletionByPodGC", "PodGC: node no longer exists"),
+    )
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert why(status) == "Lost"
+    assert status.error == "The pod is gone: PodGC: node no longer exists."
 
 
 def test_a_run_that_is_being_deleted_is_left_to_its_owners():

@@ -33,9 +33,11 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.recorder import Recorder
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Session, Sessions, Wire
+from mayfly.gateway.status import is_ended
 from mayfly.gateway.worklist import Worklist
+from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
+from mayfly.metering.database import Database, StorageFull
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.usage import milliseconds
 
@@ -114,6 +116,23 @@ class Agents:
             Rejected: it ends with a close code of ours.
         """
         pod = await self._authenticator.pod(connection.headers)
+        try:
+            await self._serve(connection, pod)
+        except StorageFull as error:
+            await self._tell_full(pod)
+            raise Rejected(RESTART, str(error)) from error
+
+    async def _tell_full(self, pod: Pod) -> None:
+        """Say on the pod's runs why nothing moves: the object is the one place with room."""
+        for uid in self._runs.claimed_for(pod.uid):
+            seen = self._runs.get(uid)
+            if seen is not None and not is_ended(seen):
+                try:
+                    await self._recorder.tell_storage_full(seen)
+                except KubeError as error:
+                    logger.info("not told that the disk is full: %s", error, extra={"run": uid})
+
+    async def _serve(self, connection: Connection, pod: Pod) -> None:
         secret = pods.secret_hash(connection.headers.get(SESSION_HEADER, ""))
         try:
             await asyncio.wait_for(self._runs.synced.wait(), SYNC_SECONDS)
@@ -143,7 +162,7 @@ class Agents:
         hello = _parsed(text)
         if not isinstance(hello, Hello) or hello.protocol != messages.PROTOCOL:
             raise Rejected(BAD_MESSAGE, "the first message is hello of protocol 1")
-        session = Session(pod, connection)
+        session = Session(pod, connection, self._clock())
         offset, recorded = 0, False
         row = await self._bind(session, hello)
         if row is not None:

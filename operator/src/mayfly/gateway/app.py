@@ -141,6 +141,7 @@ class Gateway:
         ):
             self.app.include_router(routes.router())
         self.metrics.sessions.set_function(lambda: len(self.sessions))
+        self.metrics.storage_full.set_function(lambda: float(self.database.full))
         self.metrics.unfinished.set_function(lambda: len(self.runs))
 
     def stop(self) -> None:

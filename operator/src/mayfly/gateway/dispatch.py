@@ -159,6 +159,7 @@ class Dispatcher:
             pod_seen=pod_seen,
             cancel_sent=ours is not None and ours.cancelled,
             sent=ours.sent_at if ours else None,
+            connected_at=ours.connected_at if ours else None,
             now=self._clock(),
             started_write=timedelta(milliseconds=self._limits.started_write_ms),
             withheld=self._withheld.get(seen.uid, ""),

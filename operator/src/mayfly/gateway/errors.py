@@ -6,7 +6,8 @@
     ├── Missing                404: not there, or not for this caller to know
     ├── TooLarge               413: a limit; the detail names it
     ├── Invalid                422: the request can't mean anything
-    └── Busy                   503: not now; try again
+    ├── Busy                   503: not now; try again
+    └── Full                   507: no room to store it; try again once there is
 
 Agent sessions end with a close code instead: `Rejected`.
 """
@@ -22,6 +23,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mayfly.kube.errors import KubeError
+from mayfly.metering.database import StorageFull
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,13 @@ class Busy(Problem):
 
     status = 503
     title = "Not available"
+
+
+class Full(Problem):
+    """507."""
+
+    status = 507
+    title = "Insufficient storage"
 
 
 class Rejected(Exception):
@@ -140,10 +149,15 @@ async def _on_kube(_request: Request, error: Exception) -> JSONResponse:
     return render(Busy("The Kubernetes API does not answer; try again."))
 
 
+async def _on_full(_request: Request, error: Exception) -> JSONResponse:
+    return render(Full(f"The gateway can't store anything: {error}."))
+
+
 def install(app: FastAPI) -> None:
     """Make the app answer every error in one shape."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(KubeError, _on_kube)
+    app.add_exception_handler(StorageFull, _on_full)
     app.add_exception_handler(Exception, _on_bug)

@@ -6,7 +6,10 @@ memory; a limit is checked as they come, and what broke one leaves nothing behin
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -18,6 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 from sqlalchemy import BigInteger, Column, String, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +29,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
 from mayfly.gateway.errors import Missing, TooLarge
-from mayfly.metering.database import Database, Instant, metadata
+from mayfly.metering.database import Database, Instant, StorageFull, metadata
+
+logger = logging.getLogger(__name__)
 
 SCHEME = "mayfly-file:"
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
@@ -151,6 +157,7 @@ class Files:
 
         Raises:
             TooLarge: the file, or all files of the run together, are beyond the limit.
+            StorageFull: the store, or the database, has no room for it.
         """
         file_id = self._new_id()
         digest = hashlib.sha256()
@@ -171,7 +178,7 @@ class Files:
                 yield piece
 
         try:
-            await obstore.put_async(self._store, _path(file_id), counted(), chunk_size=CHUNK * 20)
+            await self._put(_path(file_id), counted())
             stored = StoredFile(
                 id=file_id,
                 namespace=namespace,
@@ -188,6 +195,16 @@ class Files:
             if not self._arriving[run_uid]:
                 del self._arriving[run_uid]
         return stored
+
+    async def _put(self, path: str, pieces: AsyncIterator[bytes]) -> None:
+        try:
+            await obstore.put_async(self._store, path, pieces, chunk_size=CHUNK * 20)
+        except BaseError as error:
+            # obstore has no class for it; these are the system's own words.
+            if os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            logger.warning("the file store's disk is full")
+            raise StorageFull("the file store's disk is full") from error
 
     async def _keep(self, stored: StoredFile) -> None:
         try:

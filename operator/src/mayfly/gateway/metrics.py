@@ -15,6 +15,11 @@ class Metrics:
         self.sessions = Gauge(
             "mayfly_gateway_sessions", "Agents that are connected.", registry=registry
         )
+        self.storage_full = Gauge(
+            "mayfly_gateway_storage_full",
+            "1 while the database's disk has no room: nothing can start or end.",
+            registry=registry,
+        )
         self.unfinished = Gauge(
             "mayfly_gateway_unfinished_runs", "Runs that the watch knows.", registry=registry
         )

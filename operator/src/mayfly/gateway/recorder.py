@@ -335,6 +335,10 @@ class Recorder:
         """Write CancelAccepted=True."""
         await self._write(seen, status.cancel_accepted(seen, self._clock()))
 
+    async def tell_storage_full(self, seen: Seen) -> None:
+        """Write that nothing can be stored for a run now."""
+        await self._write(seen, status.storage_full(seen, self._clock()))
+
     async def lose_claim(self, seen: Seen) -> None:
         """Write Started=False/ClaimLost."""
         await self._write(seen, status.claim_lost(seen, self._clock()))

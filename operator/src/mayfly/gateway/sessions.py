@@ -32,6 +32,7 @@ class Session:
 
     Attributes:
         pod: the pod that speaks.
+        connected_at: when this connection began.
         run: UID of the run that the agent has, or whose work was sent to it.
         attempt: that work's attempt.
         accepted: the agent took that work: it can never take another.
@@ -43,6 +44,7 @@ class Session:
 
     pod: Pod
     wire: Wire = field(repr=False)
+    connected_at: datetime
     run: str | None = None
     attempt: int = 0
     accepted: bool = False

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from mayfly.api.v1alpha1 import PipelineRunStatus, Reason, Usage
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, is_true, with_condition
 from mayfly.api.v1alpha1.pipelinerun import phase_of
 from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
@@ -73,6 +73,31 @@ def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
         seen, ConditionType.STARTED, "True", Reason.STARTED, "main() was called.", now
     )
     return _merged(seen, status.model_copy(update={"started_at": rfc3339(started_at)}))
+
+
+STORAGE_FULL = (
+    "The gateway's disk is full: what this run's pod tells is taken once there is room. "
+    "Until then its end and its output wait in the pod, for 15 minutes at most."
+)
+
+
+def storage_full(seen: Seen, now: datetime) -> Json:
+    """The gateway can't store what the run's pod tells."""
+    if seen.run.status.started:
+        words = f"main() was called. {STORAGE_FULL}"
+        return _merged(
+            seen, _conditioned(seen, ConditionType.STARTED, "True", Reason.STARTED, words, now)
+        )
+    reason = Reason.STORAGE_FULL
+    return _merged(
+        seen, _conditioned(seen, ConditionType.STARTED, "False", reason, STORAGE_FULL, now)
+    )
+
+
+def tells_storage_full(run: PipelineRun) -> bool:
+    """Whether a run's status still says that the disk is full."""
+    started = find(run.status.conditions, ConditionType.STARTED)
+    return started is not None and started.message.endswith(STORAGE_FULL)
 
 
 def claim_lost(seen: Seen, now: datetime) -> Json:

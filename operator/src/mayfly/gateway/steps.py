@@ -14,8 +14,12 @@ from enum import Enum, auto
 from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.gateway.sessions import Session
+from mayfly.gateway.status import tells_storage_full
 from mayfly.gateway.work import start_deadline
 from mayfly.metering.ledger import RunRow
+
+ROOM = timedelta(seconds=10)
+"""A connection that lasted for so long could store what came: the disk has room again."""
 
 
 class Link(Enum):
@@ -61,7 +65,7 @@ class Step(Enum):
     SEND = auto()
     """Send the work."""
     MARK_STARTED = auto()
-    """Write Started=True."""
+    """Write Started=True, and no more that the disk is full."""
     WAIT = auto()
     """Nothing until something changes."""
 
@@ -79,6 +83,7 @@ class Facts:
         sent: when its work was sent, on this connection.
         now: the time.
         started_write: how long a run works before Started=True is written.
+        connected_at: when that connection began.
         withheld: why its secrets can't be had, in words; "" where they can, or were not read.
     """
 
@@ -90,6 +95,7 @@ class Facts:
     sent: datetime | None
     now: datetime
     started_write: timedelta
+    connected_at: datetime | None = None
     withheld: str = ""
 
 
@@ -202,15 +208,21 @@ def _sendable(facts: Facts) -> Step | None:
 
 
 def _marked(facts: Facts) -> Step | None:
-    row = facts.row
-    if row is None or row.started_at is None or facts.run.status.started:
+    due = _mark_due(facts)
+    return Step.MARK_STARTED if due is not None and facts.now >= due else None
+
+
+def _mark_due(facts: Facts) -> datetime | None:
+    row, run = facts.row, facts.run
+    if row is None or row.started_at is None:
         return None
-    return Step.MARK_STARTED if facts.now >= row.started_at + facts.started_write else None
+    if not run.status.started:
+        return row.started_at + facts.started_write
+    if facts.link is Link.OURS and facts.connected_at and tells_storage_full(run):
+        return facts.connected_at + ROOM
+    return None
 
 
 def look_again_at(facts: Facts) -> datetime | None:
     """When a run that waits now needs another look though nothing happens."""
-    row = facts.row
-    if row is None or row.started_at is None or facts.run.status.started:
-        return None
-    return row.started_at + facts.started_write
+    return _mark_due(facts)

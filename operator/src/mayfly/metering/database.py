@@ -7,6 +7,8 @@ Every table of the gateway hangs on `metadata`. Transactions are short and expli
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
+
+logger = logging.getLogger(__name__)
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -27,6 +32,12 @@ metadata = MetaData(
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUSY_SECONDS = 20
+_SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_POSTGRESQL_FULL = "53100"
+
+
+class StorageFull(Exception):
+    """Nothing can be stored: the disk is full. Trying again helps once there is room."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -62,6 +73,9 @@ class Exact(TypeDecorator[Decimal]):
 class Database:
     """The engine and its transactions.
 
+    Attributes:
+        full: the last write found no room on the disk.
+
     SQLite has one writer at a time and answers a second one by sleeping in steps, so writers of
     this process queue on a lock instead, and a write transaction takes the database's own lock at
     its start (`BEGIN IMMEDIATE`): a read that turns into a write can't fail half-way.
@@ -76,6 +90,7 @@ class Database:
         )
         self._engine = create_async_engine(parsed.set(drivername=driver), **options)
         self._writers = asyncio.Lock()
+        self.full = False
         if self._sqlite:
             event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
@@ -102,7 +117,27 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that may write; committed at the end, rolled back on an exception."""
+        """A transaction that may write; committed at the end, rolled back on an exception.
+
+        Raises:
+            StorageFull: there is no room for it.
+        """
+        try:
+            async with self._write() as tx:
+                yield tx
+        except DBAPIError as error:
+            if not _is_full(error):
+                raise
+            if not self.full:
+                self.full = True
+                logger.warning("the database's disk is full: %s", error.orig)
+            raise StorageFull("the database's disk is full") from error
+        if self.full:
+            self.full = False
+            logger.info("the database's disk has room again")
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
         if not self._sqlite:
             async with self._engine.begin() as tx:
                 yield tx
@@ -111,6 +146,12 @@ class Database:
             tx = await connection.execution_options(mayfly_write=True)
             async with tx.begin():
                 yield tx
+
+
+def _is_full(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return error.orig.sqlite_errorcode in _SQLITE_FULL
+    return getattr(error.orig, "sqlstate", None) == _POSTGRESQL_FULL
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -210,7 +210,7 @@ def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
     late = due + START_MARGIN if pod.ever_started else due
     if seen.now >= late:
         return _start_deadline_exceeded(seen, pod)
-    reason, message = _why_waiting(pod)
+    reason, message = _why_waiting(seen, pod)
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     if reason == Reason.IMAGE_PULL and (started is None or started.message != message):
         status = _started_false(seen, reason, message)
@@ -226,7 +226,7 @@ def _start_due(seen: ObservedRun) -> datetime:
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    _, message = _why_waiting(pod)
+    _, message = _why_waiting(seen, pod)
     end = End(
         Reason.START_DEADLINE_EXCEEDED,
         f"main() was not called within spec.startDeadline ({seen.run.spec.start_deadline}): "
@@ -240,7 +240,10 @@ def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
     return Plan((_delete(seen, pod, 0), write))
 
 
-def _why_waiting(pod: ObservedPod) -> tuple[Reason, str]:
+def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
+    told = find(seen.run.status.conditions, ConditionType.STARTED)
+    if told is not None and told.reason == Reason.STORAGE_FULL:
+        return Reason.STORAGE_FULL, told.message
     if pod.waiting is not None and pod.waiting[0] in {
         "ErrImagePull",
         "ImagePullBackOff",

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     POD_PENDING = "PodPending"
     IMAGE_PULL = "ImagePull"
     POD_REFUSED = "PodRefused"
+    STORAGE_FULL = "StorageFull"
     NOT_STARTED = "NotStarted"
     # CancelAccepted
     CLAIMS_STOPPED = "ClaimsStopped"
@@ -106,6 +107,7 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.IMAGE_PULL: "The node can't pull the runtime's image.",
         Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); it is "
         "tried again until spec.queueDeadline.",
+        Reason.STORAGE_FULL: "The gateway's disk is full; the run goes on once there is room.",
         Reason.NOT_STARTED: "The run ended before main() was called; nothing is billed.",
     },
     ConditionType.CANCEL_ACCEPTED: {
@@ -126,7 +128,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.TIMED_OUT: "main() ran longer than spec.timeout.",
         Reason.OUT_OF_MEMORY: "The run used more memory than its limit.",
         Reason.EXITED: "The process ended by itself: sys.exit, os._exit or a signal.",
-        Reason.EVICTED: "The node evicted the pod.",
+        Reason.EVICTED: "The pod was evicted: it wrote more than its disk limit, or its node was "
+        "drained or short of memory or disk; the message says which.",
         Reason.LOST: "The pod went away and left no result.",
         Reason.CANCELED: "Someone cancelled the run.",
         Reason.QUEUE_DEADLINE_EXCEEDED: "The run waited longer than spec.queueDeadline.",
