@@ -1,0 +1,73 @@
+"""The API server, or what it keeps its objects in, is away: runs go on, and end right."""
+
+from __future__ import annotations
+
+import time
+
+from support.installation import message, reason
+from support.programs import LONG, SLOW
+from support.waiting import eventually
+
+AWAY_SECONDS = 120
+RUNS_SECONDS = 20
+
+
+def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
+    namespace, machine, books, restarts
+):
+    run = namespace.run(LONG, input={"seconds": RUNS_SECONDS})
+    namespace.started(run)
+    address = f"/v1/predictions/{namespace.get(run)['status']['id']}"
+    with machine.silent("kube-apiserver"):
+        began = time.monotonic()
+        # The gateway still knows the reader, for some seconds; then it says why it can't answer.
+        told = eventually(
+            lambda: namespace.api.get(address),
+            60,
+            lambda answer: answer.status_code == 503,
+        )
+        assert told.json()["detail"] == "The Kubernetes API does not answer; try again."
+        time.sleep(AWAY_SECONDS - (time.monotonic() - began))
+    created = eventually(lambda: later(namespace), 60)
+    for name, output in ((run, "long " * 2000), (created, "done")):
+        ended = namespace.finished(name, seconds=180)
+        assert reason(ended) == "Succeeded", message(ended)
+        assert ended["status"]["attempt"] == 1
+        assert namespace.prediction(name)["output"] == output
+        assert namespace.logs(name).split() == ["before", "after"]
+    active = namespace.get(run)["status"]["usage"]["activeMilliseconds"]
+    assert RUNS_SECONDS * 1000 <= active < (RUNS_SECONDS + 20) * 1000
+    assert books.record(namespace.get(run))["active_ms"] == active
+    assert len(books.records(namespace.name)) == 2
+    # A leader that can't renew its lease ends, and is started again; nothing else is.
+    assert restarts.since()["controller"] <= 1
+    assert restarts.since()["gateway"] == 0
+    namespace.no_pods()
+
+
+def later(namespace) -> str:
+    """A run that is created as soon as the API server takes one."""
+    try:
+        return namespace.run(SLOW, input={"seconds": 0})
+    except AssertionError:
+        return ""
+
+
+def test_etcd_killed_and_started_again_while_runs_run(namespace, machine, books, restarts):
+    ends_meanwhile = namespace.run(SLOW, input={"seconds": 4})
+    ends_after = namespace.run(SLOW, input={"seconds": 25})
+    namespace.started(ends_meanwhile)
+    namespace.started(ends_after)
+    machine.kill("etcd")
+    time.sleep(6)  # the first one ends while nothing can be written
+    machine.heal()
+    created = eventually(lambda: later(namespace), 60)
+    for name in (ends_meanwhile, ends_after, created):
+        ended = namespace.finished(name, seconds=180)
+        assert reason(ended) == "Succeeded", message(ended)
+        assert ended["status"]["attempt"] == 1
+        assert namespace.logs(name).split() == ["before", "after"]
+    assert len(books.records(namespace.name)) == 3
+    assert restarts.since()["controller"] <= 1
+    assert restarts.since()["gateway"] == 0
+    namespace.no_pods()

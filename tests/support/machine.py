@@ -1,0 +1,161 @@
+"""The machine under the local cluster: what of it can be taken away, and is given back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from support.installation import SYSTEM, Kubectl
+
+from localcluster import state
+from localcluster.processes import Processes
+
+ROOT = Path(__file__).parents[2]
+BALLAST = "ballast"
+POD_NAME = "authentication.kubernetes.io/pod-name"
+
+
+class NotLocal(RuntimeError):
+    """There is no local cluster on this machine."""
+
+
+class Machine:
+    """The host's processes of the local cluster, and those inside its pods."""
+
+    def __init__(self) -> None:
+        self.state = state.current()
+        self._processes = Processes(self.state)
+        self._audit_log = self.state.folder / "audit.log"
+        if not self._processes.running("kube-apiserver"):
+            raise NotLocal(f"no local cluster runs from {self.state.folder}")
+
+    @contextmanager
+    def silent(self, name: str) -> Iterator[None]:
+        """One of the cluster's processes is there and answers nobody."""
+        assert self._processes.pause(name), f"{name} does not run"
+        try:
+            yield
+        finally:
+            self._processes.resume(name)
+
+    def kill(self, name: str) -> None:
+        """End one of the cluster's processes, without a word to it."""
+        self._processes.stop(name, grace=0)
+
+    def heal(self) -> None:
+        """Start again what was killed."""
+        subprocess.run(
+            [sys.executable, "-m", "localcluster", "up", "--cluster-only"],
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "local-cluster")},
+        )
+
+    @contextmanager
+    def asleep(self, pod: dict[str, Any]) -> Iterator[None]:
+        """The processes of a pod are stopped where they stand."""
+        pids = processes_of(pod)
+        assert pids, f"no process of {pod['metadata']['name']} on this machine"
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def small_disk(self, kubectl: Kubectl, spare_bytes: int) -> Iterator[Path]:
+        """The gateway's volume is a disk of its own, with this much room; its folder."""
+        folder = self.state.gateway_volume
+        aside = folder.with_name(f"{folder.name}-aside")
+        size = sum(each.stat().st_size for each in folder.rglob("*")) + spare_bytes
+        with no_gateway(kubectl):
+            shutil.copytree(folder, aside)
+            command("mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder))
+            shutil.copytree(aside, folder, dirs_exist_ok=True)
+            own(folder)
+        try:
+            yield folder
+        finally:
+            (folder / BALLAST).unlink(missing_ok=True)
+            with no_gateway(kubectl):
+                shutil.rmtree(aside)
+                shutil.copytree(folder, aside)
+                command("umount", str(folder))
+                shutil.copytree(aside, folder, dirs_exist_ok=True)
+                own(folder)
+                shutil.rmtree(aside)
+
+    def audited(self) -> int:
+        """How much of the API server's audit log is written."""
+        return self._audit_log.stat().st_size
+
+    def writes(self, pod: str, namespace: str, since: int) -> list[str]:
+        """What a pod of the installation wrote, or tried to, in a namespace: verb, object, code."""
+        found = []
+        with self._audit_log.open("rb") as lines:
+            lines.seek(since)
+            for event in map(json.loads, lines):
+                names = event["user"].get("extra", {}).get(POD_NAME, [])
+                target = event.get("objectRef", {})
+                if pod in names and target.get("namespace") == namespace:
+                    code = event["responseStatus"]["code"]
+                    what = f"{target['resource']}/{target.get('name', '')}"
+                    found.append(f"{event['verb']} {what} {code}")
+        return found
+
+
+@contextmanager
+def no_gateway(kubectl: Kubectl) -> Iterator[None]:
+    """The gateway's Deployment has no pod."""
+    deployment = ("-n", SYSTEM, "deploy/mayfly-gateway")
+    kubectl("scale", *deployment, "--replicas=0")
+    try:
+        label = "app.kubernetes.io/component=gateway"
+        kubectl("wait", "--for=delete", "pod", "-n", SYSTEM, "-l", label, "--timeout=60s")
+        yield
+    finally:
+        kubectl("scale", *deployment, "--replicas=1")
+
+
+def fill(folder: Path) -> Path:
+    """Use up the room of a folder's disk; the file that does."""
+    ballast = folder / BALLAST
+    with ballast.open("wb", buffering=0) as file:
+        for size in (1024 * 1024, 4096):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    return ballast
+
+
+def own(folder: Path) -> None:
+    """Give a folder, with all that is in it, to the gateway's user."""
+    command("chown", "-R", "65532:65532", str(folder))
+
+
+def command(*words: str) -> None:
+    subprocess.run(words, check=True)
+
+
+def processes_of(pod: dict[str, Any]) -> list[int]:
+    """Pids, as the host counts, of what runs in a pod; its pause container is not among them."""
+    uid = pod["metadata"]["uid"]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            inside = uid in (entry / "cgroup").read_text()
+            command = (entry / "cmdline").read_bytes().split(b"\0")[0]
+        except OSError:
+            continue  # it ended meanwhile
+        if inside and command != b"/pause":
+            found.append(int(entry.name))
+    return found
