@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from support.builders import NOW, UID
@@ -11,6 +13,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import State
 from mayfly.controller.sweep import Sweep
+from mayfly.kube.errors import Unavailable
 from mayfly.kube.kinds import PODS, RUNS, Kind
 
 KEY = Key("run", "team", "run")
@@ -126,3 +129,34 @@ async def test_a_key_that_waits_for_minutes_fails_the_probe():
     assert health.problem() == ""
     now[0] = 121.0
     assert "waited 121 s" in health.problem()
+
+
+POD = {
+    "metadata": {
+        "name": "pod",
+        "namespace": "team",
+        "uid": "pod-uid",
+        "resourceVersion": "5",
+        "annotations": {"mayfly.dev/runtime": "default"},
+        "ownerReferences": [{"kind": "PipelineRun", "name": "run", "uid": UID}],
+    },
+    "status": {"phase": "Running"},
+}
+
+
+async def test_no_pod_is_made_before_every_pod_is_known() -> None:
+    class NoRuns(Listing):
+        async def pages(self, kind: Kind, **selectors: Any) -> AsyncIterator[dict[str, Any]]:
+            if kind == RUNS:
+                raise Unavailable(0, "no answer")
+            assert not sweep.pods_listed.is_set()
+            async for page in super().pages(kind, **selectors):
+                yield page
+
+    sweep, state, _, _ = world(NoRuns(pods=(POD,)))
+    sweeping = asyncio.create_task(sweep.run())
+    await sweep.pods_listed.wait()
+    assert state.in_use("default") == 1
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping

@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,11 +106,12 @@ class Controller:
             cluster, self.state, self.queue, self.health, self._clock, self._config.sweep_seconds
         )
         tasks = [
-            asyncio.create_task(worker.run(), name=f"worker-{number}")
+            asyncio.create_task(_work(worker, sweep), name=f"worker-{number}")
             for number in range(self._config.workers)
         ]
         tasks.append(asyncio.create_task(self._apply_runtime(cluster), name="runtime"))
         tasks.append(asyncio.create_task(sweep.run(), name="sweep"))
+        tasks.append(asyncio.create_task(self._dismiss(tuple(tasks)), name="stop"))
         registry = kopf.OperatorRegistry()
         Handlers(self.state, self.queue, self._clock).register(
             registry, kubeconfig=self._kubeconfig is not None
@@ -129,6 +130,12 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _dismiss(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """End the workers as soon as this process leads no more: kopf takes its time."""
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
 
     async def _unless_stopped(self, waiting: Coroutine[Any, Any, None]) -> bool:
         task = asyncio.create_task(waiting)
@@ -197,6 +204,11 @@ class Controller:
             self._config.lease_seconds,
             owner=self._owner,
         )
+
+
+async def _work(worker: Worker, sweep: Sweep) -> None:
+    await sweep.pods_listed.wait()
+    await worker.run()
 
 
 def _network(config: NetworkConfig) -> NetworkSettings:

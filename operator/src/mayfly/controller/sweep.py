@@ -32,8 +32,15 @@ LAG_SECONDS = 20.0
 """A watch that is alive has told of a change long before this."""
 
 
+RETRY_SECONDS = 2.0
+
+
 class Sweep:
-    """Lists everything now and then."""
+    """Lists everything now and then.
+
+    Attributes:
+        pods_listed: set once every run pod is known. Who makes pods before that may make too many.
+    """
 
     def __init__(
         self,
@@ -52,18 +59,20 @@ class Sweep:
         self._clock = clock
         self._seconds = seconds
         self._lag_seconds = lag_seconds
+        self.pods_listed = asyncio.Event()
 
     async def run(self) -> None:
         """Sweep until cancelled; the first time at once."""
         while True:
             try:
+                await self._pods()
+                self.pods_listed.set()
                 await self._unfinished()
                 await self._finished()
-                await self._pods()
                 self._state.networks.clear()  # a policy that somebody deleted comes back
             except KubeError as error:
                 logger.warning("sweep: %s", error)
-            await asyncio.sleep(self._seconds)
+            await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
 
     async def _unfinished(self) -> None:
         listed: dict[Key, int] = {}
