@@ -6,16 +6,8 @@ import time
 
 import pytest
 from support.installation import SYSTEM, message, reason
+from support.programs import SLOW
 from support.waiting import eventually
-
-SLOW = """
-import time
-def main(seconds: float) -> str:
-    print("before", flush=True)
-    time.sleep(seconds)
-    print("after", flush=True)
-    return "done"
-"""
 
 
 def test_a_user_exception(namespace):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support.books import Books
-from support.installation import message, reason
+from support.installation import message, reason, runtime
 from support.programs import SLOW
 from support.waiting import eventually
 
@@ -33,16 +33,8 @@ def small_disk(kubectl, namespace):
     spec = kubectl.json("get", "mprt", "default")["spec"]
     for part in spec["resources"].values():
         part["ephemeral-storage"] = "16Mi"
-    name = f"small-disk-{namespace.name}"
-    body = {
-        "apiVersion": "mayfly.dev/v1alpha1",
-        "kind": "PipelineRuntime",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-    kubectl("create", "-f", "-", stdin=json.dumps(body))
-    yield name
-    kubectl("delete", "mprt", name)
+    with runtime(kubectl, f"small-disk-{namespace.name}", spec) as name:
+        yield name
 
 
 def test_a_run_that_fills_its_disk_is_evicted_and_told_which_limit(namespace, books, small_disk):

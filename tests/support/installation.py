@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -99,6 +101,22 @@ class Namespace:
         answer = self.api.get(f"/v1/predictions/{identity}/logs")
         assert answer.status_code == 200, answer.text
         return answer.text
+
+
+@contextmanager
+def runtime(kubectl: Kubectl, name: str, spec: Json) -> Iterator[str]:
+    """A PipelineRuntime of a test's own; its name."""
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRuntime",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    try:
+        yield name
+    finally:
+        kubectl("delete", "mprt", name)
 
 
 def reason(run: Json, kind: str = "Succeeded") -> str:
