@@ -340,6 +340,15 @@ def test_a_stopped_agent_leaves_its_stamps_for_the_bill():
     assert find(status.conditions, ConditionType.STARTED).status == "True"
 
 
+@pytest.mark.parametrize("told", [True, False, -1, 1.5, "7", None, [7]])
+def test_a_time_that_is_no_number_of_milliseconds_is_none(told):
+    text = left(started=True, startedAt="2026-01-01T12:00:00.500000Z", activeMs=told)
+    over = pod(ever_started=True, noticed=at(0), terminated=Terminated(1, "Error", text))
+    status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
+    assert why(status) == "UserError"
+    assert status.usage is None
+
+
 def test_a_cancel_has_a_sentence_though_no_error():
     text = left(outcome="canceled", reason="Canceled", error="")
     over = pod(ever_started=True, noticed=at(0), terminated=Terminated(0, "Completed", text))

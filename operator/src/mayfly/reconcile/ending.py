@@ -277,7 +277,10 @@ def agent_reason(outcome: str, reason: str) -> Reason:
 
 def _measured(told: dict[str, Any]) -> int | None:
     active = told.get("activeMs")
-    return active if isinstance(active, int) and active >= 0 else None
+    # JSON's true is an int to Python, and 1 ms to a bill.
+    if isinstance(active, bool) or not isinstance(active, int) or active < 0:
+        return None
+    return active
 
 
 def _text(value: object) -> str | None:
