@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
 from support import controlplane
+from support.controller_world import IMAGE, Controllers, Runs
 from support.controlplane import ControlPlane
 
 from mayfly.api.crd import KINDS, crd
@@ -43,3 +45,31 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
     connection = await Cluster.connect(plane.kubeconfig)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+def controllers(plane, tmp_path) -> Iterator[Controllers]:
+    plane.kubectl("delete", "lease", "mayfly-controller", "-n", "default", "--ignore-not-found")
+    started = Controllers(plane, tmp_path)
+    yield started
+    started.stop()
+    sys.stderr.write(started.logs())  # pytest shows it with a failure
+
+
+@pytest.fixture
+def runtime(plane) -> Iterator[None]:
+    plane.apply(
+        {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "PipelineRuntime",
+            "metadata": {"name": "default"},
+            "spec": {"image": IMAGE},
+        }
+    )
+    yield
+    plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
+
+
+@pytest.fixture
+def runs(plane, namespace) -> Runs:
+    return Runs(plane, namespace)

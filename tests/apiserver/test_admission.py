@@ -99,13 +99,10 @@ def test_only_the_controller_labels_pods(plane, namespace, installed):
 
 def test_an_input_stands_still(plane, namespace, installed):
     done = create(plane, namespace, run(input={"a": [1, {"b": None}]}))
-    name = done.stdout.strip()
+    name = done.stdout.strip().rpartition("/")[2]
 
     def patch(spec: dict):
-        return plane.kubectl(
-            "patch", "-n", namespace, name, "--type=merge", "-p", json.dumps({"spec": spec}),
-            check=False,
-        )  # fmt: skip
+        return plane.patch("prun", namespace, name, {"spec": spec}, check=False)
 
     eventually(lambda: refused(patch({"input": {"a": [2]}}), "cannot change after its creation"))
     assert patch({"cancel": True}).returncode == 0

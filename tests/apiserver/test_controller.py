@@ -3,242 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from support.controlplane import ControlPlane, free_port
+from support.controller_world import IMAGE, SOURCE, Controllers, Runs, container, message, reason
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 
-ROOT = Path(__file__).parents[2]
-SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
 TAKES_A_SECRET = "from cog import Secret\ndef main(key: Secret = None) -> int: ...\n"
-IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
-
-Json = dict[str, Any]
-
-
-class Controllers:
-    """Controller processes, each with its own identity, sharing one Lease."""
-
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        self.plane = plane
-        self.folder = folder
-        self.running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, **config: object) -> subprocess.Popen[bytes]:
-        number = len(self.running)
-        settings = {
-            "gatewayURL": "https://gateway.test",
-            "leaseName": "mayfly-controller",
-            "leaseSeconds": 6,
-            "sweepSeconds": 5,
-            "networkPolicy": {
-                "gatewayNamespace": "mayfly-system",
-                "gatewayPodLabels": {"app": "gateway"},
-            },
-            "listenPort": free_port(),
-            **config,
-        }
-        file = self.folder / f"controller-{number}.json"
-        file.write_text(json.dumps(settings))
-        with (self.folder / f"controller-{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "mayfly", "controller"],
-                stdout=log,
-                stderr=log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": f"{ROOT}/operator/src:{ROOT}/runtime-image/src",
-                    "MAYFLY_CONFIG": str(file),
-                    "KUBECONFIG": self.plane.kubeconfig,
-                    "POD_NAMESPACE": "default",
-                    "POD_NAME": f"controller-{number}",
-                },
-            )
-        self.running.append(process)
-        return process
-
-    def stop(self) -> None:
-        for process in self.running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-    def logs(self) -> str:
-        return "\n".join(each.read_text()[-6000:] for each in self.folder.glob("*.log"))
-
-
-@pytest.fixture
-def controllers(plane, tmp_path) -> Iterator[Controllers]:
-    plane.kubectl("delete", "lease", "mayfly-controller", "-n", "default", "--ignore-not-found")
-    started = Controllers(plane, tmp_path)
-    yield started
-    started.stop()
-    sys.stderr.write(started.logs())  # pytest shows it with a failure
-
-
-@pytest.fixture
-def runtime(plane) -> Iterator[None]:
-    plane.apply(
-        {
-            "apiVersion": "mayfly.dev/v1alpha1",
-            "kind": "PipelineRuntime",
-            "metadata": {"name": "default"},
-            "spec": {"image": IMAGE},
-        }
-    )
-    yield
-    plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
-
-
-class Runs:
-    """What a user and a kubelet do in one namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self.plane = plane
-        self.namespace = namespace
-
-    def create(self, name: str, **spec: object) -> Json:
-        body = {
-            "apiVersion": "mayfly.dev/v1alpha1",
-            "kind": "PipelineRun",
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {
-                "pipelineSpec": {"source": {"inline": SOURCE}},
-                "input": {"name": "a"},
-                **spec,
-            },
-        }
-        body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
-        done = self.plane.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(body))
-        return json.loads(done.stdout)
-
-    def get(self, name: str) -> Json:
-        done = self.plane.kubectl("get", "prun", name, "-n", self.namespace, "-o", "json")
-        return json.loads(done.stdout)
-
-    def pods(self) -> list[Json]:
-        done = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json")
-        return json.loads(done.stdout)["items"]
-
-    def claimed(self, name: str) -> Json:
-        return eventually(
-            lambda: run if "podUID" in (run := self.get(name)).get("status", {}) else None
-        )
-
-    def ended(self, name: str) -> Json:
-        return eventually(lambda: reason(self.get(name), "Finished") and self.get(name))
-
-    def patch(self, name: str, **spec: object) -> None:
-        self.plane.kubectl(
-            "patch",
-            "prun",
-            name,
-            "-n",
-            self.namespace,
-            "--type=merge",
-            "-p",
-            json.dumps({"spec": spec}),
-        )
-
-    def pod_status(self, pod: str, status: Json) -> None:
-        """What a kubelet would write."""
-        self.plane.kubectl(
-            "patch",
-            "pod",
-            pod,
-            "-n",
-            self.namespace,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            json.dumps({"status": status}),
-        )
-
-    def run_pod(self, pod: str) -> None:
-        state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
-        self.pod_status(pod, {"phase": "Running", "containerStatuses": [container(state)]})
-
-    def end_pod(self, pod: str, message: str = "", code: int = 1, reason: str = "Error") -> None:
-        state = {
-            "terminated": {
-                "exitCode": code,
-                "reason": reason,
-                "message": message,
-                "startedAt": "2026-01-01T00:00:00Z",
-                "finishedAt": "2026-01-01T00:00:05Z",
-            }
-        }
-        phase = "Succeeded" if code == 0 else "Failed"
-        self.pod_status(pod, {"phase": phase, "containerStatuses": [container(state)]})
-
-    def finish(self, name: str) -> None:
-        """What the gateway writes when an agent's result is in the ledger."""
-        body = self.get(name)
-        kept = [
-            each
-            for each in body["status"]["conditions"]
-            if each["type"] not in {"Finished", "Succeeded"}
-        ]
-        stamp = "2026-01-01T00:00:05Z"
-        ends = [("Finished", "Finished"), ("Succeeded", "Succeeded")]
-        new = [
-            {
-                "type": kind,
-                "status": "True",
-                "reason": why,
-                "message": "",
-                "lastTransitionTime": stamp,
-            }
-            for kind, why in ends
-        ]
-        status = {"conditions": kept + new, "recorded": True, "finished": True, "output": "aa"}
-        self.plane.kubectl(
-            "patch",
-            "prun",
-            name,
-            "-n",
-            self.namespace,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            json.dumps({"status": status}),
-        )
-
-
-def container(state: Json) -> Json:
-    return {
-        "name": "agent",
-        "state": state,
-        "lastState": {},
-        "ready": False,
-        "restartCount": 0,
-        "image": IMAGE,
-        "imageID": "",
-    }
-
-
-def reason(run: Json, kind: str, status: str = "True") -> str | None:
-    for each in run.get("status", {}).get("conditions", []):
-        if each["type"] == kind and each["status"] == status:
-            return str(each["reason"])
-    return None
-
-
-def message(run: Json, kind: str) -> str:
-    return next(c["message"] for c in run["status"]["conditions"] if c["type"] == kind)
-
-
-@pytest.fixture
-def runs(plane, namespace) -> Runs:
-    return Runs(plane, namespace)
 
 
 @pytest.fixture
@@ -389,7 +161,7 @@ def test_a_broken_pipeline_says_so_and_refuses_runs(controller, runs, plane):
 
 
 def test_a_cancel_before_the_claim_ends_it_in_one_write(controller, runs, plane):
-    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     runs.claimed("first")
     runs.create("second")
@@ -403,7 +175,7 @@ def test_a_cancel_before_the_claim_ends_it_in_one_write(controller, runs, plane)
 
 
 def test_a_freed_place_goes_to_the_one_who_waits(controller, runs, plane):
-    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     pod = runs.claimed("first")["status"]["podName"]
     runs.create("second")
@@ -429,7 +201,7 @@ def test_a_namespaces_quota_of_active_runs(controller, runs, plane):
 
 
 def test_the_queue_deadline_ends_the_wait(controller, runs, plane):
-    plane.kubectl("patch", "mprt", "default", "--type=merge", "-p", '{"spec":{"maxPods":1}}')
+    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     runs.claimed("first")
     runs.create("second", queueDeadline="1s")

@@ -117,17 +117,7 @@ def test_a_pipelines_secrets(plane, namespace, secrets, words):
 )
 def test_a_spec_stands_still(plane, namespace, patch, words):
     create(plane, namespace, run("a"))
-    done = plane.kubectl(
-        "patch",
-        "prun",
-        "a",
-        "-n",
-        namespace,
-        "--type=merge",
-        "-p",
-        json.dumps({"spec": patch}),
-        check=False,
-    )
+    done = plane.patch("prun", namespace, "a", {"spec": patch}, check=False)
     assert done.returncode != 0
     assert words in done.stderr
 
@@ -136,17 +126,7 @@ def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
     create(plane, namespace, run("a"))
 
     def patch(**spec: object):
-        return plane.kubectl(
-            "patch",
-            "prun",
-            "a",
-            "-n",
-            namespace,
-            "--type=merge",
-            "-p",
-            json.dumps({"spec": spec}),
-            check=False,
-        )
+        return plane.patch("prun", namespace, "a", {"spec": spec}, check=False)
 
     assert patch(ttlSecondsAfterFinished=5).returncode == 0
     assert patch(cancel=True).returncode == 0
@@ -154,18 +134,7 @@ def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
 
 
 def status(plane, namespace: str, body: dict):
-    return plane.kubectl(
-        "patch",
-        "prun",
-        "a",
-        "-n",
-        namespace,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        json.dumps({"status": body}),
-        check=False,
-    )
+    return plane.patch("prun", namespace, "a", {"status": body}, "status", check=False)
 
 
 def condition(kind: str, truth: str, reason: str) -> dict:
@@ -239,8 +208,6 @@ def test_a_version_never_changes(plane, namespace):
         },
     }
     assert create(plane, namespace, body).returncode == 0
-    patch = json.dumps({"spec": {"source": {"inline": "x"}}})
-    done = plane.kubectl(
-        "patch", "mplv", "v", "-n", namespace, "--type=merge", "-p", patch, check=False
-    )
+    changed = {"spec": {"source": {"inline": "x"}}}
+    done = plane.patch("mplv", namespace, "v", changed, check=False)
     assert "never changes" in done.stderr

@@ -1,4 +1,4 @@
-"""Objects for planner tests, with sensible parts that a test changes."""
+"""Objects for tests of plans and of the ledger, with sensible parts that a test changes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRuntime, RootRef
+from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.observed import ObservedPod, ObservedRun, PodSettings, Target
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -89,3 +90,27 @@ def pod(**parts: Any) -> ObservedPod:
 def seen(the_run: PipelineRun, **parts: Any) -> ObservedRun:
     parts = {"now": NOW, "pods": PodSettings("https://gateway.test"), **parts}
     return ObservedRun(run=the_run, **parts)
+
+
+def ledger_row(**parts: Any) -> RunRow:
+    """A run's row of the ledger, just opened."""
+    parts = {
+        "uid": "uid",
+        "id": "0" * 26,
+        "namespace": "team",
+        "name": "run",
+        "pipeline_namespace": "team",
+        "pipeline": "answer",
+        "version": "c" * 64,
+        "root_uid": "uid",
+        "parent_uid": None,
+        "depth": 1,
+        "runtime_digest": IMAGE,
+        "prices": "[]",
+        "currency": "USD",
+        "input_json": "{}",
+        "created_at": NOW,
+        "opened_at": NOW,
+        **parts,
+    }
+    return RunRow(**parts)

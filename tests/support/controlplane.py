@@ -103,6 +103,23 @@ class ControlPlane:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", "--server-side", "-f", "-", stdin=text)
 
+    def patch(
+        self,
+        kind: str,
+        namespace: str | None,
+        name: str,
+        body: dict,
+        subresource: str | None = None,
+        *,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Merge-patch an object, or a subresource of it, as an administrator."""
+        where = ["-n", namespace] if namespace else []
+        of = [f"--subresource={subresource}"] if subresource else []
+        return self.kubectl(
+            "patch", kind, name, *where, *of, "--type=merge", "-p", json.dumps(body), check=check
+        )
+
     def _certificates(self) -> None:
         key, public = self.folder / "sa.key", self.folder / "sa.pub"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)

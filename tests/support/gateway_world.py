@@ -272,6 +272,21 @@ class Run:
         ) as connection:
             yield Agent(connection, self)
 
+    @asynccontextmanager
+    async def working(self, gateway: Running, *, written: bool = False) -> AsyncIterator[Agent]:
+        """The connection of an agent that has just called main().
+
+        Args:
+            gateway: whom it dials.
+            written: wait until the object says so too.
+        """
+        async with self.dial(gateway) as agent:
+            await agent.hello()
+            await agent.start()
+            if written:
+                await self.until(lambda each: each["status"].get("phase") == "Processing")
+            yield agent
+
     def headers(self) -> dict[str, str]:
         """Of an HTTP call beside the session."""
         return {"Authorization": f"Bearer {self.pod_token}", "Mayfly-Session": self.secret}

@@ -5,15 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
+from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 
 from mayfly.gateway import tokens
 
 
 async def finish(run: Run, gateway: Running, **result: Any) -> None:
-    async with run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with run.working(gateway) as agent:
         await agent.say("result", **agent.result(**result))
         await agent.expect("ack")
 
@@ -159,9 +157,11 @@ async def test_a_runs_token_reads_its_tree_while_it_lives(world: World) -> None:
 
 async def test_a_followed_log_comes_as_it_is_written_and_ends_with_the_run(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, gateway.client() as reader, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with (
+        world.gateway() as gateway,
+        gateway.client() as reader,
+        run.working(gateway) as agent,
+    ):
         await agent.say("log", offset=0, data="one\n")
         await agent.expect("logack")
         path = f"/v1/predictions/{run.id}/logs?follow=true"
@@ -179,9 +179,7 @@ async def test_a_followed_log_ends_with_the_gateway(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway:
         client = gateway.client()
-        async with run.dial(gateway) as agent:
-            await agent.hello()
-            await agent.start()
+        async with run.working(gateway) as agent:
             await agent.say("log", offset=0, data="one\n")
             await agent.expect("logack")
         request = client.build_request("GET", f"/v1/predictions/{run.id}/logs?follow=true")
@@ -200,16 +198,10 @@ async def upload(run: Run, gateway: Running, name: str, body: Any, **headers: st
         )
 
 
-async def working(agent: Agent) -> None:
-    await agent.hello()
-    await agent.start()
-
-
 async def test_a_file_of_an_output_is_a_link_that_anyone_may_follow(world: World) -> None:
     run = world.claimed()
     content = bytes(range(256)) * 5000
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await working(agent)
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         answer = await upload(
             run, gateway, "..%2Fb%C3%B6se%20%22name.html", content, **{"Content-Type": "text/html"}
         )
@@ -257,8 +249,7 @@ async def test_a_file_beyond_the_limit_leaves_nothing_behind(world: World) -> No
         for _ in range(11):
             yield b"x" * 100
 
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await working(agent)
+    async with world.gateway() as gateway, run.working(gateway):
         assert (await upload(run, gateway, "a", b"x" * 1001)).status_code == 413
         assert (await upload(run, gateway, "a", unannounced())).status_code == 413
         assert (await upload(run, gateway, "a", b"x" * 1000)).status_code == 201
@@ -274,13 +265,11 @@ async def test_a_file_beyond_the_limit_leaves_nothing_behind(world: World) -> No
 async def test_an_agent_reads_its_input_files_and_no_others(world: World) -> None:
     first = world.claimed("first")
     async with world.gateway() as gateway:
-        async with first.dial(gateway) as agent:
-            await working(agent)
+        async with first.working(gateway):
             named = (await upload(first, gateway, "in.txt", b"named")).json()["id"]
             other = (await upload(first, gateway, "x.txt", b"other")).json()["id"]
         second = world.claimed("second", inputJSON=f'{{"file": "{named}"}}')
-        async with second.dial(gateway) as agent, gateway.client(None) as client:
-            await working(agent)
+        async with second.working(gateway), gateway.client(None) as client:
             path = "/agent/v1/files/"
             assert (await client.get(path + named, headers=second.headers())).content == b"named"
             assert (await client.get(path + other, headers=second.headers())).status_code == 404
@@ -290,8 +279,7 @@ async def test_an_agent_reads_its_input_files_and_no_others(world: World) -> Non
 async def test_a_large_input_is_fetched(world: World) -> None:
     first = world.claimed("first")
     async with world.gateway() as gateway:
-        async with first.dial(gateway) as agent:
-            await working(agent)
+        async with first.working(gateway):
             stored = (await upload(first, gateway, "input.json", b'{"n": 1.0}')).json()
         source = {"file": stored["id"], "sha256": stored["sha256"]}
         second = world.run("second")

@@ -65,9 +65,7 @@ async def test_before_the_start(world: World) -> None:
 
 async def test_while_running(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         run.cancel()
         await agent.expect("cancel")
         await run.until(
@@ -87,9 +85,8 @@ async def test_while_running(world: World) -> None:
 async def test_while_the_agent_is_away(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway:
-        async with run.dial(gateway) as agent:
-            await agent.hello()
-            await agent.start()
+        async with run.working(gateway):
+            pass
         run.cancel()
         await run.until(
             lambda each: any(c["reason"] == "CancelAccepted" for c in each["status"]["conditions"])

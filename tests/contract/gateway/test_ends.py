@@ -11,9 +11,7 @@ from mayfly.kube.errors import Refused, Unavailable
 
 async def test_the_controllers_end_wins_and_the_ledger_copies_it(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
 
         def race(_verb: str, _body: dict) -> None:
             world.cluster.on_write = None
@@ -36,10 +34,7 @@ async def test_the_controllers_end_wins_and_the_ledger_copies_it(world: World) -
 
 async def test_a_conflict_that_is_no_end_is_tried_again(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
 
         def race(_verb: str, _body: dict) -> None:
             world.cluster.on_write = None
@@ -62,10 +57,7 @@ async def test_an_api_server_that_is_away_is_waited_for(world: World) -> None:
             failures -= 1
             raise Unavailable(503, "not now")
 
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
         world.cluster.on_write = away
         await agent.say("result", **agent.result())
         await agent.expect("ack")
@@ -80,9 +72,7 @@ async def test_an_output_that_the_api_server_refuses_is_left_out(world: World) -
             raise Refused(422, "status.output: no")
 
     world.cluster.on_write = refuse
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result())
         await agent.expect("ack")
     assert run.status["finished"] is True
@@ -92,10 +82,7 @@ async def test_an_output_that_the_api_server_refuses_is_left_out(world: World) -
 @pytest.mark.parametrize("at", ["before the write", "after the write"])
 async def test_a_restart_between_journal_and_close_loses_nothing(world: World, at: str) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
         recorder = gateway.gateway.recorder
         told = []
 
@@ -134,9 +121,7 @@ async def test_a_result_that_comes_after_the_controllers_end_is_acknowledged(
     world: World,
 ) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         run.end_by_controller("Lost")
         await run.finished()
         # It works for nobody now, so it is told to stop.
@@ -151,9 +136,7 @@ async def test_a_result_that_comes_after_the_controllers_end_is_acknowledged(
 async def test_a_lost_run_is_billed_to_its_last_heartbeat(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway:
-        async with run.dial(gateway) as agent:
-            await agent.hello()
-            await agent.start()
+        async with run.working(gateway) as agent:
             await agent.say("output", index=0, value="partial")
             world.clock.ahead = timedelta(seconds=30)
             await agent.say("heartbeat", activeMs=5000)
@@ -201,9 +184,7 @@ async def test_a_refused_run_is_recorded_at_zero(world: World) -> None:
 
 async def test_a_run_deleted_while_it_runs_is_closed_and_stopped(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("log", offset=0, data="x")
         await agent.expect("logack")
         world.clock.ahead = timedelta(seconds=30)
@@ -224,10 +205,7 @@ async def test_a_run_deleted_while_it_runs_is_closed_and_stopped(world: World) -
 
 async def test_a_run_deleted_while_the_gateway_is_away_is_closed(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
         world.clock.ahead = timedelta(seconds=30)
         await agent.say("heartbeat", activeMs=7000)
         await agent.say("log", offset=0, data="x")
@@ -243,10 +221,7 @@ async def test_a_run_deleted_while_the_gateway_is_away_is_closed(world: World) -
 
 async def test_a_run_deleted_between_journal_and_write_keeps_its_end(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
 
         def race(_verb: str, _body: dict) -> None:
             world.cluster.on_write = None
@@ -264,10 +239,7 @@ async def test_a_run_deleted_between_journal_and_write_keeps_its_end(world: Worl
 async def test_a_watch_that_breaks_misses_nothing(world: World, forget: bool) -> None:
     run = world.claimed()
     other = world.run("other")
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        await run.until(lambda each: each["status"].get("phase") == "Processing")
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
         world.cluster.break_watches(forget=forget)
         run.delete()
         assert (await agent.expect("cancel"))["run"] == run.uid

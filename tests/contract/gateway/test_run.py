@@ -57,9 +57,7 @@ async def test_a_claimed_run_is_sent_recorded_and_acknowledged(world: World) -> 
 async def test_the_end_takes_one_status_write(world: World) -> None:
     world.limits["startedWriteMs"] = 3_600_000
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result())
         await agent.expect("ack")
     assert dict(world.cluster.writes) == {("PUT", "pipelineruns"): 1}
@@ -67,9 +65,7 @@ async def test_the_end_takes_one_status_write(world: World) -> None:
 
 async def test_a_run_that_lasts_is_marked_started(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway):
         body = await run.until(lambda each: each["status"].get("phase") == "Processing")
         assert body["status"]["startedAt"]
         assert run.condition("Started")["status"] == "True"
@@ -86,9 +82,7 @@ async def test_a_claim_that_comes_after_the_connection_is_served(world: World) -
 async def test_nulls_of_an_output_survive(world: World) -> None:
     run = world.claimed()
     output = '{"a": null, "b": [null, 1.50]}'
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result(outputJSON=output))
         await agent.expect("ack")
         assert run.status["output"] == {"a": None, "b": [None, 1.5]}
@@ -99,9 +93,7 @@ async def test_nulls_of_an_output_survive(world: World) -> None:
 async def test_a_large_output_is_kept_exactly_and_not_copied(world: World) -> None:
     run = world.claimed()
     output = json.dumps(["\U0001f41d <&>" * 4000])
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result(outputJSON=output))
         await agent.expect("ack")
         assert "output" not in run.status
@@ -113,9 +105,7 @@ async def test_a_failure_keeps_its_partial_output_and_is_billed_for_time_only(
     world: World,
 ) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("output", index=0, value="a")
         await agent.say("output", index=1, value=1.0)
         await agent.say("output", index=0, value="a")
@@ -148,9 +138,7 @@ async def test_a_failure_keeps_its_partial_output_and_is_billed_for_time_only(
 
 async def test_an_output_that_is_no_json_fails_the_run(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result(outputJSON="[NaN]"))
         await agent.expect("ack")
     assert run.condition("Succeeded")["reason"] == "OutputNotJSON"
@@ -159,9 +147,7 @@ async def test_an_output_that_is_no_json_fails_the_run(world: World) -> None:
 
 async def test_a_result_that_comes_twice_is_recorded_once(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("result", **agent.result())
         await agent.expect("ack")
         before = world.cluster.writes.total()

@@ -7,9 +7,7 @@ from support.gateway_world import READER, World, new_secret
 async def test_a_reconnect_in_the_middle_resumes(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway:
-        async with run.dial(gateway) as agent:
-            await agent.hello()
-            await agent.start()
+        async with run.working(gateway) as agent:
             await agent.say("log", offset=0, data="one\n")
             await agent.expect("logack")
         async with run.dial(gateway) as agent:
@@ -103,9 +101,7 @@ async def test_an_oversized_message_ends_the_connection(world: World) -> None:
     world.limits["messageBytes"] = 4096
     run = world.claimed()
     async with world.gateway() as gateway:
-        async with run.dial(gateway) as agent:
-            await agent.hello()
-            await agent.start()
+        async with run.working(gateway) as agent:
             await agent.say("log", offset=0, data="x" * 5000)
             assert await agent.closed() == 1009
         async with run.dial(gateway) as agent:
@@ -126,9 +122,7 @@ async def test_an_oversized_message_ends_the_connection(world: World) -> None:
 async def test_a_bad_message_ends_the_connection(world: World, message: dict) -> None:
     run = world.claimed()
     fields = {key: run.uid if value == "RUN" else value for key, value in message.items()}
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.send(fields.pop("kind"), **fields)
         assert await agent.closed() == 1007
 
@@ -151,9 +145,7 @@ async def test_an_agent_with_a_run_that_nobody_knows_is_sent_away(world: World) 
 
 async def test_a_gap_in_the_log_is_told_in_the_log(world: World) -> None:
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("log", offset=0, data="one\n")
         await agent.expect("logack")
         await agent.say("log", offset=100, data="two\n")
@@ -166,9 +158,7 @@ async def test_a_gap_in_the_log_is_told_in_the_log(world: World) -> None:
 async def test_log_beyond_the_limit_is_counted_and_not_kept(world: World) -> None:
     world.limits["logBytes"] = 10
     run = world.claimed()
-    async with world.gateway() as gateway, run.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
         await agent.say("log", offset=0, data="12345678")
         assert (await agent.expect("logack"))["offset"] == 8
         await agent.say("log", offset=8, data="9äbcdef")

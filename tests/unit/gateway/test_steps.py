@@ -1,12 +1,13 @@
 """The table of what is done next about a run."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import NOW, ledger_row
 
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.gateway.auth import Pod
@@ -15,28 +16,8 @@ from mayfly.gateway.status import STORAGE_FULL
 from mayfly.gateway.steps import Facts, Link, Step, decide, link_of, look_again_at, may_send
 from mayfly.metering.ledger import RunRow
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CLAIMED = {"podUID": "pod", "attempt": 1, "id": "0" * 26}
-ROW = RunRow(
-    uid="uid",
-    id="0" * 26,
-    namespace="team",
-    name="run",
-    pipeline_namespace="team",
-    pipeline="answer",
-    version="",
-    root_uid="uid",
-    parent_uid=None,
-    depth=1,
-    runtime_digest="",
-    prices="[]",
-    currency="USD",
-    input_json="{}",
-    created_at=NOW,
-    opened_at=NOW,
-    pod_uid="pod",
-    attempt=1,
-)
+ROW = ledger_row(pod_uid="pod", attempt=1)
 SENT = replace(ROW, sent_at=NOW)
 ENDED = replace(SENT, outcome="succeeded", reason="Succeeded")
 CLOSED = replace(ENDED, closed_at=NOW)

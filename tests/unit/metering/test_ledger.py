@@ -9,26 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.builders import ledger_row
 
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ledger import ClosedBy, Ending, Outcome
 
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
-ROW = RunRow(
-    uid="uid",
-    id="0" * 26,
-    namespace="team",
-    name="run",
-    pipeline_namespace="team",
-    pipeline="answer",
-    version="c" * 64,
-    root_uid="uid",
-    parent_uid=None,
-    depth=1,
-    runtime_digest="image@sha256:0",
-    currency="USD",
-    input_json="{}",
+ROW = ledger_row(
     created_at=T0,
     opened_at=T0,
     prices='[{"meter": "predictSeconds", "unitPrice": "0.000000000000000001"}]',

@@ -1,0 +1,189 @@
+"""Real controller processes, and those around them: people, the kubelet, the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.controlplane import ControlPlane, free_port
+from support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
+IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
+
+Json = dict[str, Any]
+
+
+class Controllers:
+    """Controller processes, each with its own identity, sharing one Lease."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self.plane = plane
+        self.folder = folder
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, *, identity: str = "", kubeconfig: str = "", **config: object
+    ) -> subprocess.Popen[bytes]:
+        """Start one more.
+
+        Args:
+            identity: its pod's name; its own by default. A container that is started again keeps
+                its pod, and so its name.
+            kubeconfig: the way to the API server; the direct one by default.
+            config: settings that differ from those of every test.
+        """
+        number = len(self.running)
+        settings = {
+            "gatewayURL": "https://gateway.test",
+            "leaseName": "mayfly-controller",
+            "leaseSeconds": 6,
+            "sweepSeconds": 5,
+            "networkPolicy": {
+                "gatewayNamespace": "mayfly-system",
+                "gatewayPodLabels": {"app": "gateway"},
+            },
+            "listenPort": free_port(),
+            **config,
+        }
+        file = self.folder / f"controller-{number}.json"
+        file.write_text(json.dumps(settings))
+        with (self.folder / f"controller-{number}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mayfly", "controller"],
+                stdout=log,
+                stderr=log,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": f"{ROOT}/operator/src:{ROOT}/runtime-image/src",
+                    "MAYFLY_CONFIG": str(file),
+                    "KUBECONFIG": kubeconfig or self.plane.kubeconfig,
+                    "POD_NAMESPACE": "default",
+                    "POD_NAME": identity or f"controller-{number}",
+                },
+            )
+        self.running.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def logs(self) -> str:
+        return "\n".join(each.read_text()[-6000:] for each in self.folder.glob("*.log"))
+
+
+class Runs:
+    """What a user and a kubelet do in one namespace."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self.plane = plane
+        self.namespace = namespace
+
+    def create(self, name: str, **spec: object) -> Json:
+        body = {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "PipelineRun",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "pipelineSpec": {"source": {"inline": SOURCE}},
+                "input": {"name": "a"},
+                **spec,
+            },
+        }
+        body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
+        done = self.plane.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(body))
+        return json.loads(done.stdout)
+
+    def get(self, name: str) -> Json:
+        done = self.plane.kubectl("get", "prun", name, "-n", self.namespace, "-o", "json")
+        return json.loads(done.stdout)
+
+    def pods(self) -> list[Json]:
+        done = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json")
+        return json.loads(done.stdout)["items"]
+
+    def claimed(self, name: str) -> Json:
+        return eventually(
+            lambda: run if "podUID" in (run := self.get(name)).get("status", {}) else None
+        )
+
+    def ended(self, name: str) -> Json:
+        return eventually(lambda: reason(self.get(name), "Finished") and self.get(name))
+
+    def patch(self, name: str, **spec: object) -> None:
+        self.plane.patch("prun", self.namespace, name, {"spec": spec})
+
+    def pod_status(self, pod: str, status: Json) -> None:
+        """What a kubelet would write."""
+        self.plane.patch("pod", self.namespace, pod, {"status": status}, "status")
+
+    def run_pod(self, pod: str) -> None:
+        state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        self.pod_status(pod, {"phase": "Running", "containerStatuses": [container(state)]})
+
+    def end_pod(self, pod: str, message: str = "", code: int = 1, reason: str = "Error") -> None:
+        state = {
+            "terminated": {
+                "exitCode": code,
+                "reason": reason,
+                "message": message,
+                "startedAt": "2026-01-01T00:00:00Z",
+                "finishedAt": "2026-01-01T00:00:05Z",
+            }
+        }
+        phase = "Succeeded" if code == 0 else "Failed"
+        self.pod_status(pod, {"phase": phase, "containerStatuses": [container(state)]})
+
+    def finish(self, name: str) -> None:
+        """What the gateway writes when an agent's result is in the ledger."""
+        body = self.get(name)
+        kept = [
+            each
+            for each in body["status"]["conditions"]
+            if each["type"] not in {"Finished", "Succeeded"}
+        ]
+        stamp = "2026-01-01T00:00:05Z"
+        ends = [("Finished", "Finished"), ("Succeeded", "Succeeded")]
+        new = [
+            {
+                "type": kind,
+                "status": "True",
+                "reason": why,
+                "message": "",
+                "lastTransitionTime": stamp,
+            }
+            for kind, why in ends
+        ]
+        status = {"conditions": kept + new, "recorded": True, "finished": True, "output": "aa"}
+        self.plane.patch("prun", self.namespace, name, {"status": status}, "status")
+
+
+def container(state: Json) -> Json:
+    return {
+        "name": "agent",
+        "state": state,
+        "lastState": {},
+        "ready": False,
+        "restartCount": 0,
+        "image": IMAGE,
+        "imageID": "",
+    }
+
+
+def reason(run: Json, kind: str, status: str = "True") -> str | None:
+    for each in run.get("status", {}).get("conditions", []):
+        if each["type"] == kind and each["status"] == status:
+            return str(each["reason"])
+    return None
+
+
+def message(run: Json, kind: str) -> str:
+    return next(c["message"] for c in run["status"]["conditions"] if c["type"] == kind)
