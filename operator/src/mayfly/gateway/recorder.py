@@ -263,7 +263,8 @@ class Recorder:
         ours = row.journalled and (row.outcome, row.reason) == (told.outcome, told.reason)
         if ours and seen.run.status.recorded:
             # Our own write: it was made, and then this process, or the one before it, stopped.
-            await self._close(row, Ending.of(row), ClosedBy.GATEWAY)
+            by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
+            await self._close(row, Ending.of(row), by)
             return
         ending = await self._completed(row, told)
         async with self._database.write() as tx:

@@ -309,7 +309,7 @@ async def rejournal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime)
     await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.closed_at.is_(None))
-        .values(**_journal_values(ending, at))
+        .values(**_journal_values(ending, at), closed_by=ClosedBy.CONTROLLER.value)
     )
 
 
