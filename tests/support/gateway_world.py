@@ -5,14 +5,15 @@ import base64
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from support.fate import Fate
 from support.kube_memory import WAIT_SECONDS, MemoryCluster, condition
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -43,6 +44,10 @@ class Clock:
         return utc_now() + self.ahead
 
 
+class NotStarted(Exception):
+    """The gateway ended before it served."""
+
+
 class ReadyServer(Server):
     """Says when it serves."""
 
@@ -51,8 +56,21 @@ class ReadyServer(Server):
         self.ready = asyncio.Event()
 
     async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise NotStarted from error  # the other would end the test's process
         self.ready.set()
+
+    async def cut_at_death(self, fate: Fate) -> None:
+        """A process that is gone leaves no connection, and closes none."""
+        await fate.died.wait()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut every connection off."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class Running:
@@ -374,28 +392,53 @@ class World:
         )
 
     @asynccontextmanager
-    async def gateway(self) -> AsyncIterator[Running]:
-        """A gateway process: the same files and the same API server, a new memory."""
+    async def gateway(self, fate: Fate | None = None) -> AsyncIterator[Running]:
+        """A gateway process: the same files and the same API server, a new memory.
+
+        Args:
+            fate: where it dies; it is then not asked to end, but cut off.
+        """
         config = self.config()
+        fate = fate or Fate()
         gateway = Gateway(
             config,
-            cluster=self.cluster,  # type: ignore[arg-type]
+            cluster=fate.cluster(self.cluster),  # type: ignore[arg-type]
             key=KEY,
             clock=self.clock,
             monotonic=monotonic,
             new_id=new_id,
         )
+        fate.rule(gateway.database)
         plain = server_for(gateway, config)
         server = ReadyServer(plain.config, gateway)
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve(sockets=[listener]))
+        cutting = asyncio.create_task(server.cut_at_death(fate))
         try:
-            await asyncio.wait_for(server.ready.wait(), WAIT_SECONDS)
+            async with asyncio.timeout(WAIT_SECONDS):
+                await first_of(server.ready.wait(), fate.died.wait())
             yield Running(gateway, listener.getsockname()[1])
         finally:
+            cutting.cancel()
+            if fate.died.is_set():
+                server.cut()
+                fate.bury()
             server.should_exit = True
-            await task
+            with suppress(NotStarted) if fate.died.is_set() else nullcontext():
+                await task
+            listener.close()
+
+
+async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one is over, and drop the others."""
+    tasks = [asyncio.create_task(each) for each in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def make_condition(kind: str, status: str, reason: str) -> Json:

@@ -1,0 +1,140 @@
+"""A gateway's death at a chosen step: before or after a commit, before or after an API write.
+
+From that step on nothing of it reaches the world: what it still wants of the database or of the
+API server waits for ever, as in a process that is gone, and its connections are cut, not closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.kube_memory import MemoryCluster
+
+from mayfly.kube.kinds import Kind
+from mayfly.metering.database import Database
+
+Json = dict[str, Any]
+Edge = Literal["before", "after"]
+CHANGE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s+\"?(\w+)", re.IGNORECASE)
+
+
+class Dead(Exception):
+    """Wakes what still waits, once nothing that it does can be seen."""
+
+
+class Fate:
+    """When a gateway dies.
+
+    Attributes:
+        steps: the commits that changed something and the API writes so far, in order.
+        died: set at its death.
+    """
+
+    def __init__(self, at: int | None = None, edge: Edge = "before") -> None:
+        self.steps: list[str] = []
+        self.died = asyncio.Event()
+        self._point = (at, edge)
+        self._buried = asyncio.Event()
+        self._changes: list[str] = []
+
+    def bury(self) -> None:
+        """Let what hangs end; call it when the connections are cut."""
+        self._buried.set()
+
+    async def alive(self) -> None:
+        """Return at once, or never."""
+        if self.died.is_set():
+            await self._buried.wait()
+            raise Dead
+
+    async def _before(self, what: str) -> int:
+        await self.alive()
+        self.steps.append(what)
+        number = len(self.steps) - 1
+        await self._die_at(number, "before")
+        return number
+
+    async def _die_at(self, number: int, edge: Edge) -> None:
+        if (number, edge) == self._point:
+            self.died.set()
+        await self.alive()
+
+    # -- the database ----------------------------------------------------------------------------
+
+    def rule(self, database: Database) -> None:
+        """Take a database's transactions in hand."""
+        read, write = database.read, database.write
+
+        @asynccontextmanager
+        async def mortal_read() -> AsyncIterator[AsyncConnection]:
+            await self.alive()
+            async with read() as tx:
+                yield tx
+
+        @asynccontextmanager
+        async def mortal_write() -> AsyncIterator[AsyncConnection]:
+            await self.alive()
+            number = None
+            async with write() as tx:
+                self._changes.clear()  # one writer at a time
+                yield tx
+                if self._changes:
+                    number = await self._before("commit: " + ", ".join(self._changes))
+            if number is not None:
+                await self._die_at(number, "after")
+
+        event.listen(database._engine.sync_engine, "before_cursor_execute", self._note)
+        database.read, database.write = mortal_read, mortal_write  # type: ignore[method-assign]
+
+    def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found = CHANGE.match(statement)
+        if found:
+            self._changes.append(f"{found[1].lower()} {found[2]}")
+
+    # -- the API server --------------------------------------------------------------------------
+
+    def cluster(self, cluster: MemoryCluster) -> MortalCluster:
+        """The API server, as a mortal sees it."""
+        return MortalCluster(cluster, self)
+
+    async def writes(self, verb: str, kind: Kind, status: Json, write: Any) -> Json:
+        """Carry out an API write."""
+        conditions = sorted(f"{c['type']}={c['status']}" for c in status.get("conditions", []))
+        number = await self._before(f"{verb} {kind.plural}: {', '.join(conditions)}")
+        body: Json = await write()
+        await self._die_at(number, "after")
+        return body
+
+
+class MortalCluster:
+    """The methods of `MemoryCluster` that a gateway calls."""
+
+    def __init__(self, cluster: MemoryCluster, fate: Fate) -> None:
+        self._cluster = cluster
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        await self._fate.alive()
+        return await self._cluster.get(kind, namespace, name)
+
+    async def write_status(self, kind: Kind, body: Json) -> Json:
+        return await self._fate.writes(
+            "PUT", kind, body["status"], lambda: self._cluster.write_status(kind, body)
+        )
+
+    async def patch_status(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> Json:
+        return await self._fate.writes(
+            "PATCH",
+            kind,
+            patch["status"],
+            lambda: self._cluster.patch_status(kind, namespace, name, patch),
+        )
