@@ -202,19 +202,46 @@ def test_the_start_deadline_of_a_pod_that_never_ran():
     assert find(told.conditions, ConditionType.STARTED).reason == "ImagePull"
     again = claimed(*(c.body() for c in told.conditions if c.type == "Started"))
     assert plan_run(seen(again, pod=waiting)).actions == ()
-    late = plan_run(seen(again, pod=waiting, now=at(300)))
-    assert kinds(late) == ["DeletePod", "WriteRunStatus"]
-    assert why(written(late)) == "StartDeadlineExceeded"
-    assert "no such image" in written(late).error
+    (write,) = plan_run(seen(again, pod=waiting, now=at(300))).actions
+    late = marked(write.status)
+    assert not late.status.ended
+    plan = plan_run(seen(late, pod=waiting, now=at(300)))
+    assert kinds(plan) == ["DeletePod", "WriteRunStatus"]
+    assert why(written(plan)) == "StartDeadlineExceeded"
+    assert "no such image" in written(plan).error
+
+
+def marked(status):
+    """The run once that status is written."""
+    return run().model_copy(update={"status": status})
+
+
+@pytest.mark.parametrize("parts", [{"unseen": True, "gone": True}, {"terminated": Terminated(137)}])
+def test_a_pod_that_the_start_deadline_took_is_not_called_lost(parts):
+    (write,) = plan_run(seen(claimed(), pod=pod(message="no node fits"), now=at(300))).actions
+    over = pod(noticed=at(301), **parts)
+    plan = plan_run(seen(marked(write.status), pod=over, now=at(301)))
+    assert kinds(plan) == ["WriteRunStatus"]
+    assert why(written(plan)) == "StartDeadlineExceeded"
+    assert "no node fits" in written(plan).error
+
+
+def test_what_an_agent_left_counts_for_more_than_the_start_deadline():
+    (write,) = plan_run(seen(claimed(), pod=pod(ever_started=True), now=at(315))).actions
+    left_it = Terminated(0, "Completed", left(outcome="succeeded", outputJSON="1"))
+    over = pod(phase="Succeeded", ever_started=True, noticed=at(316), terminated=left_it)
+    assert plan_run(seen(marked(write.status), pod=over, now=at(316))).actions == ()
+    plan = plan_run(seen(marked(write.status), pod=over, now=at(326)))
+    assert why(written(plan)) == "Succeeded"
 
 
 def test_an_agent_gets_a_margin_because_it_keeps_the_deadline_itself():
     running = pod(phase="Running", ever_started=True)
     assert plan_run(seen(claimed(), pod=running, now=at(314))).actions == ()
-    assert kinds(plan_run(seen(claimed(), pod=running, now=at(315)))) == [
-        "DeletePod",
-        "WriteRunStatus",
-    ]
+    (write,) = plan_run(seen(claimed(), pod=running, now=at(315))).actions
+    plan = plan_run(seen(marked(write.status), pod=running, now=at(315)))
+    assert kinds(plan) == ["DeletePod", "WriteRunStatus"]
+    assert "has not started the code" in written(plan).error
 
 
 def test_a_running_run_is_left_alone():

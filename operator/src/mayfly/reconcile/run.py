@@ -33,7 +33,7 @@ from mayfly.reconcile.actions import (
     Plan,
     WriteRunStatus,
 )
-from mayfly.reconcile.ending import End, ended, from_pod, refused
+from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
 from mayfly.reconcile.observed import ObservedPod, ObservedRun, Refusal, Target, Unsettled
 from mayfly.reconcile.pods import pod_for
 
@@ -175,6 +175,8 @@ def _claimed(seen: ObservedRun) -> Plan:
 
 
 def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
+    if _told_late(seen) and not _left_word(seen, pod):
+        return _start_deadline_exceeded(seen, pod)
     if _never_started(seen, pod) and not seen.run.spec.cancel:
         if seen.now >= _start_due(seen):
             return _start_deadline_exceeded(seen, pod)
@@ -226,18 +228,35 @@ def _start_due(seen: ObservedRun) -> datetime:
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    _, message = _why_waiting(seen, pod)
-    end = End(
-        Reason.START_DEADLINE_EXCEEDED,
-        f"main() was not called within spec.startDeadline ({seen.run.spec.start_deadline}): "
-        f"{message}",
-        started=False,
-    )
+    told = find(seen.run.status.conditions, ConditionType.STARTED) if _told_late(seen) else None
+    sentence = told.message if told is not None else _too_late(seen, pod)
+    end = End(Reason.START_DEADLINE_EXCEEDED, sentence, started=False)
     write = _write(seen, ended(seen.run, end, now=seen.now))
     if pod.over or pod.deleting:
         return Plan((write,))
+    if told is None:
+        # Said before the pod goes: who comes after a crash must not take a pod that we deleted
+        # for one that was lost.
+        return Plan((_write(seen, _started_false(seen, end.reason, sentence)),))
     # The pod goes first: when the end stands, nothing can start any more.
     return Plan((_delete(seen, pod, 0), write))
+
+
+def _too_late(seen: ObservedRun, pod: ObservedPod) -> str:
+    _, why = _why_waiting(seen, pod)
+    deadline = seen.run.spec.start_deadline
+    return f"main() was not called within spec.startDeadline ({deadline}): {why}"
+
+
+def _told_late(seen: ObservedRun) -> bool:
+    started = find(seen.run.status.conditions, ConditionType.STARTED)
+    return started is not None and started.reason == Reason.START_DEADLINE_EXCEEDED
+
+
+def _left_word(seen: ObservedRun, pod: ObservedPod) -> bool:
+    """Whether the pod's agent has said how the run ended: that counts for more."""
+    text = pod.terminated.message if pod.terminated else ""
+    return termination_message(seen.run, text) is not None
 
 
 def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:

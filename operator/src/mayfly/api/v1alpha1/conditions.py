@@ -108,6 +108,7 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); it is "
         "tried again until spec.queueDeadline.",
         Reason.STORAGE_FULL: "The gateway's disk is full; the run goes on once there is room.",
+        Reason.START_DEADLINE_EXCEEDED: "spec.startDeadline has passed; the pod is being taken.",
         Reason.NOT_STARTED: "The run ended before main() was called; nothing is billed.",
     },
     ConditionType.CANCEL_ACCEPTED: {
