@@ -39,6 +39,28 @@ def test_a_run_gets_a_pod_is_claimed_and_loses_it_at_its_end(controller, runs):
     eventually(lambda: not runs.pods())
 
 
+def test_depth_and_lineage_are_the_controllers_words(controller, runs, plane):
+    forged = {f"mayfly.dev/{each}": "forged" for each in ("id", "root", "parent", "depth")}
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRun",
+        "metadata": {"name": "a", "namespace": runs.namespace, "labels": forged},
+        "spec": {"pipelineSpec": {"source": {"inline": SOURCE}}, "input": {"name": "a"}},
+        "status": {"id": "forged", "depth": 0, "rootRef": {"name": "x", "uid": "y"}},
+    }
+    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    claimed = runs.claimed("a")
+    uid, identity = claimed["metadata"]["uid"], run_id(claimed["metadata"]["uid"])
+    assert claimed["status"]["id"] == identity
+    assert claimed["status"]["depth"] == 1
+    assert claimed["status"]["rootRef"] == {"name": "a", "uid": uid}
+    (pod,) = runs.pods()
+    labels = pod["metadata"]["labels"]
+    assert (labels["mayfly.dev/id"], labels["mayfly.dev/root"]) == (identity, identity)
+    assert labels["mayfly.dev/depth"] == "1"
+    assert "mayfly.dev/parent" not in labels
+
+
 def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, runs, plane):
     runs.create("a")
     runs.claimed("a")

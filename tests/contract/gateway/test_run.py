@@ -159,6 +159,22 @@ async def test_a_result_that_comes_twice_is_recorded_once(world: World) -> None:
         assert row.outcome == "succeeded"
 
 
+async def test_an_agent_has_no_say_in_depth_and_lineage(world: World) -> None:
+    run = world.claimed()
+    root = {"name": run.name, "uid": run.uid}
+    forged = {"depth": 0, "rootRef": {"name": "x", "uid": "y"}, "parent": "z", "id": "0" * 26}
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
+        await agent.say("log", offset=0, data="x", **forged)
+        await agent.say("heartbeat", activeMs=1, **forged)
+        await agent.say("result", **agent.result(**forged, status=forged))
+        while (await agent.receive())["type"] != "ack":
+            continue
+        row = await gateway.row(run.uid)
+        assert row is not None
+        assert (row.id, row.depth, row.root_uid, row.parent_uid) == (run.id, 1, run.uid, None)
+    assert (run.status["id"], run.status["depth"], run.status["rootRef"]) == (run.id, 1, root)
+
+
 async def test_an_input_object_and_no_input_become_text(world: World) -> None:
     plain = world.claimed("plain", inputJSON="{}")
 

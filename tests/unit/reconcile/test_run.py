@@ -301,7 +301,9 @@ def test_without_a_message_the_state_speaks(parts, reason):
 
 def test_a_start_deadline_that_passes_while_the_gateways_disk_is_full_says_so():
     full = condition("Started", "False", "StorageFull", "The gateway's disk is full.")
-    late = plan_run(seen(claimed(full), pod=pod(ever_started=True), now=at(400)))
+    there = pod(ever_started=True)
+    (write,) = plan_run(seen(claimed(full), pod=there, now=at(400))).actions
+    late = plan_run(seen(marked(write.status), pod=there, now=at(400)))
     assert why(written(late)) == "StartDeadlineExceeded"
     assert written(late).error.endswith("The gateway's disk is full.")
 

@@ -1,0 +1,24 @@
+"""The table of invariants names tests that exist."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", (TESTS / "README.md").read_text(encoding="utf-8"))
+ROWS = re.findall(
+    r"^\| (\d+) .*::", (TESTS / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+def test_each_invariant_of_a_single_run_names_its_tests():
+    assert [int(row) for row in ROWS] == [1, 2, 4, 5, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
+def test_a_test_that_the_readme_names_is_there(file, name):
+    tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    assert name in {each.name for each in tree.body if isinstance(each, defined)}
