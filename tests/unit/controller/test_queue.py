@@ -63,6 +63,17 @@ async def test_an_add_wakes_a_waiting_worker():
     assert await taking == key("a")
 
 
+async def test_a_cancel_is_not_lost_to_news_that_comes_with_it():
+    queue = WorkQueue(Time())
+    queue.add_after(key("later"), 60)
+    taking = asyncio.create_task(queue.take())
+    await asyncio.sleep(0.01)
+    queue.add(key("a"))
+    taking.cancel()
+    await asyncio.wait([taking])
+    assert taking.cancelled()
+
+
 async def test_failures_are_tried_again_later_each_time():
     time = Time()
     queue = WorkQueue(time)

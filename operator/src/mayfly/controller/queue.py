@@ -7,6 +7,7 @@ of them between two looks is one look.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections import deque
 from dataclasses import dataclass, field
@@ -116,7 +117,8 @@ class WorkQueue:
     async def _wait(self) -> None:
         self._wake.clear()
         pause = max(self._later[0].due - self._monotonic(), 0.0) if self._later else None
-        try:
-            await asyncio.wait_for(self._wake.wait(), pause)
-        except TimeoutError:
-            return
+        # Not wait_for: before Python 3.12 it loses a cancel that comes together with the news, and
+        # a worker that can't be cancelled works on after its controller has lost the Lease.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
