@@ -228,11 +228,11 @@ class Worker:
         for action in plan.actions:
             try:
                 left = await self._executor.execute(action)
-            except NotFound:
+            except NotFound as error:
                 if isinstance(action, CreatePod):
                     return False  # the namespace is gone, and the run with it
-                again = True
-                continue
+                # The run is gone, or what it is in: the cache is as old as after a conflict.
+                raise Conflict(error.status, error.message) from error
             except Refused as error:
                 if not isinstance(action, CreatePod):
                     raise
@@ -277,7 +277,7 @@ class Worker:
             self._release_dependents(key)
             return
         pipeline = Pipeline.model_validate(body)
-        runtime = self._state.runtimes.get(pipeline.spec.runtime)
+        runtime = await self._runtime(pipeline.spec.runtime)
         spec = pipeline.spec
         seen = ObservedPipeline(
             pipeline=pipeline,
@@ -292,6 +292,13 @@ class Worker:
             if left is not None and left.get("kind") == "Pipeline":
                 self._state.pipelines[key.namespace, key.name] = left
         self._release_dependents(key)
+
+    async def _runtime(self, name: str) -> Json | None:
+        """A runtime; one that is not cached is asked for, as the watch may only be beginning."""
+        try:
+            return self._state.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
+        except NotFound:
+            return None
 
     def _release_dependents(self, key: Key) -> None:
         for run in self._state.dependents.pop((key.namespace, key.name), set()):
