@@ -10,6 +10,7 @@ import pytest
 from support import controlplane
 from support.controller_world import IMAGE, Controllers, Runs
 from support.controlplane import ControlPlane
+from support.waiting import eventually
 
 from mayfly.api.crd import KINDS, crd
 from mayfly.kube.client import Cluster
@@ -24,6 +25,9 @@ def plane() -> Iterator[ControlPlane]:
         running.apply(*(crd(kind) for kind in KINDS))
         names = [f"crd/{kind.plural}.mayfly.dev" for kind in KINDS]
         running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        # Established is not served yet: for a moment the answer is "storage is (re)initializing".
+        kinds = ",".join(kind.plural for kind in KINDS)
+        eventually(lambda: running.kubectl("get", kinds, "-A", check=False).returncode == 0)
         yield running
     finally:
         running.stop()

@@ -77,7 +77,7 @@ class Controllers:
             process.wait()
 
     def logs(self) -> str:
-        return "\n".join(each.read_text()[-6000:] for each in self.folder.glob("*.log"))
+        return "\n".join(each.read_text()[-20000:] for each in self.folder.glob("*.log"))
 
 
 class Runs:
