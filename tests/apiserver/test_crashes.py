@@ -17,6 +17,8 @@ from support.controller_world import Controllers
 from support.lives import LIVES, Audience, Scene, differences, steps
 from support.relay import Dropped, Edge, Relay, Write
 
+pytestmark = pytest.mark.timeout(600)  # many starts of a process, one after another
+
 
 class Stage:
     """A controller behind a relay, and where it is killed.
