@@ -61,6 +61,27 @@ def test_depth_and_lineage_are_the_controllers_words(controller, runs, plane):
     assert "mayfly.dev/parent" not in labels
 
 
+@pytest.mark.parametrize(
+    ("own", "pipelines", "holds", "deadline"),
+    [(None, None, "30m", 3670), (None, "2h", "2h", 9070), ("5m", "2h", "5m", 2170)],
+)
+def test_a_runs_timeout_is_its_own_or_its_pipelines(
+    controller, runs, plane, own, pipelines, holds, deadline
+):
+    spec = {"source": {"inline": SOURCE}, "timeout": pipelines}
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": "slow", "namespace": runs.namespace},
+        "spec": {name: value for name, value in spec.items() if value},
+    }
+    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    runs.create("a", pipelineSpec=None, pipelineRef={"name": "slow"}, timeout=own)
+    assert runs.claimed("a")["status"]["timeout"] == holds
+    (pod,) = runs.pods()
+    assert pod["spec"]["activeDeadlineSeconds"] == deadline
+
+
 def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, runs, plane):
     runs.create("a")
     runs.claimed("a")

@@ -30,7 +30,7 @@ def test_a_run_gets_its_defaults(plane, namespace):
     spec = json.loads(plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "json").stdout)[
         "spec"
     ]
-    assert spec["timeout"] == "30m"
+    assert "timeout" not in spec
     assert spec["startDeadline"] == "5m"
     assert spec["queueDeadline"] == "1h"
     assert spec["ttlSecondsAfterFinished"] == 3600

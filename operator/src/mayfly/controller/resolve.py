@@ -16,6 +16,7 @@ from mayfly.api.v1alpha1 import (
 )
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.api.v1alpha1.identity import run_id, version_id, version_name
+from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.queue import Key
 from mayfly.controller.state import State
@@ -62,16 +63,25 @@ class Resolver:
                 runtime = await self._runtime(template.runtime)
                 schema = await self._schema(template.source, template.entrypoint)
                 version = version_id("", template.source, template.entrypoint, runtime.spec.image)
-                pipeline = ""
+                pipeline, timeout = "", None
             else:
-                found = await self._version(key, run)
+                found, timeout = await self._version(key, run)
                 runtime = await self._runtime(found.spec.runtime)
                 schema, version = dict(found.spec.openapi_schema), found.spec.id
                 pipeline = run.spec.pipeline_ref.name if run.spec.pipeline_ref else ""
             await self._check_input(run, schema)
         except _Stop as stop:
             return stop.result
-        return Target(version, runtime, depth, root, pipeline, root_id, parent_id)
+        return Target(
+            version,
+            runtime,
+            depth,
+            root,
+            pipeline,
+            timeout=run.spec.timeout or timeout or DEFAULT_TIMEOUT,
+            root_id=root_id,
+            parent_id=parent_id,
+        )
 
     async def _place(self, run: PipelineRun) -> tuple[int, RootRef, str, str]:
         """Depth, root, and the ids of root and parent."""
@@ -122,7 +132,8 @@ class Resolver:
             raise _Stop(Refusal(Reason.INVALID_SOURCE, schema.message))
         return schema
 
-    async def _version(self, key: Key, run: PipelineRun) -> PipelineVersion:
+    async def _version(self, key: Key, run: PipelineRun) -> tuple[PipelineVersion, str | None]:
+        """The version to run, and the Pipeline's timeout."""
         ref = run.spec.pipeline_ref
         assert ref is not None, "the CRD wants pipelineRef or pipelineSpec"  # noqa: S101
         namespace = ref.namespace or run.metadata.namespace or ""
@@ -148,7 +159,7 @@ class Resolver:
                 f"`kubectl get mplv -l mayfly.dev/pipeline={ref.name}` lists them."
             )
             raise _Stop(Refusal(Reason.NOT_FOUND, words))
-        return PipelineVersion.model_validate(body)
+        return PipelineVersion.model_validate(body), pipeline.spec.timeout
 
     async def _pipeline(self, namespace: str, name: str) -> Pipeline:
         """The pipeline as it is now: a cache may lag behind the edit that the run was made for."""

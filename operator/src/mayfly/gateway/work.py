@@ -10,6 +10,7 @@ from typing import Any
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.duration import seconds
+from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.clock import parse_rfc3339
 from mayfly.config import GatewayLimits
 from mayfly.gateway.catalog import Program
@@ -98,7 +99,9 @@ def work(
         "entrypoint": program.entrypoint,
         "schema": program.schema,
         "secrets": unlocked.environment,
-        "timeoutMs": round(seconds(run.spec.timeout) * 1000),
+        "timeoutMs": round(
+            seconds(run.status.timeout or run.spec.timeout or DEFAULT_TIMEOUT) * 1000
+        ),
         "startWithinMs": max(1, remaining // timedelta(milliseconds=1)),
         "limits": {
             "outputBytes": limits.output_bytes,

@@ -14,6 +14,7 @@ from mayfly.api.v1alpha1 import (
     Reason,
     RootRef,
 )
+from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Target:
     depth: int
     root: RootRef
     pipeline: str = ""
+    timeout: str = DEFAULT_TIMEOUT
     root_id: str = ""
     parent_id: str = ""
     waits: str = ""

@@ -55,7 +55,7 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "activeDeadlineSeconds": _lifetime(run),
+        "activeDeadlineSeconds": _lifetime(run, target),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": UID,
@@ -113,9 +113,9 @@ def _owner(run: PipelineRun) -> Json:
     }
 
 
-def _lifetime(run: PipelineRun) -> int:
+def _lifetime(run: PipelineRun, target: Target) -> int:
     """A backstop that the kubelet keeps even when everything of ours is away."""
-    active = seconds(run.spec.timeout)
+    active = seconds(target.timeout)
     start = seconds(run.spec.start_deadline)
     return int(
         active

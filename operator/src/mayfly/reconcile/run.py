@@ -376,6 +376,7 @@ def _claim(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) ->
             "attempt": attempt,
             "pod_name": pod.name,
             "pod_uid": pod.uid,
+            "timeout": target.timeout,
             "conditions": conditions,
         }
     )

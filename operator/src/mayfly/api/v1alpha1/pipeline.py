@@ -81,7 +81,7 @@ class PipelineSpec(Part):
         description="The PipelineRuntime (image, resources, price) that runs it.",
     )
     timeout: Duration | None = Field(
-        default=None, description="The active time of a run that says none itself."
+        default=None, description="The active time of a run that says none itself; 30m by default."
     )
     secrets: Annotated[tuple[PipelineSecret, ...], Field(max_length=32)] = Field(
         default=(),

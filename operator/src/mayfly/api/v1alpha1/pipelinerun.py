@@ -19,6 +19,9 @@ ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
 Phase = Literal["Queued", "Starting", "Processing", "Succeeded", "Failed", "Canceled"]
 WebhookEvent = Literal["start", "output", "logs", "completed"]
 
+DEFAULT_TIMEOUT = "30m"
+"""The active time of a run where neither it nor its Pipeline says one."""
+
 NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
 
@@ -149,8 +152,10 @@ class PipelineRunSpec(Part):
     input_from: InputFrom | None = Field(
         default=None, description="The arguments as a stored file; the HTTP API writes this."
     )
-    timeout: Duration = Field(
-        default="30m", description="The active time after which main() is stopped."
+    timeout: Duration | None = Field(
+        default=None,
+        description="The active time after which main() is stopped: the Pipeline's by default, "
+        "and 30m where that says none.",
     )
     start_deadline: Duration = Field(
         default="5m", description="From the claim of a pod to the call of main(), at most."
@@ -252,6 +257,9 @@ class PipelineRunStatus(Part):
     depth: int | None = Field(default=None, ge=1, description="1 for a run that no run made.")
     root_ref: RootRef | None = Field(default=None, description="The run at the tree's top.")
     attempt: int | None = Field(default=None, ge=1, description="How often a pod was claimed.")
+    timeout: str | None = Field(
+        default=None, max_length=32, description="The active time that the run may take."
+    )
     pod_name: str | None = Field(default=None, max_length=253, description="The claimed pod.")
     pod_uid: str | None = Field(
         default=None, alias="podUID", max_length=64, description="The claimed pod's UID."
