@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.installation import Json, Kubectl, Namespace, message, reason
+from support.waiting import eventually
 
 RULES = """
 from cog import Input
@@ -305,6 +306,9 @@ def server(namespace: Namespace, kubectl: Kubectl) -> Iterator[Server]:
         "readinessProbe": {
             "httpGet": {"path": "/there.txt", "port": 8080},
             "periodSeconds": 1,
+            # Once it serves it serves: a slow answer on a busy node must not take it away.
+            "timeoutSeconds": 10,
+            "failureThreshold": 60,
         },
     }
     pod = {
@@ -336,6 +340,11 @@ def server(namespace: Namespace, kubectl: Kubectl) -> Iterator[Server]:
         pytest.fail(told)
     kubectl("wait", "--for=condition=Ready", "pod/server", "-n", namespace.name, "--timeout=120s")
     private = kubectl.json("get", "service", "private", "-n", namespace.name)["spec"]["clusterIP"]
+    for each in (str(address), private):
+        # A Service refuses connections until the node has heard that its pod is ready.
+        look = f"import urllib.request as u; print(u.urlopen('http://{each}/there.txt').read())"
+        asked = ("exec", "server", "-n", namespace.name, "--", "/opt/mayfly/bin/python", "-c", look)
+        eventually(lambda words=asked: "b'there'" in kubectl(*words, check=False), 60)
     yield Server(str(address), private)
     kubectl("delete", "pod", "server", "-n", namespace.name, "--grace-period=0", "--force")
 
