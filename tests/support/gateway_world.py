@@ -339,22 +339,48 @@ class World:
         )
         self.cluster.add(
             PIPELINES,
-            {"metadata": {"name": "answer", "namespace": NAMESPACE}, "spec": {"source": source}},
+            {
+                "metadata": {"name": "answer", "namespace": NAMESPACE},
+                "spec": {"source": source},
+                "status": {
+                    "observedGeneration": 1,
+                    "latestVersion": "c" * 64,
+                    "conditions": [make_condition("Ready", "True", "Ready")],
+                },
+            },
         )
         self.cluster.add(
             VERSIONS,
             {
-                "metadata": {"name": "answer-" + "c" * 10, "namespace": NAMESPACE},
+                "metadata": {
+                    "name": "answer-" + "c" * 10,
+                    "namespace": NAMESPACE,
+                    "labels": {"mayfly.dev/pipeline": "answer"},
+                },
                 "spec": {
                     "id": "c" * 64,
                     "source": source,
                     "entrypoint": "main.py:main",
                     "runtime": "default",
                     "runtimeDigest": DIGEST,
-                    "openapiSchema": {"openapi": "3.0.2"},
+                    "openapiSchema": {
+                        "openapi": "3.0.2",
+                        "components": {"schemas": {"Input": {"type": "object", "properties": {}}}},
+                    },
                 },
             },
         )
+
+    def schema(self, inputs: Json) -> None:
+        """Give the pipeline's version a schema of its input."""
+
+        def change(body: Json) -> None:
+            body["spec"]["openapiSchema"] = {
+                "openapi": "3.0.2",
+                "components": {"schemas": {"Input": inputs}},
+            }
+
+        self.cluster.edit(VERSIONS, NAMESPACE, "answer-" + "c" * 10, change)
 
     def run(self, name: str = "run", **spec: Any) -> Run:
         """Create a PipelineRun that nobody has looked at yet."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
+from mayfly.clock import rfc3339_seconds, utc_now
 from mayfly.kube.errors import Conflict, Gone, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS, SECRETS, Kind
 
@@ -101,6 +102,27 @@ class MemoryCluster:
     async def pages(self, kind: Kind, namespace: str | None = None, **options: Any) -> Any:
         yield await self.list(kind, namespace, **options)
 
+    async def create(self, kind: Kind, namespace: str | None, body: Json) -> Json:
+        key = (kind.plural, namespace or "", body["metadata"]["name"])
+        self._before("POST", kind, key)
+        if key in self._objects:
+            raise Conflict(409, f"{key[2]} already exists")
+        now = rfc3339_seconds(utc_now())
+        made = {**body, "metadata": {"creationTimestamp": now, **body["metadata"]}}
+        return _copy(self.add(kind, made))
+
+    async def patch(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> Json:
+        key = (kind.plural, namespace or "", name)
+        self._before("PATCH", kind, key)
+        known = self.now(kind, namespace, name)
+        return self._store(kind, key, _merge(known, _copy(patch)))
+
+    async def delete(self, kind: Kind, namespace: str | None, name: str, **options: Any) -> None:
+        key = (kind.plural, namespace or "", name)
+        self._before("DELETE", kind, key)
+        self.now(kind, namespace, name)
+        self.remove(kind, namespace or "", name)
+
     async def write_status(self, kind: Kind, body: Json) -> Json:
         metadata = body["metadata"]
         key = (kind.plural, metadata["namespace"], metadata["name"])
@@ -132,13 +154,14 @@ class MemoryCluster:
         self._watchers += 1
         try:
             while True:
+                looked = self._version
                 for version, of, change, before, after in tuple(self._log):
                     if version <= seen or of is not kind:
                         continue
-                    seen = version
                     event = _event(change, before, after, field_selector)
                     if event is not None:
                         yield _copy(event)
+                seen = looked
                 async with self._changed:
                     await self._changed.wait_for(
                         lambda after=seen: self._version > after or self._broken > broken
@@ -171,6 +194,17 @@ class MemoryCluster:
             return dict(_copy(self._objects[kind.plural, namespace or "", name]))
         except KeyError:
             raise NotFound(404, f"{kind.plural} {name} not found") from None
+
+    def every(self, kind: Kind) -> list[Json]:
+        """Every object of a kind."""
+        return [_copy(body) for key, body in self._objects.items() if key[0] == kind.plural]
+
+    async def first(self, kind: Kind) -> Json:
+        """An object of a kind, once there is one."""
+        async with self._changed:
+            there = self._changed.wait_for(lambda: bool(self.every(kind)))
+            await asyncio.wait_for(there, WAIT_SECONDS)
+        return self.every(kind)[0]
 
     def add(self, kind: Kind, body: Json) -> Json:
         """Create an object, with a UID and a version."""

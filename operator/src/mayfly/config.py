@@ -98,6 +98,8 @@ class GatewayConfig(ConfigPart):
         internal_url: how run pods reach it.
         service_account: the gateway's own, as namespace:name; a namespace's Role may let it read
             Secrets.
+        shared_namespaces: whose Models' aliases hold in every namespace.
+        depth_limit: how many levels deep pipelines may call pipelines; the controller's too.
     """
 
     listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known at render time
@@ -112,6 +114,8 @@ class GatewayConfig(ConfigPart):
     external_url: str | None = Field(default=None, alias="externalURL")
     internal_url: str = Field(alias="internalURL")
     service_account: str = "mayfly-system:mayfly-gateway"
+    shared_namespaces: tuple[str, ...] = ()
+    depth_limit: int = Field(default=250, ge=1)
     currency: str = Field(default="USD", min_length=1, max_length=8)
     retention_seconds: int = Field(default=30 * 86_400, ge=0)
     limits: GatewayLimits = GatewayLimits()

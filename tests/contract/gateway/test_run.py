@@ -17,7 +17,7 @@ async def test_a_claimed_run_is_sent_recorded_and_acknowledged(world: World) -> 
         assert work["id"] == run.id
         assert work["files"] == {"main.py": "def main():\n    return 42.0\n"}
         assert work["inputJSON"] == '{"b": 1.0, "a": 12345678901234567890}'
-        assert work["schema"] == {"openapi": "3.0.2"}
+        assert work["schema"]["openapi"] == "3.0.2"
         assert work["timeoutMs"] == 1_800_000
         assert 0 < work["startWithinMs"] <= 300_000
         assert work["limits"]["outputBytes"] == 6 * 1024**2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway import wire
+from mayfly.gateway import links
 from mayfly.gateway.files import OCTETS, media_type, references, safe_name
 
 ID = "0123456789abcdefghjkmnpqrs"
@@ -75,15 +75,32 @@ def test_links_replace_whole_values_and_nothing_else(
     value: object, indent: int | None, ascii_only: bool
 ) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    replaced = wire.with_links(text, {ID: "https://link"})
+    replaced = links.with_links(text, {ID: "https://link"})
     assert json.loads(replaced) == linked(value)
     assert (references(text) == [ID]) == (linked(value) != value)
 
 
 def test_an_unknown_file_stays_a_word() -> None:
-    assert wire.with_links(f'["{REFERENCE}"]', {}) == f'["{REFERENCE}"]'
+    assert links.with_links(f'["{REFERENCE}"]', {}) == f'["{REFERENCE}"]'
 
 
-def test_raw_text_goes_in_as_it_is() -> None:
-    body = wire.dumps({"a": "x\n", "output": wire.RawJSON("{ 1.0 }"), "b": None})
-    assert body == '{"a":"x\\n","output":{ 1.0 },"b":null}'
+def test_links_of_ours_become_references_again() -> None:
+    ours = f"https://mayfly.example/ns/team/v1/files/{ID}/download/a.png?expires=1&signature=ab"
+    text = json.dumps([ours, f"https://mayfly.example/v1/files/{ID}", {ours: f"x {ours}"}])
+    assert links.linked_files(text, {"mayfly.example"}) == {ID}
+    back = json.loads(links.with_references(text, {"mayfly.example"}, {ID}))
+    assert back == [REFERENCE, REFERENCE, {ours: f"x {ours}"}]
+
+
+def test_other_links_stay() -> None:
+    text = json.dumps([f"https://elsewhere/v1/files/{ID}", "https://mayfly.example/v1/files/x"])
+    assert links.linked_files(text, {"mayfly.example"}) == set()
+    assert links.with_references(text, {"mayfly.example"}, {ID}) == text
+    mine = json.dumps([f"https://mayfly.example/v1/files/{ID}"])
+    assert links.with_references(mine, {"mayfly.example"}, set()) == mine
+
+
+@given(VALUES, st.sampled_from([None, 2]))
+def test_what_is_no_link_is_kept_to_the_letter(value: object, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent)
+    assert links.with_references(text, {"mayfly.example"}, {ID}) == text

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from mayfly.api.v1alpha1 import (
     GROUP,
     VERSION,
+    Model,
     Pipeline,
     PipelineRun,
     PipelineRuntime,
@@ -21,7 +22,13 @@ from mayfly.api.v1alpha1 import (
 )
 from mayfly.api.v1alpha1.resource import Part, Resource
 
-KINDS: tuple[type[Resource], ...] = (Pipeline, PipelineVersion, PipelineRun, PipelineRuntime)
+KINDS: tuple[type[Resource], ...] = (
+    Pipeline,
+    PipelineVersion,
+    PipelineRun,
+    PipelineRuntime,
+    Model,
+)
 
 DROPPED = {"title", "$defs", "const", "discriminator"}
 

@@ -17,6 +17,8 @@ from mayfly.gateway import errors
 from mayfly.gateway.agents import Agents
 from mayfly.gateway.auth import Access, Authenticator
 from mayfly.gateway.catalog import Catalog
+from mayfly.gateway.creation import Creation
+from mayfly.gateway.directory import Directory
 from mayfly.gateway.dispatch import Dispatcher
 from mayfly.gateway.files import Files, open_store
 from mayfly.gateway.health import HealthRoutes
@@ -31,6 +33,7 @@ from mayfly.gateway.routes.runtimes import RuntimeRoutes
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
+from mayfly.gateway.standing import Callers
 from mayfly.gateway.vault import Vault
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
@@ -74,8 +77,13 @@ class Gateway:
             clock,
             new_id,
         )
-        catalog = Catalog(cluster, SourceReader(), monotonic)
+        sources = SourceReader()
+        catalog = Catalog(cluster, sources, monotonic)
         authenticator = Authenticator(cluster, key, monotonic)
+        self.directory = Directory(
+            cluster, config.shared_namespaces, lambda _namespace, _name: None, monotonic
+        )
+        callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
         self.recorder = Recorder(
             cluster=cluster,
             database=self.database,
@@ -114,14 +122,29 @@ class Gateway:
             clock=clock,
         )
         self.predictions = Predictions(
+            cluster=cluster,
             database=self.database,
             runs=self.runs,
             files=self.files,
-            authenticator=authenticator,
-            access=Access(cluster, monotonic),
+            callers=callers,
+            notices=self.notices,
             key=key,
             limits=config.limits,
             clock=clock,
+            stopping=self.stopping,
+        )
+        creation = Creation(
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            files=self.files,
+            directory=self.directory,
+            callers=callers,
+            sources=sources,
+            notices=self.notices,
+            config=config,
+            clock=clock,
+            new_id=new_id,
         )
         self.app = FastAPI(
             title="Mayfly",
@@ -136,7 +159,14 @@ class Gateway:
             HealthRoutes(self.database, self.runs, self._ended_tasks),
             AgentRoutes(self.agents, self.files, self.runs),
             FileRoutes(self.files, key, clock),
-            PredictionRoutes(self.predictions, self.notices, self.stopping),
+            PredictionRoutes(
+                predictions=self.predictions,
+                creation=creation,
+                callers=callers,
+                notices=self.notices,
+                stopping=self.stopping,
+                input_bytes=config.limits.input_bytes,
+            ),
             RuntimeRoutes(catalog),
         ):
             self.app.include_router(routes.router())
@@ -154,6 +184,7 @@ class Gateway:
         await self.database.create()
         self._tasks = [
             asyncio.create_task(self.runs.watch(), name="watch:runs"),
+            asyncio.create_task(self.directory.watch(), name="watch:directory"),
             asyncio.create_task(self.dispatcher.run(), name="work:runs"),
         ]
         for task in self._tasks:

@@ -6,6 +6,8 @@
     ├── Missing                404: not there, or not for this caller to know
     ├── TooLarge               413: a limit; the detail names it
     ├── Invalid                422: the request can't mean anything
+    │   └── Refusal            422: the input does not fit; each problem names its field
+    ├── TooMany                429: a rate or a queue is full
     ├── Busy                   503: not now; try again
     └── Full                   507: no room to store it; try again once there is
 
@@ -15,12 +17,14 @@ Agent sessions end with a close code instead: `Rejected`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from typing_extensions import override
 
 from mayfly.kube.errors import KubeError
 from mayfly.metering.database import StorageFull
@@ -68,10 +72,58 @@ class TooLarge(Problem):
 
 
 class Invalid(Problem):
-    """422."""
+    """422.
+
+    Attributes:
+        pointer: the member of the body that is wrong, as a JSON pointer; "" for the whole.
+    """
 
     status = 422
     title = "Invalid"
+
+    def __init__(self, detail: str, *, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.pointer = pointer
+
+    @property
+    def errors(self) -> list[dict[str, str]]:
+        """Each problem by itself, for clients that show fields."""
+        return [{"detail": self.detail, "pointer": self.pointer}] if self.pointer else []
+
+
+class Refusal(Invalid):
+    """422: the input does not fit the schema."""
+
+    title = "Input validation failed"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems)[:4000], pointer="/input")
+        self._problems = tuple(problems)
+
+    @property
+    @override
+    def errors(self) -> list[dict[str, str]]:
+        """A problem begins with its field's name and a colon."""
+        split = [each.partition(": ") for each in self._problems]
+        return [
+            {"detail": words or name, "pointer": f"/input/{name}" if words else "/input"}
+            for name, _, words in split
+        ]
+
+
+class TooMany(Problem):
+    """429.
+
+    Attributes:
+        retry_after: whole seconds.
+    """
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Busy(Problem):
@@ -110,9 +162,13 @@ RETIRED = 4409
 
 
 def _body(
-    status: int, title: str, detail: str, headers: dict[str, str] | None = None
+    status: int,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: object,
 ) -> JSONResponse:
-    body = {"title": title, "detail": detail, "status": status, "type": "about:blank"}
+    body = {"title": title, "detail": detail, "status": status, "type": "about:blank", **members}
     return JSONResponse(
         body, status_code=status, headers=headers, media_type="application/problem+json"
     )
@@ -121,7 +177,10 @@ def _body(
 def render(problem: Problem) -> JSONResponse:
     """A problem as the API's JSON."""
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(problem.status)
-    return _body(problem.status, problem.title, problem.detail, headers)
+    if isinstance(problem, TooMany):
+        headers = {"Retry-After": str(problem.retry_after)}
+    members = {"errors": problem.errors} if isinstance(problem, Invalid) and problem.errors else {}
+    return _body(problem.status, problem.title, problem.detail, headers, **members)
 
 
 async def _on_problem(_request: Request, error: Exception) -> JSONResponse:

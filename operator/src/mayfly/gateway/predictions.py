@@ -1,51 +1,67 @@
-"""Finds a run for a caller and shows it as the API's prediction object.
+"""Predictions as callers see them: found, listed, waited for, cancelled, shown.
 
-A run that the ledger knows is shown from SQL; one that is newer than that from the watch; a
-finished one that SQL has lost from the API server. What a caller may not see is not there.
+A prediction that the ledger knows is shown from SQL; a run that is newer than that from the watch;
+a finished one that SQL has lost from the API server. What a caller may not see is not there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
-from mayfly.clock import Clock, parse_rfc3339
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import Clock, parse_rfc3339, rfc3339
 from mayfly.config import GatewayLimits
-from mayfly.gateway import archive, wire
-from mayfly.gateway.auth import Access, Authenticator, Caller, User
+from mayfly.gateway import archive, links, rawjson, wire
 from mayfly.gateway.catalog import Terms
-from mayfly.gateway.errors import Forbidden, Missing, Unauthenticated
+from mayfly.gateway.creation import deadline_of
+from mayfly.gateway.errors import Forbidden, Missing
 from mayfly.gateway.files import Files, references
+from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.signing import SigningKey, file_link
+from mayfly.gateway.standing import Callers, Standing
 from mayfly.gateway.states import ENDS, State, state_of
 from mayfly.gateway.status import ending_of, is_ended
 from mayfly.gateway.work import shown_input
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
-from mayfly.metering.ledger import RunRow
+from mayfly.metering.ledger import RunRow, Span
 from mayfly.metering.usage import cost, decimal_text
 
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
+CANCEL_SECONDS = 2.0
+"""A cancel is answered by then, accepted or not yet."""
+
+LISTED_BYTES = 16 * 1024
+"""Inputs and outputs above this are left out of lists."""
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """A run as the API sees it.
+    """A prediction as the API sees it.
 
     Attributes:
         row: the ledger's row, or one made of the object where the ledger has none.
         state: the word of the API.
         output: the output's JSON text: whole at the end, the items so far before it.
+        seen: the run's object, where the watch has it.
     """
 
     row: RunRow
     state: State
     output: str | None
+    seen: Seen | None = None
 
     @property
     def ended(self) -> bool:
@@ -54,83 +70,82 @@ class Prediction:
 
 
 class Predictions:
-    """Reads runs for callers."""
+    """Reads predictions for callers, and cancels them."""
 
     def __init__(
         self,
         *,
+        cluster: Cluster,
         database: Database,
         runs: Runs,
         files: Files,
-        authenticator: Authenticator,
-        access: Access,
+        callers: Callers,
+        notices: Notices,
         key: SigningKey,
         limits: GatewayLimits,
         clock: Clock,
+        stopping: asyncio.Event,
     ) -> None:
+        self._cluster = cluster
         self._database = database
         self._runs = runs
         self._files = files
-        self._authenticator = authenticator
-        self._access = access
+        self._callers = callers
+        self._notices = notices
         self._key = key
         self._limits = limits
         self._clock = clock
+        self._stopping = stopping
 
-    async def find(
-        self, headers: Mapping[str, str], identity: str, namespace: str | None
-    ) -> Prediction:
-        """A run that the caller may read.
+    # -- one -------------------------------------------------------------------------------------
+
+    async def find(self, standing: Standing, identity: str, namespace: str | None) -> Prediction:
+        """A prediction that the caller may read.
 
         Args:
-            headers: the request's, with the token.
-            identity: the 26 characters of the run.
+            standing: who reads.
+            identity: its 26 characters.
             namespace: of the base URL, where it names one.
 
         Raises:
-            Unauthenticated: no valid token.
-            Forbidden: the caller may read no runs in the namespace that the URL names.
-            Missing: there is no such run, or the caller may not know.
+            Forbidden: the caller may read nothing in the namespace that the URL names.
+            Missing: there is no such prediction, or the caller may not know.
         """
-        caller = await self._authenticator.caller(headers)
-        if namespace and isinstance(caller, User):
-            await self._require(caller, namespace)
+        if namespace and standing.user is not None:
+            await self._callers.require(standing, "get", "pipelineruns", namespace)
         found = await self._lookup(identity) if ID.fullmatch(identity) else None
-        own = await self._run_of(caller)
-        if found is None or (namespace and found.row.namespace != namespace):
-            raise _missing(identity)
-        if isinstance(caller, User):
-            row = found.row
-            allowed = await self._access.allowed(
-                caller, "get", "pipelineruns", row.namespace, row.name
-            )
-        else:
-            # A run reads its own tree.
-            allowed = own is not None and own.root_uid == found.row.root_uid
-        if not allowed:
-            raise _missing(identity)
+        if (
+            found is None
+            or (namespace and found.row.namespace != namespace)
+            or not await self._sees(standing, found.row)
+        ):
+            raise Missing(f'There is no prediction "{identity[:64]}" that you may read.')
         return found
 
-    async def _require(self, user: User, namespace: str) -> None:
-        if not await self._access.allowed(user, "get", "pipelineruns", namespace):
-            raise Forbidden(f'You may not read runs in the namespace "{namespace}".')
-
-    async def _run_of(self, caller: Caller) -> RunRow | None:
-        """The live run of a run's token.
-
-        Raises:
-            Unauthenticated: the run is over, and its token with it.
-        """
-        if isinstance(caller, User):
-            return None
-        seen = self._runs.get(caller.uid)
-        if seen is None or is_ended(seen) or seen.key[0] != caller.namespace:
-            raise Unauthenticated("The run of this token is over.")
-        return _row_of(seen)
+    async def _sees(self, standing: Standing, row: RunRow) -> bool:
+        if standing.run is not None:
+            # A run reads its own tree.
+            return row.root_uid == self._runs.root_of(standing.run)
+        return await self._callers.may(standing, "get", "pipelineruns", row.namespace)
 
     async def again(self, found: Prediction) -> Prediction:
-        """The same run as it is now; for one that is gone, as it was."""
+        """The same prediction as it is now; for one that is gone, as it was."""
         return await self._lookup(found.row.id) or found
+
+    async def of(self, seen: Seen) -> Prediction:
+        """The prediction that a run is."""
+        return await self._lookup(run_id(seen.uid)) or self._of_object(seen)
+
+    async def until_ended(self, found: Prediction, seconds: float) -> Prediction:
+        """The prediction at its end, or as it is after so long, or when the gateway stops."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                found = await self.again(found)
+                left = deadline - asyncio.get_running_loop().time()
+                if found.ended or left <= 0 or self._stopping.is_set():
+                    return found
+                await news.wait(min(left, 5.0))
 
     async def _lookup(self, identity: str) -> Prediction | None:
         seen = self._runs.by_id(identity)
@@ -138,18 +153,101 @@ class Predictions:
             row = await ledger.find_by_id(tx, identity)
             items = await archive.items(tx, row.uid) if row and not row.closed else None
         if row is not None:
-            return Prediction(row, state_of(row), row.output if row.closed else items)
+            return Prediction(row, state_of(row), row.output if row.closed else items, seen)
         seen = seen or await self._runs.find_finished(identity)
-        if seen is None:
-            return None
-        row = _row_of(seen)
-        return Prediction(row, _state_of(seen), row.output)
+        return None if seen is None else self._of_object(seen)
+
+    def _of_object(self, seen: Seen) -> Prediction:
+        row = _row_of(seen, self._runs.root_of(seen))
+        return Prediction(row, _state_of(seen), row.output, seen)
+
+    # -- many ------------------------------------------------------------------------------------
+
+    async def page(self, standing: Standing, span: Span) -> list[Prediction]:
+        """Predictions of the caller's namespace, newest first; a run sees its own tree.
+
+        Raises:
+            Forbidden: the caller may not list there, or names no namespace.
+        """
+        if standing.run is not None:
+            span = replace(span, root_uid=self._runs.root_of(standing.run))
+        elif standing.namespace is None:
+            await self._callers.require(standing, "list", "pipelineruns", "")
+        else:
+            await self._callers.require(standing, "list", "pipelineruns", standing.namespace)
+        return await self._span(replace(span, namespace=standing.namespace))
+
+    async def _span(self, span: Span) -> list[Prediction]:
+        fresh = [_row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
+        wanted = {row.uid: row for row in fresh if span.holds(row)}
+        async with self._database.read() as tx:
+            stored = await ledger.page(tx, span)
+            old = await ledger.known(tx, list(wanted))
+        rows = [*stored, *(row for uid, row in wanted.items() if uid not in old)]
+        rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
+        return [self._listed(row) for row in rows[: span.limit]]
+
+    def _listed(self, row: RunRow) -> Prediction:
+        return Prediction(row, state_of(row), row.output if row.closed else None)
+
+    async def tree(self, found: Prediction, limit: int) -> list[Prediction]:
+        """A prediction and everything below it, parents before children.
+
+        Raises:
+            Forbidden: there are more than `limit`.
+        """
+        every = await self._span(Span(root_uid=found.row.root_uid, limit=limit + 1))
+        if len(every) > limit:
+            raise Forbidden(f"The tree has more than {limit} predictions; list them by pages.")
+        children: dict[str | None, list[Prediction]] = {}
+        for each in reversed(every):
+            children.setdefault(each.row.parent_uid, []).append(each)
+        tree, position = [found], 0
+        while position < len(tree):
+            tree += children.get(tree[position].row.uid, [])
+            position += 1
+        return tree
+
+    # -- cancel ----------------------------------------------------------------------------------
+
+    async def cancel(self, standing: Standing, found: Prediction) -> Prediction:
+        """Ask for a cancel; the answer comes when it is accepted, or after two seconds.
+
+        Raises:
+            Forbidden: the caller may read the prediction, but not change it.
+        """
+        if not await self._callers.may(standing, "patch", "pipelineruns", found.row.namespace):
+            raise Forbidden("You may not cancel predictions there.")
+        if found.ended:
+            return found
+        try:
+            patch = {"spec": {"cancel": True}}
+            await self._cluster.patch(RUNS, found.row.namespace, found.row.name, patch)
+        except NotFound:
+            return await self.again(found)
+        return await self._until_accepted(found)
+
+    async def _until_accepted(self, found: Prediction) -> Prediction:
+        deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                found = await self.again(found)
+                seen = self._runs.get(found.row.uid)
+                accepted = seen is None or is_true(
+                    seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED
+                )
+                left = deadline - asyncio.get_running_loop().time()
+                if found.ended or accepted or left <= 0:
+                    return found
+                await news.wait(min(left, 0.2))
+
+    # -- as JSON ---------------------------------------------------------------------------------
 
     async def body(self, found: Prediction, base: str) -> str:
         """The prediction object as JSON text, with links in the reader's own base.
 
         Args:
-            found: the run.
+            found: the prediction.
             base: the reader's base URL, without a slash at its end.
         """
         row = found.row
@@ -161,30 +259,58 @@ class Predictions:
             input_json=await self.linked(row, row.input_json, base),
             output=await self.linked(row, found.output, base),
             logs=logs,
-            cost=decimal_text(cost(ledger.Ending.of(row).consumption, row.pins))
-            if found.ended
-            else None,
+            cost=_cost(found),
             base=base,
+            extra=_asked(found.seen),
         )
-        return wire.dumps(fields)
+        return rawjson.dumps(fields)
+
+    async def created(self, found: Prediction, base: str) -> str:
+        """The answer to a create: what has not ended is `starting`, without output.
+
+        Clients take any other word for the end of a waiting create, and skip what output is
+        there when they begin to read a stream of it.
+        """
+        if not found.ended:
+            found = replace(found, state=State.STARTING, output=None)
+        return await self.body(found, base)
+
+    async def listed(self, found: Sequence[Prediction], base: str) -> list[rawjson.RawJSON]:
+        """Predictions for a list: without logs, and without large inputs and outputs."""
+        return [
+            rawjson.RawJSON(
+                rawjson.dumps(
+                    wire.prediction(
+                        each.row,
+                        each.state,
+                        input_json=await self.linked(each.row, _small(each.row.input_json), base),
+                        output=await self.linked(each.row, _small(each.output), base),
+                        logs=None,
+                        cost=_cost(each),
+                        base=base,
+                    )
+                )
+            )
+            for each in found
+        ]
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
-        """A run's JSON text with its files as links; everything else byte for byte."""
+        """A prediction's JSON text with its files as links; everything else byte for byte."""
         ids = references(text)
         if text is None or not ids:
             return text
         known = await self._files.find_all(ids)
         now = self._clock()
         # A reference is a capability only inside its namespace: elsewhere it stays a word.
-        links = {
+        urls = {
             each.id: file_link(self._key, wire.host_of(base), each.id, each.name, now)
             for each in known.values()
             if each.namespace == row.namespace
         }
-        return wire.with_links(text, links)
+        return links.with_links(text, urls)
 
     async def log_from(self, row: RunRow, position: int) -> tuple[str, int]:
-        """A piece of a run's log from a position on, and the position after it."""
+        """A piece of a prediction's log from a position on, and the position after it."""
         async with self._database.read() as tx:
             return await archive.read_log(tx, row.uid, position)
 
@@ -194,8 +320,28 @@ class Predictions:
             return (await archive.log_size(tx, row.uid)).dropped_line
 
 
-def _missing(identity: str) -> Missing:
-    return Missing(f'There is no prediction "{identity[:64]}" that you may read.')
+def _small(text: str | None) -> str | None:
+    return text if text is not None and len(text) <= LISTED_BYTES else None
+
+
+def _cost(found: Prediction) -> str | None:
+    if not found.ended:
+        return None
+    return decimal_text(cost(ledger.Ending.of(found.row).consumption, found.row.pins))
+
+
+def _asked(seen: Seen | None) -> dict[str, Any]:
+    """What the caller asked for beside the input, as the object keeps it."""
+    if seen is None:
+        return {}
+    fields: dict[str, Any] = {}
+    deadline = deadline_of(seen)
+    if deadline is not None:
+        fields["deadline"] = rfc3339(deadline)
+    webhook = seen.run.spec.webhook
+    if webhook is not None:
+        fields |= {"webhook": webhook.url, "webhook_events_filter": list(webhook.events)}
+    return fields
 
 
 def _state_of(seen: Seen) -> State:
@@ -207,7 +353,7 @@ def _state_of(seen: Seen) -> State:
     return State.STARTING
 
 
-def _row_of(seen: Seen) -> RunRow:
+def _row_of(seen: Seen, root_uid: str | None) -> RunRow:
     """A row with what the object alone tells."""
     status = seen.run.status
     row = new_row(
@@ -216,6 +362,7 @@ def _row_of(seen: Seen) -> RunRow:
         currency=status.usage.currency if status.usage else "",
         input_json=shown_input(seen),
         now=_moment(seen.run.metadata.creation_timestamp),
+        root_uid=root_uid,
     )
     if status.started_at:
         row = replace(row, started_at=_moment(status.started_at))
@@ -224,17 +371,15 @@ def _row_of(seen: Seen) -> RunRow:
 
 def _ended_row(row: RunRow, seen: Seen) -> RunRow:
     ending = ending_of(seen)
-    return RunRow(
-        **{
-            **vars(row),
-            "outcome": ending.outcome.value,
-            "reason": ending.reason,
-            "error": ending.error,
-            "output": ending.output,
-            "started_at": ending.started_at,
-            "completed_at": ending.completed_at,
-            "active_ms": ending.active_ms,
-        }
+    return replace(
+        row,
+        outcome=ending.outcome.value,
+        reason=ending.reason,
+        error=ending.error,
+        output=ending.output,
+        started_at=ending.started_at,
+        completed_at=ending.completed_at,
+        active_ms=ending.active_ms,
     )
 
 

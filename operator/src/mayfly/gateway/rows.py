@@ -11,7 +11,15 @@ from mayfly.gateway.runs import Seen
 from mayfly.metering.ledger import RunRow
 
 
-def new_row(seen: Seen, terms: Terms, *, currency: str, input_json: str, now: datetime) -> RunRow:
+def new_row(
+    seen: Seen,
+    terms: Terms,
+    *,
+    currency: str,
+    input_json: str,
+    now: datetime,
+    root_uid: str | None = None,
+) -> RunRow:
     """The row of a run that the ledger does not have yet.
 
     Args:
@@ -20,6 +28,7 @@ def new_row(seen: Seen, terms: Terms, *, currency: str, input_json: str, now: da
         currency: of the installation.
         input_json: the input's text.
         now: when the row is opened.
+        root_uid: the tree's, for a run whose status does not say it yet.
     """
     run = seen.run
     namespace, name = seen.key
@@ -33,7 +42,7 @@ def new_row(seen: Seen, terms: Terms, *, currency: str, input_json: str, now: da
         pipeline_namespace=(reference.namespace if reference else None) or namespace,
         pipeline=reference.name if reference else "",
         version=run.status.version or "",
-        root_uid=run.status.root_ref.uid if run.status.root_ref else seen.uid,
+        root_uid=run.status.root_ref.uid if run.status.root_ref else root_uid or seen.uid,
         parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
         depth=run.status.depth or 1,
         runtime_digest=terms.runtime_digest,

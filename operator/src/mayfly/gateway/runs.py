@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,16 @@ from typing import Any
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Monotonic
+from mayfly.gateway.cache import Cache
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.informer import Change, Informer
 from mayfly.kube.kinds import RUNS
+
+FRESH_SECONDS = 30.0
+"""The watch tells of a new object within milliseconds; this is for one that was broken."""
+
+FRESH_KEPT = 10_000
 
 UNFINISHED = "status.finished!=true"
 
@@ -70,6 +76,9 @@ class Runs:
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
         self._names: dict[tuple[str, str], str] = {}
         self._gone: dict[str, Seen] = {}
+        self._fresh: Cache[str, Seen] = Cache(
+            seconds=FRESH_SECONDS, size=FRESH_KEPT, monotonic=monotonic
+        )
         self._informer = Informer(
             cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
         )
@@ -95,6 +104,25 @@ class Runs:
         """An unfinished run."""
         return self._seen.get(uid)
 
+    def root_of(self, seen: Seen) -> str | None:
+        """The UID of a run's tree; None for a child whose parent has left the watch."""
+        status, parent = seen.run.status, seen.run.spec.parent_ref
+        if status.root_ref is not None:
+            return status.root_ref.uid
+        if parent is None:
+            return seen.uid
+        above = self._seen.get(parent.uid) or self._gone.get(parent.uid)
+        # A run can only make children once it was claimed, and then its root is in its status.
+        return above.run.status.root_ref.uid if above and above.run.status.root_ref else None
+
+    def unfinished(self) -> Iterator[Seen]:
+        """Every unfinished run, in no order."""
+        return iter(list(self._seen.values()))
+
+    def add(self, seen: Seen) -> None:
+        """Remember what a create of our own returned, until the watch tells of it."""
+        self._fresh.put(run_id(seen.uid), seen)
+
     def gone(self, uid: str) -> Seen | None:
         """The last state of a run that has left the watch and was not looked into yet."""
         return self._gone.get(uid)
@@ -106,7 +134,11 @@ class Runs:
     def by_id(self, identity: str) -> Seen | None:
         """An unfinished run by its 26-character id."""
         uid = self._ids.get(identity)
-        return None if uid is None else self._seen.get(uid)
+        if uid is not None:
+            return self._seen.get(uid)
+        fresh = self._fresh.get(identity)
+        # The watch may have told of it and of its end before the create's answer was read.
+        return None if fresh is None or fresh.uid in self._gone else fresh
 
     def claimed_for(self, pod_uid: str) -> list[str]:
         """UIDs of the unfinished runs that this pod is claimed for (one, if all is well)."""

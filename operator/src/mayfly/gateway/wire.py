@@ -6,39 +6,22 @@ stays 1.0, a long integer whole and keys in order.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
+from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import rfc3339
-from mayfly.gateway.files import REFERENCE
+from mayfly.gateway.rawjson import RawJSON
 from mayfly.gateway.states import ENDS, State
 from mayfly.metering.ledger import RunRow
 
 HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 NAMESPACE = re.compile(r"/ns/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$")
 NO_VERSION = "hidden"
-
-
-@dataclass(frozen=True)
-class RawJSON:
-    """JSON text that goes into a reply as it is."""
-
-    text: str
-
-
-def dumps(fields: Mapping[str, Any]) -> str:
-    """A JSON object whose members may be `RawJSON`."""
-    members = (
-        f"{json.dumps(key)}:{value.text if isinstance(value, RawJSON) else json.dumps(value)}"
-        for key, value in fields.items()
-    )
-    return "{" + ",".join(members) + "}"
 
 
 def base_of(request: Request, namespace: str | None) -> str:
@@ -63,25 +46,16 @@ def host_of(base: str) -> str:
     return NAMESPACE.sub("", base)
 
 
-def with_links(text: str, links: Mapping[str, str]) -> str:
-    """JSON text with file references as links; one without a link stays as it is."""
-
-    def link(match: re.Match[str]) -> str:
-        url = links.get(match[1])
-        return match[0] if url is None else json.dumps(url)
-
-    return REFERENCE.sub(link, text)
-
-
 def prediction(
     row: RunRow,
     state: State,
     *,
     input_json: str | None,
     output: str | None,
-    logs: str,
+    logs: str | None,
     cost: str | None,
     base: str,
+    extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The prediction object, field by field.
 
@@ -93,12 +67,13 @@ def prediction(
         logs: the end of the log.
         cost: the run's own cost, once it is known.
         base: the reader's base URL.
+        extra: further members: what only some predictions have.
     """
     url = f"{base}/v1/predictions/{row.id}"
     ended = state in ENDS
     return {
         "id": row.id,
-        "model": f"{row.pipeline_namespace}/{row.pipeline or row.name}",
+        "model": row.called or f"{row.pipeline_namespace}/{row.pipeline or row.name}",
         "version": row.version or NO_VERSION,
         "status": state.value,
         "input": RawJSON(input_json or "{}"),
@@ -119,9 +94,12 @@ def prediction(
         "namespace": row.namespace,
         "name": row.name,
         "depth": row.depth,
+        "parent": run_id(row.parent_uid) if row.parent_uid else None,
+        "root": run_id(row.root_uid),
         "reason": row.reason if ended else None,
         "cost": cost,
         "currency": row.currency,
+        **(extra or {}),
     }
 
 

@@ -26,11 +26,15 @@ OnChange = Callable[[Change, Json], None]
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
+def _whole(body: Json) -> Json:
+    return body
+
+
 class Informer:
     """Objects of one kind by (namespace, name), as new as the API server's last word.
 
     Attributes:
-        objects: the cache. Read it; never change it.
+        objects: the cache, each as `trim` left it. Read it; never change it.
         synced: set once the first list is in.
     """
 
@@ -43,11 +47,13 @@ class Informer:
         *,
         field_selector: str | None = None,
         label_selector: str | None = None,
+        trim: Callable[[Json], Json] = _whole,
     ) -> None:
         self._cluster = cluster
         self._kind = kind
         self._on_change = on_change
         self._monotonic = monotonic
+        self._trim = trim
         self._selectors: dict[str, Any] = {
             "field_selector": field_selector,
             "label_selector": label_selector,
@@ -85,7 +91,7 @@ class Informer:
         key = _key(body)
         known = self.objects.get(key)
         if known is not None and _version(known) < _version(body):
-            self.objects[key] = body
+            self.objects[key] = self._trim(body)
 
     async def _relist(self) -> str:
         fresh: dict[tuple[str, str], Json] = {}
@@ -95,7 +101,7 @@ class Informer:
             for item in page.get("items", []):
                 item.setdefault("kind", self._kind.name)
                 item.setdefault("apiVersion", self._kind.api_version)
-                fresh[_key(item)] = item
+                fresh[_key(item)] = self._trim(item)
         self._heard = self._monotonic()
         gone = [self.objects[key] for key in self.objects.keys() - fresh.keys()]
         for key, item in fresh.items():
@@ -114,7 +120,7 @@ class Informer:
             item = event["object"]
             version = item["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
-                self._put(event["type"], item)
+                self._put(event["type"], self._trim(item))
         self._heard = self._monotonic()
         return version
 

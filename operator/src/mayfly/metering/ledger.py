@@ -1,9 +1,10 @@
-"""The ledger: one row a run from its first sight to its end, and one usage record at the end.
+"""The ledger: a row a prediction from its first sight to its end, and one usage record at that end.
 
-A row of `runs` is opened when a claimed run is first seen, collects what is learned (dispatch,
-start, heartbeats), takes the journalled end, and is closed once the run's object says the same.
-Closing writes the run's record into `usage_records`: append-only, keyed by the run's UID, so a
-replay is harmless. Functions take the connection of a transaction that the caller owns.
+A prediction is a run of a Pipeline or a call of a Model. A run's row of `runs` is opened when the
+claimed run is first seen, collects what is learned (dispatch, start, heartbeats), takes the
+journalled end, and is closed once the run's object says the same. Closing writes the record into
+`usage_records`: append-only, keyed by the prediction's UID, so a replay is harmless. Functions
+take the connection of a transaction that the caller owns.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.database import Exact, Instant, insert_once, metadata
 from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
+
+RUN = "run"
+MODEL = "model"
 
 
 class Outcome(StrEnum):
@@ -83,8 +87,11 @@ runs = Table(
     Column("journalled_at", Instant),
     Column("closed_at", Instant),
     Column("closed_by", String(16)),
+    Column("kind", String(8), nullable=False),
+    Column("called", String(320), nullable=False),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_pod_uid", "pod_uid"),
+    Index("ix_runs_namespace", "namespace", "created_at", "id"),
 )
 
 usage_records = Table(
@@ -117,7 +124,12 @@ usage_records = Table(
 
 @dataclass(frozen=True)
 class RunRow:
-    """One row of `runs`; a field is named as its column."""
+    """One row of `runs`; a field is named as its column.
+
+    Attributes:
+        kind: `RUN` or `MODEL`.
+        called: the name that a Model was called by; "" for runs.
+    """
 
     uid: str
     id: str
@@ -149,6 +161,13 @@ class RunRow:
     journalled_at: datetime | None = None
     closed_at: datetime | None = None
     closed_by: str | None = None
+    kind: str = RUN
+    called: str = ""
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run of a Pipeline, with an object and a pod; else a call of a Model."""
+        return self.kind == RUN
 
     @property
     def journalled(self) -> bool:
@@ -234,12 +253,74 @@ async def find_by_pod(tx: AsyncConnection, pod_uid: str) -> Sequence[RunRow]:
     return [RunRow(**each) for each in found.mappings()]
 
 
-async def unclosed(tx: AsyncConnection) -> Sequence[str]:
-    """UIDs of the runs whose end is not final, oldest first."""
+async def unclosed(tx: AsyncConnection, kind: str = RUN) -> Sequence[str]:
+    """UIDs of the predictions of a kind whose end is not final, oldest first."""
     found = await tx.execute(
-        select(runs.c.uid).where(runs.c.closed_at.is_(None)).order_by(runs.c.opened_at)
+        select(runs.c.uid)
+        .where(runs.c.closed_at.is_(None), runs.c.kind == kind)
+        .order_by(runs.c.opened_at)
     )
     return found.scalars().all()
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which predictions of a list are wanted: newest first, by creation and id.
+
+    Attributes:
+        namespace: whose; None for every namespace.
+        root_uid: only this tree; None for all.
+        before: older than this (created_at, id); None from the newest on.
+        created_after: created at this moment or later.
+        created_before: created before this moment.
+        limit: at most so many.
+    """
+
+    namespace: str | None = None
+    root_uid: str | None = None
+    before: tuple[datetime, str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    limit: int = 100
+
+    def holds(self, row: RunRow) -> bool:
+        """Whether a row belongs to it, its limit aside."""
+        return (
+            self.namespace in {None, row.namespace}
+            and self.root_uid in {None, row.root_uid}
+            and (self.before is None or (row.created_at, row.id) < self.before)
+            and (self.created_after is None or row.created_at >= self.created_after)
+            and (self.created_before is None or row.created_at < self.created_before)
+        )
+
+
+async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
+    """Rows of a span."""
+    wanted = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
+    if span.namespace is not None:
+        wanted = wanted.where(runs.c.namespace == span.namespace)
+    if span.root_uid is not None:
+        wanted = wanted.where(runs.c.root_uid == span.root_uid)
+    if span.before is not None:
+        moment, identity = span.before
+        wanted = wanted.where(
+            (runs.c.created_at < moment) | ((runs.c.created_at == moment) & (runs.c.id < identity))
+        )
+    if span.created_after is not None:
+        wanted = wanted.where(runs.c.created_at >= span.created_after)
+    if span.created_before is not None:
+        wanted = wanted.where(runs.c.created_at < span.created_before)
+    found = await tx.execute(wanted)
+    return [RunRow(**each) for each in found.mappings()]
+
+
+async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
+    """Those of some UIDs that have a row."""
+    found: set[str] = set()
+    for start in range(0, len(uids), 500):
+        batch = select(runs.c.uid).where(runs.c.uid.in_(uids[start : start + 500]))
+        found.update((await tx.execute(batch)).scalars())
+    return found
 
 
 async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:

@@ -1,6 +1,7 @@
 """`mayfly.dev/v1alpha1`."""
 
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, Reason
+from mayfly.api.v1alpha1.model import Model, ModelSpec, ModelStatus
 from mayfly.api.v1alpha1.pipeline import Pipeline, PipelineSpec, PipelineStatus
 from mayfly.api.v1alpha1.pipelinerun import (
     PipelineRun,
@@ -26,6 +27,9 @@ __all__ = [
     "Condition",
     "ConditionType",
     "Metadata",
+    "Model",
+    "ModelSpec",
+    "ModelStatus",
     "Pipeline",
     "PipelineRun",
     "PipelineRunSpec",

@@ -34,7 +34,7 @@ TYPES: dict[ConditionType, str] = {
     ConditionType.CANCEL_ACCEPTED: "A cancel was asked for; True once nothing below can start.",
     ConditionType.FINISHED: "The run is over, whatever its end. Scripts wait on this one.",
     ConditionType.SUCCEEDED: "How the run ended; Unknown until then.",
-    ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime).",
+    ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime, Model).",
 }
 
 
@@ -84,6 +84,8 @@ class Reason(StrEnum):
     # Ready
     READY = "Ready"
     NOT_PINNED = "NotPinned"
+    NAME_CONFLICT = "NameConflict"
+    UNREACHABLE = "Unreachable"
 
 
 REASONS: dict[ConditionType, dict[Reason, str]] = {
@@ -98,6 +100,7 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "secrets of that namespace.",
         Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
         Reason.PARENT_ENDED: "The run's parent has ended or was cancelled.",
+        Reason.NAME_CONFLICT: "An older Model of the namespace has the pipeline's name.",
     },
     ConditionType.STARTED: {
         Reason.STARTED: "main() is running or ran.",
@@ -147,6 +150,12 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.INVALID_SOURCE: "The source can't be run; the message says where.",
         Reason.NOT_FOUND: "The runtime that the object names does not exist.",
         Reason.NOT_PINNED: "The image is not named by digest, so it isn't locked.",
+        Reason.NAME_CONFLICT: "An older Pipeline or Model of this namespace has the name, or an "
+        "older Model the alias.",
+        Reason.UNREACHABLE: "The model's server does not answer, or answers with nothing that "
+        "describes a model.",
+        Reason.SECRET_UNAVAILABLE: "The Secret that holds the model's token is not there, or the "
+        "gateway may not read it.",
     },
 }
 

@@ -1,4 +1,4 @@
-"""Reading predictions: `/v1/predictions/{id}` and below, with and without a namespace before it."""
+"""Predictions: made, read, listed, cancelled. With and without /v1 and a namespace before it."""
 
 from __future__ import annotations
 
@@ -8,49 +8,141 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from mayfly.gateway import wire
+from mayfly.gateway import order, pages, rawjson, wire
+from mayfly.gateway.creation import Creation, Target
 from mayfly.gateway.errors import Missing
 from mayfly.gateway.notices import Notices
+from mayfly.gateway.order import BODY_EXTRA, Order
 from mayfly.gateway.predictions import Prediction, Predictions
-
-BASES = ("/v1", "", "/ns/{namespace}/v1", "/ns/{namespace}")
-"""Clients differ on whether /v1 is in their base URL."""
-
-UNCACHED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+from mayfly.gateway.routes.bases import BASES, UNCACHED, body_of
+from mayfly.gateway.standing import Callers, Standing
+from mayfly.metering.ledger import Span
 
 POLL_SECONDS = 5.0
 """A followed log looks again after so long even when nobody told it to: another gateway may hold
 the run's session."""
 
+TREE_LIMIT = 10_000
+
 
 class PredictionRoutes:
     """The routes and what they need."""
 
-    def __init__(self, predictions: Predictions, notices: Notices, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        *,
+        predictions: Predictions,
+        creation: Creation,
+        callers: Callers,
+        notices: Notices,
+        stopping: asyncio.Event,
+        input_bytes: int,
+    ) -> None:
         self._predictions = predictions
+        self._creation = creation
+        self._callers = callers
         self._notices = notices
         self._stopping = stopping
+        self._input_bytes = input_bytes
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter()
         for base in BASES:
-            path = f"{base}/predictions/{{identity}}"
             shown = base == BASES[0]
-            router.add_api_route(path, self.get, methods=["GET"], include_in_schema=shown)
-            router.add_api_route(
-                f"{path}/logs", self.logs, methods=["GET"], include_in_schema=shown
-            )
-            router.add_api_route(
-                f"{path}/output", self.output, methods=["GET"], include_in_schema=shown
-            )
+            one = f"{base}/predictions/{{identity}}"
+            for path, call, method in (
+                (f"{base}/predictions", self.create, "POST"),
+                (f"{base}/predictions", self.list, "GET"),
+                (f"{base}/models/{{owner}}/{{name}}/predictions", self.create_of_model, "POST"),
+                (one, self.get, "GET"),
+                (f"{one}/cancel", self.cancel, "POST"),
+                (f"{one}/logs", self.logs, "GET"),
+                (f"{one}/output", self.output, "GET"),
+                (f"{one}/tree", self.tree, "GET"),
+            ):
+                router.add_api_route(path, call, methods=[method], include_in_schema=shown)
         return router
+
+    # -- made ------------------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> Response:
+        """Call a version: `version` is its id, or owner/name with or without `:id`."""
+        standing, wanted = await self._order(request)
+        target = await self._creation.target(standing, version=wanted.version)
+        return await self._created(request, standing, target, wanted)
+
+    async def create_of_model(self, request: Request, owner: str, name: str) -> Response:
+        """Call the latest version of owner/name."""
+        standing, wanted = await self._order(request)
+        target = await self._creation.target(standing, owner=owner, name=name)
+        return await self._created(request, standing, target, wanted)
+
+    async def _order(self, request: Request) -> tuple[Standing, Order]:
+        # Who calls comes first: a stranger's body is not even read.
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        body = await body_of(request, self._input_bytes + BODY_EXTRA)
+        return standing, order.read(body, request.headers, self._input_bytes)
+
+    async def _created(
+        self, request: Request, standing: Standing, target: Target, wanted: Order
+    ) -> Response:
+        base = wire.base_of(request, request.path_params.get("namespace"))
+        seen = await self._creation.run(standing, target, wanted, request.headers, base)
+        found = await self._predictions.of(seen)
+        headers = dict(UNCACHED)
+        if wanted.wait is not None:
+            found = await self._predictions.until_ended(found, wanted.wait)
+            headers["Preference-Applied"] = "wait"
+        text = await self._predictions.created(found, base)
+        headers["Location"] = f"{base}/v1/predictions/{found.row.id}"
+        return Response(text, 201, headers, "application/json")
+
+    # -- read ------------------------------------------------------------------------------------
 
     async def get(self, request: Request, identity: str) -> Response:
         """The prediction object."""
         found, base = await self._find(request, identity)
         body = await self._predictions.body(found, base)
         return Response(body, media_type="application/json", headers=UNCACHED)
+
+    async def list(
+        self,
+        request: Request,
+        cursor: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+    ) -> Response:
+        """The namespace's predictions, newest first."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        span = Span(
+            before=pages.position(cursor),
+            created_after=pages.moment_of(created_after, "created_after"),
+            created_before=pages.moment_of(created_before, "created_before"),
+            limit=pages.SIZE + 1,
+        )
+        found = await self._predictions.page(standing, span)
+        shown = found[: pages.SIZE]
+        last = shown[-1].row if len(found) > len(shown) else None
+        base = wire.base_of(request, namespace)
+        text = pages.page(
+            request,
+            base,
+            await self._predictions.listed(shown, base),
+            pages.cursor(last.created_at, last.id) if last else None,
+        )
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def tree(self, request: Request, identity: str) -> Response:
+        """The prediction and everything below it, parents before children."""
+        found, base = await self._find(request, identity)
+        every = await self._predictions.tree(found, TREE_LIMIT)
+        shown = await self._predictions.listed(every, base)
+        joined = rawjson.RawJSON("[" + ",".join(each.text for each in shown) + "]")
+        text = rawjson.dumps({"id": found.row.id, "predictions": joined})
+        return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def output(self, request: Request, identity: str) -> Response:
         """The output as the run made it, with its files as links."""
@@ -85,7 +177,20 @@ class PredictionRoutes:
                 await news.wait(POLL_SECONDS)
         yield await self._predictions.log_end(found.row)
 
+    # -- cancelled -------------------------------------------------------------------------------
+
+    async def cancel(self, request: Request, identity: str) -> Response:
+        """Cancel it; the answer is the prediction, once the cancel is accepted."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
+        found = await self._predictions.cancel(standing, found)
+        base = wire.base_of(request, namespace)
+        body = await self._predictions.body(found, base)
+        return Response(body, media_type="application/json", headers=UNCACHED)
+
     async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:
         namespace = request.path_params.get("namespace")
-        found = await self._predictions.find(request.headers, identity, namespace)
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
         return found, wire.base_of(request, namespace)

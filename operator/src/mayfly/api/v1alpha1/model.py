@@ -1,0 +1,145 @@
+"""The kind `Model`: somebody else's code that pipelines call, behind a name of ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions, SecretKeyRef
+from mayfly.api.v1alpha1.pipelineruntime import Price
+from mayfly.api.v1alpha1.resource import Part, Resource
+
+OWNER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""How Replicate names models."""
+
+
+class ServiceEndpoint(Part):
+    """A Service in the Model's own namespace."""
+
+    name: str = Field(
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63, description="The Service's name."
+    )
+    port: int = Field(default=5000, ge=1, le=65535, description="The Service's port.")
+
+
+class Endpoint(Part):
+    """Where a Cog HTTP server answers."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("has(self.service) != has(self.url)", "set exactly one of service and url"),
+    )
+
+    service: ServiceEndpoint | None = Field(
+        default=None, description="A Service in the Model's own namespace."
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$",
+        max_length=2048,
+        description="A server elsewhere; the installation must let the gateway reach it.",
+    )
+
+
+class ReplicateUpstream(Part):
+    """A model of Replicate, or of anything that speaks its API."""
+
+    model: str = Field(pattern=OWNER_NAME, max_length=253, description="owner/name there.")
+    base_url: str = Field(
+        default="https://api.replicate.com/v1",
+        alias="baseURL",
+        pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$",
+        max_length=2048,
+        description="The API's base URL, with its /v1.",
+    )
+    token_secret_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="The API token, in a Secret of this namespace that a Role lets the gateway "
+        "read.",
+    )
+
+
+class ModelSpec(Part):
+    """What a model is."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "has(self.endpoint) != has(self.replicate)",
+            "set exactly one of endpoint (a Cog server) and replicate (a model of its API)",
+        ),
+    )
+
+    description: str = Field(default="", max_length=4096, description="A sentence for people.")
+    endpoint: Endpoint | None = Field(default=None, description="A Cog HTTP server.")
+    replicate: ReplicateUpstream | None = Field(
+        default=None, description="A model of Replicate, or of another installation of Mayfly."
+    )
+    alias: str | None = Field(
+        default=None,
+        pattern=OWNER_NAME,
+        max_length=253,
+        description='The name that use("owner/name") finds it by: in this namespace, and '
+        "everywhere if this is one of the administrator's shared namespaces.",
+    )
+    visibility: Literal["private", "public"] = Field(
+        default="private", description="public: other namespaces may call it."
+    )
+    hardware: str = Field(default="", max_length=128, description="A word for people.")
+    concurrency: int = Field(
+        default=1, ge=1, le=10_000, description="Predictions that it works on at one time."
+    )
+    timeout: str = Field(
+        default="30m",
+        pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
+        max_length=32,
+        description="How long one prediction may take from its dispatch.",
+    )
+    price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
+        default=(), description="What predictions cost; pinned when one is dispatched."
+    )
+
+
+class ModelStatus(Part):
+    """What the gateway knows about a model."""
+
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this status speaks of."
+    )
+    latest_version: str | None = Field(
+        default=None, max_length=64, description="The id of the version that is called."
+    )
+    conditions: Conditions = Field(
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+    )
+
+
+class Model(Resource):
+    """A model that pipelines call by name: a Cog server, or one behind Replicate's API."""
+
+    kind_name: ClassVar[str] = "Model"
+    plural: ClassVar[str] = "models"
+    singular: ClassVar[str] = "model"
+    short: ClassVar[str] = "mmdl"
+    columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {
+            "name": "Ready",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+        },
+        {"name": "Alias", "type": "string", "jsonPath": ".spec.alias"},
+        {"name": "Concurrency", "type": "integer", "jsonPath": ".spec.concurrency"},
+        {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility", "priority": 1},
+        {
+            "name": "Message",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
+            "priority": 1,
+        },
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("self.metadata.name.size() <= 63", "a Model's name is at most 63 characters"),
+    )
+
+    spec: ModelSpec = Field(description="Where the model is and how it is called.")
+    status: ModelStatus = Field(default=ModelStatus(), description="Written by Mayfly.")

@@ -1,0 +1,82 @@
+"""JSON whose text is kept: what a caller sent reaches the run to the letter.
+
+A parser would make 1.0 of 1.00, round long integers in other languages, and lose nothing only by
+luck; so a request's members are cut out of its text, and replies are put together from such texts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(frozen=True)
+class RawJSON:
+    """JSON text that goes into a reply as it is."""
+
+    text: str
+
+
+def dumps(fields: Mapping[str, Any]) -> str:
+    """A JSON object whose members may be `RawJSON`."""
+    members = (
+        f"{json.dumps(key)}:{value.text if isinstance(value, RawJSON) else json.dumps(value)}"
+        for key, value in fields.items()
+    )
+    return "{" + ",".join(members) + "}"
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+def split(text: str) -> dict[str, str]:
+    """The members of a JSON object, each as its own text; the last of two equal names stands.
+
+    Raises:
+        ValueError: the text is no JSON object, in words for its author.
+    """
+    try:
+        return _split(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _split(text: str) -> dict[str, str]:
+    position = _skip(text, 0)
+    if text[position : position + 1] != "{":
+        raise ValueError("it must be a JSON object: {…}")
+    position = _skip(text, position + 1)
+    found: dict[str, str] = {}
+    while text[position : position + 1] != "}":
+        if found:
+            position = _expect(text, position, ",")
+        if text[position : position + 1] != '"':
+            raise ValueError(f"a member's name is missing at character {position}")
+        name, position = _DECODER.raw_decode(text, position)
+        start = _expect(text, _skip(text, position), ":")
+        _, position = _DECODER.raw_decode(text, start)
+        found[name] = text[start:position]
+        position = _skip(text, position)
+    if _skip(text, position + 1) != len(text):
+        raise ValueError(f"there is more after its end, at character {position + 1}")
+    return found
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _expect(text: str, position: int, mark: str) -> int:
+    if text[position : position + 1] != mark:
+        raise ValueError(f'"{mark}" is missing at character {position}')
+    return _skip(text, position + 1)

@@ -1,0 +1,31 @@
+"""What the routes of the public API have in common: their base paths, and how a body is read."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from mayfly.gateway.errors import Invalid, TooLarge
+
+BASES = ("/v1", "", "/ns/{namespace}/v1", "/ns/{namespace}")
+"""Clients differ on whether /v1 is in their base URL."""
+
+UNCACHED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """A request's body, never more of it than the limit.
+
+    Raises:
+        TooLarge: it is longer.
+        Invalid: the client left.
+    """
+    pieces = bytearray()
+    try:
+        async for piece in request.stream():
+            pieces += piece
+            if len(pieces) > limit:
+                raise TooLarge(f"The request may have at most {limit} bytes.")
+    except ClientDisconnect:
+        raise Invalid("The client left before the request was whole.") from None
+    return bytes(pieces)
