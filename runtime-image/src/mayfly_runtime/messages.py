@@ -155,9 +155,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the run: at once before `started`, by exception, grace and kill after it."""
+    """Stop the run: at once before `started`, by exception, grace and kill after it.
+
+    With `unlessStarted` a run that has started goes on, and says `started` again: the cancel was
+    of the run that made it.
+    """
 
     run: str
+    unlessStarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,7 @@ def _read(fields: dict[str, Any]) -> FromGateway | None:
         case "work":
             return _work(fields)
         case "cancel":
-            return Cancel(str(fields["run"]))
+            return Cancel(str(fields["run"]), bool(fields.get("unlessStarted", False)))
         case "logack":
             return LogAck(int(fields["offset"]))
         case "ack":

@@ -171,8 +171,8 @@ class Supervisor:
                 self._on_welcome(log_offset, recorded=recorded)
             case Work():
                 self._on_work(message)
-            case Cancel(run) if self._holds(run):
-                self._on_cancel()
+            case Cancel(run, unless_started) if self._holds(run):
+                self._on_cancel(unless_started=unless_started)
             case LogAck(offset):
                 self._log.forget(offset)
             case Ack(run, attempt) if self._holds(run, attempt) and self._phase is Phase.DONE:
@@ -207,9 +207,13 @@ class Supervisor:
         self._uplink.say(Accepted(work.run, work.attempt))
         self._attempt.begin()
 
-    def _on_cancel(self) -> None:
+    def _on_cancel(self, *, unless_started: bool) -> None:
+        started = self._attempt.run.started if self._attempt else None
         if self._phase is Phase.LOADING:
             self._end(CANCELED)
+        elif unless_started and started is not None:
+            # It was said before, on this connection or the one before: here it is the answer.
+            self._uplink.say(started)
         elif self._phase is Phase.RUNNING:
             self._stop(CANCELED)
 

@@ -31,6 +31,50 @@ async def test_cancel_before_the_start_kills_and_bills_nothing(launch):
     assert ended.termination["outcome"] == "canceled"
 
 
+async def test_a_cancel_unless_started_ends_a_run_that_is_imported(launch):
+    agent = await launch()
+    session = await agent.session()
+    source = "import time\nprint('importing')\ntime.sleep(1000)\ndef main() -> None: ..."
+    await session.send("work", **work(source))
+    await session.receive("log")
+    await session.send("cancel", run=RUN, unlessStarted=True)
+    result = (await agent.finish(session)).result
+    assert (result["outcome"], result["reason"]) == ("canceled", "Canceled")
+    assert (result["started"], result["activeMs"]) == (False, 0)
+
+
+async def test_a_cancel_unless_started_leaves_a_started_run_alone(launch):
+    agent = await launch()
+    session = await agent.session()
+    source = """
+        import pathlib, time
+        def main() -> str:
+            print("in main", flush=True)
+            while not pathlib.Path("go").exists():
+                time.sleep(0.01)
+            return "done"
+        """
+    await session.send("work", **work(source))
+    first = await session.receive("started")
+    await session.receive("log")
+    await session.send("cancel", run=RUN, unlessStarted=True)
+    assert await session.receive("started") == first
+    (agent.folder / "scratch" / "run" / "go").touch()
+    ended = await agent.finish(session)
+    assert (ended.result["outcome"], ended.output) == ("succeeded", "done")
+
+
+async def test_a_cancel_of_its_own_still_stops_what_was_left_alone(launch):
+    agent = await launch()
+    session = await agent.session()
+    await session.send("work", **work(WAITS))
+    await session.receive("log")
+    await session.send("cancel", run=RUN, unlessStarted=True)
+    await session.receive("started")
+    await session.send("cancel", run=RUN)
+    assert (await agent.finish(session)).result["outcome"] == "canceled"
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -114,6 +114,9 @@ class World:
     def cancel(self):
         self._from_gateway(Cancel("r"))
 
+    def parent_cancelled(self):
+        self._from_gateway(Cancel("r", unlessStarted=True))
+
     def ack(self):
         self._from_gateway(Ack("r", 1))
 
@@ -234,6 +237,31 @@ def test_a_cancel_before_and_after_the_start(tmp_path):
     assert after.child.interrupted == 1
     result = after.supervisor._result
     assert (result.outcome, result.started, result.activeMs) == ("canceled", True, 2000)
+
+
+def test_a_cancel_unless_started_is_answered_either_way(tmp_path):
+    before, after = World(tmp_path), World(tmp_path)
+    for event in ["connect", "work", "checked", "parent_cancelled", "loaded"]:
+        before.happen(event)
+    result = before.supervisor._result
+    assert (result.outcome, result.started) == ("canceled", False)
+    assert "go" not in before.child.told
+    for event in ["connect", "work", "checked", "loaded", "parent_cancelled", "second", "second"]:
+        after.happen(event)
+    assert len(sent(after, "started")) == 2
+    assert after.child.interrupted == 0
+    assert after.supervisor._phase is Phase.RUNNING
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([*LIKELY, "drop", "parent_cancelled"]), max_size=20))
+def test_a_parents_cancel_never_stops_what_has_started(tmp_path_factory, events):
+    world = World(tmp_path_factory.getbasetemp())
+    for event in ["connect", "work", "checked", "loaded", *events, "parent_cancelled"]:
+        world.happen(event)
+    assert world.child.interrupted == 0
+    result = world.supervisor._result
+    assert result is None or result.outcome != "canceled"
 
 
 def billed(world, *events):

@@ -134,6 +134,11 @@ def cancel(run: str) -> dict[str, Any]:
     return {"type": "cancel", "run": run}
 
 
+def cancel_unless_started(run: str) -> dict[str, Any]:
+    """Stop the run if main() was not called; else it goes on, and says `started` again."""
+    return {"type": "cancel", "run": run, "unlessStarted": True}
+
+
 def logack(offset: int) -> dict[str, Any]:
     """The log is stored up to here."""
     return {"type": "logack", "offset": offset}
