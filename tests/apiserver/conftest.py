@@ -77,3 +77,9 @@ def runtime(plane) -> Iterator[None]:
 @pytest.fixture
 def runs(plane, namespace) -> Runs:
     return Runs(plane, namespace)
+
+
+@pytest.fixture
+def controller(controllers, runtime) -> Controllers:
+    controllers.start()
+    return controllers

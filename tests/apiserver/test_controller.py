@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.controller_world import IMAGE, SOURCE, Controllers, Runs, container, message, reason
+from support.controller_world import IMAGE, SOURCE, Runs, container, message, reason
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 
 TAKES_A_SECRET = "from cog import Secret\ndef main(key: Secret = None) -> int: ...\n"
-
-
-@pytest.fixture
-def controller(controllers, runtime) -> Controllers:
-    controllers.start()
-    return controllers
 
 
 def test_a_run_gets_a_pod_is_claimed_and_loses_it_at_its_end(controller, runs):

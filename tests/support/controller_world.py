@@ -12,6 +12,8 @@ from typing import Any
 from support.controlplane import ControlPlane, free_port
 from support.waiting import eventually
 
+from mayfly.api.v1alpha1.identity import run_id
+
 ROOT = Path(__file__).parents[2]
 SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
 IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
@@ -88,10 +90,28 @@ class Runs:
         self.namespace = namespace
 
     def create(self, name: str, **spec: object) -> Json:
+        """What a person makes."""
+        return self._create({"name": name}, spec)
+
+    def child(self, name: str, parent: Json, **spec: object) -> Json:
+        """What the gateway makes of a run's call: `parent` is the run as it is now."""
+        above = parent["metadata"]
+        root = parent["status"]["rootRef"]["uid"]
+        owner = {"apiVersion": parent["apiVersion"], "kind": "PipelineRun"}
+        labels = {
+            "mayfly.dev/root": run_id(root),
+            "mayfly.dev/parent": run_id(above["uid"]),
+            "mayfly.dev/depth": str(parent["status"]["depth"] + 1),
+        }
+        reference = {"name": above["name"], "uid": above["uid"]}
+        metadata = {"labels": labels, "ownerReferences": [{**owner, **reference}]}
+        return self._create({"name": name, **metadata}, {"parentRef": reference, **spec})
+
+    def _create(self, metadata: Json, spec: Json) -> Json:
         body = {
             "apiVersion": "mayfly.dev/v1alpha1",
             "kind": "PipelineRun",
-            "metadata": {"name": name, "namespace": self.namespace},
+            "metadata": {"namespace": self.namespace, **metadata},
             "spec": {
                 "pipelineSpec": {"source": {"inline": SOURCE}},
                 "input": {"name": "a"},
@@ -163,6 +183,10 @@ class Runs:
             for kind, why in ends
         ]
         status = {"conditions": kept + new, "recorded": True, "finished": True, "output": "aa"}
+        self.write_status(name, status)
+
+    def write_status(self, name: str, status: Json) -> None:
+        """Merge into a run's status."""
         self.plane.patch("prun", self.namespace, name, {"status": status}, "status")
 
 

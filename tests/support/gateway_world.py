@@ -165,6 +165,24 @@ class Agent:
         await self.say("started", attempt=1, at=rfc3339(utc_now()))
         return work
 
+    async def end(self, **changes: Any) -> None:
+        """Tell the result, and wait until it is recorded."""
+        await self.say("result", **self.result(**changes))
+        while (message := await self.receive())["type"] != "ack":
+            assert message["type"] in {"cancel", "logack"}, message
+
+    async def end_unstarted(self) -> None:
+        """Tell that a cancel came before main(), and wait until that is recorded."""
+        await self.end(
+            outcome="canceled",
+            reason="Canceled",
+            outputJSON=None,
+            started=False,
+            startedAt=None,
+            completedAt=None,
+            activeMs=0,
+        )
+
     def result(self, **changes: Any) -> Json:
         """The fields of a result."""
         now = rfc3339(utc_now())
@@ -190,6 +208,8 @@ class Run:
         self.world = world
         self.uid: str = body["metadata"]["uid"]
         self.name: str = body["metadata"]["name"]
+        self.depth = 1
+        self.root = {"name": self.name, "uid": self.uid}
         self.id = run_id(self.uid)
         self.pod_uid = str(uuid4())
         self.pod_token = f"pod-token-{self.pod_uid}"
@@ -225,8 +245,8 @@ class Run:
         self.edit(
             id=self.id,
             version="c" * 64,
-            depth=1,
-            rootRef={"name": self.name, "uid": self.uid},
+            depth=self.depth,
+            rootRef=self.root,
             attempt=attempt,
             podName=f"mayfly-{self.id}-{attempt}",
             podUID=pod_uid or self.pod_uid,
@@ -238,14 +258,22 @@ class Run:
             ],
         )
 
-    def cancel(self) -> None:
-        """Ask for a cancel, and stop the claims as the controller does."""
+    def cancel_by_hand(self) -> None:
+        """Ask for a cancel, as a person does."""
 
         def change(body: Json) -> None:
             body["spec"]["cancel"] = True
 
         self.world.cluster.edit(RUNS, NAMESPACE, self.name, change)
+
+    def cancel(self) -> None:
+        """Ask for a cancel, and stop the claims as the controller does."""
+        self.cancel_by_hand()
         self.set_condition("CancelAccepted", "False", "ClaimsStopped")
+
+    async def accepted_cancel(self) -> None:
+        """Wait until the gateway has accepted the cancel."""
+        await self.until(lambda each: condition(each, "CancelAccepted").get("status") == "True")
 
     def end_by_controller(self, reason: str = "Lost", **fields: Any) -> None:
         """End it, as the controller does."""
@@ -382,11 +410,12 @@ class World:
 
         self.cluster.edit(VERSIONS, NAMESPACE, "answer-" + "c" * 10, change)
 
-    def run(self, name: str = "run", **spec: Any) -> Run:
+    def run(self, name: str = "run", *, labels: dict[str, str] | None = None, **spec: Any) -> Run:
         """Create a PipelineRun that nobody has looked at yet."""
         body = {
             "metadata": {
                 "name": name,
+                "labels": labels or {},
                 "namespace": NAMESPACE,
                 "creationTimestamp": rfc3339_seconds(utc_now()),
             },
@@ -397,6 +426,18 @@ class World:
             },
         }
         return Run(self, self.cluster.add(RUNS, body))
+
+    def child(self, parent: Run, name: str = "child", **spec: Any) -> Run:
+        """Create a run that another one made, as the gateway does; nobody has looked at it yet."""
+        labels = {
+            "mayfly.dev/root": run_id(parent.root["uid"]),
+            "mayfly.dev/parent": parent.id,
+            "mayfly.dev/depth": str(parent.depth + 1),
+        }
+        reference = {"name": parent.name, "uid": parent.uid}
+        child = self.run(name, labels=labels, parentRef=reference, **spec)
+        child.depth, child.root = parent.depth + 1, parent.root
+        return child
 
     def claimed(self, name: str = "run", **spec: Any) -> Run:
         """Create a PipelineRun that has its pod."""

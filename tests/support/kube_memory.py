@@ -79,6 +79,8 @@ class MemoryCluster:
         self._watchers = 0
         self._broken = 0
         self._compacted = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- what the gateway calls ------------------------------------------------------------------
@@ -91,11 +93,14 @@ class MemoryCluster:
 
     async def list(self, kind: Kind, namespace: str | None = None, **options: Any) -> Json:
         self.lists[kind.plural] += 1
-        selector = options.get("field_selector")
+        selector, labels = options.get("field_selector"), options.get("label_selector")
         items = [
             _copy(body)
             for key, body in self._objects.items()
-            if key[0] == kind.plural and namespace in {None, key[1]} and _selected(body, selector)
+            if key[0] == kind.plural
+            and namespace in {None, key[1]}
+            and _selected(body, selector)
+            and _labelled(body, labels)
         ]
         return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
 
@@ -154,6 +159,7 @@ class MemoryCluster:
         self._watchers += 1
         try:
             while True:
+                await self._flowing.wait()
                 looked = self._version
                 for version, of, change, before, after in tuple(self._log):
                     if version <= seen or of is not kind:
@@ -239,6 +245,14 @@ class MemoryCluster:
             self._version += 1
         self._notify()
 
+    def hold_watches(self) -> None:
+        """Tell no watch of anything until `release_watches`."""
+        self._flowing.clear()
+
+    def release_watches(self) -> None:
+        """Let every watch catch up."""
+        self._flowing.set()
+
     async def until(
         self, kind: Kind, namespace: str, name: str, holds: Callable[[Json], bool]
     ) -> Json:
@@ -305,6 +319,13 @@ def _write_once(before: Json, after: Json) -> None:
             new.get("reason"),
         ):
             raise Refused(422, "an end is written once")
+
+
+def _labelled(body: Json, selector: str | None) -> bool:
+    if selector is None:
+        return True
+    name, _, value = selector.partition("=")
+    return bool((body["metadata"].get("labels") or {}).get(name) == value)
 
 
 def _selected(body: Json, selector: str | None) -> bool:

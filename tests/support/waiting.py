@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,3 +24,12 @@ def eventually(
             return seen
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s; last seen: {seen!r}"
         time.sleep(0.1)
+
+
+async def looks(seconds: float = SECONDS) -> AsyncIterator[None]:
+    """Moments to look at something in this process; too many of them are a failure."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"not within {seconds:.0f} s")

@@ -116,6 +116,49 @@ TABLE = [
     ),
     ("running, cancelled", facts(stopped, STARTED), Step.CANCEL),
     ("running, told", facts(stopped, STARTED, cancel_sent=True), Step.ACCEPT_CANCEL),
+    ("loading, its parent cancelled", facts(claimed, canceled_above="why"), Step.SPARE),
+    ("that was told", facts(claimed, canceled_above="why", spare_sent=True), Step.WAIT),
+    (
+        "started, its parent cancelled",
+        facts(run(RUNS, **CLAIMED), STARTED, canceled_above="why"),
+        Step.WAIT,
+    ),
+    (
+        "idle, its parent cancelled",
+        facts(claimed, ROW, Link.IDLE, canceled_above="why"),
+        Step.RETIRE,
+    ),
+    (
+        "never connected, its parent cancelled",
+        facts(claimed, ROW, Link.NONE, pod_seen=False, canceled_above="why"),
+        Step.BURY,
+    ),
+    (
+        "away, its parent cancelled",
+        facts(claimed, SENT, Link.NONE, canceled_above="why"),
+        Step.WAIT,
+    ),
+    ("both cancelled", facts(stopped, canceled_above="why"), Step.CANCEL),
+    (
+        "cancelled, its children have not answered",
+        facts(run(ACCEPTED, STOPPED, RUNS, **CLAIMED), STARTED, cancel_sent=True, open_below=True),
+        Step.WAIT,
+    ),
+    (
+        "ended, its children have not answered",
+        facts(run(FINISHED, STOPPED, recorded=True, **CLAIMED), CLOSED, open_below=True),
+        Step.WAIT,
+    ),
+    (
+        "ended, now they have",
+        facts(run(FINISHED, STOPPED, recorded=True, **CLAIMED), CLOSED),
+        Step.FINISH,
+    ),
+    (
+        "finished",
+        facts(run(FINISHED, STOPPED, recorded=True, finished=True, **CLAIMED), CLOSED),
+        Step.DONE,
+    ),
     ("retired", facts(claimed, ROW, Link.RETIRED), Step.WAIT),
     ("just started", facts(claimed, replace(STARTED, started_at=NOW)), Step.WAIT),
     ("runs for a second", facts(claimed, STARTED), Step.MARK_STARTED),
@@ -142,19 +185,33 @@ def test_the_next_step(known: Facts, step: Step) -> None:
     st.lists(st.sampled_from([FINISHED, STOPPED, ACCEPTED, LOST]), unique_by=lambda c: c["type"]),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
 def test_work_goes_only_to_an_idle_pod_of_a_run_that_may_start(
-    row: RunRow | None, link: Link, conditions: list[dict], is_claimed: bool, cancel: bool
+    row: RunRow | None,
+    link: Link,
+    conditions: list[dict],
+    is_claimed: bool,
+    cancel: bool,
+    above: bool,
 ) -> None:
     the_run = run(*conditions, spec={"cancel": cancel}, **(CLAIMED if is_claimed else {}))
-    if decide(facts(the_run, row, link)) is Step.SEND:
+    step = decide(facts(the_run, row, link, canceled_above="why" if above else ""))
+    if row is not None and row.started_at is not None:
+        assert (
+            step not in {Step.SPARE, Step.BURY}
+            or not above
+            or "CancelAccepted" in {c["type"] for c in conditions}
+        )
+    if step is Step.SEND:
         assert link is Link.IDLE
+        assert not above
         assert is_claimed
         assert not cancel
         assert {c["type"] for c in conditions}.isdisjoint({"Finished", "CancelAccepted"})
         assert row is not None
         assert not row.journalled
-        assert may_send(the_run, link, NOW)
+        assert may_send(the_run, link, NOW, canceled_above=False)
 
 
 def test_links() -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 from support.builders import CLAIMED, UID, at, claimed, condition, pod, run, seen, target
 
-from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1 import Reason, RootRef
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.reconcile.actions import (
     CreatePod,
@@ -16,7 +16,8 @@ from mayfly.reconcile.actions import (
     EnsureNetworkPolicy,
     WriteRunStatus,
 )
-from mayfly.reconcile.observed import Refusal, Terminated, Unsettled
+from mayfly.reconcile.lineage import canceled_above
+from mayfly.reconcile.observed import Place, Refusal, Terminated, Unsettled
 from mayfly.reconcile.run import plan_run
 
 ENDED = [condition("Finished", "True", "Finished"), condition("Succeeded", "True", "Succeeded")]
@@ -97,6 +98,38 @@ def test_a_cancel_before_the_claim_is_one_write(next_pod):
     assert why(status) == "Canceled"
     assert status.phase == "Canceled"
     assert find(status.conditions, ConditionType.CANCEL_ACCEPTED).status == "True"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"the_run": run()},
+        {"the_run": run(), "next_pod": pod()},
+        {"the_run": claimed(), "pod": pod(phase="Failed")},
+        {"the_run": run({**CLAIMED, "attempt": 3}), "pod": pod(phase="Failed")},
+        {"the_run": claimed(condition("Started", "False", "ClaimLost")), "pod": pod()},
+    ],
+    ids=["queued", "with a pod to come", "its pod failed", "for the third time", "claim lost"],
+)
+def test_a_run_below_a_cancelled_one_ends_cancelled_if_it_cant_have_started(state):
+    plan = plan_run(seen(**state, resolution=canceled_above("parent")))
+    status = written(plan)
+    assert kinds(plan) == ["WriteRunStatus"]
+    assert why(status) == "Canceled"
+    assert status.error == (
+        'The run "parent", which made this one, was cancelled before this one had started.'
+    )
+    assert find(status.conditions, ConditionType.CANCEL_ACCEPTED).status == "True"
+
+
+@pytest.mark.parametrize(
+    "resolution",
+    [Refusal(Reason.DEPTH_EXCEEDED, "too deep"), canceled_above("p"), target(waits="No place.")],
+)
+def test_a_run_that_never_gets_a_pod_has_its_place_in_the_tree_all_the_same(resolution):
+    place = Place(3, RootRef(name="root", uid="root-uid"), "", "")
+    status = written(plan_run(seen(run(), resolution=resolution, place=place)))
+    assert (status.depth, status.root_ref.uid) == (3, "root-uid")
 
 
 def test_an_unclaimed_pod_of_an_ended_run_goes():

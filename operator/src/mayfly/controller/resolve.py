@@ -11,11 +11,10 @@ from mayfly.api.v1alpha1 import (
     PipelineRuntime,
     PipelineVersion,
     Reason,
-    RootRef,
     Source,
 )
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
-from mayfly.api.v1alpha1.identity import run_id, version_id, version_name
+from mayfly.api.v1alpha1.identity import version_id, version_name
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.queue import Key
@@ -23,7 +22,15 @@ from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
-from mayfly.reconcile.observed import Refusal, Resolution, SourceProblem, Target, Unsettled
+from mayfly.reconcile.lineage import Lineage, lineage
+from mayfly.reconcile.observed import (
+    Place,
+    Refusal,
+    Resolution,
+    SourceProblem,
+    Target,
+    Unsettled,
+)
 from mayfly.reconcile.runtime import BY_DIGEST
 from mayfly.sources import SourceReader
 from mayfly_runtime.inputs import parse
@@ -50,14 +57,30 @@ class Resolver:
         self._sources = sources
         self._depth_limit = depth_limit
 
-    async def resolve(self, key: Key, run: PipelineRun) -> Resolution:
+    async def lineage(self, run: PipelineRun) -> Lineage:
+        """Where a run stands in its tree, by its parent as it is now.
+
+        Read, not remembered: a cache may not know yet that the parent was cancelled.
+
+        Raises:
+            KubeError: the API server could not be asked.
+        """
+        ref = run.spec.parent_ref
+        if ref is None:
+            return lineage(run, None, self._depth_limit)
+        try:
+            body = await self._cluster.get(RUNS, run.metadata.namespace, ref.name)
+        except NotFound:
+            return lineage(run, None, self._depth_limit)
+        return lineage(run, PipelineRun.model_validate(body), self._depth_limit)
+
+    async def resolve(self, key: Key, run: PipelineRun, place: Place) -> Resolution:
         """A target, a refusal in words, or "not yet".
 
         Raises:
             KubeError: the API server could not be asked.
         """
         try:
-            depth, root, root_id, parent_id = await self._place(run)
             if run.spec.pipeline_spec is not None:
                 template = run.spec.pipeline_spec
                 runtime = await self._runtime(template.runtime)
@@ -75,43 +98,13 @@ class Resolver:
         return Target(
             version,
             runtime,
-            depth,
-            root,
+            place.depth,
+            place.root,
             pipeline,
             timeout=run.spec.timeout or timeout or DEFAULT_TIMEOUT,
-            root_id=root_id,
-            parent_id=parent_id,
+            root_id=place.root_id,
+            parent_id=place.parent_id,
         )
-
-    async def _place(self, run: PipelineRun) -> tuple[int, RootRef, str, str]:
-        """Depth, root, and the ids of root and parent."""
-        own = RootRef(name=run.metadata.name, uid=run.metadata.uid)
-        parent_ref = run.spec.parent_ref
-        if parent_ref is None:
-            return 1, own, run_id(run.metadata.uid), ""
-        try:
-            body = await self._cluster.get(RUNS, run.metadata.namespace, parent_ref.name)
-        except NotFound:
-            body = None
-        parent = PipelineRun.model_validate(body) if body else None
-        if parent is None or parent.metadata.uid != parent_ref.uid:
-            raise _Stop(
-                Refusal(Reason.PARENT_ENDED, f'The parent run "{parent_ref.name}" is gone.')
-            )
-        if parent.status.ended or parent.spec.cancel:
-            state = "has ended" if parent.status.ended else "was cancelled"
-            raise _Stop(
-                Refusal(Reason.PARENT_ENDED, f'The parent run "{parent_ref.name}" {state}.')
-            )
-        depth = (parent.status.depth or 1) + 1
-        if depth > self._depth_limit:
-            words = (
-                f"Pipelines call pipelines at most {self._depth_limit} levels deep; "
-                f"this run would be level {depth}."
-            )
-            raise _Stop(Refusal(Reason.DEPTH_EXCEEDED, words))
-        root = parent.status.root_ref or RootRef(name=parent_ref.name, uid=parent_ref.uid)
-        return depth, root, run_id(root.uid), run_id(parent_ref.uid)
 
     async def _runtime(self, name: str) -> PipelineRuntime:
         body = self._state.runtimes.get(name)

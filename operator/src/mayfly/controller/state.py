@@ -75,6 +75,15 @@ class State:
         if uid is not None:
             self.pods.pop(uid, None)
 
+    def unclaimed_children(self, uid: str) -> list[Key]:
+        """The unfinished runs that a run made and that have no pod."""
+        return [
+            key
+            for key, body in self.runs.items()
+            if (body["spec"].get("parentRef") or {}).get("uid") == uid
+            and not body.get("status", {}).get("podUID")
+        ]
+
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
         """Take in a pod's state. Returns the UID of the run that owns it."""
         uid = owner_uid(body)

@@ -14,6 +14,7 @@ from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.state import State
+from mayfly.controller.tree import tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.execute import Executor
@@ -25,10 +26,12 @@ from mayfly.reconcile.actions import (
     Plan,
     WriteRunStatus,
 )
+from mayfly.reconcile.lineage import reaches_children
 from mayfly.reconcile.observed import (
     ObservedPipeline,
     ObservedPod,
     ObservedRun,
+    Place,
     PodSettings,
     Resolution,
     Target,
@@ -122,6 +125,7 @@ class Worker:
                 self._state.creating.pop(key, None)
             if not again:
                 self._wake(key, plan, seen.now)
+                self._wake_children(run)
                 if run.status.finished and not plan.actions:
                     self._state.forget_run(key, run.metadata.uid)
                 return
@@ -148,9 +152,13 @@ class Worker:
         next_pod = coming.seen if coming is not None and not coming.seen.gone else None
         tree_finished = await self._tree_finished(run)
         resolution: Resolution | None = None
+        place: Place | None = None
         over = claimed is None or claimed.over
-        if not run.status.ended and over and not run.spec.cancel:
-            resolution = await self._resolver.resolve(key, run)
+        if not run.status.ended and over:
+            found = await self._resolver.lineage(run)
+            place, resolution = found.place, found.problem
+            if place is not None and resolution is None and not run.spec.cancel:
+                resolution = await self._resolver.resolve(key, run, place)
             if isinstance(resolution, Target):
                 resolution = self._with_place(key, run, resolution, next_pod)
         return ObservedRun(
@@ -165,6 +173,7 @@ class Worker:
                 if name != next_name and pod.seen.uid != run.status.pod_uid and not pod.seen.gone
             ),
             resolution=resolution,
+            place=place,
             tree_finished=tree_finished,
             network_ready=not self._network_enabled
             or (run.metadata.namespace or "") in self._state.networks,
@@ -216,11 +225,7 @@ class Worker:
         due = ttl_due(run)
         if due is None or self._clock() < due:
             return True
-        selector = f"status.rootRef.uid={run.metadata.uid},status.finished!=true"
-        page = await self._cluster.list(
-            RUNS, run.metadata.namespace, field_selector=selector, limit=1
-        )
-        return not page.get("items")
+        return await tree_finished(self._cluster, run)
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
         """Do what the plan says. Returns whether the run wants another look now."""
@@ -266,6 +271,12 @@ class Worker:
         unfinished = key in self._state.runs
         if unfinished or pause <= self._horizon:
             self._queue.add_after(key, pause)
+
+    def _wake_children(self, run: PipelineRun) -> None:
+        """A cancel reaches the children that wait for a pod: have them looked at."""
+        if reaches_children(run):
+            for child in self._state.unclaimed_children(run.metadata.uid):
+                self._queue.add(child)
 
     # Pipelines and runtimes
 

@@ -96,6 +96,7 @@ class Gateway:
             clock=clock,
         )
         self.dispatcher = Dispatcher(
+            cluster=cluster,
             runs=self.runs,
             sessions=self.sessions,
             recorder=self.recorder,

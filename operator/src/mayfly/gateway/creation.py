@@ -33,6 +33,7 @@ from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
+from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
 from mayfly.sources import SourceReader
 
 Json = dict[str, Any]
@@ -304,9 +305,9 @@ class Creation:
             depth = self._child_depth(parent)
             root = parent.run.status.root_ref
             labels |= {
-                "mayfly.dev/root": run_id(root.uid if root else parent.uid),
-                "mayfly.dev/parent": run_id(parent.uid),
-                "mayfly.dev/depth": str(depth),
+                ROOT_LABEL: run_id(root.uid if root else parent.uid),
+                PARENT_LABEL: run_id(parent.uid),
+                DEPTH_LABEL: str(depth),
             }
             _, parent_name = parent.key
             metadata["ownerReferences"] = [
@@ -319,7 +320,7 @@ class Creation:
             ]
             spec = {**spec, "parentRef": {"name": parent_name, "uid": parent.uid}}
         else:
-            labels["mayfly.dev/depth"] = "1"
+            labels[DEPTH_LABEL] = "1"
         return {
             "apiVersion": API_VERSION,
             "kind": "PipelineRun",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import assert_never
+from typing import Protocol, assert_never
 
+from mayfly.api.v1alpha1.conditions import ConditionType, is_true
+from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.gateway import messages, pods, steps, tokens
 from mayfly.gateway.catalog import Catalog
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.recorder import Recorder
-from mayfly.gateway.runs import Runs, Seen
+from mayfly.gateway.runs import UNFINISHED, Runs, Seen
 from mayfly.gateway.sessions import Session, Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.status import is_ended
@@ -21,15 +24,32 @@ from mayfly.gateway.steps import Facts, Link, Step
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.gateway.work import work
 from mayfly.gateway.worklist import Worklist
+from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound
+from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.lineage import reaches_children
+from mayfly.reconcile.pods import PARENT_LABEL
 
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 24
 """Steps of one look. A run takes fewer; more means that two writers disagree for ever."""
+
+
+CANCELLED = "The run was cancelled before it started."
+
+
+class Queue(Protocol):
+    """What else a run makes that waits for its start, beside runs: calls of Models."""
+
+    async def close_queue_of(self, parent_uid: str) -> None:
+        """End what a cancelled run has made and has not started, in one transaction.
+
+        From then on nothing of that run starts. Called again while the cancel is not accepted.
+        """
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
+        cluster: Cluster,
         runs: Runs,
         sessions: Sessions,
         recorder: Recorder,
@@ -60,7 +81,10 @@ class Dispatcher:
         metrics: Metrics,
         clock: Clock,
         monotonic: Monotonic,
+        queues: Sequence[Queue] = (),
     ) -> None:
+        self._cluster = cluster
+        self._queues = tuple(queues)
         self._runs = runs
         self._sessions = sessions
         self._recorder = recorder
@@ -85,11 +109,14 @@ class Dispatcher:
 
     async def look(self, uid: str) -> None:
         """Do everything that can be done for a run now."""
+        before = self._runs.get(uid) or self._runs.gone(uid)
         try:
             await self._send_now(uid)
             await self._step_on(uid)
         finally:
             self._withheld.pop(uid, None)
+        if before is not None:
+            await self._tell_parent(before)
 
     async def _step_on(self, uid: str) -> None:
         latest: Seen | None = None
@@ -152,6 +179,7 @@ class Dispatcher:
             async with self._database.read() as tx:
                 pod_seen = await pods.trace(tx, pod_uid) is pods.Trace.SEEN
         ours = session if link is Link.OURS else None
+        open_below = await self._open_below(seen)
         facts = Facts(
             run=seen.run,
             row=row,
@@ -163,8 +191,60 @@ class Dispatcher:
             now=self._clock(),
             started_write=timedelta(milliseconds=self._limits.started_write_ms),
             withheld=self._withheld.get(seen.uid, ""),
+            spare_sent=ours is not None and ours.spared,
+            canceled_above=self._runs.canceled_above(seen),
+            open_below=open_below,
         )
         return View(seen, row, session, facts)
+
+    # -- what a cancelled run has made -----------------------------------------------------------
+
+    async def _open_below(self, seen: Seen) -> bool:
+        """Whether something that a cancelled run made may still start; such runs are looked at.
+
+        A run that is claimed while we look may not be in our watch yet, so the last word has a
+        list that the API server answers from its own store. What comes after that is never
+        claimed: the controller reads the parent before each claim, and its cancel is written.
+        """
+        run = seen.run
+        if not reaches_children(run) or run.status.finished or _accepted(seen):
+            return False
+        for queue in self._queues:
+            await queue.close_queue_of(seen.uid)
+        unsettled = await self._unsettled(self._runs.children_of(seen.uid))
+        for uid in unsettled:
+            self._worklist.add(uid)
+        if not steps.cancelling(run):
+            return False  # asked, and the controller has not stopped the claims yet
+        return bool(unsettled) or bool(await self._unsettled(await self._children_now(seen)))
+
+    async def _children_now(self, seen: Seen) -> list[Seen]:
+        namespace, _ = seen.key
+        label = f"{PARENT_LABEL}={run_id(seen.uid)}"
+        found: list[Seen] = []
+        async for page in self._cluster.pages(
+            RUNS, namespace, label_selector=label, field_selector=UNFINISHED
+        ):
+            found += [Seen(each) for each in page["items"]]
+        return found
+
+    async def _unsettled(self, children: Sequence[Seen]) -> list[str]:
+        """Those that have neither started nor ended."""
+        waiting = [each.uid for each in children if not (is_ended(each) or each.run.status.started)]
+        if not waiting:
+            return []
+        async with self._database.read() as tx:
+            begun = await ledger.begun(tx, waiting)
+        return [uid for uid in waiting if uid not in begun]
+
+    async def _tell_parent(self, child: Seen) -> None:
+        """Have a cancelled parent looked at that may wait for this run alone."""
+        parent = self._runs.get(child.parent_uid or "")
+        if parent is None or not steps.cancelling(parent.run) or _accepted(parent):
+            return
+        now = self._runs.get(child.uid)
+        if now is None or not await self._unsettled([now]):
+            self._worklist.add(parent.uid)
 
     # -- what is done ----------------------------------------------------------------------------
 
@@ -184,6 +264,11 @@ class Dispatcher:
             case Step.CANCEL if session is not None:
                 session.cancelled = True
                 await session.send(messages.cancel(seen.uid))
+            case Step.SPARE if session is not None:
+                session.spared = True
+                await session.send(messages.cancel_unless_started(seen.uid))
+            case Step.FINISH:
+                await self._recorder.finish(seen)
             case Step.ACCEPT_CANCEL:
                 await self._recorder.accept_cancel(seen)
             case Step.LOSE_CLAIM:
@@ -193,23 +278,28 @@ class Dispatcher:
                 self._runs.forget(seen.uid)
                 return False
             case Step.RECORD if row is not None:
-                await self._recorder.record(seen, row)
+                await self._recorder.record(seen, row, open_below=view.facts.open_below)
+                await self._settle_early(view, row)
             case Step.END if row is not None:
-                await self._recorder.end(seen, row)
+                await self._recorder.end(seen, row, open_below=view.facts.open_below)
+                await self._settle_early(view, row)
             case Step.RETIRE if row is not None and session is not None:
                 session.retired = True
-                await self._recorder.end_unstarted(seen, row, bury=False)
+                why = view.facts.canceled_above or CANCELLED
+                await self._recorder.end_unstarted(seen, row, why, bury=False)
                 await session.send(messages.retire())
             case Step.WITHHOLD if row is not None and session is not None:
                 session.retired = True
                 await self._recorder.withhold(seen, row, view.facts.withheld)
                 await session.send(messages.retire())
             case Step.BURY if row is not None:
-                await self._recorder.end_unstarted(seen, row, bury=True)
+                why = view.facts.canceled_above or CANCELLED
+                await self._recorder.end_unstarted(seen, row, why, bury=True)
             case Step.MARK_STARTED if row is not None:
                 await self._recorder.mark_started(seen, row)
             case (
                 Step.CANCEL
+                | Step.SPARE
                 | Step.DONE
                 | Step.RECORD
                 | Step.END
@@ -256,7 +346,8 @@ class Dispatcher:
         session = self._sessions.of_pod(seen.run.status.pod_uid) if seen else None
         if seen is None or session is None:
             return None
-        if not steps.may_send(seen.run, steps.link_of(uid, session), self._clock()):
+        link, above = steps.link_of(uid, session), bool(self._runs.canceled_above(seen))
+        if not steps.may_send(seen.run, link, self._clock(), canceled_above=above):
             return None
         return seen, session
 
@@ -276,6 +367,11 @@ class Dispatcher:
             await self._recorder.close_deleted(row, seen, running=running)
         await self._settle(row.uid, row)
         self._runs.forget(row.uid)
+
+    async def _settle_early(self, view: View, row: RunRow) -> None:
+        """Let the agent go although the object is not finished: it has nothing to say on that."""
+        if view.facts.open_below:
+            await self._settle(view.seen.uid, row)
 
     async def _settle(self, uid: str, row: RunRow) -> None:
         """The end is final: let the agent go."""
@@ -301,6 +397,10 @@ class Dispatcher:
 
 def _version(seen: Seen) -> int:
     return seen.version
+
+
+def _accepted(seen: Seen) -> bool:
+    return is_true(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
 
 
 def _matters(seen: Seen) -> bool:

@@ -237,7 +237,7 @@ class Predictions:
                     seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED
                 )
                 left = deadline - asyncio.get_running_loop().time()
-                if found.ended or accepted or left <= 0:
+                if accepted or left <= 0:
                     return found
                 await news.wait(min(left, 0.2))
 

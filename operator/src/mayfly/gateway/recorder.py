@@ -105,6 +105,7 @@ class Recorder:
             currency=self._config.currency,
             input_json=await self._input(seen),
             now=self._clock(),
+            root_uid=self._runs.root_of(seen),
         )
 
     async def _input(self, seen: Seen) -> str:
@@ -159,7 +160,8 @@ class Recorder:
         self, row: RunRow, result: Result, partial: str | None, received: datetime
     ) -> Ending:
         reason = agent_reason(result.outcome, result.reason)
-        error = utf8_head(storable(result.error), ERROR_BYTES)
+        words = result.error or self._why_canceled(row, result)
+        error = utf8_head(storable(words), ERROR_BYTES)
         output = partial if result.output_json is None else result.output_json
         if output is not None:
             reason, error, output = self._checked(reason, error, output)
@@ -181,6 +183,13 @@ class Recorder:
             active_ms=stamps.active_ms,
         )
 
+    def _why_canceled(self, row: RunRow, result: Result) -> str:
+        """Who cancelled a run that had not started, where it was not its own cancel."""
+        seen = self._runs.get(row.uid)
+        if seen is None or result.outcome != "canceled" or result.started or seen.run.spec.cancel:
+            return ""
+        return self._runs.canceled_above(seen)
+
     def _checked(self, reason: Reason, error: str, output: str) -> tuple[Reason, str, str | None]:
         # The agent checks first; this is for one that is broken, and for what JSON readers differ
         # in (a number beyond a float, nesting).
@@ -193,12 +202,13 @@ class Recorder:
             return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
         return reason, error, output
 
-    async def end_unstarted(self, seen: Seen, row: RunRow, *, bury: bool) -> bool:
+    async def end_unstarted(self, seen: Seen, row: RunRow, why: str, *, bury: bool) -> bool:
         """Journal the end of a cancelled run that never got its work, and shut its pod out.
 
         Args:
             seen: the claimed run.
             row: its ledger row.
+            why: who cancelled, in words.
             bury: the pod never connected; if it just did, nothing is done.
 
         Returns:
@@ -208,7 +218,7 @@ class Recorder:
         ending = Ending(
             outcome=Outcome.CANCELED,
             reason=Reason.CANCELED,
-            error="The run was cancelled before it started.",
+            error=utf8_head(why, ERROR_BYTES),
             completed_at=now,
         )
         pod_uid = seen.run.status.pod_uid or ""
@@ -239,21 +249,32 @@ class Recorder:
             await pods.retire(tx, seen.run.status.pod_uid or "", now)
             await ledger.journal(tx, row.uid, ending, now)
 
-    async def end(self, seen: Seen, row: RunRow) -> None:
+    async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Write a journalled end to its object, in one write, and close it.
+
+        Args:
+            seen: the run.
+            row: its ledger row.
+            open_below: something below the cancelled run may still start; `finish` comes later.
 
         Raises:
             Conflict: the object changed; look again.
             NotFound: it was deleted.
         """
         ending = Ending.of(row)
+        bill = await self._bill(row, ending)
         await self._write(
-            seen, status.ended(seen, ending, await self._bill(row, ending), self._clock())
+            seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
         )
         await self._close(row, ending, ClosedBy.GATEWAY)
 
-    async def record(self, seen: Seen, row: RunRow) -> None:
+    async def record(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Copy an end that the object has into the ledger, and mark it recorded and finished.
+
+        Args:
+            seen: the run.
+            row: its ledger row.
+            open_below: as in `end`.
 
         Raises:
             Conflict: the object changed; look again.
@@ -270,7 +291,10 @@ class Recorder:
         async with self._database.write() as tx:
             await ledger.rejournal(tx, row.uid, ending, self._clock())
         if not (seen.run.status.recorded and seen.run.status.finished):
-            await self._write(seen, status.recorded(seen, ending, await self._bill(row, ending)))
+            bill = await self._bill(row, ending)
+            await self._write(
+                seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
+            )
         await self._close(row, ending, ClosedBy.CONTROLLER)
 
     async def _completed(self, row: RunRow, told: Ending) -> Ending:
@@ -339,6 +363,10 @@ class Recorder:
     async def tell_storage_full(self, seen: Seen) -> None:
         """Write that nothing can be stored for a run now."""
         await self._write(seen, status.storage_full(seen, self._clock()))
+
+    async def finish(self, seen: Seen) -> None:
+        """Write CancelAccepted=True and `finished` on a run whose end is recorded."""
+        await self._write(seen, status.finished(seen, self._clock()))
 
     async def lose_claim(self, seen: Seen) -> None:
         """Write Started=False/ClaimLost."""

@@ -9,6 +9,7 @@ from mayfly.clock import parse_rfc3339
 from mayfly.gateway.catalog import Terms
 from mayfly.gateway.runs import Seen
 from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.pods import DEPTH_LABEL
 
 
 def new_row(
@@ -44,7 +45,7 @@ def new_row(
         version=run.status.version or "",
         root_uid=run.status.root_ref.uid if run.status.root_ref else root_uid or seen.uid,
         parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
-        depth=run.status.depth or 1,
+        depth=run.status.depth or _labelled_depth(seen),
         runtime_digest=terms.runtime_digest,
         prices=terms.prices,
         currency=currency,
@@ -52,3 +53,9 @@ def new_row(
         created_at=parse_rfc3339(created) if created else now,
         opened_at=now,
     )
+
+
+def _labelled_depth(seen: Seen) -> int:
+    """The depth of a run that nobody has looked at, as the gateway that made it wrote it down."""
+    text = (seen.raw["metadata"].get("labels") or {}).get(DEPTH_LABEL, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 1

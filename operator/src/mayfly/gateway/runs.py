@@ -15,13 +15,15 @@ from functools import cached_property
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
-from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.identity import run_id, uid_of
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache import Cache
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.informer import Change, Informer
 from mayfly.kube.kinds import RUNS
+from mayfly.reconcile.lineage import canceled_above, reaches_children
+from mayfly.reconcile.pods import ROOT_LABEL
 
 FRESH_SECONDS = 30.0
 """The watch tells of a new object within milliseconds; this is for one that was broken."""
@@ -50,6 +52,12 @@ class Seen:
         return str(self.raw["metadata"]["uid"])
 
     @property
+    def parent_uid(self) -> str | None:
+        """The UID of the run that made it; None for a root."""
+        ref = self.raw["spec"].get("parentRef")
+        return str(ref["uid"]) if ref else None
+
+    @property
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return (self.raw["metadata"]["namespace"], self.raw["metadata"]["name"])
@@ -66,7 +74,7 @@ class Seen:
 
 
 class Runs:
-    """The watch and its indexes: by UID, by id, by the claimed pod."""
+    """The watch and its indexes: by UID, by id, by the claimed pod, by the parent."""
 
     def __init__(self, cluster: Cluster, poke: Callable[[str], None], monotonic: Monotonic) -> None:
         self._cluster = cluster
@@ -74,6 +82,7 @@ class Runs:
         self._seen: dict[str, Seen] = {}
         self._ids: dict[str, str] = {}
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
+        self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._names: dict[tuple[str, str], str] = {}
         self._gone: dict[str, Seen] = {}
         self._fresh: Cache[str, Seen] = Cache(
@@ -105,7 +114,7 @@ class Runs:
         return self._seen.get(uid)
 
     def root_of(self, seen: Seen) -> str | None:
-        """The UID of a run's tree; None for a child whose parent has left the watch."""
+        """The UID of a run's tree; None for a child whose parent and label both are gone."""
         status, parent = seen.run.status, seen.run.spec.parent_ref
         if status.root_ref is not None:
             return status.root_ref.uid
@@ -113,7 +122,28 @@ class Runs:
             return seen.uid
         above = self._seen.get(parent.uid) or self._gone.get(parent.uid)
         # A run can only make children once it was claimed, and then its root is in its status.
-        return above.run.status.root_ref.uid if above and above.run.status.root_ref else None
+        if above is not None and above.run.status.root_ref is not None:
+            return above.run.status.root_ref.uid
+        try:
+            return uid_of((seen.raw["metadata"].get("labels") or {}).get(ROOT_LABEL, ""))
+        except ValueError:
+            return None
+
+    def children_of(self, uid: str) -> list[Seen]:
+        """The unfinished runs that a run has made."""
+        return [self._seen[each] for each in sorted(self._children.get(uid, ()))]
+
+    def canceled_above(self, seen: Seen) -> str:
+        """Why a run must not start any more if it has not: its parent was cancelled, in words.
+
+        Returns:
+            "" where it may. A cancelled parent stays in the watch until nothing of it can start.
+        """
+        ref = seen.run.spec.parent_ref
+        parent = self._seen.get(ref.uid) if ref is not None else None
+        if ref is None or parent is None or not reaches_children(parent.run):
+            return ""
+        return canceled_above(ref.name).message
 
     def unfinished(self) -> Iterator[Seen]:
         """Every unfinished run, in no order."""
@@ -195,12 +225,20 @@ class Runs:
         pod_uid = seen.status.get("podUID")
         if pod_uid:
             self._claims[pod_uid].add(seen.uid)
+        parent = seen.parent_uid
+        if parent:
+            self._children[parent].add(seen.uid)
 
     def _drop(self, seen: Seen) -> None:
         self._unclaim(seen.uid)
         self._gone[seen.uid] = self._seen.pop(seen.uid, seen)
         self._ids.pop(run_id(seen.uid), None)
         self._names.pop(seen.key, None)
+        siblings = self._children.get(seen.parent_uid or "")
+        if siblings is not None:
+            siblings.discard(seen.uid)
+            if not siblings:
+                del self._children[seen.parent_uid or ""]
         self._poke(seen.uid)
 
     def _unclaim(self, uid: str) -> None:

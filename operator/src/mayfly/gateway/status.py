@@ -117,10 +117,26 @@ def cancel_accepted(seen: Seen, now: datetime) -> Json:
     )
 
 
-def ended(seen: Seen, ending: Ending, bill: Bill, now: datetime) -> Json:
-    """The run's end, recorded and finished: everything in one write."""
+def finished(seen: Seen, now: datetime) -> Json:
+    """The last word on a cancelled run whose end came before its children had answered."""
+    return {**cancel_accepted(seen, now), "finished": True}
+
+
+def ended(
+    seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
+) -> Json:
+    """The run's end, recorded and finished: everything in one write.
+
+    Args:
+        seen: the object.
+        ending: its end.
+        bill: what it cost.
+        now: the gateway's clock.
+        open_below: the run was cancelled, and something below it may still start: its cancel is
+            not accepted yet, so it stays in the watch, recorded and not finished.
+    """
     run = seen.run
-    if ending.outcome is Outcome.CANCELED and _cancel_is_open(run.status):
+    if not open_below and _cancel_is_open(run.status, ending):
         run = Seen({**seen.raw, "status": cancel_accepted(seen, now)}).run
     end = shapes.End(
         reason=Reason(ending.reason),
@@ -133,23 +149,36 @@ def ended(seen: Seen, ending: Ending, bill: Bill, now: datetime) -> Json:
     status = _merged(seen, shapes.ended(run, end, now=now))
     if ending.outcome is Outcome.SUCCEEDED:
         status.pop("error", None)
-    return _billed(status, ending, bill)
+    return _billed(status, ending, bill, open_below=open_below)
 
 
-def _cancel_is_open(status: PipelineRunStatus) -> bool:
+def _cancel_is_open(status: PipelineRunStatus, ending: Ending) -> bool:
     found = find(status.conditions, ConditionType.CANCEL_ACCEPTED)
-    return found is None or found.status != "True"
+    if found is None:
+        return ending.outcome is Outcome.CANCELED
+    return found.status != "True"
 
 
-def recorded(seen: Seen, ending: Ending, bill: Bill) -> Json:
-    """An end that the controller wrote, with what only the ledger knows, recorded and finished."""
-    status = seen.status
+def recorded(
+    seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
+) -> Json:
+    """An end that the controller wrote, with what only the ledger knows, recorded and finished.
+
+    Args:
+        seen: the object.
+        ending: its end.
+        bill: what it cost.
+        now: the gateway's clock.
+        open_below: as in `ended`.
+    """
+    accepted = not open_below and _cancel_is_open(seen.run.status, ending)
+    status = cancel_accepted(seen, now) if accepted else seen.status
     if ending.started_at is not None:
         status.setdefault("startedAt", rfc3339(ending.started_at))
-    return _billed(status, ending, bill)
+    return _billed(status, ending, bill, open_below=open_below)
 
 
-def _billed(status: Json, ending: Ending, bill: Bill) -> Json:
+def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Json:
     usage = Usage(
         active_milliseconds=ending.active_ms,
         cost=decimal_text(bill.cost),
@@ -158,7 +187,9 @@ def _billed(status: Json, ending: Ending, bill: Bill) -> Json:
         currency=bill.currency,
         final=True,
     )
-    status = {**status, "usage": usage.body(), "recorded": True, "finished": True}
+    status = {**status, "usage": usage.body(), "recorded": True}
+    if not open_below:
+        status["finished"] = True
     if bill.logs_tail:
         status["logsTail"] = utf8_tail(bill.logs_tail, shapes.LOGS_TAIL_BYTES)
     if ending.output is not None:

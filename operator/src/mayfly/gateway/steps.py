@@ -21,6 +21,9 @@ from mayfly.metering.ledger import RunRow
 ROOM = timedelta(seconds=10)
 """A connection that lasted for so long could store what came: the disk has room again."""
 
+BELOW_POLL = timedelta(milliseconds=500)
+"""A cancel waits for what the run made; another gateway may be the one that hears of it."""
+
 
 class Link(Enum):
     """How the pod that a run is claimed for is connected."""
@@ -60,8 +63,12 @@ class Step(Enum):
     """The pod never connected and never may: end the run as not started."""
     CANCEL = auto()
     """Tell the agent to stop."""
+    SPARE = auto()
+    """Tell the agent to stop unless it has started: the run that made this one was cancelled."""
     ACCEPT_CANCEL = auto()
     """Write CancelAccepted=True."""
+    FINISH = auto()
+    """The recorded end came before the children had answered the cancel; now they have."""
     SEND = auto()
     """Send the work."""
     MARK_STARTED = auto()
@@ -80,6 +87,11 @@ class Facts:
         link: the connection of its pod.
         pod_seen: its pod has connected at some time.
         cancel_sent: the agent was told to stop, on this connection.
+        spare_sent: it was told to stop unless it has started, on this connection.
+        canceled_above: why the run must not start any more, in words: its parent was cancelled;
+            "" where it was not.
+        open_below: the run's cancel is not accepted yet, and something that the run made may still
+            start.
         sent: when its work was sent, on this connection.
         now: the time.
         started_write: how long a run works before Started=True is written.
@@ -97,6 +109,9 @@ class Facts:
     started_write: timedelta
     connected_at: datetime | None = None
     withheld: str = ""
+    spare_sent: bool = False
+    canceled_above: str = ""
+    open_below: bool = False
 
 
 def link_of(uid: str, session: Session | None) -> Link:
@@ -121,10 +136,11 @@ def too_late(run: PipelineRun, now: datetime) -> bool:
     return deadline is not None and now >= deadline
 
 
-def may_send(run: PipelineRun, link: Link, now: datetime) -> bool:
+def may_send(run: PipelineRun, link: Link, now: datetime, *, canceled_above: bool) -> bool:
     """Whether the run's work may go down this link now."""
     return (
         link is Link.IDLE
+        and not canceled_above
         and bool(run.status.pod_uid)
         and not run.status.ended
         and not run.status.finished
@@ -144,6 +160,7 @@ def decide(facts: Facts) -> Step:
         or _unclaimed(facts)
         or _lost(facts)
         or _never_to_start(facts)
+        or _spared(facts)
         or _cancelled(facts)
         or _sendable(facts)
         or _marked(facts)
@@ -152,7 +169,12 @@ def decide(facts: Facts) -> Step:
 
 
 def _final(facts: Facts) -> Step | None:
-    return Step.DONE if facts.row is not None and facts.row.closed else None
+    if facts.row is None or not facts.row.closed:
+        return None
+    status = facts.run.status
+    if not status.recorded or status.finished:
+        return Step.DONE
+    return Step.WAIT if facts.open_below else Step.FINISH
 
 
 def _unopened(facts: Facts) -> Step | None:
@@ -185,11 +207,23 @@ def _lost(facts: Facts) -> Step | None:
 
 
 def _never_to_start(facts: Facts) -> Step | None:
-    if not cancelling(facts.run):
+    if not cancelling(facts.run) and (not facts.canceled_above or _started(facts)):
         return None
     if facts.link is Link.IDLE:
         return Step.RETIRE
     return Step.BURY if facts.link is Link.NONE and not facts.pod_seen else None
+
+
+def _started(facts: Facts) -> bool:
+    row = facts.row
+    return facts.run.status.started or (row is not None and row.started_at is not None)
+
+
+def _spared(facts: Facts) -> Step | None:
+    if not facts.canceled_above or cancelling(facts.run) or _started(facts):
+        return None
+    # Away, it will say where it stands when it is back: then it is told.
+    return Step.SPARE if facts.link is Link.OURS and not facts.spare_sent else None
 
 
 def _cancelled(facts: Facts) -> Step | None:
@@ -198,11 +232,12 @@ def _cancelled(facts: Facts) -> Step | None:
     if facts.link is Link.OURS and not facts.cancel_sent:
         return Step.CANCEL
     accepted = is_true(facts.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
-    return None if accepted else Step.ACCEPT_CANCEL
+    return None if accepted or facts.open_below else Step.ACCEPT_CANCEL
 
 
 def _sendable(facts: Facts) -> Step | None:
-    if not may_send(facts.run, facts.link, facts.now):
+    above = bool(facts.canceled_above)
+    if not may_send(facts.run, facts.link, facts.now, canceled_above=above):
         return None
     return Step.WITHHOLD if facts.withheld else Step.SEND
 
@@ -225,4 +260,8 @@ def _mark_due(facts: Facts) -> datetime | None:
 
 def look_again_at(facts: Facts) -> datetime | None:
     """When a run that waits now needs another look though nothing happens."""
-    return _mark_due(facts)
+    due = _mark_due(facts)
+    moments = [] if due is None else [due]
+    if facts.open_below:
+        moments.append(facts.now + BELOW_POLL)
+    return min(moments, default=None)

@@ -323,6 +323,18 @@ async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
     return found
 
 
+async def begun(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
+    """Those of some UIDs whose code has started, or that have an end."""
+    found: set[str] = set()
+    for start in range(0, len(uids), 500):
+        batch = select(runs.c.uid).where(
+            runs.c.uid.in_(uids[start : start + 500]),
+            runs.c.started_at.is_not(None) | runs.c.outcome.is_not(None),
+        )
+        found.update((await tx.execute(batch)).scalars())
+    return found
+
+
 async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:
     found = (await tx.execute(select(runs).where(condition))).mappings().one_or_none()
     return None if found is None else RunRow(**found)

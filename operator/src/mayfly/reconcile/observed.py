@@ -62,6 +62,23 @@ class ObservedPod:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a run stands in its tree.
+
+    Attributes:
+        depth: 1 for a run that no run made.
+        root: the run at the top.
+        root_id: its prediction id.
+        parent_id: the id of the run that made this one; "" for a root.
+    """
+
+    depth: int
+    root: RootRef
+    root_id: str
+    parent_id: str
+
+
+@dataclass(frozen=True)
 class Target:
     """What a run's references came to: everything its pod and its pins need."""
 
@@ -93,7 +110,14 @@ class Unsettled:
     seconds: float = 0.2
 
 
-Resolution = Target | Refusal | Unsettled
+@dataclass(frozen=True)
+class CanceledAbove:
+    """The run that made this one was cancelled before this one had started: in words."""
+
+    message: str
+
+
+Resolution = Target | Refusal | CanceledAbove | Unsettled
 
 
 @dataclass(frozen=True)
@@ -124,6 +148,7 @@ class ObservedRun:
         strays: live pods of the run that no claim can ever name any more: those of earlier
             attempts, and one that a controller made on old news.
         resolution: only where the run is not claimed and not ended.
+        place: where it stands in its tree, where that is known and not in its status yet.
         tree_finished: whether every run below this root is finished (asked only at its TTL).
         network_ready: the namespace has its NetworkPolicy.
         pod_refused: what the cluster said when it refused the pod.
@@ -137,6 +162,7 @@ class ObservedRun:
     next_pod: ObservedPod | None = None
     strays: tuple[ObservedPod, ...] = ()
     resolution: Resolution | None = None
+    place: Place | None = None
     tree_finished: bool = True
     network_ready: bool = True
     pod_refused: str = ""

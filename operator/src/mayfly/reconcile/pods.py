@@ -21,6 +21,13 @@ Json = dict[str, Any]
 RUN_LABEL = "mayfly.dev/id"
 """On each run pod; the controller watches pods that have it."""
 
+ROOT_LABEL = "mayfly.dev/root"
+"""On pods and on the runs that runs made: the id of the tree's root."""
+
+PARENT_LABEL = "mayfly.dev/parent"
+
+DEPTH_LABEL = "mayfly.dev/depth"
+
 RUNTIME_ANNOTATION = "mayfly.dev/runtime"
 """The PipelineRuntime that a pod counts against."""
 
@@ -92,13 +99,13 @@ def _labels(target: Target, identity: str) -> dict[str, str]:
     labels = {
         RUN_LABEL: identity,
         "mayfly.dev/version": target.version[:10],
-        "mayfly.dev/root": target.root_id or identity,
-        "mayfly.dev/depth": str(target.depth),
+        ROOT_LABEL: target.root_id or identity,
+        DEPTH_LABEL: str(target.depth),
     }
     if target.pipeline:
         labels["mayfly.dev/pipeline"] = target.pipeline
     if target.parent_id:
-        labels["mayfly.dev/parent"] = target.parent_id
+        labels[PARENT_LABEL] = target.parent_id
     return labels
 
 

@@ -6,7 +6,8 @@
     cancel asked, pod claimed      stop claims below it; the gateway stops the pod
     claimed, pod over              claim again if nothing can have started, else end it
     claimed, pod on its way        start deadline; say why it waits
-    not claimed                    refuse, wait for a place, make the pod, claim it
+    not claimed                    refuse, wait for a place, make the pod, claim it; when the run
+                                   that made it was cancelled, end it: Canceled
 
 Every decision is made on the run as it was read: a write carries that resourceVersion, so a
 decision on old news is refused by the API server and made again.
@@ -34,7 +35,14 @@ from mayfly.reconcile.actions import (
     WriteRunStatus,
 )
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
-from mayfly.reconcile.observed import ObservedPod, ObservedRun, Refusal, Target, Unsettled
+from mayfly.reconcile.observed import (
+    CanceledAbove,
+    ObservedPod,
+    ObservedRun,
+    Refusal,
+    Target,
+    Unsettled,
+)
 from mayfly.reconcile.pods import pod_for
 
 MAX_ATTEMPTS = 3
@@ -70,7 +78,7 @@ def _step(seen: ObservedRun) -> Plan:
     if run.status.ended:
         return _ended(seen)
     if run.spec.cancel and not run.status.pod_uid:
-        return _cancel_unclaimed(seen)
+        return _cancel_unclaimed(seen, "The run was cancelled.")
     if run.status.pod_uid:
         return _claimed(seen)
     return _unclaimed(seen)
@@ -114,7 +122,7 @@ def _delete(seen: ObservedRun, pod: ObservedPod, grace_seconds: int | None = Non
 # Cancel
 
 
-def _cancel_unclaimed(seen: ObservedRun) -> Plan:
+def _cancel_unclaimed(seen: ObservedRun, words: str) -> Plan:
     """No pod can have it: cancel and end are one write."""
     conditions = with_condition(
         seen.run.status.conditions,
@@ -127,7 +135,7 @@ def _cancel_unclaimed(seen: ObservedRun) -> Plan:
     )
     status = seen.run.status.model_copy(update={"conditions": conditions})
     marked = seen.run.model_copy(update={"status": status})
-    end = End(Reason.CANCELED, "The run was cancelled.", started=False)
+    end = End(Reason.CANCELED, words, started=False)
     return Plan((_write(seen, ended(marked, end, now=seen.now)),))
 
 
@@ -194,7 +202,7 @@ def _never_started(seen: ObservedRun, pod: ObservedPod) -> bool:
 
 def _claim_again(seen: ObservedRun) -> Plan:
     attempt = seen.run.status.attempt or 1
-    if attempt >= MAX_ATTEMPTS:
+    if attempt >= MAX_ATTEMPTS and not isinstance(seen.resolution, CanceledAbove):
         words = seen.pod.message or seen.pod.reason if seen.pod else ""
         end = End(
             Reason.LOST,
@@ -284,6 +292,8 @@ def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
 def _unclaimed(seen: ObservedRun) -> Plan:
     resolution = seen.resolution
     due = _queue_deadline(seen)
+    if isinstance(resolution, CanceledAbove):
+        return _cancel_unclaimed(seen, resolution.message)
     if isinstance(resolution, Refusal):
         return Plan((_write(seen, refused(seen.run, resolution, now=seen.now)),))
     if seen.now >= due and not seen.run.status.pod_uid:
@@ -401,6 +411,10 @@ def _started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineR
 
 def _write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:
     metadata = seen.run.metadata
+    if seen.place is not None and status.root_ref is None:
+        # Lineage is written with the first write of all: a run that never had a pod has a tree too.
+        place = seen.place
+        status = status.model_copy(update={"depth": place.depth, "root_ref": place.root})
     return WriteRunStatus(
         metadata.namespace or "", metadata.name, metadata.resource_version, status
     )

@@ -99,7 +99,7 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.FORBIDDEN: "The pipeline belongs to another namespace and is private, or has "
         "secrets of that namespace.",
         Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
-        Reason.PARENT_ENDED: "The run's parent has ended or was cancelled.",
+        Reason.PARENT_ENDED: "The run's parent is gone, or ended before it started.",
         Reason.NAME_CONFLICT: "An older Model of the namespace has the pipeline's name.",
     },
     ConditionType.STARTED: {

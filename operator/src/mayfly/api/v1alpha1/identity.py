@@ -20,6 +20,21 @@ def run_id(uid: str) -> str:
     return crockford(UUID(uid).int)
 
 
+def uid_of(identity: str) -> str:
+    """The UID that a prediction id was made of.
+
+    Raises:
+        ValueError: the text is no such id.
+    """
+    number = 0
+    for character in identity:
+        number = number << 5 | CROCKFORD.index(character)
+    uid = str(UUID(int=number))
+    if run_id(uid) != identity:
+        raise ValueError(f"{identity!r} is no id of a prediction")
+    return uid
+
+
 def crockford(number: int) -> str:
     """A 128-bit number in 26 characters of lower-case Crockford base32."""
     return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))

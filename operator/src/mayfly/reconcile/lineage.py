@@ -1,0 +1,79 @@
+"""Where a run stands in its tree, and what its parent's state means for it. Pure.
+
+    parent not there any more      refused: its owner reference takes the run as well
+    parent cancelled               the run ends Canceled, unless it has started
+    parent ended, not cancelled    the run goes on as if nothing had happened: whoever made it,
+                                   and ended before it got a pod, left it running
+    deeper than the limit          refused
+
+A cancel reaches a run's children from the moment that it is asked for, as long as the run had not
+ended by then; a cancel of a run that is over changes nothing. Only a run that has started can make
+children, and it was claimed before that: a parent without a place has made nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mayfly.api.v1alpha1 import PipelineRun, Reason, RootRef
+from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.reconcile.observed import CanceledAbove, Place, Refusal, Unsettled
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A run's place in its tree, and what of it keeps the run from a pod.
+
+    Attributes:
+        place: None where the parent does not tell it.
+        problem: None where there is none.
+    """
+
+    place: Place | None
+    problem: Refusal | CanceledAbove | Unsettled | None = None
+
+
+def reaches_children(parent: PipelineRun) -> bool:
+    """Whether a run was cancelled, so that nothing of it that has not started ever starts."""
+    stopped = find(parent.status.conditions, ConditionType.CANCEL_ACCEPTED) is not None
+    return stopped or (parent.spec.cancel and not parent.status.ended)
+
+
+def canceled_above(parent_name: str) -> CanceledAbove:
+    """The end of a run that had not started when its parent was cancelled, in words."""
+    return CanceledAbove(
+        f'The run "{parent_name}", which made this one, was cancelled before this one had started.'
+    )
+
+
+def lineage(run: PipelineRun, parent: PipelineRun | None, depth_limit: int) -> Lineage:
+    """The place of a run.
+
+    Args:
+        run: the run.
+        parent: what has the name of its `parentRef` now; None where nothing has, or for a root.
+        depth_limit: how many levels deep pipelines may call pipelines.
+    """
+    ref = run.spec.parent_ref
+    if ref is None:
+        own = RootRef(name=run.metadata.name, uid=run.metadata.uid)
+        return Lineage(Place(1, own, run_id(run.metadata.uid), ""))
+    if parent is None or parent.metadata.uid != ref.uid:
+        return Lineage(None, Refusal(Reason.PARENT_ENDED, f'The parent run "{ref.name}" is gone.'))
+    above, root = parent.status.depth, parent.status.root_ref
+    if above is None or root is None:
+        if parent.status.ended:
+            words = f'The parent run "{ref.name}" ended before it could make a run.'
+            return Lineage(None, Refusal(Reason.PARENT_ENDED, words))
+        return Lineage(None, Unsettled(f'The parent run "{ref.name}" has no pod yet.', seconds=1.0))
+    place = Place(above + 1, root, run_id(root.uid), run_id(ref.uid))
+    if reaches_children(parent):
+        return Lineage(place, canceled_above(ref.name))
+    if place.depth > depth_limit:
+        words = (
+            f"Pipelines call pipelines at most {depth_limit} levels deep; "
+            f"this run would be level {place.depth}."
+        )
+        return Lineage(place, Refusal(Reason.DEPTH_EXCEEDED, words))
+    return Lineage(place)

@@ -1,0 +1,166 @@
+"""Trees of runs: the real controller on a real API server; the tests play kubelet and gateway."""
+
+from __future__ import annotations
+
+from support.controller_world import Runs, message, reason
+from support.waiting import eventually
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.controller.tree import tree_finished
+
+
+def max_pods(plane, number: int) -> None:
+    plane.kubectl(
+        "patch", "mprt", "default", "--type=merge", "-p", f'{{"spec":{{"maxPods":{number}}}}}'
+    )
+
+
+def queued(runs: Runs, name: str) -> None:
+    eventually(lambda: reason(runs.get(name), "Started", "False") == "Queued")
+
+
+def names(runs: Runs) -> set[str]:
+    done = runs.plane.kubectl("get", "prun", "-n", runs.namespace, "-o", "name")
+    return {line.partition("/")[2] for line in done.stdout.split()}
+
+
+def test_a_child_has_its_place_in_the_tree_from_its_parent(controller, runs):
+    runs.create("root")
+    root = runs.claimed("root")
+    runs.child("middle", root)
+    middle = runs.claimed("middle")
+    runs.child("leaf", middle)
+    status = runs.claimed("leaf")["status"]
+    assert (status["depth"], status["rootRef"]["name"]) == (3, "root")
+    pod = next(each for each in runs.pods() if each["metadata"]["name"] == status["podName"])
+    labels = pod["metadata"]["labels"]
+    assert labels["mayfly.dev/root"] == root["status"]["id"]
+    assert labels["mayfly.dev/parent"] == middle["status"]["id"]
+
+
+def test_level_251_is_refused_in_words_and_belongs_to_its_tree(controller, runs):
+    runs.create("root")
+    root = runs.claimed("root")
+    runs.write_status("root", {"depth": 249})
+    runs.child("level-250", runs.get("root"))
+    level = runs.claimed("level-250")
+    assert level["status"]["depth"] == 250
+    runs.child("level-251", level)
+    ended = runs.ended("level-251")
+    assert reason(ended, "Accepted", "False") == "DepthExceeded"
+    assert message(ended, "Accepted") == (
+        "Pipelines call pipelines at most 250 levels deep; this run would be level 251."
+    )
+    assert ended["status"]["rootRef"]["uid"] == root["metadata"]["uid"]
+
+
+def test_a_cancel_ends_queued_children_and_leaves_claimed_ones_to_the_gateway(
+    controller, runs, plane
+):
+    max_pods(plane, 3)
+    runs.create("root")
+    root = runs.claimed("root")
+    runs.child("started", root)
+    started = runs.claimed("started")
+    runs.child("claimed", root)
+    claimed = runs.claimed("claimed")
+    runs.child("below-started", started)
+    runs.child("waits", root)
+    queued(runs, "waits")
+    queued(runs, "below-started")
+    runs.patch("root", cancel=True)
+    ended = runs.ended("waits")
+    assert reason(ended, "Succeeded", "False") == "Canceled"
+    assert ended["status"]["phase"] == "Canceled"
+    assert ended["status"]["error"] == (
+        'The run "root", which made this one, was cancelled before this one had started.'
+    )
+    assert ended["status"]["rootRef"]["uid"] == root["metadata"]["uid"]
+    eventually(lambda: reason(runs.get("root"), "CancelAccepted", "False") == "ClaimsStopped")
+    # A place is free: it goes to the child of the run that goes on, not to one of the cancelled.
+    runs.child("late", root)
+    assert reason(runs.ended("late"), "Succeeded", "False") == "Canceled"
+    runs.finish("claimed")
+    runs.claimed("below-started")
+    for name, before in (("started", started), ("claimed", claimed)):
+        assert runs.get(name)["status"]["podUID"] == before["status"]["podUID"]
+        assert reason(runs.get(name), "CancelAccepted") is None
+    assert reason(runs.get("started"), "Finished") is None
+
+
+def test_a_parent_that_ends_leaves_its_children_running_and_queued_ones_too(
+    controller, runs, plane
+):
+    max_pods(plane, 1)
+    runs.create("root")
+    root = runs.claimed("root")
+    # Its place in the tree is read when it is looked at, and the first look is after the end.
+    runs.child("waits", root, queueDeadline="1h")
+    runs.finish("root")
+    child = runs.claimed("waits")
+    assert child["status"]["depth"] == 2
+    assert child["status"]["rootRef"]["uid"] == root["metadata"]["uid"]
+    # A cancel of a run that is over is too late.
+    runs.child("later", runs.get("root"))
+    runs.patch("root", cancel=True)
+    runs.finish("waits")
+    assert runs.claimed("later")["status"]["depth"] == 2
+
+
+def test_the_ttl_of_a_root_waits_for_its_whole_tree(controllers, runtime, runs, plane):
+    max_pods(plane, 2)
+    first = controllers.start()
+    runs.create("root", ttlSecondsAfterFinished=0)
+    root = runs.claimed("root")
+    runs.child("running", root)
+    running = runs.claimed("running")
+    runs.child("below", running)
+    queued(runs, "below")
+    # Nobody leads when the root ends and its TTL is over: the next one finds it all at once.
+    first.kill()
+    first.wait()
+    runs.child("new", root)
+    runs.finish("root")
+    runs.create("alone", ttlSecondsAfterFinished=0)
+    max_pods(plane, 9)
+    controllers.start()
+    runs.claimed("below")
+    runs.finish("running")
+    runs.claimed("new")
+    runs.finish("new")
+    runs.claimed("alone")
+    runs.finish("alone")
+    eventually(lambda: "alone" not in names(runs))
+    assert names(runs) == {"root", "running", "below", "new"}
+    runs.finish("below")
+    eventually(lambda: "root" not in names(runs), seconds=60)
+
+
+async def test_a_tree_is_over_only_with_what_nobody_has_looked_at(runs, cluster):
+    """No controller here: a new child has its label, one whose label was taken has its status."""
+    body = runs.create("root")
+    reference = {"name": "root", "uid": body["metadata"]["uid"]}
+    runs.write_status("root", {"depth": 1, "rootRef": reference})
+    root = PipelineRun.model_validate(runs.get("root"))
+    runs.write_status("root", {"recorded": True, "finished": True})
+    assert await tree_finished(cluster, root)
+    runs.child("new", runs.get("root"))
+    assert "status" not in runs.get("new")
+    assert not await tree_finished(cluster, root)
+    runs.write_status("new", {"depth": 2, "rootRef": reference})
+    label = ("label", "prun", "new", "-n", runs.namespace, "mayfly.dev/root-")
+    runs.plane.kubectl(*label)
+    assert not await tree_finished(cluster, root)
+    runs.write_status("new", {"recorded": True, "finished": True})
+    assert await tree_finished(cluster, root)
+
+
+def test_a_root_deleted_by_hand_refuses_what_is_left_of_its_tree(controller, runs, plane):
+    """Garbage collection takes the children; nobody collects here."""
+    runs.create("root")
+    root = runs.claimed("root")
+    plane.kubectl("delete", "prun", "root", "-n", runs.namespace)
+    runs.child("orphan", root)
+    ended = runs.ended("orphan")
+    assert reason(ended, "Accepted", "False") == "ParentEnded"
+    assert 'The parent run "root" is gone.' in message(ended, "Accepted")
