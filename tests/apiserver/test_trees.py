@@ -155,6 +155,56 @@ async def test_a_tree_is_over_only_with_what_nobody_has_looked_at(runs, cluster)
     assert await tree_finished(cluster, root)
 
 
+def test_a_chain_longer_than_the_runtimes_pods_fails_at_once_in_words(controller, runs, plane):
+    max_pods(plane, 2)
+    runs.create("root")
+    runs.child("middle", runs.claimed("root"))
+    runs.child("leaf", runs.claimed("middle"))
+    ended = runs.ended("leaf")
+    assert reason(ended, "Succeeded", "False") == "CapacityExhausted"
+    assert ended["status"]["phase"] == "Failed"
+    assert "The 2 runs above this one hold every pod" in ended["status"]["error"]
+    assert "maxPods 2" in ended["status"]["error"]
+
+
+def test_when_parents_hold_every_pod_the_deepest_ends_and_the_rest_goes_on(
+    controllers, runtime, runs, plane
+):
+    max_pods(plane, 4)
+    controllers.start(standstillSeconds=3)
+    for name in ("a", "b"):
+        runs.create(name)
+        runs.child(f"{name}2", runs.claimed(name))
+        runs.claimed(f"{name}2")
+    runs.child("a3", runs.get("a2"))
+    queued(runs, "a3")
+    runs.child("b3", runs.get("b2"))
+    ended = runs.ended("b3")
+    assert reason(ended, "Succeeded", "False") == "CapacityExhausted"
+    assert ended["status"]["error"].startswith(
+        'Every pod of runtime "default" (maxPods 4) is held by a run that waits for one below it'
+    )
+    # Its parent goes on with the error, ends, and leaves its pod to the other one.
+    assert reason(runs.get("a3"), "Finished") is None
+    runs.finish("b2")
+    runs.claimed("a3")
+
+
+def test_places_are_kept_for_children(controller, runs, plane):
+    max_pods(plane, 3)
+    runs.create("first")
+    first = runs.claimed("first")
+    runs.create("second")
+    queued(runs, "second")
+    assert "kept for runs that others wait for" in message(runs.get("second"), "Started")
+    runs.child("middle", first)
+    runs.child("leaf", runs.claimed("middle"))
+    runs.claimed("leaf")
+    for name in ("leaf", "middle", "first"):
+        runs.finish(name)
+    runs.claimed("second")
+
+
 def test_a_root_deleted_by_hand_refuses_what_is_left_of_its_tree(controller, runs, plane):
     """Garbage collection takes the children; nobody collects here."""
     runs.create("root")

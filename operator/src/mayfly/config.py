@@ -44,6 +44,10 @@ class ControllerConfig(ConfigPart):
         ca_file: PEM of the authority that signed the gateway's certificate; None for a public one.
         runtime_file: the default PipelineRuntime, applied by the leader; None for none.
         owner_cluster_role: owns what the controller makes outside runs, so that it is collected.
+        depth_limit: how many levels deep pipelines may call pipelines; the gateway's too.
+        reserve_depth: how many levels of a chain always find a pod.
+        standstill_seconds: how long no pod may be freed while each is held by a run that waits for
+            one below it.
         sweep_seconds: how often everything is listed, to heal what no watch told.
     """
 
@@ -54,6 +58,8 @@ class ControllerConfig(ConfigPart):
     lease_name: str = "mayfly-controller"
     lease_seconds: float = 15.0
     depth_limit: int = 250
+    reserve_depth: int = Field(default=3, ge=0)
+    standstill_seconds: float = Field(default=60.0, gt=0)
     sweep_seconds: float = 300.0
     workers: int = 16
     pod_image_pull_policy: str = "IfNotPresent"

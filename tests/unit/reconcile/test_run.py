@@ -17,7 +17,7 @@ from mayfly.reconcile.actions import (
     WriteRunStatus,
 )
 from mayfly.reconcile.lineage import canceled_above
-from mayfly.reconcile.observed import Place, Refusal, Terminated, Unsettled
+from mayfly.reconcile.observed import GivesUp, Place, Refusal, Terminated, Unsettled
 from mayfly.reconcile.run import plan_run
 
 ENDED = [condition("Finished", "True", "Finished"), condition("Succeeded", "True", "Succeeded")]
@@ -79,6 +79,19 @@ def test_a_full_runtime_queues_once():
     plan = plan_run(seen(again, resolution=full))
     assert plan.actions == ()
     assert plan.wake == at(3600)
+
+
+def test_a_standstill_ends_the_wait_in_words():
+    full = target(waits="No place.", gives_up=GivesUp(at(60), "Every pod is held."))
+    queued = plan_run(seen(run(), resolution=full))
+    assert find(written(queued).conditions, ConditionType.STARTED).reason == "Queued"
+    assert queued.wake == at(60)
+    status = written(plan_run(seen(run(), resolution=full, now=at(60))))
+    assert (why(status), status.phase, status.error) == (
+        "CapacityExhausted",
+        "Failed",
+        "Every pod is held.",
+    )
 
 
 def test_the_queue_deadline_ends_the_wait():

@@ -8,6 +8,7 @@ import json
 import logging
 import signal
 from collections.abc import Coroutine, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,7 +62,10 @@ class Controller:
         self._stop = asyncio.Event()
         self._owner: Json | None = None
         self.queue = WorkQueue(monotonic)
-        self.state = State()
+        self.state = State(
+            reserve=config.reserve_depth,
+            standstill=timedelta(seconds=config.standstill_seconds),
+        )
         self.health = Health(self.queue)
 
     async def run(self) -> None:

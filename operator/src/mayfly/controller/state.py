@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mayfly.controller.queue import Key
-from mayfly.reconcile.observed import ObservedPod
-from mayfly.reconcile.places import Waiting, in_line
-from mayfly.reconcile.pods import RUNTIME_ANNOTATION, observed_pod
+from mayfly.reconcile.observed import GivesUp, ObservedPod
+from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
+from mayfly.reconcile.pods import DEPTH_LABEL, RUNTIME_ANNOTATION, observed_pod
 
 Json = dict[str, Any]
 
 QUOTA_ANNOTATION = "mayfly.dev/max-active-runs"
+
+
+ADVICE = "Raise maxPods of the PipelineRuntime, or call pipelines less deep."
 
 
 @dataclass
@@ -28,6 +31,16 @@ class RunPod:
     version: int
     runtime: str
     namespace: str
+    depth: int = 1
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A place whose pod is being created."""
+
+    runtime: str
+    depth: int
 
 
 @dataclass
@@ -41,7 +54,10 @@ class State:
         runtimes: by name.
         waiting: runs that wait for a pod, by runtime.
         quotas: the most active runs of a namespace, where its annotation says so.
-        creating: keys whose pod is being created, by runtime.
+        creating: keys whose pod is being created, with the place that it takes.
+        reserve: how many levels of a chain always find a pod.
+        standstill: how long nothing may move before someone gives up.
+        still: since when no place was left in a runtime or a namespace, all held by parents.
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
         pod_refused: what the cluster said when it refused a run's pod.
@@ -53,10 +69,13 @@ class State:
     runtimes: dict[str, Json] = field(default_factory=dict)
     waiting: dict[str, dict[Key, Waiting[Key]]] = field(default_factory=dict)
     quotas: dict[str, int] = field(default_factory=dict)
-    creating: dict[Key, str] = field(default_factory=dict)
+    creating: dict[Key, Taken] = field(default_factory=dict)
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
     pod_refused: dict[Key, str] = field(default_factory=dict)
+    reserve: int = 0
+    standstill: timedelta = STANDSTILL
+    still: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def put_run(self, key: Key, body: Json) -> None:
         """Take in a run, unless a newer state of it is known."""
@@ -108,9 +127,19 @@ class State:
         if seen.over and seen.noticed is None:
             seen = replace(seen, noticed=now)
         runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
-        self.pods.setdefault(uid, {})[name] = RunPod(
-            seen, version, runtime, body["metadata"]["namespace"]
+        depth = int(body["metadata"].get("labels", {}).get(DEPTH_LABEL, "1"))
+        owner = owner_key(body)
+        pod = RunPod(
+            seen,
+            version,
+            runtime,
+            body["metadata"]["namespace"],
+            depth,
+            owner.name if owner else "",
         )
+        self.pods.setdefault(uid, {})[name] = pod
+        if seen.over:
+            self._freed(pod)
         return uid
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
@@ -123,26 +152,39 @@ class State:
         pod = self.pods[run_uid][name]
         seen = replace(pod.seen, gone=True, unseen=True, noticed=pod.seen.noticed or now)
         self.pods[run_uid][name] = replace(pod, seen=seen)
+        self._freed(pod)
 
-    def in_use(self, runtime: str) -> int:
-        """Pods of a runtime that hold a place, and those that are being made."""
-        held = sum(
-            1
+    def _freed(self, pod: RunPod) -> None:
+        """A place was left: whoever waits there may wait anew."""
+        self.still.pop(("runtime", pod.runtime), None)
+        self.still.pop(("namespace", pod.namespace), None)
+
+    def places(self, runtime: str, limit: int) -> Places:
+        """The places of a runtime: those that are held, and those whose pod is being made."""
+        held = Counter(
+            pod.depth
             for pods in self.pods.values()
             for pod in pods.values()
             if pod.runtime == runtime and not pod.seen.over
         )
-        return held + sum(1 for name in self.creating.values() if name == runtime)
+        held.update(each.depth for each in self.creating.values() if each.runtime == runtime)
+        return Places(limit, held, self.reserve)
 
     def join_queue(self, runtime: str, key: Key, depth: int, created: str) -> None:
         """The run wants a pod of the runtime."""
         waiting = Waiting(key, key.namespace, depth, created)
         self.waiting.setdefault(runtime, {})[key] = waiting
 
-    def leave_queue(self, key: Key) -> None:
-        """The run has its pod, or wants none any more."""
-        for queue in self.waiting.values():
-            queue.pop(key, None)
+    def leave_queue(self, key: Key) -> list[str]:
+        """The run has its pod, or wants none any more.
+
+        Returns:
+            The runtimes that it waited for.
+        """
+        left = [name for name, queue in self.waiting.items() if key in queue]
+        for name in left:
+            del self.waiting[name][key]
+        return left
 
     def active(self) -> Counter[str]:
         """Pods that each namespace holds, those that are being made included."""
@@ -157,9 +199,8 @@ class State:
 
     def in_line(self, runtime: str, limit: int) -> list[Key]:
         """The runs that may have a pod of the runtime now, the next one first."""
-        free = limit - self.in_use(runtime)
         waiting = self.waiting.get(runtime, {}).values()
-        return in_line(waiting, free, self.active(), self.quotas)
+        return in_line(waiting, self.places(runtime, limit), self.active(), self.quotas)
 
     def why_waits(self, runtime: str, key: Key, limit: int) -> str:
         """Why the run has to wait for its pod; "" when it does not."""
@@ -171,7 +212,106 @@ class State:
                 f"Namespace {key.namespace} has as many active runs as its annotation "
                 f"{QUOTA_ANNOTATION} allows ({quota})."
             )
-        return f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use or has a taker.'
+        return (
+            f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, has a taker, or is '
+            f"kept for runs that others wait for."
+        )
+
+    # Places that nobody can leave
+
+    def too_long(self, runtime: str, limit: int, key: Key) -> str:
+        """Why a run can never have a pod: its own ancestors hold all of them; "" if it may."""
+        holders = sum(
+            any(pod.runtime == runtime and not pod.seen.over for pod in pods.values())
+            for pods in (self.pods.get(uid, {}) for uid in self._above(key))
+        )
+        if holders < max(limit, 1):
+            return ""
+        return (
+            f'The {holders} runs above this one hold every pod of runtime "{runtime}" (maxPods '
+            f"{limit}), and none of them can end before it. {ADVICE}"
+        )
+
+    def _above(self, key: Key) -> list[str]:
+        """UIDs of the runs that wait for a run: upwards from its parent, to one that has ended."""
+        found: list[str] = []
+        run = self.runs.get(key)
+        while run is not None and (ref := run["spec"].get("parentRef")):
+            run = self.runs.get(Key("run", key.namespace, ref["name"]))
+            if run is None or run["metadata"]["uid"] != ref["uid"] or _ended(run):
+                break
+            found.append(ref["uid"])
+        return found
+
+    def standstills(self, now: datetime) -> dict[Key, GivesUp]:
+        """The runs that give up, and when, unless a place is left before that."""
+        found: dict[Key, GivesUp] = {}
+        every = [each for queue in self.waiting.values() for each in queue.values()]
+        for runtime, queue in self.waiting.items():
+            limit = self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0)
+            full = bool(queue) and self.places(runtime, limit).held.total() >= limit
+            holders = self._holders(runtime=runtime) if full else set()
+            words = f'Every pod of runtime "{runtime}" (maxPods {limit}) is held by a run'
+            self._standstill(("runtime", runtime), every, holders, words, now, found)
+        for namespace, quota in self.quotas.items():
+            inside = [each for each in every if each.namespace == namespace]
+            full = bool(inside) and self.active()[namespace] >= quota
+            holders = self._holders(namespace=namespace) if full else set()
+            words = (
+                f"Namespace {namespace} has as many active runs as its annotation "
+                f"{QUOTA_ANNOTATION} allows ({quota}), each a run"
+            )
+            self._standstill(("namespace", namespace), inside, holders, words, now, found)
+        return found
+
+    def _standstill(
+        self,
+        pool: tuple[str, str],
+        waiting: list[Waiting[Key]],
+        holders: set[str],
+        words: str,
+        now: datetime,
+        found: dict[Key, GivesUp],
+    ) -> None:
+        above = {each.key: self._above(each.key) for each in waiting} if holders else {}
+        chosen = gives_up(waiting, above, holders) if holders else None
+        if chosen is None:
+            self.still.pop(pool, None)
+            return
+        due = self.still.setdefault(pool, now) + self.standstill
+        seconds = f"{self.standstill.total_seconds():g} s"
+        why = (
+            f"{words} that waits for one below it, and none was freed for {seconds}. "
+            f"This run (level {chosen.depth}) was the deepest "
+            f"of those that wait. {ADVICE}"
+        )
+        known = found.get(chosen.key)
+        if known is None or due < known.at:
+            found[chosen.key] = GivesUp(due, why)
+
+    def _holders(self, runtime: str | None = None, namespace: str | None = None) -> set[str]:
+        """UIDs of the runs that hold a place.
+
+        One that has ended or is only coming is told by a word that is no UID: it moves.
+        """
+        holders = {
+            uid if not self._over(pod) else f"ended {uid}"
+            for uid, pods in self.pods.items()
+            for pod in pods.values()
+            if not pod.seen.over
+            and runtime in {None, pod.runtime}
+            and namespace in {None, pod.namespace}
+        }
+        holders.update(
+            f"coming {key.namespace}/{key.name}"
+            for key, each in self.creating.items()
+            if runtime in {None, each.runtime} and namespace in {None, key.namespace}
+        )
+        return holders
+
+    def _over(self, pod: RunPod) -> bool:
+        run = self.runs.get(Key("run", pod.namespace, pod.run))
+        return run is None or _ended(run)
 
 
 def owner_uid(body: Json) -> str | None:
@@ -188,6 +328,11 @@ def owner_key(body: Json) -> Key | None:
         if owner["kind"] == "PipelineRun":
             return Key("run", body["metadata"]["namespace"], owner["name"])
     return None
+
+
+def _ended(run: Json) -> bool:
+    conditions = run.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Finished" and each["status"] == "True" for each in conditions)
 
 
 def _version(body: Json) -> int:

@@ -13,7 +13,7 @@ from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.state import State
+from mayfly.controller.state import State, Taken
 from mayfly.controller.tree import tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -28,6 +28,7 @@ from mayfly.reconcile.actions import (
 )
 from mayfly.reconcile.lineage import reaches_children
 from mayfly.reconcile.observed import (
+    GivesUp,
     ObservedPipeline,
     ObservedPod,
     ObservedRun,
@@ -154,7 +155,9 @@ class Worker:
         resolution: Resolution | None = None
         place: Place | None = None
         over = claimed is None or claimed.over
-        if not run.status.ended and over:
+        if run.status.ended:
+            self._leave_queue(key)
+        elif over:
             found = await self._resolver.lineage(run)
             place, resolution = found.place, found.problem
             if place is not None and resolution is None and not run.spec.cancel:
@@ -213,12 +216,38 @@ class Worker:
         created = run.metadata.creation_timestamp or ""
         self._state.join_queue(name, key, target.depth, created)
         limit = target.runtime.spec.max_pods
-        return replace(target, waits=self._state.why_waits(name, key, limit))
+        waits = self._state.why_waits(name, key, limit)
+        return replace(target, waits=waits, gives_up=self._gives_up(key, name, limit, waits))
+
+    def _gives_up(self, key: Key, runtime: str, limit: int, waits: str) -> GivesUp | None:
+        """Until when the run waits, if nothing moves; others who give up are looked at then."""
+        if not waits:
+            return None
+        now = self._clock()
+        why = self._state.too_long(runtime, limit, key)
+        if why:
+            return GivesUp(now, why)
+        return self._watch_standstills(now).get(key)
+
+    def _watch_standstills(self, now: datetime) -> dict[Key, GivesUp]:
+        found = self._state.standstills(now)
+        for other, each in found.items():
+            self._queue.add_after(other, (each.at - now).total_seconds())
+        return found
+
+    def _leave_queue(self, key: Key) -> None:
+        """A run that has ended without a pod leaves its turn to the next."""
+        for name in self._state.leave_queue(key):
+            limit = self._state.runtimes.get(name, {}).get("spec", {}).get("maxPods", 0)
+            for other in self._state.in_line(name, limit):
+                self._queue.add(other)
+            self._watch_standstills(self._clock())
 
     def _reserve(self, key: Key, plan: Plan, resolution: Resolution | None) -> None:
         makes_pod = any(isinstance(action, CreatePod) for action in plan.actions)
         if makes_pod and isinstance(resolution, Target):
-            self._state.creating[key] = resolution.runtime.metadata.name
+            taken = Taken(resolution.runtime.metadata.name, resolution.depth)
+            self._state.creating[key] = taken
 
     async def _tree_finished(self, run: PipelineRun) -> bool:
         """Whether nothing below a root is unfinished; asked only once its TTL can be due."""

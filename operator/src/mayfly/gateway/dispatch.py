@@ -45,7 +45,7 @@ CANCELLED = "The run was cancelled before it started."
 class Queue(Protocol):
     """What else a run makes that waits for its start, beside runs: calls of Models."""
 
-    async def close_queue_of(self, parent_uid: str) -> None:
+    async def close_queue_of(self, parent_uid: str) -> object:
         """End what a cancelled run has made and has not started, in one transaction.
 
         From then on nothing of that run starts. Called again while the cancel is not accepted.
@@ -209,13 +209,13 @@ class Dispatcher:
         run = seen.run
         if not reaches_children(run) or run.status.finished or _accepted(seen):
             return False
-        for queue in self._queues:
-            await queue.close_queue_of(seen.uid)
         unsettled = await self._unsettled(self._runs.children_of(seen.uid))
         for uid in unsettled:
             self._worklist.add(uid)
         if not steps.cancelling(run):
             return False  # asked, and the controller has not stopped the claims yet
+        for queue in self._queues:
+            await queue.close_queue_of(seen.uid)
         return bool(unsettled) or bool(await self._unsettled(await self._children_now(seen)))
 
     async def _children_now(self, seen: Seen) -> list[Seen]:

@@ -92,6 +92,16 @@ class Target:
     parent_id: str = ""
     waits: str = ""
     """Why there is no place for its pod yet, in words; "" when there is."""
+    gives_up: GivesUp | None = None
+    """That it waits no longer than this: nothing moves."""
+
+
+@dataclass(frozen=True)
+class GivesUp:
+    """A run that waits for a pod that nobody can leave: until when, and why, in words."""
+
+    at: datetime
+    why: str
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from mayfly.reconcile.actions import (
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
 from mayfly.reconcile.observed import (
     CanceledAbove,
+    GivesUp,
     ObservedPod,
     ObservedRun,
     Refusal,
@@ -305,7 +306,7 @@ def _unclaimed(seen: ObservedRun) -> Plan:
     if seen.next_pod is not None:
         return Plan((_write(seen, _claim(seen, resolution, seen.next_pod, attempt)),))
     if resolution.waits:
-        return _wait(seen, Reason.QUEUED, resolution.waits)
+        return _wait_for_place(seen, resolution.waits, resolution.gives_up)
     if seen.pod_refused:
         return _wait(seen, Reason.POD_REFUSED, f"The cluster refuses the pod: {seen.pod_refused}")
     actions: list[Action] = []
@@ -334,6 +335,16 @@ def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
         f"The run got no pod within spec.queueDeadline ({seen.run.spec.queue_deadline}). {words}",
         started=False,
     )
+    return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+
+
+def _wait_for_place(seen: ObservedRun, words: str, gives_up: GivesUp | None) -> Plan:
+    plan = _wait(seen, Reason.QUEUED, words)
+    if gives_up is None:
+        return plan
+    if seen.now < gives_up.at:
+        return replace(plan, wake=min(gives_up.at, plan.wake or gives_up.at))
+    end = End(Reason.CAPACITY_EXHAUSTED, gives_up.why, started=False)
     return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
 
 

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     REFUSED = "Refused"
     QUEUE_DEADLINE_EXCEEDED = "QueueDeadlineExceeded"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
+    CAPACITY_EXHAUSTED = "CapacityExhausted"
     OUTPUT_TOO_LARGE = "OutputTooLarge"
     OUTPUT_NOT_JSON = "OutputNotJSON"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a word for people
@@ -137,6 +138,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.LOST: "The pod went away and left no result.",
         Reason.CANCELED: "Someone cancelled the run.",
         Reason.QUEUE_DEADLINE_EXCEEDED: "The run waited longer than spec.queueDeadline.",
+        Reason.CAPACITY_EXHAUSTED: "Every pod was held by a run that waited for one it had made, "
+        "and this was the deepest that waited; or its own chain is longer than maxPods.",
         Reason.START_DEADLINE_EXCEEDED: "main() was not called within spec.startDeadline.",
         Reason.OUTPUT_TOO_LARGE: "The output is larger than the limit.",
         Reason.OUTPUT_NOT_JSON: "The output holds a value that JSON can't carry.",
