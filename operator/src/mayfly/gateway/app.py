@@ -34,6 +34,7 @@ from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.standing import Callers
+from mayfly.gateway.trees import Trees
 from mayfly.gateway.vault import Vault
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
@@ -84,6 +85,7 @@ class Gateway:
             cluster, config.shared_namespaces, lambda _namespace, _name: None, monotonic
         )
         callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
+        trees = Trees(cluster, self.database, self.runs)
         self.recorder = Recorder(
             cluster=cluster,
             database=self.database,
@@ -92,6 +94,7 @@ class Gateway:
             files=self.files,
             notices=self.notices,
             metrics=self.metrics,
+            trees=trees,
             config=config,
             clock=clock,
         )
@@ -103,6 +106,7 @@ class Gateway:
             catalog=catalog,
             database=self.database,
             worklist=self.worklist,
+            trees=trees,
             vault=Vault(cluster, self.files, config.service_account, config.limits.input_bytes),
             key=key,
             limits=config.limits,
@@ -126,6 +130,7 @@ class Gateway:
             cluster=cluster,
             database=self.database,
             runs=self.runs,
+            trees=trees,
             files=self.files,
             callers=callers,
             notices=self.notices,

@@ -21,6 +21,7 @@ from mayfly.gateway.sessions import Session, Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.status import is_ended
 from mayfly.gateway.steps import Facts, Link, Step
+from mayfly.gateway.trees import Trees
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.gateway.work import work
 from mayfly.gateway.worklist import Worklist
@@ -75,6 +76,7 @@ class Dispatcher:
         catalog: Catalog,
         database: Database,
         worklist: Worklist,
+        trees: Trees,
         vault: Vault,
         key: SigningKey,
         limits: GatewayLimits,
@@ -91,6 +93,7 @@ class Dispatcher:
         self._catalog = catalog
         self._database = database
         self._worklist = worklist
+        self._trees = trees
         self._vault = vault
         self._key = key
         self._limits = limits
@@ -103,7 +106,7 @@ class Dispatcher:
         """Work until cancelled, beginning with what an earlier process left open."""
         await self._runs.synced.wait()
         async with self._database.read() as tx:
-            for uid in await ledger.unclosed(tx):
+            for uid in (*await ledger.unclosed(tx), *await ledger.unsettled(tx)):
                 self._worklist.add(uid)
         await self._worklist.run(self.look)
 
@@ -161,6 +164,7 @@ class Dispatcher:
         last = self._runs.gone(uid)
         if row is not None and row.closed:
             await self._settle(uid, row)
+            await self._settle_tree(uid)
         elif row is not None or (last is not None and _matters(last)):
             key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
             found = await self._runs.fetch(*key, uid)
@@ -275,6 +279,7 @@ class Dispatcher:
                 await self._recorder.lose_claim(seen)
             case Step.DONE if row is not None:
                 await self._settle(seen.uid, row)
+                await self._settle_tree(seen.uid)
                 self._runs.forget(seen.uid)
                 return False
             case Step.RECORD if row is not None:
@@ -360,13 +365,22 @@ class Dispatcher:
         if row is None and seen is not None and _matters(seen):
             row = await self._recorder.open(seen, None)
         if row is None:
+            if seen is not None and seen.parent_uid:
+                self._worklist.add(seen.parent_uid)  # it may have waited for this one alone
             return
         if not row.closed:
             session = self._sessions.of_run(row.uid, row.pod_uid)
             running = session is not None and not session.ended
             await self._recorder.close_deleted(row, seen, running=running)
         await self._settle(row.uid, row)
+        await self._settle_tree(row.uid)
         self._runs.forget(row.uid)
+
+    async def _settle_tree(self, uid: str) -> None:
+        """The run is over: if all below it is too, say so, and have its parent looked at."""
+        parent = await self._trees.settle(uid)
+        if parent is not None:
+            self._worklist.add(parent)
 
     async def _settle_early(self, view: View, row: RunRow) -> None:
         """Let the agent go although the object is not finished: it has nothing to say on that."""

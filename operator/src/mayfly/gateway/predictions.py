@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
@@ -29,6 +30,7 @@ from mayfly.gateway.signing import SigningKey, file_link
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.gateway.states import ENDS, State, state_of
 from mayfly.gateway.status import ending_of, is_ended
+from mayfly.gateway.trees import Trees
 from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
@@ -78,6 +80,7 @@ class Predictions:
         cluster: Cluster,
         database: Database,
         runs: Runs,
+        trees: Trees,
         files: Files,
         callers: Callers,
         notices: Notices,
@@ -89,6 +92,7 @@ class Predictions:
         self._cluster = cluster
         self._database = database
         self._runs = runs
+        self._trees = trees
         self._files = files
         self._callers = callers
         self._notices = notices
@@ -261,9 +265,27 @@ class Predictions:
             logs=logs,
             cost=_cost(found),
             base=base,
-            extra=_asked(found.seen),
+            extra={**_asked(found.seen), **await self._made(found)},
         )
         return rawjson.dumps(fields)
+
+    async def _made(self, found: Prediction) -> dict[str, Any]:
+        """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
+        if not found.row.is_run:
+            return {}
+        tally = await self._trees.tally(found.row.uid)
+        own = _own_cost(found)
+        return {
+            "children": {
+                "total": tally.children.total,
+                "succeeded": tally.children.succeeded,
+                "failed": tally.children.failed,
+                "canceled": tally.children.canceled,
+            },
+            "downstream_cost": decimal_text(tally.downstream),
+            "total_cost": None if own is None else decimal_text(tally.total(own)),
+            "final": found.ended and tally.settled,
+        }
 
     async def created(self, found: Prediction, base: str) -> str:
         """The answer to a create: what has not ended is `starting`, without output.
@@ -325,9 +347,14 @@ def _small(text: str | None) -> str | None:
 
 
 def _cost(found: Prediction) -> str | None:
+    own = _own_cost(found)
+    return None if own is None else decimal_text(own)
+
+
+def _own_cost(found: Prediction) -> Decimal | None:
     if not found.ended:
         return None
-    return decimal_text(cost(ledger.Ending.of(found.row).consumption, found.row.pins))
+    return cost(ledger.Ending.of(found.row).consumption, found.row.pins)
 
 
 def _asked(seen: Seen | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.states import MOVES, State, state_of
+from mayfly.gateway.trees import Trees
 from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
@@ -64,9 +65,11 @@ class Recorder:
         files: Files,
         notices: Notices,
         metrics: Metrics,
+        trees: Trees,
         config: GatewayConfig,
         clock: Clock,
     ) -> None:
+        self._trees = trees
         self._cluster = cluster
         self._database = database
         self._runs = runs
@@ -266,7 +269,7 @@ class Recorder:
         await self._write(
             seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
         )
-        await self._close(row, ending, ClosedBy.GATEWAY)
+        await self._close(row, ending, ClosedBy.GATEWAY, bill)
 
     async def record(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Copy an end that the object has into the ledger, and mark it recorded and finished.
@@ -290,12 +293,13 @@ class Recorder:
         ending = await self._completed(row, told)
         async with self._database.write() as tx:
             await ledger.rejournal(tx, row.uid, ending, self._clock())
+        bill = None
         if not (seen.run.status.recorded and seen.run.status.finished):
             bill = await self._bill(row, ending)
             await self._write(
                 seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
             )
-        await self._close(row, ending, ClosedBy.CONTROLLER)
+        await self._close(row, ending, ClosedBy.CONTROLLER, bill)
 
     async def _completed(self, row: RunRow, told: Ending) -> Ending:
         """A controller's end with what only the ledger knows: stamps, time, partial output."""
@@ -375,19 +379,28 @@ class Recorder:
     async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
         async with self._database.read() as tx:
             tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES)
+        tally = await self._trees.tally(row.uid)
         base = (self._config.external_url or self._config.internal_url).rstrip("/")
         return status.Bill(
             cost=cost(ending.consumption, row.pins),
             currency=row.currency,
             logs_tail=tail,
             output_url=f"{base}/v1/predictions/{row.id}/output",
+            children=tally.children,
+            downstream=tally.downstream,
+            final=tally.settled,
         )
 
-    async def _close(self, row: RunRow, ending: Ending, by: ClosedBy) -> None:
+    async def _close(
+        self, row: RunRow, ending: Ending, by: ClosedBy, bill: status.Bill | None = None
+    ) -> None:
+        """Make an end final; `bill` is what was written onto the object just now."""
         if State(ending.outcome) not in MOVES[state_of(row)]:
             return
         async with self._database.write() as tx:
             await ledger.close(tx, row, ending, by=by, at=self._clock())
+            if bill is not None and bill.final:
+                await ledger.settle(tx, row.uid, bill.downstream)
         self._metrics.closed.labels(ending.outcome.value, by.value).inc()
         self._metrics.active_seconds.inc(ending.active_ms / 1000)
         self._notices.tell(row.uid)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, NoReturn
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, is_true, with_condition
-from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.api.v1alpha1.pipelinerun import Children, phase_of
 from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
 from mayfly.gateway.messages import utf8_tail
 from mayfly.gateway.runs import Seen
 from mayfly.metering.ledger import Ending, Outcome
-from mayfly.metering.usage import decimal_text
+from mayfly.metering.usage import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
 
 Json = dict[str, Any]
@@ -34,6 +34,9 @@ class Bill:
     Attributes:
         cost: the run's own.
         currency: of the installation.
+        children: how what it made has ended.
+        downstream: what everything below it cost so far.
+        final: nothing below can add to that any more.
         logs_tail: the end of the log.
         output_url: where the output's exact bytes are.
     """
@@ -42,6 +45,9 @@ class Bill:
     currency: str
     logs_tail: str
     output_url: str
+    children: Children = field(default_factory=Children)
+    downstream: Decimal = Decimal(0)
+    final: bool = True
 
 
 def _merged(seen: Seen, status: PipelineRunStatus) -> Json:
@@ -179,15 +185,7 @@ def recorded(
 
 
 def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Json:
-    usage = Usage(
-        active_milliseconds=ending.active_ms,
-        cost=decimal_text(bill.cost),
-        downstream_cost="0",
-        total_cost=decimal_text(bill.cost),
-        currency=bill.currency,
-        final=True,
-    )
-    status = {**status, "usage": usage.body(), "recorded": True}
+    status = {**tallied(status, ending.active_ms, bill), "recorded": True}
     if not open_below:
         status["finished"] = True
     if bill.logs_tail:
@@ -198,6 +196,21 @@ def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Js
         if copied:
             status["output"] = value
     return fitted(status)
+
+
+def tallied(status: Json, active_ms: int, bill: Bill) -> Json:
+    """The status with what the run used, what it made, and what all of that costs."""
+    with localcontext(EXACT):
+        total = bill.cost + bill.downstream
+    usage = Usage(
+        active_milliseconds=active_ms,
+        cost=decimal_text(bill.cost),
+        downstream_cost=decimal_text(bill.downstream),
+        total_cost=decimal_text(total),
+        currency=bill.currency,
+        final=bill.final,
+    )
+    return {**status, "usage": usage.body(), "children": bill.children.body()}
 
 
 def copy_of(output: str) -> tuple[bool, Any]:

@@ -10,10 +10,11 @@ take the connection of a transaction that the caller owns.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.database import Exact, Instant, insert_once, metadata
-from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
+from mayfly.metering.usage import EXACT, Consumption, PricePin, cost, read_pins
 
 RUN = "run"
 MODEL = "model"
@@ -65,7 +66,7 @@ runs = Table(
     Column("pipeline", String(253), nullable=False),
     Column("version", String(64), nullable=False),
     Column("root_uid", String(64), nullable=False, index=True),
-    Column("parent_uid", String(64)),
+    Column("parent_uid", String(64), index=True),
     Column("depth", Integer, nullable=False),
     Column("runtime_digest", String(512), nullable=False),
     Column("prices", Text, nullable=False),
@@ -89,6 +90,7 @@ runs = Table(
     Column("closed_by", String(16)),
     Column("kind", String(8), nullable=False),
     Column("called", String(320), nullable=False),
+    Column("downstream", Exact),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
@@ -129,6 +131,7 @@ class RunRow:
     Attributes:
         kind: `RUN` or `MODEL`.
         called: the name that a Model was called by; "" for runs.
+        downstream: what everything below it cost, once nothing can add to it any more.
     """
 
     uid: str
@@ -163,6 +166,7 @@ class RunRow:
     closed_by: str | None = None
     kind: str = RUN
     called: str = ""
+    downstream: Decimal | None = None
 
     @property
     def is_run(self) -> bool:
@@ -234,7 +238,23 @@ def _items(output: str | None) -> int:
 
 async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
     """Open a run's row; a row that is there stays. Returns whether it is new."""
-    return await insert_once(tx, runs, {each.name: getattr(row, each.name) for each in fields(row)})
+    new = await insert_once(tx, runs, {each.name: getattr(row, each.name) for each in fields(row)})
+    if new:
+        await _unsettle(tx, row.parent_uid)
+    return new
+
+
+async def _unsettle(tx: AsyncConnection, uid: str | None) -> None:
+    """A call that was on its way when its caller ended adds to what was thought to be settled."""
+    while uid is not None:
+        done = await tx.execute(
+            update(runs)
+            .where(runs.c.uid == uid, runs.c.downstream.is_not(None))
+            .values(downstream=None)
+        )
+        if done.rowcount == 0:
+            return
+        uid = await tx.scalar(select(runs.c.parent_uid).where(runs.c.uid == uid))
 
 
 async def find(tx: AsyncConnection, uid: str) -> RunRow | None:
@@ -333,6 +353,90 @@ async def begun(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
         )
         found.update((await tx.execute(batch)).scalars())
     return found
+
+
+@dataclass(frozen=True)
+class Below:
+    """What a prediction has made, by the ledger.
+
+    Attributes:
+        children: UIDs of what it made itself.
+        succeeded: how many of those ended well.
+        failed: how many failed.
+        canceled: how many were cancelled.
+        cost: of everything below, at every depth, as far as it has ended.
+        settled: everything below has ended.
+    """
+
+    children: frozenset[str] = frozenset()
+    succeeded: int = 0
+    failed: int = 0
+    canceled: int = 0
+    cost: Decimal = Decimal(0)
+    settled: bool = True
+
+
+async def below(tx: AsyncConnection, uid: str) -> Below:
+    """What a prediction has made. Only what is not settled is looked into deeper."""
+    columns = (runs.c.uid, runs.c.parent_uid, runs.c.downstream)
+    tree = select(*columns).where(runs.c.parent_uid == uid).cte("tree", recursive=True)
+    unsettled = tree.alias()
+    tree = tree.union_all(
+        select(*columns).where(
+            runs.c.parent_uid == unsettled.c.uid, unsettled.c.downstream.is_(None)
+        )
+    )
+    found = await tx.execute(
+        select(
+            tree.c.uid,
+            tree.c.parent_uid,
+            tree.c.downstream,
+            runs.c.kind,
+            runs.c.outcome,
+            runs.c.closed_at,
+            usage_records.c.cost,
+        )
+        .join(runs, runs.c.uid == tree.c.uid)
+        .outerjoin(usage_records, usage_records.c.run_uid == tree.c.uid)
+    )
+    total, own = Decimal(0), []
+    with localcontext(EXACT):
+        for row in found:
+            total += (row.cost or Decimal(0)) + (row.downstream or Decimal(0))
+            if row.parent_uid == uid:
+                own.append(row)
+    ends = Counter(row.outcome for row in own if row.closed_at is not None)
+    return Below(
+        children=frozenset(row.uid for row in own),
+        succeeded=ends[Outcome.SUCCEEDED.value],
+        failed=ends[Outcome.FAILED.value],
+        canceled=ends[Outcome.CANCELED.value],
+        cost=total,
+        # A call of a Model makes nothing itself.
+        settled=all(
+            row.closed_at is not None and (row.kind == MODEL or row.downstream is not None)
+            for row in own
+        ),
+    )
+
+
+async def settle(tx: AsyncConnection, uid: str, downstream: Decimal) -> None:
+    """Everything below a prediction that is over has ended: this is what it cost."""
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid == uid, runs.c.closed_at.is_not(None), runs.c.downstream.is_(None))
+        .values(downstream=downstream)
+    )
+
+
+async def unsettled(tx: AsyncConnection) -> Sequence[str]:
+    """UIDs of the runs that are over and whose tree is not, or was not told to be."""
+    found = await tx.execute(
+        select(runs.c.uid)
+        .where(runs.c.closed_at.is_not(None), runs.c.downstream.is_(None), runs.c.kind == RUN)
+        .order_by(runs.c.depth.desc())
+    )
+    return found.scalars().all()
 
 
 async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:

@@ -203,9 +203,9 @@ class Usage(Part):
 
 
 class Children(Part):
-    """How the runs that this one made have ended."""
+    """How the predictions that this run made have ended: runs, and calls of Models."""
 
-    total: int = Field(default=0, ge=0, description="All of them.")
+    total: int = Field(default=0, ge=0, description="All of them, also those that still run.")
     succeeded: int = Field(default=0, ge=0, description="Those that returned.")
     failed: int = Field(default=0, ge=0, description="Those that failed.")
     canceled: int = Field(default=0, ge=0, description="Those that were cancelled.")
@@ -285,7 +285,10 @@ class PipelineRunStatus(Part):
         default=None, max_length=4096, description="The last 4 KiB of the log."
     )
     usage: Usage | None = Field(default=None, description="Time and cost.")
-    children: Children | None = Field(default=None, description="Written at the end.")
+    children: Children | None = Field(
+        default=None,
+        description="What it made. Written at its end, and again when all of that has ended.",
+    )
     conditions: Conditions = Field(
         default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
     )
