@@ -22,7 +22,7 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import monotonic, rfc3339, rfc3339_seconds, utc_now
 from mayfly.config import GatewayConfig
 from mayfly.gateway.app import Gateway
-from mayfly.gateway.server import Server, new_id, server_for
+from mayfly.gateway.server import Server, new_id, new_uid, server_for
 from mayfly.gateway.signing import SigningKey
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.metering import ledger
@@ -455,6 +455,7 @@ class World:
                 "signingKeyFile": str(self.folder / "key"),
                 "internalURL": "https://mayfly-gateway.mayfly-system.svc",
                 "limits": self.limits,
+                "models": {"callbackPort": 0},
             }
         )
 
@@ -474,6 +475,7 @@ class World:
             clock=self.clock,
             monotonic=monotonic,
             new_id=new_id,
+            new_uid=new_uid,
         )
         fate.rule(gateway.database)
         plain = server_for(gateway, config)

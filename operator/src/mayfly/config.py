@@ -91,6 +91,44 @@ class GatewayLimits(ConfigPart):
     started_write_ms: int = Field(default=1_000, ge=0)
 
 
+class ModelsConfig(ConfigPart):
+    """How Models are called.
+
+    Attributes:
+        callback_port: where Cog servers tell how predictions go, in plain HTTP, inside the
+            cluster; 0 for any free one.
+        callback_url: how they reach it; None for this machine.
+        queue: calls that may wait for one Model.
+        patience_seconds: how long a call is tried at a server that can't be reached.
+        fate_seconds: how long word of a call is waited for, of which nobody knows whether it
+            arrived or still runs.
+        grace_seconds: how long a cancelled call may take to stop.
+        probe_seconds: how often a Model is asked what it is.
+        callback_bytes: the longest callback; files of an output come inside it.
+    """
+
+    callback_port: int = Field(default=8081, ge=0, le=65535)
+    callback_url: str | None = Field(default=None, alias="callbackURL")
+    queue: int = Field(default=1_000, ge=1)
+    patience_seconds: float = Field(default=60.0, ge=0)
+    fate_seconds: float = Field(default=60.0, gt=0)
+    grace_seconds: float = Field(default=10.0, ge=0)
+    probe_seconds: float = Field(default=60.0, gt=0)
+    callback_bytes: int = Field(default=64 * 1024**2, gt=0)
+
+
+class OutboundConfig(ConfigPart):
+    """What the gateway may call of the addresses that users give.
+
+    Attributes:
+        allow_cidrs: private networks that it may call all the same.
+        deny_cidrs: networks that it may not: the cluster's, where they are public addresses.
+    """
+
+    allow_cidrs: tuple[IPv4Network | IPv6Network, ...] = Field(default=(), alias="allowCIDRs")
+    deny_cidrs: tuple[IPv4Network | IPv6Network, ...] = Field(default=(), alias="denyCIDRs")
+
+
 class GatewayConfig(ConfigPart):
     """The gateway's settings.
 
@@ -125,3 +163,5 @@ class GatewayConfig(ConfigPart):
     currency: str = Field(default="USD", min_length=1, max_length=8)
     retention_seconds: int = Field(default=30 * 86_400, ge=0)
     limits: GatewayLimits = GatewayLimits()
+    models: ModelsConfig = ModelsConfig()
+    outbound: OutboundConfig = OutboundConfig()

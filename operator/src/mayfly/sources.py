@@ -59,17 +59,25 @@ class SourceReader:
             self._known.popitem(last=False)
         return result
 
-    async def input_problems(self, schema: Json, value: Any) -> list[str]:
-        """What is wrong with a PipelineRun's input, a sentence a field.
+    async def input_problems(
+        self, schema: Json, value: Any, *, references: bool = True
+    ) -> list[str]:
+        """What is wrong with an input, a sentence a field.
 
         Patterns are tried in the subprocess.
+
+        Args:
+            schema: the version's document.
+            value: the input.
+            references: it is a PipelineRun's, which names Secrets and never holds one.
         """
         if '"pattern"' not in json.dumps(schema):
             return [
-                f"{each.field}: {each.message}" for each in check(schema, value, references=True)
+                f"{each.field}: {each.message}"
+                for each in check(schema, value, references=references)
             ]
         text = json.dumps(value)
-        request = {"op": "input", "schema": schema, "inputJSON": text, "references": True}
+        request = {"op": "input", "schema": schema, "inputJSON": text, "references": references}
         answer = await self._ask(request)
         if answer is None:
             return ["checking the input against its pattern takes more than 1 s"]

@@ -20,7 +20,7 @@ from support.kube_memory import WAIT_SECONDS
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.errors import Rejected
-from mayfly.gateway.server import new_id
+from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
 from mayfly.metering import ledger
 
@@ -100,6 +100,7 @@ class Scene:
             clock=self.world.clock,
             monotonic=monotonic,
             new_id=new_id,
+            new_uid=new_uid,
         )
         async with gateway.app.router.lifespan_context(gateway.app):
             yield gateway

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -23,6 +24,15 @@ from mayfly.gateway.dispatch import Dispatcher
 from mayfly.gateway.files import Files, open_store
 from mayfly.gateway.health import HealthRoutes
 from mayfly.gateway.metrics import Metrics
+from mayfly.gateway.models.callbacks import CallbackListener, CallbackRoutes
+from mayfly.gateway.models.calls import ModelCalls
+from mayfly.gateway.models.cog import CogCourier
+from mayfly.gateway.models.conductor import Conductor
+from mayfly.gateway.models.intake import Intake
+from mayfly.gateway.models.outbound import Outbound
+from mayfly.gateway.models.outputs import Outputs
+from mayfly.gateway.models.replicate import ReplicateCourier
+from mayfly.gateway.models.versions import Versions
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.predictions import Predictions
 from mayfly.gateway.recorder import Recorder
@@ -62,6 +72,7 @@ class Gateway:
         clock: Clock,
         monotonic: Monotonic,
         new_id: Callable[[], str],
+        new_uid: Callable[[], str],
     ) -> None:
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,9 +92,7 @@ class Gateway:
         sources = SourceReader()
         catalog = Catalog(cluster, sources, monotonic)
         authenticator = Authenticator(cluster, key, monotonic)
-        self.directory = Directory(
-            cluster, config.shared_namespaces, lambda _namespace, _name: None, monotonic
-        )
+        self.directory = Directory(cluster, config.shared_namespaces, self._on_model, monotonic)
         callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
         self.recorder = Recorder(
@@ -98,6 +107,7 @@ class Gateway:
             config=config,
             clock=clock,
         )
+        vault = Vault(cluster, self.files, config.service_account, config.limits.input_bytes)
         self.dispatcher = Dispatcher(
             cluster=cluster,
             runs=self.runs,
@@ -107,7 +117,7 @@ class Gateway:
             database=self.database,
             worklist=self.worklist,
             trees=trees,
-            vault=Vault(cluster, self.files, config.service_account, config.limits.input_bytes),
+            vault=vault,
             key=key,
             limits=config.limits,
             metrics=self.metrics,
@@ -126,6 +136,63 @@ class Gateway:
             limits=config.limits,
             clock=clock,
         )
+        self.outbound = Outbound(
+            allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
+        )
+        self.calls = ModelCalls(
+            database=self.database,
+            outputs=Outputs(self.files, self.outbound),
+            notices=self.notices,
+            metrics=self.metrics,
+            limits=config.limits,
+            clock=clock,
+        )
+        file_routes = FileRoutes(self.files, key, clock)
+        callback_routes = CallbackRoutes(self.calls, key, config.models.callback_bytes)
+        self.callbacks = CallbackListener(
+            [callback_routes.router(), file_routes.router()],
+            config.listen_host,
+            config.models.callback_port,
+        )
+        cog = CogCourier(
+            outbound=self.outbound,
+            calls=self.calls,
+            files=self.files,
+            key=key,
+            callbacks=lambda target: self._callback_base(config, target),
+            fate_seconds=config.models.fate_seconds,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        replicate = ReplicateCourier(
+            outbound=self.outbound,
+            calls=self.calls,
+            files=self.files,
+            vault=vault,
+            fate_seconds=config.models.fate_seconds,
+            answer_bytes=config.limits.message_bytes,
+            monotonic=monotonic,
+        )
+        self.versions = Versions(
+            cluster=cluster,
+            database=self.database,
+            directory=self.directory,
+            cog=cog,
+            replicate=replicate,
+            probe_seconds=config.models.probe_seconds,
+            clock=clock,
+        )
+        self.conductor = Conductor(
+            calls=self.calls,
+            directory=self.directory,
+            versions=self.versions,
+            cog=cog,
+            replicate=replicate,
+            notices=self.notices,
+            config=config.models,
+            clock=clock,
+            monotonic=monotonic,
+        )
         self.predictions = Predictions(
             cluster=cluster,
             database=self.database,
@@ -133,6 +200,8 @@ class Gateway:
             trees=trees,
             files=self.files,
             callers=callers,
+            calls=self.calls,
+            conductor=self.conductor,
             notices=self.notices,
             key=key,
             limits=config.limits,
@@ -152,6 +221,19 @@ class Gateway:
             clock=clock,
             new_id=new_id,
         )
+        intake = Intake(
+            creation=creation,
+            calls=self.calls,
+            versions=self.versions,
+            conductor=self.conductor,
+            directory=self.directory,
+            runs=self.runs,
+            sources=sources,
+            database=self.database,
+            config=config,
+            clock=clock,
+            new_uid=new_uid,
+        )
         self.app = FastAPI(
             title="Mayfly",
             version=__version__,
@@ -164,10 +246,12 @@ class Gateway:
         for routes in (
             HealthRoutes(self.database, self.runs, self._ended_tasks),
             AgentRoutes(self.agents, self.files, self.runs),
-            FileRoutes(self.files, key, clock),
+            file_routes,
+            callback_routes,
             PredictionRoutes(
                 predictions=self.predictions,
                 creation=creation,
+                intake=intake,
                 callers=callers,
                 notices=self.notices,
                 stopping=self.stopping,
@@ -188,10 +272,14 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         await self.database.create()
+        self.callbacks.bind()
         self._tasks = [
             asyncio.create_task(self.runs.watch(), name="watch:runs"),
             asyncio.create_task(self.directory.watch(), name="watch:directory"),
             asyncio.create_task(self.dispatcher.run(), name="work:runs"),
+            asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),
+            asyncio.create_task(self.versions.run(), name="watch:models"),
+            asyncio.create_task(self.conductor.run(), name="work:models"),
         ]
         for task in self._tasks:
             task.add_done_callback(_on_task_end)
@@ -203,7 +291,19 @@ class Gateway:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.outbound.close()
             await self.database.close()
+
+    def _on_model(self, namespace: str, name: str) -> None:
+        self.versions.changed(namespace, name)
+        self.conductor.changed(namespace, name)
+
+    def _callback_base(self, config: GatewayConfig, target: dict[str, Any]) -> str:
+        """How the server of a Model reaches us: one that is elsewhere by the public address."""
+        if target["endpoint"].get("url") and config.external_url:
+            return config.external_url.rstrip("/")
+        inside = config.models.callback_url or f"http://127.0.0.1:{self.callbacks.port}"
+        return inside.rstrip("/")
 
     def _ended_tasks(self) -> list[str]:
         return [task.get_name() for task in self._tasks if task.done()]

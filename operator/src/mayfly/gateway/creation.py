@@ -166,7 +166,7 @@ class Creation:
             if before is not None:
                 return before
         entry, version = await self._checked(target, namespace, order)
-        order = await self._with_references(order, namespace, base)
+        order = await self.with_references(order, namespace, base)
         name = f"{entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
         spec = await self._spec(entry, version, namespace, order)
         body = self._body(standing, entry, version, namespace, name, spec, order)
@@ -254,7 +254,7 @@ class Creation:
         if problems:
             raise Refusal(problems)
 
-    async def _with_references(self, order: Order, namespace: str, base: str) -> Order:
+    async def with_references(self, order: Order, namespace: str, base: str) -> Order:
         """The order with our own files as references instead of links that expire."""
         known = (base, self._config.external_url or "", self._config.internal_url)
         hosts = {urlsplit(each).netloc for each in known} - {""}

@@ -149,6 +149,7 @@ class Directory:
         self._version_ids: dict[str, Key] = {}
         self._versions_of: defaultdict[Key, set[str]] = defaultdict(set)
         self._models = Informer(cluster, MODELS, self._on_model_change, monotonic)
+        self._model_versions: dict[str, tuple[Key, str]] = {}
         self._changed = asyncio.Event()
 
     async def watch(self) -> None:
@@ -182,7 +183,7 @@ class Directory:
         """
         alias = f"{owner}/{name}"
         for namespace in (caller, *self._shared):
-            found = self._by_alias(namespace, alias) if namespace else None
+            found = self.by_alias(namespace, alias) if namespace else None
             if found is not None:
                 return found
         return self.named(owner, name)
@@ -218,8 +219,16 @@ class Directory:
         return sorted(found, key=lambda each: (each.created, each.id), reverse=True)
 
     def model_of_version(self, identity: str) -> Entry | None:
-        """The Model whose latest version has this id."""
+        """The Model that has, or had, a version of this id."""
+        key, uid = self._model_versions.get(identity, (("", ""), ""))
+        entry = self.model(*key)
+        if entry is not None and entry.uid == uid:
+            return entry
         return next((each for each in self.models() if each.latest_version == identity), None)
+
+    def learn_version(self, identity: str, namespace: str, name: str, uid: str) -> None:
+        """A Model, by its UID, has or had this version."""
+        self._model_versions[identity] = ((namespace, name), uid)
 
     def shared_by_alias(self, entry: Entry, caller: str | None) -> bool:
         """Whether an alias lets a caller call a private Model of a shared namespace."""
@@ -305,7 +314,8 @@ class Directory:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _by_alias(self, namespace: str, alias: str) -> Entry | None:
+    def by_alias(self, namespace: str, alias: str) -> Entry | None:
+        """The Model that has an alias in a namespace: the oldest of those that claim it."""
         names = self._aliases.get((namespace, alias), set())
         entries = [each for name in names if (each := self.model(namespace, name)) is not None]
         return min(entries, key=_age, default=None)

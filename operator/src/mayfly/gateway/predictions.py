@@ -23,6 +23,8 @@ from mayfly.gateway.catalog import Terms
 from mayfly.gateway.creation import deadline_of
 from mayfly.gateway.errors import Forbidden, Missing
 from mayfly.gateway.files import Files, references
+from mayfly.gateway.models.calls import Call, ModelCalls
+from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
@@ -83,6 +85,8 @@ class Predictions:
         trees: Trees,
         files: Files,
         callers: Callers,
+        calls: ModelCalls,
+        conductor: Conductor,
         notices: Notices,
         key: SigningKey,
         limits: GatewayLimits,
@@ -95,6 +99,8 @@ class Predictions:
         self._trees = trees
         self._files = files
         self._callers = callers
+        self._calls = calls
+        self._conductor = conductor
         self._notices = notices
         self._key = key
         self._limits = limits
@@ -139,6 +145,17 @@ class Predictions:
     async def of(self, seen: Seen) -> Prediction:
         """The prediction that a run is."""
         return await self._lookup(run_id(seen.uid)) or self._of_object(seen)
+
+    async def made(self, identity: str) -> Prediction:
+        """The prediction that was just made.
+
+        Raises:
+            Missing: there is none.
+        """
+        found = await self._lookup(identity)
+        if found is None:
+            raise Missing(f'There is no prediction "{identity}".')
+        return found
 
     async def until_ended(self, found: Prediction, seconds: float) -> Prediction:
         """The prediction at its end, or as it is after so long, or when the gateway stops."""
@@ -224,12 +241,22 @@ class Predictions:
             raise Forbidden("You may not cancel predictions there.")
         if found.ended:
             return found
+        if not found.row.is_run:
+            return await self._cancel_call(found)
         try:
             patch = {"spec": {"cancel": True}}
             await self._cluster.patch(RUNS, found.row.namespace, found.row.name, patch)
         except NotFound:
             return await self.again(found)
         return await self._until_accepted(found)
+
+    async def _cancel_call(self, found: Prediction) -> Prediction:
+        """A call of a Model that waits ends at once; else its server is told to stop."""
+        if await self._calls.cancel(found.row.uid):
+            key = (found.row.pipeline_namespace, found.row.pipeline)
+            self._conductor.forget(found.row.uid, key)
+            return await self.again(found)
+        return await self.until_ended(found, CANCEL_SECONDS)
 
     async def _until_accepted(self, found: Prediction) -> Prediction:
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
@@ -265,14 +292,19 @@ class Predictions:
             logs=logs,
             cost=_cost(found),
             base=base,
-            extra={**_asked(found.seen), **await self._made(found)},
+            extra=await self._beside(found),
         )
         return rawjson.dumps(fields)
 
+    async def _beside(self, found: Prediction) -> dict[str, Any]:
+        """What the caller asked for beside the input, and what came of a run below it."""
+        if found.row.is_run:
+            return {**_asked(found.seen), **await self._made(found)}
+        call = await self._calls.find(found.row.uid)
+        return _asked_of(call[0]) if call else {}
+
     async def _made(self, found: Prediction) -> dict[str, Any]:
         """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
-        if not found.row.is_run:
-            return {}
         tally = await self._trees.tally(found.row.uid)
         own = _own_cost(found)
         return {
@@ -368,6 +400,17 @@ def _asked(seen: Seen | None) -> dict[str, Any]:
     webhook = seen.run.spec.webhook
     if webhook is not None:
         fields |= {"webhook": webhook.url, "webhook_events_filter": list(webhook.events)}
+    return fields
+
+
+def _asked_of(call: Call) -> dict[str, Any]:
+    """The same of a call of a Model."""
+    fields: dict[str, Any] = {}
+    if call.cancel_at is not None:
+        fields["deadline"] = rfc3339(call.cancel_at)
+    if call.webhook is not None:
+        events = call.events.split(",") if call.events else []
+        fields |= {"webhook": call.webhook, "webhook_events_filter": events}
     return fields
 
 

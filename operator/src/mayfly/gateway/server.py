@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from uuid import UUID
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -93,6 +94,11 @@ def new_id() -> str:
     return crockford(secrets.randbits(128))
 
 
+def new_uid() -> str:
+    """The UID of a prediction that has no object: a random UUID, as an object's is."""
+    return str(UUID(int=secrets.randbits(128), version=4))
+
+
 def serve(config: GatewayConfig, environ: Mapping[str, str]) -> None:
     """Run the gateway until the process is told to end.
 
@@ -117,6 +123,7 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
             clock=utc_now,
             monotonic=monotonic,
             new_id=new_id,
+            new_uid=new_uid,
         )
         metrics, thread = start_http_server(config.metrics_port, registry=gateway.metrics.registry)
         server = server_for(gateway, config)

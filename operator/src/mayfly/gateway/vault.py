@@ -77,6 +77,16 @@ class Vault:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if places else None
         return Unlocked(environment, text)
 
+    async def value(self, namespace: str, reference: SecretKeyRef) -> str:
+        """One key of a Secret.
+
+        Raises:
+            SecretUnavailable: it can't be had.
+            KubeError: the API server does not answer.
+        """
+        body = await self._read(namespace, reference)
+        return _value({reference.name: body}, namespace, reference)
+
     async def _variables(self, seen: Seen) -> dict[str, SecretKeyRef]:
         """`spec.secrets` of the run's own namespace's Pipeline, as it is now."""
         reference = seen.run.spec.pipeline_ref

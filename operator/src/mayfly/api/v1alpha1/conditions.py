@@ -135,7 +135,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.EXITED: "The process ended by itself: sys.exit, os._exit or a signal.",
         Reason.EVICTED: "The pod was evicted: it wrote more than its disk limit, or its node was "
         "drained or short of memory or disk; the message says which.",
-        Reason.LOST: "The pod went away and left no result.",
+        Reason.LOST: "The pod went away and left no result; of a Model's prediction: it was sent, "
+        "and nobody knows what became of it.",
         Reason.CANCELED: "Someone cancelled the run.",
         Reason.QUEUE_DEADLINE_EXCEEDED: "The run waited longer than spec.queueDeadline.",
         Reason.CAPACITY_EXHAUSTED: "Every pod was held by a run that waited for one it had made, "
@@ -147,6 +148,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "not read it; the message has the command that helps.",
         Reason.INPUT_FETCH_FAILED: "A file that the input names could not be fetched.",
         Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
+        Reason.UNREACHABLE: "A Model's server could not be used, and nothing was sent to it.",
+        Reason.NOT_FOUND: "The Model was deleted before the prediction was sent to it.",
     },
     ConditionType.READY: {
         Reason.READY: "The object can be used.",

@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from mayfly.gateway import order, pages, rawjson, wire
 from mayfly.gateway.creation import Creation, Target
 from mayfly.gateway.errors import Missing
+from mayfly.gateway.models.intake import Intake
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.order import BODY_EXTRA, Order
 from mayfly.gateway.predictions import Prediction, Predictions
@@ -33,6 +34,7 @@ class PredictionRoutes:
         *,
         predictions: Predictions,
         creation: Creation,
+        intake: Intake,
         callers: Callers,
         notices: Notices,
         stopping: asyncio.Event,
@@ -40,6 +42,7 @@ class PredictionRoutes:
     ) -> None:
         self._predictions = predictions
         self._creation = creation
+        self._intake = intake
         self._callers = callers
         self._notices = notices
         self._stopping = stopping
@@ -89,8 +92,12 @@ class PredictionRoutes:
         self, request: Request, standing: Standing, target: Target, wanted: Order
     ) -> Response:
         base = wire.base_of(request, request.path_params.get("namespace"))
-        seen = await self._creation.run(standing, target, wanted, request.headers, base)
-        found = await self._predictions.of(seen)
+        if target.entry.is_model:
+            made = await self._intake.call(standing, target, wanted, request.headers, base)
+            found = await self._predictions.made(made)
+        else:
+            seen = await self._creation.run(standing, target, wanted, request.headers, base)
+            found = await self._predictions.of(seen)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
             found = await self._predictions.until_ended(found, wanted.wait)

@@ -1,0 +1,28 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from support.cog_server import CogServer
+from support.model_world import ModelWorld
+
+Start = Callable[[str], Awaitable[CogServer]]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> ModelWorld:
+    return ModelWorld(tmp_path)
+
+
+@pytest.fixture
+async def cog(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts servers; they are gone at the end of the test."""
+    servers: list[CogServer] = []
+
+    async def start(example: str) -> CogServer:
+        server = CogServer(tmp_path, example)
+        servers.append(server)
+        return await server.start()
+
+    yield start
+    for server in servers:
+        await server.kill()

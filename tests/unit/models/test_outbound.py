@@ -1,0 +1,181 @@
+"""The client for addresses that users give: what it refuses, and how failures are told apart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from mayfly.gateway.models.outbound import (
+    Forbidden,
+    Outbound,
+    Ranges,
+    TooLong,
+    Unanswered,
+    Unsent,
+)
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """A server on a free port, whose connections are all closed at its end."""
+    served: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())  # type: ignore[arg-type]
+        with suppress(ConnectionError):
+            await handler(reader, writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, host, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    await asyncio.gather(*served)
+
+
+@asynccontextmanager
+async def server(*answers: bytes | None) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Answers each connection with bytes, or with an end where there are none."""
+    heads: list[bytes] = []
+    rest = list(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        answer = rest.pop(0)
+        if answer is not None:
+            writer.write(answer)
+            await writer.drain()
+
+    async with listening(serve) as port:
+        yield port, heads
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.1.1",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+    ],
+)
+def test_private_addresses_are_refused(address: str) -> None:
+    assert not Ranges((), ()).holds(ip_address(address))
+
+
+def test_public_addresses_are_not_but_for_the_clusters() -> None:
+    assert Ranges((), ()).holds(ip_address("8.8.8.8"))
+    assert Ranges((), ()).holds(ip_address("2606:4700::1"))
+    assert not Ranges((), (ip_network("8.8.8.0/24"),)).holds(ip_address("8.8.8.8"))
+    assert Ranges(LOOPBACK, ()).holds(ip_address("::ffff:127.0.0.1"))
+
+
+async def test_a_refused_address_is_told_and_never_connected() -> None:
+    client = Outbound()
+    async with server(b"") as (port, heads):
+        with pytest.raises(Forbidden, match=r"127\.0\.0\.1.*outbound\.allowCIDRs"):
+            await client.request("GET", f"http://127.0.0.1:{port}/")
+    assert heads == []
+    await client.close()
+
+
+async def test_a_name_is_resolved_once_and_its_address_pinned() -> None:
+    asked: list[str] = []
+
+    async def rebinding(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.2"] if len(asked) == 1 else ["169.254.169.254"]
+
+    client = Outbound(allowed=LOOPBACK, resolve=rebinding)
+    async with listening(_hello, "127.0.0.2") as port:
+        answer = await client.request("GET", f"http://model.example:{port}/x")
+        assert (answer.status, answer.text) == (200, f"model.example:{port}")
+        assert asked == ["model.example"]
+        with pytest.raises(Forbidden):
+            await client.request("GET", f"http://model.example:{port}/x")
+    await client.close()
+
+
+async def _hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    host = next(line[6:] for line in head.splitlines() if line.lower().startswith("host: "))
+    writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(host)}\r\n\r\n{host}".encode())
+    await writer.drain()
+
+
+async def test_a_service_of_the_models_own_namespace_may_be_private() -> None:
+    async def cluster(host: str, port: int) -> Sequence[str]:
+        assert host == "model.team.svc"
+        return ["127.0.0.1"]
+
+    client = Outbound(resolve=cluster)
+    async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as (port, _):
+        answer = await client.request("GET", f"http://model.team.svc:{port}/", inside=True)
+    assert answer.text == "ok"
+    await client.close()
+
+
+async def test_no_redirect_is_followed() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    client = Outbound(allowed=LOOPBACK)
+    async with server(moved) as (port, heads):
+        answer = await client.request("GET", f"http://127.0.0.1:{port}/")
+    assert (answer.status, len(heads)) == (302, 1)
+    await client.close()
+
+
+async def test_what_was_not_sent_is_told_apart_from_what_was_not_answered() -> None:
+    client = Outbound(allowed=LOOPBACK)
+    async with server(None) as (port, heads):
+        with pytest.raises(Unanswered):
+            await client.request("POST", f"http://127.0.0.1:{port}/", content=b"x")
+        assert len(heads) == 1
+    with pytest.raises(Unsent, match="can't be reached"):
+        await client.request("POST", f"http://127.0.0.1:{port}/", content=b"x")
+    with pytest.raises(Unsent, match="not known"):
+        await client.request("GET", "http://nobody.invalid/")
+    await client.close()
+
+
+async def test_an_answer_is_bounded_in_bytes_and_time() -> None:
+    client = Outbound(allowed=LOOPBACK)
+    endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 5000
+    async with server(endless) as (port, _):
+        with pytest.raises(TooLong, match="more than 1000 bytes"):
+            await client.request("GET", f"http://127.0.0.1:{port}/", limit=1000)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with listening(silent) as port:
+        with pytest.raises(Unanswered, match="does not answer within"):
+            await client.request("GET", f"http://127.0.0.1:{port}/", seconds=0.2)
+    await client.close()
+
+
+async def test_words_of_an_error_have_no_path_or_query() -> None:
+    client = Outbound()
+    with pytest.raises(Unsent) as failure:
+        await client.request("GET", "http://127.0.0.1:1/secret?signature=abc")
+    assert "secret" not in str(failure.value)
+    assert "abc" not in str(failure.value)
+    await client.close()
