@@ -55,9 +55,10 @@ def test_level_251_is_refused_in_words_and_belongs_to_its_tree(controller, runs)
 
 
 def test_a_cancel_ends_queued_children_and_leaves_claimed_ones_to_the_gateway(
-    controller, runs, plane
+    controllers, runtime, runs, plane
 ):
     max_pods(plane, 3)
+    controllers.start(reserveDepth=0)
     runs.create("root")
     root = runs.claimed("root")
     runs.child("started", root)
@@ -89,13 +90,16 @@ def test_a_cancel_ends_queued_children_and_leaves_claimed_ones_to_the_gateway(
 
 
 def test_a_parent_that_ends_leaves_its_children_running_and_queued_ones_too(
-    controller, runs, plane
+    controllers, runtime, runs, plane
 ):
-    max_pods(plane, 1)
+    max_pods(plane, 2)
+    controllers.start(reserveDepth=0)
+    runs.create("other")
+    runs.claimed("other")
     runs.create("root")
     root = runs.claimed("root")
-    # Its place in the tree is read when it is looked at, and the first look is after the end.
-    runs.child("waits", root, queueDeadline="1h")
+    runs.child("waits", root)
+    queued(runs, "waits")
     runs.finish("root")
     child = runs.claimed("waits")
     assert child["status"]["depth"] == 2
@@ -108,23 +112,21 @@ def test_a_parent_that_ends_leaves_its_children_running_and_queued_ones_too(
 
 
 def test_the_ttl_of_a_root_waits_for_its_whole_tree(controllers, runtime, runs, plane):
-    max_pods(plane, 2)
+    max_pods(plane, 9)
     first = controllers.start()
     runs.create("root", ttlSecondsAfterFinished=0)
     root = runs.claimed("root")
     runs.child("running", root)
     running = runs.claimed("running")
     runs.child("below", running)
-    queued(runs, "below")
+    runs.claimed("below")
     # Nobody leads when the root ends and its TTL is over: the next one finds it all at once.
     first.kill()
     first.wait()
     runs.child("new", root)
     runs.finish("root")
     runs.create("alone", ttlSecondsAfterFinished=0)
-    max_pods(plane, 9)
     controllers.start()
-    runs.claimed("below")
     runs.finish("running")
     runs.claimed("new")
     runs.finish("new")
@@ -171,7 +173,7 @@ def test_when_parents_hold_every_pod_the_deepest_ends_and_the_rest_goes_on(
     controllers, runtime, runs, plane
 ):
     max_pods(plane, 4)
-    controllers.start(standstillSeconds=3)
+    controllers.start(reserveDepth=0, standstillSeconds=3)
     for name in ("a", "b"):
         runs.create(name)
         runs.child(f"{name}2", runs.claimed(name))

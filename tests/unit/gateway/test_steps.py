@@ -116,6 +116,23 @@ TABLE = [
     ),
     ("running, cancelled", facts(stopped, STARTED), Step.CANCEL),
     ("running, told", facts(stopped, STARTED, cancel_sent=True), Step.ACCEPT_CANCEL),
+    ("queued, its time is over", facts(run(), None, Link.NONE, cancel_at=NOW), Step.ASK_CANCEL),
+    (
+        "running, its time is over",
+        facts(run(RUNS, **CLAIMED), STARTED, cancel_at=NOW),
+        Step.ASK_CANCEL,
+    ),
+    (
+        "its time is not over",
+        facts(run(RUNS, **CLAIMED), STARTED, cancel_at=NOW + timedelta(seconds=1)),
+        Step.WAIT,
+    ),
+    (
+        "its time is over, and it was cancelled",
+        facts(run(RUNS, spec={"cancel": True}, **CLAIMED), STARTED, cancel_at=NOW),
+        Step.WAIT,
+    ),
+    ("its time is over, and it has ended", facts(claimed, ENDED, cancel_at=NOW), Step.END),
     ("loading, its parent cancelled", facts(claimed, canceled_above="why"), Step.SPARE),
     ("that was told", facts(claimed, canceled_above="why", spare_sent=True), Step.WAIT),
     (
@@ -233,4 +250,6 @@ def test_a_run_that_just_started_is_looked_at_again() -> None:
         seconds=1
     )
     assert look_again_at(facts(claimed, SENT)) is None
+    later = NOW + timedelta(days=1)
+    assert look_again_at(facts(run(), None, Link.NONE, cancel_at=later)) == later
     assert look_again_at(facts(run(RUNS, **CLAIMED), STARTED)) is None

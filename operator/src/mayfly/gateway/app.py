@@ -108,6 +108,18 @@ class Gateway:
             clock=clock,
         )
         vault = Vault(cluster, self.files, config.service_account, config.limits.input_bytes)
+        self.outbound = Outbound(
+            allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
+        )
+        self.calls = ModelCalls(
+            database=self.database,
+            outputs=Outputs(self.files, self.outbound),
+            notices=self.notices,
+            metrics=self.metrics,
+            limits=config.limits,
+            clock=clock,
+            on_end=self.worklist.add,
+        )
         self.dispatcher = Dispatcher(
             cluster=cluster,
             runs=self.runs,
@@ -118,6 +130,7 @@ class Gateway:
             worklist=self.worklist,
             trees=trees,
             vault=vault,
+            queues=(self.calls,),
             key=key,
             limits=config.limits,
             metrics=self.metrics,
@@ -131,17 +144,6 @@ class Gateway:
             sessions=self.sessions,
             recorder=self.recorder,
             worklist=self.worklist,
-            notices=self.notices,
-            metrics=self.metrics,
-            limits=config.limits,
-            clock=clock,
-        )
-        self.outbound = Outbound(
-            allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
-        )
-        self.calls = ModelCalls(
-            database=self.database,
-            outputs=Outputs(self.files, self.outbound),
             notices=self.notices,
             metrics=self.metrics,
             limits=config.limits,

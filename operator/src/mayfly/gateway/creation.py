@@ -17,7 +17,7 @@ from mayfly.api.v1alpha1 import Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.resource import API_VERSION
-from mayfly.clock import Clock, rfc3339
+from mayfly.clock import Clock, parse_rfc3339, rfc3339
 from mayfly.config import GatewayConfig
 from mayfly.gateway import creates, links
 from mayfly.gateway.creates import Created
@@ -370,6 +370,6 @@ def deadline_of(seen: Seen) -> datetime | None:
     """When a run is to be cancelled, by its annotation."""
     text = (seen.raw["metadata"].get("annotations") or {}).get(CANCEL_AFTER)
     try:
-        return datetime.fromisoformat(text) if text else None
+        return parse_rfc3339(text) if text else None
     except ValueError:
         return None

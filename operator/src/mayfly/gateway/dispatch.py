@@ -14,6 +14,7 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.gateway import messages, pods, steps, tokens
 from mayfly.gateway.catalog import Catalog
+from mayfly.gateway.creation import deadline_of
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.recorder import Recorder
 from mayfly.gateway.runs import UNFINISHED, Runs, Seen
@@ -165,6 +166,8 @@ class Dispatcher:
         if row is not None and row.closed:
             await self._settle(uid, row)
             await self._settle_tree(uid)
+        elif row is not None and not row.is_run:
+            return None  # a call of a Model: its conductor ends it, and no object ever was
         elif row is not None or (last is not None and _matters(last)):
             key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
             found = await self._runs.fetch(*key, uid)
@@ -198,6 +201,7 @@ class Dispatcher:
             spare_sent=ours is not None and ours.spared,
             canceled_above=self._runs.canceled_above(seen),
             open_below=open_below,
+            cancel_at=deadline_of(seen),
         )
         return View(seen, row, session, facts)
 
@@ -252,7 +256,9 @@ class Dispatcher:
 
     # -- what is done ----------------------------------------------------------------------------
 
-    async def _act(self, view: View, step: Step) -> bool:  # noqa: C901, PLR0912 - one case a step
+    async def _act(  # noqa: C901, PLR0912, PLR0915 - one case a step
+        self, view: View, step: Step
+    ) -> bool:
         """Carry a step out. Returns whether to look again at once."""
         seen, row, session = view.seen, view.row, view.session
         match step:
@@ -264,13 +270,21 @@ class Dispatcher:
             case Step.SEND:
                 await self._send_now(seen.uid)
                 sent = self._sessions.of_run(seen.uid, seen.run.status.pod_uid) is not None
-                return sent or seen.uid in self._withheld
+                again = sent or seen.uid in self._withheld
+                if not again:
+                    self._wake_later(view)
+                return again
             case Step.CANCEL if session is not None:
                 session.cancelled = True
                 await session.send(messages.cancel(seen.uid))
             case Step.SPARE if session is not None:
                 session.spared = True
                 await session.send(messages.cancel_unless_started(seen.uid))
+            case Step.ASK_CANCEL:
+                namespace, name = seen.key
+                # With the UID, so that it can't meet another run that has the name now.
+                asked = {"metadata": {"uid": seen.uid}, "spec": {"cancel": True}}
+                self._runs.learn(await self._cluster.patch(RUNS, namespace, name, asked))
             case Step.FINISH:
                 await self._recorder.finish(seen)
             case Step.ACCEPT_CANCEL:

@@ -63,6 +63,8 @@ class Step(Enum):
     """The pod never connected and never may: end the run as not started."""
     CANCEL = auto()
     """Tell the agent to stop."""
+    ASK_CANCEL = auto()
+    """Set spec.cancel: the moment has come that its maker named."""
     SPARE = auto()
     """Tell the agent to stop unless it has started: the run that made this one was cancelled."""
     ACCEPT_CANCEL = auto()
@@ -90,6 +92,7 @@ class Facts:
         spare_sent: it was told to stop unless it has started, on this connection.
         canceled_above: why the run must not start any more, in words: its parent was cancelled;
             "" where it was not.
+        cancel_at: when the run is to be cancelled, if it has not ended by then.
         open_below: the run's cancel is not accepted yet, and something that the run made may still
             start.
         sent: when its work was sent, on this connection.
@@ -112,6 +115,7 @@ class Facts:
     spare_sent: bool = False
     canceled_above: str = ""
     open_below: bool = False
+    cancel_at: datetime | None = None
 
 
 def link_of(uid: str, session: Session | None) -> Link:
@@ -157,6 +161,7 @@ def decide(facts: Facts) -> Step:
         _final(facts)
         or _unopened(facts)
         or _over(facts)
+        or _expired(facts)
         or _unclaimed(facts)
         or _lost(facts)
         or _never_to_start(facts)
@@ -192,6 +197,13 @@ def _over(facts: Facts) -> Step | None:
     if facts.run.status.ended:
         return Step.RECORD
     return Step.END if facts.row is not None and facts.row.journalled else None
+
+
+def _expired(facts: Facts) -> Step | None:
+    due = facts.cancel_at
+    if due is None or facts.now < due or facts.run.spec.cancel:
+        return None
+    return Step.ASK_CANCEL
 
 
 def _unclaimed(facts: Facts) -> Step | None:
@@ -262,6 +274,8 @@ def look_again_at(facts: Facts) -> datetime | None:
     """When a run that waits now needs another look though nothing happens."""
     due = _mark_due(facts)
     moments = [] if due is None else [due]
+    if facts.cancel_at is not None and not facts.run.spec.cancel:
+        moments.append(facts.cancel_at)
     if facts.open_below:
         moments.append(facts.now + BELOW_POLL)
     return min(moments, default=None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -143,7 +143,9 @@ class ModelCalls:
         metrics: Metrics,
         limits: GatewayLimits,
         clock: Clock,
+        on_end: Callable[[str], None],
     ) -> None:
+        self._on_end = on_end
         self._database = database
         self._outputs = outputs
         self._notices = notices
@@ -515,6 +517,7 @@ class ModelCalls:
     def _told(self, uid: str, outcome: Outcome) -> None:
         self._metrics.closed.labels(outcome.value, ClosedBy.GATEWAY.value).inc()
         self._notices.tell(uid)
+        self._on_end(uid)  # what called it may have waited for this to say its last word
 
     # -- cancelled -------------------------------------------------------------------------------
 
