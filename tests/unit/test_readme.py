@@ -13,8 +13,8 @@ ROWS = re.findall(
 )
 
 
-def test_each_invariant_of_a_single_run_names_its_tests():
-    assert [int(row) for row in ROWS] == [1, 2, 4, 5, 7, 8, 9, 10]
+def test_each_invariant_names_its_tests():
+    assert [int(row) for row in ROWS] == list(range(1, 11))
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
