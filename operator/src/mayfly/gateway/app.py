@@ -293,6 +293,7 @@ class Gateway:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self.callbacks.close()
             await self.outbound.close()
             await self.database.close()
 

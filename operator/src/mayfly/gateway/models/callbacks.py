@@ -123,6 +123,11 @@ class CallbackListener:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((self._host, self._port))
 
+    def close(self) -> None:
+        """Give the port back, also when nothing was ever served on it."""
+        if self._socket is not None:
+            self._socket.close()
+
     async def run(self) -> None:
         """Serve until cancelled."""
         assert self._socket is not None  # noqa: S101 - bind() comes first

@@ -36,6 +36,10 @@ LOOK_SECONDS = 5.0
 QUICK_SECONDS = 10.0
 """For questions that a server answers at once, whatever it works on."""
 
+IDLE_FACTOR = 8
+"""A server that works on nothing may still hold an end back: it tells it again and again for
+minutes, later each time, when we were away."""
+
 BROKEN = frozenset({"SETUP_FAILED", "DEFUNCT", "UNHEALTHY"})
 
 
@@ -239,7 +243,7 @@ class CogTending:
         if self._looked_at is not None and now - self._looked_at < self._pause:
             return self._pause - (now - self._looked_at)
         self._looked_at = now
-        strange = await self._strange(call)
+        strange, patience = await self._strange(call)
         if not strange:
             self._strange_since = None
             if row.started_at is not None:
@@ -247,23 +251,24 @@ class CogTending:
             return self._pause
         if self._strange_since is None:
             self._strange_since = now
-        if self._monotonic() - self._strange_since >= self._fate_seconds:
+        if self._monotonic() - self._strange_since >= patience:
             raise Lost(strange)
         return self._pause
 
-    async def _strange(self, call: Call) -> str:
-        """Why the call can't be running, or ""."""
+    async def _strange(self, call: Call) -> tuple[str, float]:
+        """Why the call can't be running, or "", and for how long that is borne."""
+        patience = self._fate_seconds
         try:
             health = await self._courier.health(self._target)
         except OutboundError as error:
-            return f"its server went away: {error}"
+            return f"its server went away: {error}", patience
         if call.upstream and health.incarnation and call.upstream != health.incarnation:
-            return "its server was started anew meanwhile"
+            return "its server was started anew meanwhile", patience
         if health.status in BROKEN:
-            return f"its server says {health.status}"
+            return f"its server says {health.status}", patience
         if health.status == "READY" and self._target.get("concurrency", 1) == 1:
-            return "its server works on nothing, and has told no end"
-        return ""
+            return "its server works on nothing, and has told no end", patience * IDLE_FACTOR
+        return "", patience
 
 
 def _inside(target: Json) -> bool:

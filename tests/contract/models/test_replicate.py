@@ -1,0 +1,228 @@
+"""Models of another installation: a second gateway of ours, with a real Cog server, upstream."""
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.cog_server import free_port
+from support.gateway_world import NAMESPACE, READER, Running
+from support.model_world import ModelWorld, create, ended, until, usage
+
+from mayfly.kube.kinds import SECRETS
+
+SECRET = {"name": "upstream", "key": "token"}
+
+
+class Toll:
+    """Stands before an upstream: answers some creates itself, lets the others through."""
+
+    def __init__(self, upstream: str, *answers: tuple[int, str] | None) -> None:
+        self.upstream = upstream
+        self.answers = list(answers)
+        self.seen: Counter[str] = Counter()
+        self.port = free_port()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.splitlines()
+            method, path, _ = first.split(" ")
+            headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+            body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+            self.seen[method] += 1
+            answer = self.answers.pop(0) if method == "POST" and self.answers else ()
+            if answer is not None:
+                writer.write(await self._answer(answer, method, path, headers, body))
+                await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _answer(
+        self, answer: Any, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> bytes:
+        if answer:
+            status, text, extra = answer[0], answer[1].encode(), b"Retry-After: 1\r\n"
+        else:
+            async with httpx.AsyncClient() as client:
+                kept = {name: headers[name] for name in ("Authorization",) if name in headers}
+                got = await client.request(
+                    method, self.upstream + path, headers=kept, content=body, timeout=60
+                )
+            status, text, extra = got.status_code, got.content, b""
+        return b"HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n" % (status, extra, len(text)) + text
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Toll"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        async with server:
+            yield self
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+async def upstream(tmp_path: Path) -> ModelWorld:
+    (tmp_path / "upstream").mkdir()
+    return ModelWorld(tmp_path / "upstream")
+
+
+def behind(world: ModelWorld, url: str, **spec: Any) -> None:
+    """A Model of the upstream, with its token in a Secret that the gateway may read."""
+    data = {"token": base64.b64encode(READER.encode()).decode()}
+    world.cluster.add(
+        SECRETS, {"metadata": {"name": "upstream", "namespace": NAMESPACE}, "data": data}
+    )
+    world.cluster.readable.add((NAMESPACE, "upstream"))
+    replicate = {"model": f"{NAMESPACE}/model", "baseURL": f"{url}/v1", "tokenSecretRef": SECRET}
+    world.model("model", replicate=replicate, **spec)
+
+
+async def test_output_log_and_time_come_through_two_installations(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("story"))
+    async with upstream.gateway() as above:
+        behind(world, above.url, price=[{"meter": "predictSeconds", "unitPrice": "1"}])
+        async with world.gateway() as gateway, gateway.client() as caller:
+            made = await create(caller, {"words": 6, "pause": 0.5})
+            part = await until(caller, made["id"], lambda shown: len(shown["output"] or []) >= 1)
+            assert part["status"] == "processing"
+            shown = await ended(caller, made["id"])
+            assert shown["output"] == [f"word{number} " for number in range(6)]
+            assert shown["logs"] == "".join(f"word {number}\n" for number in range(6))
+            record = await usage(gateway, made["id"])
+            assert record is not None
+            assert record["active_ms"] >= 2500
+
+
+async def test_files_of_an_output_are_brought_into_our_own_store(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("picture"))
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, (await create(caller, {"size": 3}))["id"])
+            assert shown["output"].startswith(f"{gateway.url}/v1/files/"), shown
+        # Its own store: it is there when the upstream is not.
+    async with world.gateway() as gateway, gateway.client() as caller:
+        again = (await caller.get(f"/v1/predictions/{shown['id']}")).json()
+        picture = await caller.get(again["output"])
+        assert picture.content.startswith(b"\x89PNG")
+
+
+async def test_a_cancel_reaches_the_upstream(world: ModelWorld, upstream: ModelWorld, cog) -> None:
+    upstream.at(await cog("echo"))
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            made = await create(caller, {"text": "x", "delay": 120})
+            await until(caller, made["id"], lambda shown: shown["status"] == "processing")
+            await caller.post(f"/v1/predictions/{made['id']}/cancel")
+            assert (await ended(caller, made["id"]))["status"] == "canceled"
+            assert await last_of(above) == "canceled"
+
+
+async def last_of(above: Running) -> str:
+    async with above.client() as caller:
+        listed = (await caller.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+        return str((await ended(caller, listed[0]["id"]))["status"])
+
+
+async def test_a_failure_upstream_is_told_in_its_words(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("fails"))
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, (await create(caller, {"why": "rain"}))["id"])
+    assert (shown["status"], shown["reason"]) == ("failed", "UserError")
+    assert "it fails: rain" in shown["error"]
+
+
+async def test_input_that_the_upstream_refuses_is_told_in_its_words(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("echo"))
+    async with upstream.gateway() as above:
+        await upstream.looked_at()
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, (await create(caller, {"delay": 0}))["id"])
+    assert (shown["status"], shown["reason"]) == ("failed", "InvalidInput")
+    assert "text: is required" in shown["error"]
+
+
+async def test_a_token_that_may_not_be_read_is_told_with_what_helps(
+    world: ModelWorld, upstream: ModelWorld
+) -> None:
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        world.cluster.readable.clear()
+        async with world.gateway() as gateway, gateway.client() as caller:
+            ready = await world.looked_at()
+            assert (ready["status"], ready["reason"]) == ("False", "SecretUnavailable")
+            assert "kubectl create role" in ready["message"]
+            shown = await ended(caller, (await create(caller))["id"])
+    assert (shown["status"], shown["reason"]) == ("failed", "SecretUnavailable")
+    assert "kubectl create role" in shown["error"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_upstream_that_takes_nothing_now_is_tried_again(
+    world: ModelWorld, upstream: ModelWorld, cog, status: int
+) -> None:
+    upstream.at(await cog("echo"))
+    async with upstream.gateway() as above:
+        refusal = (status, '{"detail": "later"}')
+        async with Toll(above.url, refusal, refusal).open() as toll:
+            behind(world, toll.url)
+            async with world.gateway() as gateway, gateway.client() as caller:
+                shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
+                assert shown["output"] == "x"
+            assert toll.seen["POST"] == 3
+
+
+@pytest.mark.parametrize("answer", [(500, "oops"), (502, ""), (201, "<html>"), None])
+async def test_a_create_of_which_nobody_knows_is_not_sent_again_and_fails_in_words(
+    world: ModelWorld, upstream: ModelWorld, cog, answer: Any
+) -> None:
+    upstream.at(await cog("echo"))
+    async with upstream.gateway() as above, Toll(above.url, answer).open() as toll:
+        behind(world, toll.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
+            assert (shown["status"], shown["reason"]) == ("failed", "Lost")
+            assert shown["error"] == (
+                "Nobody knows what became of the prediction: nobody knows whether it arrived. "
+                "It was not sent again."
+            )
+            assert (shown["started_at"], shown["cost"]) == (None, "0")
+        assert toll.seen["POST"] == 1
+
+
+async def test_a_gateway_that_stops_finds_the_end_at_the_upstream(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("story"))
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            made = await create(caller, {"words": 5, "pause": 0.3})
+            await until(caller, made["id"], lambda shown: shown["status"] == "processing")
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, made["id"])
+            assert shown["output"] == [f"word{number} " for number in range(5)]
+        async with above.client() as caller:
+            listed = (await caller.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+            assert len(listed) == 1
