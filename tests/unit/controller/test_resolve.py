@@ -9,10 +9,12 @@ import pytest
 from support.builders import run, runtime
 from support.kube_memory import MemoryCluster
 
+from mayfly.api.v1alpha1 import RootRef
+from mayfly.api.v1alpha1.identity import run_id
 from mayfly.controller.queue import Key
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.state import State
-from mayfly.reconcile.observed import Refusal, Resolution, Target
+from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
 from mayfly.sources import SourceReader
 
 ANY = "from typing import Any\ndef main(value: Any, words: list[str] = []): ...\n"
@@ -28,7 +30,9 @@ async def resolved(sources: SourceReader, text: str = ANY, **spec: Any) -> Resol
     state = State(runtimes={"default": runtime().body()})
     resolver = Resolver(MemoryCluster(), state, sources, depth_limit=250)
     given = run(pipelineSpec={"source": {"inline": text}}, **spec)
-    return await resolver.resolve(Key("run", "team", "run"), given)
+    root = RootRef(name=given.metadata.name, uid=given.metadata.uid)
+    place = Place(depth=1, root=root, root_id=run_id(given.metadata.uid), parent_id="")
+    return await resolver.resolve(Key("run", "team", "run"), given, place)
 
 
 def refusal(found: Resolution) -> tuple[str, str]:

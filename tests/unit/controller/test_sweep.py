@@ -156,7 +156,7 @@ async def test_no_pod_is_made_before_every_pod_is_known() -> None:
     sweep, state, _, _ = world(NoRuns(pods=(POD,)))
     sweeping = asyncio.create_task(sweep.run())
     await sweep.pods_listed.wait()
-    assert state.in_use("default") == 1
+    assert sum(state.active().values()) == 1
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
