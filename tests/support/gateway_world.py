@@ -32,6 +32,8 @@ KEY = SigningKey(b"a signing key for tests, 32 bytes")
 NAMESPACE = "team"
 DIGEST = "registry.example/runtime@sha256:" + "ab" * 32
 READER = "reader-token"
+BUILDER = "builder-token"
+"""Of a ServiceAccount of the namespace."""
 
 
 class Clock:
@@ -139,6 +141,12 @@ class Agent:
         assert message["type"] == kind, message
         return message
 
+    async def expect_last(self, kind: str) -> Json:
+        """A message, after whatever else comes."""
+        while (message := await self.receive())["type"] != kind:
+            pass
+        return message
+
     async def closed(self) -> int:
         """The code of the gateway's close, after whatever it still sends."""
         try:
@@ -244,7 +252,7 @@ class Run:
         """Claim the pod, as the controller does."""
         self.edit(
             id=self.id,
-            version="c" * 64,
+            version=(self.now["spec"].get("pipelineRef") or {}).get("version", "c" * 64),
             depth=self.depth,
             rootRef=self.root,
             attempt=attempt,
@@ -346,8 +354,13 @@ class World:
         self.cluster = MemoryCluster()
         self.clock = Clock()
         self.limits: Json = {"startedWriteMs": 0}
+        self.outbound: Json = {}
+        self.rates: Json = {"creates": 100_000, "others": 100_000}
         self.cluster.tokens[READER] = ({"mayfly"}, {"username": "reader", "groups": ["people"]})
         self.cluster.allowed.add(("reader", NAMESPACE))
+        account = f"system:serviceaccount:{NAMESPACE}:builder"
+        self.cluster.tokens[BUILDER] = ({"mayfly"}, {"username": account, "groups": []})
+        self.cluster.allowed.add((account, NAMESPACE))
         self._add_pipeline()
 
     def _add_pipeline(self) -> None:
@@ -377,16 +390,20 @@ class World:
                 },
             },
         )
+        self.add_version(NAMESPACE, "answer", "c" * 64, source)
+
+    def add_version(self, namespace: str, pipeline: str, identity: str, source: Json) -> None:
+        """Make a PipelineVersion, as the controller does."""
         self.cluster.add(
             VERSIONS,
             {
                 "metadata": {
-                    "name": "answer-" + "c" * 10,
-                    "namespace": NAMESPACE,
-                    "labels": {"mayfly.dev/pipeline": "answer"},
+                    "name": f"{pipeline}-{identity[:10]}",
+                    "namespace": namespace,
+                    "labels": {"mayfly.dev/pipeline": pipeline},
                 },
                 "spec": {
-                    "id": "c" * 64,
+                    "id": identity,
                     "source": source,
                     "entrypoint": "main.py:main",
                     "runtime": "default",
@@ -399,13 +416,14 @@ class World:
             },
         )
 
-    def schema(self, inputs: Json) -> None:
-        """Give the pipeline's version a schema of its input."""
+    def schema(self, inputs: Json, output: Json | None = None) -> None:
+        """Give the pipeline's version a schema of its input and output."""
+        schemas = {"Input": inputs, **({"Output": output} if output else {})}
 
         def change(body: Json) -> None:
             body["spec"]["openapiSchema"] = {
                 "openapi": "3.0.2",
-                "components": {"schemas": {"Input": inputs}},
+                "components": {"schemas": schemas},
             }
 
         self.cluster.edit(VERSIONS, NAMESPACE, "answer-" + "c" * 10, change)
@@ -456,6 +474,8 @@ class World:
                 "internalURL": "https://mayfly-gateway.mayfly-system.svc",
                 "limits": self.limits,
                 "models": {"callbackPort": 0},
+                "outbound": self.outbound,
+                "rates": self.rates,
             }
         )
 

@@ -57,7 +57,8 @@ class MemoryCluster:
         on_write: called with (verb, body as it is stored now) before each write of the gateway;
             it may write as somebody else, or raise.
         tokens: token -> (audiences, user); "" among the audiences is the API server's own.
-        allowed: (user name, namespace) that may read runs.
+        allowed: (user name, namespace) that may do everything there, but for what is denied.
+        denied: (user name, verb, resource) that it may not.
         readable: (namespace, name) of the Secrets that a Role lets the gateway read.
         reads: what was read by name, by plural.
         lists: how often a list was read, by plural.
@@ -68,6 +69,7 @@ class MemoryCluster:
         self.on_write: Callable[[str, Json], None] | None = None
         self.tokens: dict[str, tuple[set[str], Json]] = {}
         self.allowed: set[tuple[str, str]] = set()
+        self.denied: set[tuple[str, str, str]] = set()
         self.readable: set[tuple[str, str]] = set()
         self.reads: Counter[str] = Counter()
         self.lists: Counter[str] = Counter()
@@ -120,7 +122,13 @@ class MemoryCluster:
         key = (kind.plural, namespace or "", name)
         self._before("PATCH", kind, key)
         known = self.now(kind, namespace, name)
-        return self._store(kind, key, _merge(known, _copy(patch)))
+        wanted = patch.get("metadata", {}).get("resourceVersion")
+        if wanted is not None and wanted != known["metadata"]["resourceVersion"]:
+            raise Conflict(409, "the object has been modified")
+        merged = _merge(known, _copy(patch))
+        if merged.get("spec") != known.get("spec"):
+            merged["metadata"]["generation"] += 1
+        return self._store(kind, key, merged)
 
     async def delete(self, kind: Kind, namespace: str | None, name: str, **options: Any) -> None:
         key = (kind.plural, namespace or "", name)
@@ -186,8 +194,9 @@ class MemoryCluster:
         return {"authenticated": True, "user": known[1], "audiences": sorted(known[0] & wanted)}
 
     async def subject_access_review(self, spec: Json) -> Json:
-        namespace = spec["resourceAttributes"]["namespace"]
-        return {"allowed": (spec["user"], namespace) in self.allowed}
+        asked = spec["resourceAttributes"]
+        denied = (spec["user"], asked["verb"], asked["resource"]) in self.denied
+        return {"allowed": not denied and (spec["user"], asked["namespace"]) in self.allowed}
 
     async def close(self) -> None:
         return

@@ -129,6 +129,20 @@ class OutboundConfig(ConfigPart):
     deny_cidrs: tuple[IPv4Network | IPv6Network, ...] = Field(default=(), alias="denyCIDRs")
 
 
+class RatesConfig(ConfigPart):
+    """Requests a minute of one caller: predictions made, and everything else.
+
+    Attributes:
+        run_creates: of the runs of one tree together, whose code calls in loops.
+        run_others: the same; each run polls what it waits for every 50 ms.
+    """
+
+    creates: int = Field(default=600, ge=1)
+    others: int = Field(default=3000, ge=1)
+    run_creates: int = Field(default=6000, ge=1)
+    run_others: int = Field(default=300_000, ge=1)
+
+
 class GatewayConfig(ConfigPart):
     """The gateway's settings.
 
@@ -165,3 +179,4 @@ class GatewayConfig(ConfigPart):
     limits: GatewayLimits = GatewayLimits()
     models: ModelsConfig = ModelsConfig()
     outbound: OutboundConfig = OutboundConfig()
+    rates: RatesConfig = RatesConfig()

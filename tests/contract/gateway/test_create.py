@@ -39,6 +39,7 @@ async def test_every_way_to_name_a_version(
         assert shown["status"] == "starting"
         assert shown["output"] is None
         assert shown["model"] == f"{NAMESPACE}/answer"
+        assert shown["version"] == VERSION
         assert shown["input"] == {"q": 1}
         again = await caller.get(f"{base}/predictions/{shown['id']}")
         assert again.json()["id"] == shown["id"]

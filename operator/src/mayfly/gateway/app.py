@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 from mayfly import __version__
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayConfig
-from mayfly.gateway import errors
+from mayfly.gateway import errors, openapi
 from mayfly.gateway.agents import Agents
 from mayfly.gateway.auth import Access, Authenticator
+from mayfly.gateway.cards import Cards
 from mayfly.gateway.catalog import Catalog
 from mayfly.gateway.creation import Creation
 from mayfly.gateway.directory import Directory
@@ -29,23 +30,32 @@ from mayfly.gateway.models.calls import ModelCalls
 from mayfly.gateway.models.cog import CogCourier
 from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.models.intake import Intake
-from mayfly.gateway.models.outbound import Outbound
 from mayfly.gateway.models.outputs import Outputs
 from mayfly.gateway.models.replicate import ReplicateCourier
 from mayfly.gateway.models.versions import Versions
 from mayfly.gateway.notices import Notices
+from mayfly.gateway.outbound import Outbound
 from mayfly.gateway.predictions import Predictions
+from mayfly.gateway.publishing import Publishing
+from mayfly.gateway.rates import RateLimit
 from mayfly.gateway.recorder import Recorder
+from mayfly.gateway.routes.account import AccountRoutes
 from mayfly.gateway.routes.agent import AgentRoutes
 from mayfly.gateway.routes.files import FileRoutes
+from mayfly.gateway.routes.models import ModelRoutes
 from mayfly.gateway.routes.predictions import PredictionRoutes
 from mayfly.gateway.routes.runtimes import RuntimeRoutes
+from mayfly.gateway.routes.streams import StreamRoutes
 from mayfly.gateway.runs import Runs
+from mayfly.gateway.schemas import Schemas
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.standing import Callers
+from mayfly.gateway.streams import Streams
 from mayfly.gateway.trees import Trees
+from mayfly.gateway.uploads import Uploads
 from mayfly.gateway.vault import Vault
+from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
@@ -95,22 +105,10 @@ class Gateway:
         self.directory = Directory(cluster, config.shared_namespaces, self._on_model, monotonic)
         callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
-        self.recorder = Recorder(
-            cluster=cluster,
-            database=self.database,
-            runs=self.runs,
-            catalog=catalog,
-            files=self.files,
-            notices=self.notices,
-            metrics=self.metrics,
-            trees=trees,
-            config=config,
-            clock=clock,
-        )
-        vault = Vault(cluster, self.files, config.service_account, config.limits.input_bytes)
         self.outbound = Outbound(
             allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
         )
+        vault = Vault(cluster, self.files, config.service_account, config.limits.input_bytes)
         self.calls = ModelCalls(
             database=self.database,
             outputs=Outputs(self.files, self.outbound),
@@ -119,42 +117,6 @@ class Gateway:
             limits=config.limits,
             clock=clock,
             on_end=self.worklist.add,
-        )
-        self.dispatcher = Dispatcher(
-            cluster=cluster,
-            runs=self.runs,
-            sessions=self.sessions,
-            recorder=self.recorder,
-            catalog=catalog,
-            database=self.database,
-            worklist=self.worklist,
-            trees=trees,
-            vault=vault,
-            queues=(self.calls,),
-            key=key,
-            limits=config.limits,
-            metrics=self.metrics,
-            clock=clock,
-            monotonic=monotonic,
-        )
-        self.agents = Agents(
-            authenticator=authenticator,
-            database=self.database,
-            runs=self.runs,
-            sessions=self.sessions,
-            recorder=self.recorder,
-            worklist=self.worklist,
-            notices=self.notices,
-            metrics=self.metrics,
-            limits=config.limits,
-            clock=clock,
-        )
-        file_routes = FileRoutes(self.files, key, clock)
-        callback_routes = CallbackRoutes(self.calls, key, config.models.callback_bytes)
-        self.callbacks = CallbackListener(
-            [callback_routes.router(), file_routes.router()],
-            config.listen_host,
-            config.models.callback_port,
         )
         cog = CogCourier(
             outbound=self.outbound,
@@ -195,6 +157,7 @@ class Gateway:
             clock=clock,
             monotonic=monotonic,
         )
+        schemas = Schemas(self.directory, self.versions.schema_of)
         self.predictions = Predictions(
             cluster=cluster,
             database=self.database,
@@ -206,9 +169,70 @@ class Gateway:
             conductor=self.conductor,
             notices=self.notices,
             key=key,
+            schemas=schemas,
             limits=config.limits,
             clock=clock,
             stopping=self.stopping,
+        )
+        self.webhooks = Webhooks(
+            predictions=self.predictions,
+            database=self.database,
+            outbound=self.outbound,
+            notices=self.notices,
+            key=key,
+            base=(config.external_url or config.internal_url).rstrip("/"),
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self.recorder = Recorder(
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            catalog=catalog,
+            files=self.files,
+            notices=self.notices,
+            webhooks=self.webhooks,
+            metrics=self.metrics,
+            trees=trees,
+            config=config,
+            clock=clock,
+        )
+        self.dispatcher = Dispatcher(
+            cluster=cluster,
+            runs=self.runs,
+            sessions=self.sessions,
+            recorder=self.recorder,
+            catalog=catalog,
+            database=self.database,
+            worklist=self.worklist,
+            trees=trees,
+            vault=vault,
+            queues=(self.calls,),
+            key=key,
+            limits=config.limits,
+            metrics=self.metrics,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        self.agents = Agents(
+            authenticator=authenticator,
+            database=self.database,
+            runs=self.runs,
+            sessions=self.sessions,
+            recorder=self.recorder,
+            worklist=self.worklist,
+            notices=self.notices,
+            metrics=self.metrics,
+            limits=config.limits,
+            clock=clock,
+        )
+        uploads = Uploads(
+            files=self.files,
+            database=self.database,
+            callers=callers,
+            runs=self.runs,
+            retention_seconds=config.retention_seconds,
+            clock=clock,
         )
         creation = Creation(
             cluster=cluster,
@@ -232,9 +256,17 @@ class Gateway:
             runs=self.runs,
             sources=sources,
             database=self.database,
+            webhooks=self.webhooks,
             config=config,
             clock=clock,
             new_uid=new_uid,
+        )
+        file_routes = FileRoutes(self.files, uploads, callers, key, clock)
+        callback_routes = CallbackRoutes(self.calls, key, config.models.callback_bytes)
+        self.callbacks = CallbackListener(
+            [callback_routes.router(), file_routes.links()],
+            config.listen_host,
+            config.models.callback_port,
         )
         self.app = FastAPI(
             title="Mayfly",
@@ -243,8 +275,16 @@ class Gateway:
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json",
+            redirect_slashes=False,
         )
         errors.install(self.app)
+        self.app.add_middleware(
+            RateLimit,
+            rates=config.rates,
+            key=key,
+            root_of=self._root_of,
+            monotonic=monotonic,
+        )
         for routes in (
             HealthRoutes(self.database, self.runs, self._ended_tasks),
             AgentRoutes(self.agents, self.files, self.runs),
@@ -259,12 +299,41 @@ class Gateway:
                 stopping=self.stopping,
                 input_bytes=config.limits.input_bytes,
             ),
+            ModelRoutes(
+                cards=Cards(
+                    cluster=cluster,
+                    database=self.database,
+                    directory=self.directory,
+                    callers=callers,
+                    schemas=schemas,
+                ),
+                publishing=Publishing(
+                    cluster=cluster,
+                    directory=self.directory,
+                    callers=callers,
+                    catalog=catalog,
+                    sources=sources,
+                ),
+                callers=callers,
+            ),
+            StreamRoutes(
+                Streams(self.predictions, self.notices, self.stopping),
+                self.predictions,
+                key,
+                clock,
+            ),
+            AccountRoutes(callers, catalog, key),
             RuntimeRoutes(catalog),
         ):
             self.app.include_router(routes.router())
+        openapi.install(self.app)
         self.metrics.sessions.set_function(lambda: len(self.sessions))
         self.metrics.storage_full.set_function(lambda: float(self.database.full))
         self.metrics.unfinished.set_function(lambda: len(self.runs))
+
+    def _root_of(self, uid: str) -> str | None:
+        seen = self.runs.get(uid)
+        return None if seen is None else self.runs.root_of(seen) or uid
 
     def stop(self) -> None:
         """Let long answers end; called before the server closes its connections."""
@@ -279,6 +348,7 @@ class Gateway:
             asyncio.create_task(self.runs.watch(), name="watch:runs"),
             asyncio.create_task(self.directory.watch(), name="watch:directory"),
             asyncio.create_task(self.dispatcher.run(), name="work:runs"),
+            asyncio.create_task(self.webhooks.run(), name="work:webhooks"),
             asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),
             asyncio.create_task(self.versions.run(), name="watch:models"),
             asyncio.create_task(self.conductor.run(), name="work:models"),

@@ -193,3 +193,24 @@ async def items(tx: AsyncConnection, run_uid: str) -> str | None:
             break
         values.append(row.value)
     return f"[{','.join(values)}]" if values else None
+
+
+async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[str]:
+    """The JSON texts of the items from a position on, up to the first that is missing."""
+    found = await tx.execute(
+        select(output_items.c.position, output_items.c.value)
+        .where(output_items.c.run_uid == run_uid, output_items.c.position >= position)
+        .order_by(output_items.c.position)
+    )
+    values: list[str] = []
+    for row in found:
+        if row.position != position + len(values):
+            break
+        values.append(row.value)
+    return values
+
+
+async def count_items(tx: AsyncConnection, run_uid: str) -> int:
+    """How many items came."""
+    counted = select(func.count()).where(output_items.c.run_uid == run_uid)
+    return int((await tx.execute(counted)).scalar_one())

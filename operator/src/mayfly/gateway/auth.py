@@ -167,15 +167,22 @@ class Access:
 
     def __init__(self, reviews: Reviews, monotonic: Monotonic) -> None:
         self._reviews = reviews
-        self._answers: Cache[tuple[User, str, str, str, str], bool] = Cache(
+        self._answers: Cache[tuple[User, str, str, str, str, str], bool] = Cache(
             seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
         )
 
     async def allowed(
-        self, user: User, verb: str, resource: str, namespace: str, name: str = ""
+        self,
+        user: User,
+        verb: str,
+        resource: str,
+        namespace: str,
+        name: str = "",
+        *,
+        group: str = "mayfly.dev",
     ) -> bool:
-        """Whether a user may do `verb` on `resource` of `mayfly.dev`."""
-        question = (user, verb, resource, namespace, name)
+        """Whether a user may do `verb` on `resource` of a group."""
+        question = (user, verb, resource, namespace, name, group)
         known = self._answers.get(question)
         if known is not None:
             return known
@@ -186,7 +193,7 @@ class Access:
                 "groups": list(user.groups),
                 "extra": {key: list(values) for key, values in user.extra},
                 "resourceAttributes": {
-                    "group": "mayfly.dev",
+                    "group": group,
                     "resource": resource,
                     "verb": verb,
                     "namespace": namespace,

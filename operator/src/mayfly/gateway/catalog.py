@@ -98,18 +98,23 @@ class Catalog:
             return Terms()
 
     async def packages(self, runtime: str) -> tuple[str, ...] | None:
-        """The packages of a runtime, each `name==version`; None where there is no such runtime.
+        """The packages of a runtime, each `name==version`; None where there is no such runtime."""
+        return (await self._listed()).get(runtime)
 
-        All runtimes are read at once: this is for anyone who asks, and must not lead to a read for
-        each name that somebody makes up.
-        """
+    async def runtimes(self) -> list[str]:
+        """The names of all runtimes, sorted."""
+        return sorted(await self._listed())
+
+    async def _listed(self) -> dict[str, tuple[str, ...]]:
+        # All at once: this is for anyone who asks, and must not lead to a read for each name that
+        # somebody makes up.
         known = self._packages.get(None)
         if known is None:
             listed = (await self._cluster.list(RUNTIMES))["items"]
             runtimes = [PipelineRuntime.model_validate(body) for body in listed]
             known = {found.metadata.name: found.spec.packages for found in runtimes}
             self._packages.put(None, known)
-        return known.get(runtime)
+        return known
 
     async def _version(self, run: PipelineRun) -> PipelineVersion:
         reference = run.spec.pipeline_ref

@@ -263,6 +263,36 @@ class Directory:
         except TimeoutError:
             return self.named(namespace, name)
 
+    async def written(self, body: Json, *, is_model: bool, seconds: float) -> Entry:
+        """What a write of our own returned, once the watch knows it.
+
+        A Pipeline is waited for until its version is there too; whatever is not there after a while
+        is returned as it is.
+        """
+        made = Entry(body, is_model=is_model)
+        find = self.model if is_model else self.pipeline
+        generation = made.typed.metadata.generation
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    changed = self._changed
+                    entry = find(made.namespace, made.name)
+                    if (
+                        entry is not None
+                        and entry.uid == made.uid
+                        and entry.typed.metadata.generation >= generation
+                        and (is_model or self._has_version(entry))
+                    ):
+                        return entry
+                    await changed.wait()
+        except TimeoutError:
+            entry = find(made.namespace, made.name)
+            return entry if entry is not None and entry.uid == made.uid else made
+
+    def _has_version(self, entry: Entry) -> bool:
+        latest = entry.latest_version
+        return entry.settled and (latest is None or self.version(latest) is not None)
+
     def learn_pipeline(self, body: Json) -> None:
         """Take in what a write of our own returned."""
         self._pipelines.learn(body)

@@ -4,6 +4,7 @@
     ├── Unauthenticated        401: no token, or one that nobody vouches for
     ├── Forbidden              403: known caller, no right
     ├── Missing                404: not there, or not for this caller to know
+    ├── Taken                  409: the name is given, or something changed meanwhile
     ├── TooLarge               413: a limit; the detail names it
     ├── Invalid                422: the request can't mean anything
     │   └── Refusal            422: the input does not fit; each problem names its field
@@ -26,7 +27,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
-from mayfly.kube.errors import KubeError
+from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused
 from mayfly.metering.database import StorageFull
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,13 @@ class Missing(Problem):
 
     status = 404
     title = "Not found"
+
+
+class Taken(Problem):
+    """409."""
+
+    status = 409
+    title = "Conflict"
 
 
 class TooLarge(Problem):
@@ -161,6 +169,23 @@ OTHER_SESSION = 4403
 RETIRED = 4409
 
 
+def refusal(error: KubeError, what: str) -> Exception:
+    """What the API server refused, as an answer to the caller in its own words.
+
+    Args:
+        error: what it said.
+        what: the object, as in `Pipeline "team/answer"`.
+    """
+    if isinstance(error, Conflict):
+        return Taken(f"{what}: {error.message}")
+    if isinstance(error, NotFound):
+        return Missing(f"{what} is not there, or its namespace is not.")
+    if isinstance(error, Refused):
+        words = f"The cluster refuses {what}: {error.message}"
+        return Forbidden(words) if error.status == 403 else Invalid(words)
+    return error
+
+
 def _body(
     status: int,
     title: str,
@@ -188,8 +213,13 @@ async def _on_problem(_request: Request, error: Exception) -> JSONResponse:
     return render(error)
 
 
-async def _on_http(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    if error.status_code == 404:
+        # Somebody's client may want what is not built.
+        logger.info("no such path", extra={"method": request.method, "path": request.url.path})
+        path = request.url.path[:200]
+        return _body(404, Missing.title, f"There is nothing at {request.method} {path}.")
     return _body(error.status_code, error.detail, error.detail, dict(error.headers or {}))
 
 

@@ -6,6 +6,7 @@ memory; a limit is checked as they come, and what broke one leaves nothing behin
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -23,7 +24,7 @@ from urllib.request import url2pathname
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
-from sqlalchemy import BigInteger, Column, String, Table, func, insert, select
+from sqlalchemy import BigInteger, Column, String, Table, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
@@ -232,6 +233,13 @@ class Files:
         except BaseException:
             await obstore.delete_async(self._store, _path(stored.id))
             raise
+
+    async def delete(self, file_id: str) -> None:
+        """Forget a file; one that is not there is forgotten already."""
+        async with self._database.write() as tx:
+            await tx.execute(delete(files).where(files.c.id == file_id))
+        with contextlib.suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, _path(file_id))
 
     def _admit(self, size: int, others: int) -> None:
         if size > self._limits.file_bytes:

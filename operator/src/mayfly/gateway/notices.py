@@ -1,9 +1,10 @@
-"""Wakes those who wait for news of a run: a followed log, later a waiting create."""
+"""Wakes those who wait for news of a run: a followed log, a stream, a waiting create, webhooks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Self
 
 
@@ -12,9 +13,16 @@ class Notices:
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listeners: list[Callable[[str], None]] = []
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        """Have `hear` called with the UID at every news of any run."""
+        self._listeners.append(hear)
 
     def tell(self, uid: str) -> None:
         """Something about this run changed."""
+        for hear in self._listeners:
+            hear(uid)
         for event in self._waiters.get(uid, ()):
             event.set()
 

@@ -1,221 +1,234 @@
-"""The gateway's own calls to servers that users name: webhooks' receivers and models elsewhere.
+"""The one client for addresses that users give: models, upstreams, webhooks.
 
-A name is resolved once, every address is judged, and the connection goes to the judged address:
-a name that changes its mind between the check and the call (DNS rebinding) gains nothing. TLS is
-still checked against the name. Redirects are answers, not instructions.
+A name is resolved once, and the connection goes to the very address that was checked, so a name
+that changes its mind between check and use gains nothing. Refused are private, link-local,
+loopback and cluster ranges, but for those that the installation allows. No redirect is followed,
+sizes and times are bounded, and no connection is kept: one that its server has just closed could
+not be told from a request whose fate is unknown.
+
+    OutboundError          the request did not work
+    ├── Unsent             nothing was sent: trying again is harmless
+    │   └── Forbidden      the address is not allowed: trying again changes nothing
+    ├── Unanswered         sent, but nobody knows what became of it
+    └── TooLong            the answer has more bytes than allowed
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 from typing_extensions import override
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Gives the addresses of a host and port; raises OSError when there are none."""
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 CONNECT_SECONDS = 5.0
-RESOLVE_SECONDS = 5.0
-ADDRESSES = 4
-"""Addresses of one name that are tried."""
+TOTAL_SECONDS = 30.0
+MAX_BYTES = 16 * 1024 * 1024
+PIECE_SECONDS = 60.0
+"""A body that says nothing for so long is broken."""
 
-ANSWER_BYTES = 1024 * 1024
+TRANSLATED = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
+"""IPv6 ranges that carry an IPv4 address inside: nobody checks where they lead."""
 
 
 class OutboundError(Exception):
-    """A call that was not made, or not answered; the text is for the person who named the URL."""
+    """The request did not work; the words are for a person."""
 
 
-class Refused(OutboundError):
-    """The address is none that the gateway may call."""
+class Unsent(OutboundError):
+    """Nothing was sent."""
+
+
+class Forbidden(Unsent):
+    """The address is not allowed."""
+
+
+class Unanswered(OutboundError):
+    """Sent, and no answer came."""
+
+
+class TooLong(OutboundError):
+    """The answer is too long."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said.
+    """An answer, whatever its code.
 
     Attributes:
         status: the HTTP code.
-        headers: the reply's, names in lower case.
-        body: the reply's bytes, all of them.
+        headers: by lower-case name.
+        body: whole.
     """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = field(repr=False)
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
 
 
-class Walls:
-    """Which addresses may be called."""
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses that the machine's resolver gives."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(each[4][0]) for each in found]
 
-    def __init__(self, allowed: Sequence[str] = (), denied: Sequence[str] = ()) -> None:
-        """Get ready.
 
-        Args:
-            allowed: CIDRs that may be called although they are not public.
-            denied: public CIDRs that may not be called: a cluster's own.
+class Ranges:
+    """Which addresses may be reached."""
 
-        Raises:
-            ValueError: one is no CIDR.
-        """
-        self._allowed = [ipaddress.ip_network(each, strict=False) for each in allowed]
-        self._denied = [ipaddress.ip_network(each, strict=False) for each in denied]
+    def __init__(self, allowed: Iterable[Network], denied: Iterable[Network]) -> None:
+        self._allowed = tuple(allowed)
+        self._denied = tuple(denied)
 
-    def allow(self, address: Address) -> bool:
-        """Whether an address may be called."""
-        real = _embedded(address)
-        if any(_holds(network, each) for network in self._allowed for each in {address, real}):
+    def holds(self, address: Address) -> bool:
+        """Whether an address may be reached."""
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        address = mapped or address
+        if any(address in each for each in self._allowed):
             return True
-        if any(_holds(network, each) for network in self._denied for each in {address, real}):
+        if any(address in each for each in (*self._denied, *TRANSLATED)):
             return False
-        return real.is_global and not real.is_multicast
+        return address.is_global and not address.is_multicast
 
 
-def _holds(network: Network, address: Address) -> bool:
-    return network.version == address.version and address in network
+class _Pinned(httpcore.AsyncNetworkBackend):
+    """Connects to the address that it has checked."""
 
-
-def _embedded(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one leads to, where it does."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if address.teredo is not None:
-        return address.teredo[1]
-    return address.ipv4_mapped or address.sixtofour or address
-
-
-async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, as the system finds them.
-
-    Raises:
-        OSError: it has none.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
-
-
-class _Pinned(httpx.AsyncBaseTransport):
-    """Sends a request to an address of its host that was judged."""
-
-    def __init__(self, walls: Walls, verify: ssl.SSLContext) -> None:
-        self._walls = walls
-        # No connection is kept: the pool knows connections by address, and two names on one
-        # address must not share the TLS of one of them.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+    def __init__(self, ranges: Ranges | None, resolve: Resolve) -> None:
+        self._ranges = ranges
+        self._resolve = resolve
+        self._plain = httpcore.AnyIOBackend()
 
     @override
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
-        addresses = await self._judged(host, request.url.port or 443)
-        for address in addresses[:ADDRESSES]:
-            pinned = httpx.Request(
-                request.method,
-                request.url.copy_with(host=str(address)),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": host},
-            )
-            try:
-                return await self._inner.handle_async_request(pinned)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                # Nothing was sent yet: the next address may answer.
-                failed = error
-        raise failed
-
-    async def _judged(self, host: str, port: int) -> list[Address]:
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
         try:
-            async with asyncio.timeout(RESOLVE_SECONDS):
-                texts = await resolve(host, port)
-        except (OSError, UnicodeError, TimeoutError):
-            raise OutboundError(f'The name "{host}" has no address.') from None
-        addresses = [ipaddress.ip_address(each.partition("%")[0]) for each in texts]
-        # All of them must be good: which one a careless resolver puts first is no one's promise.
-        wrong = next((each for each in addresses if not self._walls.allow(each)), None)
-        if wrong is not None:
-            raise Refused(
-                f'"{host}" is at {wrong}, which is not a public address; an administrator can '
-                f"allow it with outbound.allowCIDRs."
-            )
-        if not addresses:
-            raise OutboundError(f'The name "{host}" has no address.')
-        return addresses
+            async with asyncio.timeout(timeout):
+                found = await self._resolve(host, port)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout(f"the name {host} is not answered") from None
+        except OSError as error:
+            raise httpcore.ConnectError(f"the name {host} is not known ({error})") from error
+        last: Exception = httpcore.ConnectError(f"the name {host} has no address")
+        for text in found:
+            if self._ranges is not None and not self._ranges.holds(ip_address(text)):
+                raise Forbidden(
+                    f"{host} is at {text}, an address that the gateway does not call; the value "
+                    f"outbound.allowCIDRs can allow it."
+                )
+            try:
+                return await self._plain.connect_tcp(
+                    text, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        raise last
 
     @override
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 class Outbound:
-    """Calls servers that users name."""
+    """Sends requests."""
 
-    def __init__(self, walls: Walls, verify: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: Iterable[Network] = (),
+        denied: Iterable[Network] = (),
+        resolve: Resolve = system_resolve,
+    ) -> None:
         """Get ready.
 
         Args:
-            walls: which addresses may be called.
-            verify: whose certificates are good; None for the public authorities.
+            allowed: networks that may be called though they are private.
+            denied: networks that may not though they look public: the cluster's.
+            resolve: gives a name's addresses.
         """
-        self._client = httpx.AsyncClient(
-            transport=_Pinned(walls, verify or httpx.create_ssl_context(trust_env=False)),
-            follow_redirects=False,
-            trust_env=False,
-            # A packed answer could unpack to any size.
-            headers={"User-Agent": "mayfly", "Accept-Encoding": "identity"},
+        checked = _Pinned(Ranges(allowed, denied), resolve)
+        self._checked = httpcore.AsyncConnectionPool(
+            max_connections=None, max_keepalive_connections=0, network_backend=checked
+        )
+        self._inside = httpcore.AsyncConnectionPool(
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=_Pinned(None, resolve),
         )
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._checked.aclose()
+        await self._inside.aclose()
 
-    async def send(
+    async def request(
         self,
         method: str,
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        seconds: float,
-        limit: int = ANSWER_BYTES,
+        content: bytes | AsyncIterator[bytes] = b"",
+        inside: bool = False,
+        seconds: float = TOTAL_SECONDS,
+        limit: int = MAX_BYTES,
     ) -> Answer:
-        """One request and its whole answer.
+        """Send a request and read its answer.
 
         Args:
-            method: GET, POST, …
-            url: http or https.
-            headers: beside the usual ones.
+            method: the HTTP method.
+            url: where.
+            headers: beside Host.
             content: the body.
-            seconds: the whole exchange, at most.
-            limit: bytes of an answer; a longer one is an error.
+            inside: the name is one that the cluster's own administrator or the Model's owner can
+                only point at their own: a Service. Any address will do.
+            seconds: for everything together.
+            limit: bytes of the answer.
 
         Raises:
-            Refused: the address is none that may be called; nothing was sent.
-            OutboundError: no whole answer in time.
+            OutboundError: see the module.
         """
         try:
             async with (
                 asyncio.timeout(seconds),
-                self.stream(method, url, headers=headers, content=content, idle=seconds) as got,
+                self.stream(method, url, headers=headers, content=content, inside=inside) as got,
             ):
+                status, named, pieces = got
                 body = bytearray()
-                async for piece in got.aiter_raw():
+                async for piece in pieces:
                     body += piece
                     if len(body) > limit:
-                        raise OutboundError(f"The answer has more than {limit} bytes.")
-                return Answer(got.status_code, dict(got.headers), bytes(body))
+                        raise TooLong(f"{_host(url)} answers with more than {limit} bytes")
+                return Answer(status, named, bytes(body))
         except TimeoutError:
-            raise OutboundError(f"No answer within {seconds:g} s.") from None
+            raise Unanswered(f"{_host(url)} does not answer within {seconds:.0f} s") from None
 
     @asynccontextmanager
     async def stream(
@@ -224,34 +237,47 @@ class Outbound:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        content: bytes | AsyncIterator[bytes] | None = None,
-        idle: float,
-    ) -> AsyncIterator[httpx.Response]:
-        """One request whose answer is read as it comes; the caller bounds its size and time.
-
-        Args:
-            method: GET, POST, …
-            url: http or https.
-            headers: beside the usual ones.
-            content: the body.
-            idle: seconds without a byte.
+        content: bytes | AsyncIterator[bytes] = b"",
+        inside: bool = False,
+    ) -> AsyncIterator[tuple[int, dict[str, str], AsyncIterator[bytes]]]:
+        """Send a request; the answer's code, headers, and its body in pieces.
 
         Raises:
-            Refused: the address is none that may be called; nothing was sent.
-            OutboundError: no connection, or it broke.
+            OutboundError: see the module.
         """
-        timeout = httpx.Timeout(idle, connect=min(idle, CONNECT_SECONDS))
+        host = _host(url)
+        pool = self._inside if inside else self._checked
+        timeouts = {
+            "connect": CONNECT_SECONDS,
+            "pool": CONNECT_SECONDS,
+            "read": PIECE_SECONDS,
+            "write": PIECE_SECONDS,
+        }
+        sent = [(b"Host", urlsplit(url).netloc.encode())]
+        sent += [(name.encode(), text.encode()) for name, text in (headers or {}).items()]
+        if isinstance(content, bytes) and (content or method not in {"GET", "HEAD"}):
+            sent.append((b"Content-Length", b"%d" % len(content)))
         try:
-            async with self._client.stream(
-                method, url, headers=headers, content=content, timeout=timeout
-            ) as response:
-                yield response
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict) as error:
-            raise OutboundError(_words(error)) from error
+            async with pool.stream(
+                method, url, headers=sent, content=content, extensions={"timeout": timeouts}
+            ) as answer:
+                named = {
+                    name.decode("latin-1").lower(): text.decode("latin-1")
+                    for name, text in answer.headers
+                }
+                yield answer.status, named, answer.aiter_stream()
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
+            raise Unsent(f"{host} can't be reached: {_words(error)}") from error
+        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
+            raise Unsent(f"{host} can't be called: {_words(error)}") from error
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+            raise Unanswered(f"{host} gave no answer: {_words(error)}") from error
+
+
+def _host(url: str) -> str:
+    # Paths and queries may hold what is nobody's business: signatures, names of customers.
+    return urlsplit(url).netloc
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "No answer in time."
-    text = str(error).strip() or type(error).__name__
-    return f"The call failed: {text}"[:500]
+    return str(error) or type(error).__name__

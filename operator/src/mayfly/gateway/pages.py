@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,6 +17,8 @@ from mayfly.gateway.rawjson import RawJSON, dumps
 
 SIZE = 100
 """Entries of a page."""
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,6 +64,25 @@ def page(request: Request, base: str, results: list[RawJSON], following: str | N
         link = f"{base}{path}?{urlencode([*kept, ('cursor', following)])}"
     joined = RawJSON("[" + ",".join(each.text for each in results) + "]")
     return dumps({"previous": None, "next": link, "results": joined})
+
+
+def after(
+    entries: Sequence[T], place: Callable[[T], tuple[datetime, str]], text: str | None
+) -> tuple[Sequence[T], str | None]:
+    """A page of entries that are all known, newest first, and the cursor of the next page.
+
+    Args:
+        entries: all of them.
+        place: the moment and the id of one: their order, falling.
+        text: the cursor of this page.
+
+    Raises:
+        Invalid: the cursor is none of ours.
+    """
+    start = position(text)
+    left = [each for each in entries if start is None or place(each) < start]
+    shown = left[:SIZE]
+    return shown, cursor(*place(shown[-1])) if len(left) > len(shown) else None
 
 
 def moment_of(text: str | None, name: str) -> datetime | None:

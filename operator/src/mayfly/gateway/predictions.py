@@ -18,7 +18,7 @@ from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, parse_rfc3339, rfc3339
 from mayfly.config import GatewayLimits
-from mayfly.gateway import archive, links, rawjson, wire
+from mayfly.gateway import archive, deliveries, links, rawjson, wire
 from mayfly.gateway.catalog import Terms
 from mayfly.gateway.creation import deadline_of
 from mayfly.gateway.errors import Forbidden, Missing
@@ -28,7 +28,8 @@ from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
-from mayfly.gateway.signing import SigningKey, file_link
+from mayfly.gateway.schemas import Schemas, gives_files, is_iterator
+from mayfly.gateway.signing import SigningKey, file_link, stream_link
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.gateway.states import ENDS, State, state_of
 from mayfly.gateway.status import ending_of, is_ended
@@ -89,6 +90,7 @@ class Predictions:
         conductor: Conductor,
         notices: Notices,
         key: SigningKey,
+        schemas: Schemas,
         limits: GatewayLimits,
         clock: Clock,
         stopping: asyncio.Event,
@@ -103,6 +105,7 @@ class Predictions:
         self._conductor = conductor
         self._notices = notices
         self._key = key
+        self._schemas = schemas
         self._limits = limits
         self._clock = clock
         self._stopping = stopping
@@ -137,6 +140,10 @@ class Predictions:
             # A run reads its own tree.
             return row.root_uid == self._runs.root_of(standing.run)
         return await self._callers.may(standing, "get", "pipelineruns", row.namespace)
+
+    async def known(self, identity: str) -> Prediction | None:
+        """A prediction, for whoever was vouched for already."""
+        return await self._lookup(identity) if ID.fullmatch(identity) else None
 
     async def again(self, found: Prediction) -> Prediction:
         """The same prediction as it is now; for one that is gone, as it was."""
@@ -284,6 +291,7 @@ class Predictions:
         row = found.row
         async with self._database.read() as tx:
             logs = await archive.log_tail(tx, row.uid, self._limits.log_tail_bytes)
+            delivery = await deliveries.find(tx, row.uid)
         fields = wire.prediction(
             row,
             found.state,
@@ -292,7 +300,8 @@ class Predictions:
             logs=logs,
             cost=_cost(found),
             base=base,
-            extra=await self._beside(found),
+            stream=self._stream(row, base),
+            extra=await self._beside(found) | (delivery.shown() if delivery else {}),
         )
         return rawjson.dumps(fields)
 
@@ -342,6 +351,7 @@ class Predictions:
                         logs=None,
                         cost=_cost(each),
                         base=base,
+                        stream=self._stream(each.row, base),
                     )
                 )
             )
@@ -362,6 +372,19 @@ class Predictions:
             if each.namespace == row.namespace
         }
         return links.with_links(text, urls)
+
+    def _stream(self, row: RunRow, base: str) -> str:
+        files = gives_files(self._schemas.of_prediction(row))
+        return stream_link(self._key, wire.host_of(base), row.id, self._clock(), files=files)
+
+    async def items_from(self, row: RunRow, position: int) -> list[str]:
+        """The JSON texts of an iterator's items from a position on, as they came so far."""
+        async with self._database.read() as tx:
+            return await archive.items_from(tx, row.uid, position)
+
+    def is_iterator(self, row: RunRow) -> bool:
+        """Whether the output comes item by item."""
+        return is_iterator(self._schemas.of_prediction(row))
 
     async def log_from(self, row: RunRow, position: int) -> tuple[str, int]:
         """A piece of a prediction's log from a position on, and the position after it."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway import archive, pods, status
+from mayfly.gateway import archive, deliveries, pods, status
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
 from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
@@ -24,6 +24,7 @@ from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.states import MOVES, State, state_of
 from mayfly.gateway.trees import Trees
+from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
@@ -64,6 +65,7 @@ class Recorder:
         catalog: Catalog,
         files: Files,
         notices: Notices,
+        webhooks: Webhooks,
         metrics: Metrics,
         trees: Trees,
         config: GatewayConfig,
@@ -76,6 +78,7 @@ class Recorder:
         self._catalog = catalog
         self._files = files
         self._notices = notices
+        self._webhooks = webhooks
         self._metrics = metrics
         self._config = config
         self._clock = clock
@@ -92,14 +95,28 @@ class Recorder:
             # A run without a pod costs nothing, so it needs no price.
             terms = await self._catalog.terms(run) if pod_uid else Terms()
             known = await self._new_row(seen, terms)
+        webhook = run.spec.webhook
         async with self._database.write() as tx:
             await ledger.open_run(tx, known)
+            if webhook is not None:
+                await deliveries.expect(
+                    tx,
+                    run_uid=known.uid,
+                    identity=known.id,
+                    namespace=known.namespace,
+                    url=webhook.url,
+                    events=webhook.events,
+                    at=known.opened_at,
+                )
             if pod_uid:
                 attempt = run.status.attempt or 1
                 await ledger.note_dispatch(
                     tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
                 )
-            return await ledger.find(tx, seen.uid) or known
+            opened = await ledger.find(tx, seen.uid) or known
+        if webhook is not None:
+            self._webhooks.expect(seen.uid)
+        return opened
 
     async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
         return new_row(

@@ -42,7 +42,8 @@ def new_row(
         name=name,
         pipeline_namespace=(reference.namespace if reference else None) or namespace,
         pipeline=reference.name if reference else "",
-        version=run.status.version or "",
+        # A run that nobody has looked at yet has the version that its create pinned.
+        version=run.status.version or (reference.version if reference else None) or "",
         root_uid=run.status.root_ref.uid if run.status.root_ref else root_uid or seen.uid,
         parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
         depth=run.status.depth or _labelled_depth(seen),

@@ -60,18 +60,52 @@ def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime
         now: when the link is made. The expiry is rounded up to the hour, so that a client that
             polls gets the same link for a while.
     """
-    expires = int(now.timestamp()) + LINK_SECONDS
-    expires += -expires % 3600
+    expires = _expiry(now)
     query = urlencode(
         {"expires": expires, "signature": key.sign("file", file_id, name, str(expires))}
     )
     return f"{base}/v1/files/{file_id}/download/{quote(name, safe='')}?{query}"
 
 
+def stream_link(key: SigningKey, base: str, identity: str, now: datetime, *, files: bool) -> str:
+    """A URL that reads a prediction's events without a token for 24 hours.
+
+    Args:
+        key: the installation's key.
+        base: the reader's base URL, without a slash at its end.
+        identity: the prediction's 26 characters.
+        now: when the link is made.
+        files: whether its output is files: JavaScript's client takes an output for one where the
+            stream's path begins so.
+    """
+    expires = _expiry(now)
+    query = urlencode({"expires": expires, "signature": key.sign("stream", identity, str(expires))})
+    return f"{base}/v1/{'files/' if files else ''}streams/{identity}?{query}"
+
+
+def stream_holds(
+    key: SigningKey, identity: str, expires: str, signature: str, now: datetime
+) -> bool:
+    """Whether a link to a stream is one of ours and not too old."""
+    return key.verify(signature, "stream", identity, expires) and _is_ahead(expires, now)
+
+
+def webhook_secret(key: SigningKey, namespace: str) -> bytes:
+    """What signs the webhooks of a namespace."""
+    return bytes.fromhex(key.sign("webhook", namespace))
+
+
+def _expiry(now: datetime) -> int:
+    expires = int(now.timestamp()) + LINK_SECONDS
+    return expires + -expires % 3600
+
+
+def _is_ahead(expires: str, now: datetime) -> bool:
+    return expires.isdecimal() and now < datetime.fromtimestamp(int(expires), UTC)
+
+
 def link_holds(
     key: SigningKey, file_id: str, name: str, expires: str, signature: str, now: datetime
 ) -> bool:
     """Whether a link is one of ours and not too old."""
-    if not key.verify(signature, "file", file_id, name, expires):
-        return False
-    return expires.isdecimal() and now < datetime.fromtimestamp(int(expires), UTC)
+    return key.verify(signature, "file", file_id, name, expires) and _is_ahead(expires, now)

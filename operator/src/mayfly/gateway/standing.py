@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mayfly.gateway.auth import SERVICE_ACCOUNT, Access, Authenticator, User
 from mayfly.gateway.directory import Directory, Entry
-from mayfly.gateway.errors import Forbidden, Missing, Unauthenticated
+from mayfly.gateway.errors import Forbidden, Invalid, Missing, Unauthenticated
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.status import is_ended
 
@@ -70,6 +70,27 @@ class Callers:
         if standing.user is None:
             return False
         return await self._access.allowed(standing.user, verb, resource, namespace)
+
+    async def may_read_secret(self, standing: Standing, namespace: str, name: str) -> bool:
+        """Whether a person may read a Secret; a run never may."""
+        if standing.user is None:
+            return False
+        return await self._access.allowed(
+            standing.user, "get", "secrets", namespace, name, group=""
+        )
+
+    def own_namespace(self, standing: Standing) -> str:
+        """The namespace that a request without anything else in it acts in.
+
+        Raises:
+            Invalid: the caller has none of its own and names none.
+        """
+        if standing.namespace is None:
+            raise Invalid(
+                "Say in which namespace: end the base URL with /ns/<namespace>, or use the token "
+                "of a ServiceAccount."
+            )
+        return standing.namespace
 
     async def require(self, standing: Standing, verb: str, resource: str, namespace: str) -> None:
         """Refuse a caller who lacks a right.

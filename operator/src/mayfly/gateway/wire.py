@@ -55,6 +55,7 @@ def prediction(
     logs: str | None,
     cost: str | None,
     base: str,
+    stream: str,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The prediction object, field by field.
@@ -67,6 +68,7 @@ def prediction(
         logs: the end of the log.
         cost: the run's own cost, once it is known.
         base: the reader's base URL.
+        stream: where its events are read.
         extra: further members: what only some predictions have.
     """
     url = f"{base}/v1/predictions/{row.id}"
@@ -88,6 +90,7 @@ def prediction(
             "get": url,
             "cancel": f"{url}/cancel",
             "web": f"{host_of(base)}/ui/predictions/{row.id}",
+            "stream": stream,
         },
         "data_removed": False,
         "source": "api",

@@ -27,7 +27,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -94,6 +96,7 @@ runs = Table(
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
+    Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
 )
 
 usage_records = Table(
@@ -332,6 +335,19 @@ async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
         wanted = wanted.where(runs.c.created_at < span.created_before)
     found = await tx.execute(wanted)
     return [RunRow(**each) for each in found.mappings()]
+
+
+async def count_calls(
+    tx: AsyncConnection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """How many predictions there were of Pipelines and Models, by namespace and name."""
+    found: dict[tuple[str, str], int] = {}
+    key = (runs.c.pipeline_namespace, runs.c.pipeline)
+    for start in range(0, len(keys), 200):
+        batch = tuple_(*key).in_(keys[start : start + 200])
+        counted = await tx.execute(select(*key, func.count()).where(batch).group_by(*key))
+        found |= {(namespace, name): count for namespace, name, count in counted}
+    return found
 
 
 async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:

@@ -173,7 +173,7 @@ class PipelineRunSpec(Part):
         default=None, description="The run whose code made this one. Only the gateway sets it."
     )
     webhook: Webhook | None = Field(
-        default=None, description="Where to send the run's events. Not sent by this version."
+        default=None, description="Where to send the run's events; see docs/authors.md."
     )
     budget: str | None = Field(
         default=None,

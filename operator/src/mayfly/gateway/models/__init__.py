@@ -10,5 +10,4 @@ news        what either says of a prediction
 outputs     the files of an answer, into the store
 versions    what a model takes and gives, and its status
 callbacks   the listener that Cog servers call
-outbound    the one client for addresses that users give
 """

@@ -19,7 +19,7 @@ from mayfly.gateway import links, rawjson
 from mayfly.gateway.files import Files, references
 from mayfly.gateway.models.calls import Call, ModelCalls
 from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown
-from mayfly.gateway.models.outbound import (
+from mayfly.gateway.outbound import (
     Answer,
     Forbidden,
     Outbound,

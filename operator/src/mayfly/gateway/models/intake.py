@@ -20,6 +20,7 @@ from mayfly.gateway.models.versions import ModelVersion, Versions
 from mayfly.gateway.order import Order
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.standing import Standing
+from mayfly.gateway.webhooks import Webhooks
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import MODEL, RunRow
 from mayfly.sources import SourceReader
@@ -47,6 +48,7 @@ class Intake:
         runs: Runs,
         sources: SourceReader,
         database: Database,
+        webhooks: Webhooks,
         config: GatewayConfig,
         clock: Clock,
         new_uid: Callable[[], str],
@@ -59,6 +61,7 @@ class Intake:
         self._runs = runs
         self._sources = sources
         self._database = database
+        self._webhooks = webhooks
         self._config = config
         self._clock = clock
         self._new_uid = new_uid
@@ -121,6 +124,8 @@ class Intake:
                     "The run of this token was cancelled: it can start nothing more."
                 ) from None
             await creates.remember(tx, known, Created(namespace, row.id), self._clock())
+        if call.webhook:
+            self._webhooks.expect(row.uid)
         self._conductor.add(call, row.namespace, row.root_uid)
         return row.id
 

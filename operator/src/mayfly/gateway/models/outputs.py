@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mayfly.gateway.errors import TooLarge
 from mayfly.gateway.files import Files, media_type
-from mayfly.gateway.models.outbound import Outbound, OutboundError
+from mayfly.gateway.outbound import Outbound, OutboundError
 
 FETCH_SECONDS = 300.0
 DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)

@@ -16,8 +16,8 @@ from mayfly.gateway.files import Files, StoredFile, references
 from mayfly.gateway.models import news
 from mayfly.gateway.models.calls import Call, ModelCalls
 from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown
-from mayfly.gateway.models.outbound import Answer, Forbidden, Outbound, OutboundError, Unsent
 from mayfly.gateway.models.outputs import Fetchable
+from mayfly.gateway.outbound import Answer, Forbidden, Outbound, OutboundError, Unsent
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.kube.errors import KubeError
 from mayfly.metering.ledger import RunRow

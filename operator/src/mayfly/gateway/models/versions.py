@@ -23,8 +23,9 @@ from mayfly.clock import Clock, rfc3339_seconds
 from mayfly.gateway.directory import Directory, Entry, Key
 from mayfly.gateway.models.cog import CogCourier
 from mayfly.gateway.models.courier import Json, NotNow, Refused
-from mayfly.gateway.models.outbound import OutboundError
 from mayfly.gateway.models.replicate import ReplicateCourier
+from mayfly.gateway.outbound import OutboundError
+from mayfly.gateway.schemas import no_schema
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
@@ -144,6 +145,7 @@ class Versions:
         self._clock = clock
         self._worklist = Worklist(WORKERS)
         self._looked: dict[Key, tuple[object, ...]] = {}
+        self._schemas: dict[Key, tuple[str, Json]] = {}
 
     # -- read ------------------------------------------------------------------------------------
 
@@ -157,6 +159,11 @@ class Versions:
                 .order_by(model_versions.c.seen_at.desc())
                 .limit(1),
             )
+
+    def schema_of(self, entry: Entry) -> Json:
+        """The document of a Model's latest version; one that allows anything before it is seen."""
+        uid, schema = self._schemas.get((entry.namespace, entry.name), ("", {}))
+        return schema if uid == entry.uid else no_schema(entry)
 
     async def find(self, identity: str) -> ModelVersion | None:
         """A version by its id."""
@@ -209,6 +216,7 @@ class Versions:
         entry = self._directory.model(namespace, name)
         if entry is None:
             self._looked.pop((namespace, name), None)
+            self._schemas.pop((namespace, name), None)
             return
         self._worklist.add_after(key, self._probe_seconds)
         facts = self._facts(entry)
@@ -246,6 +254,7 @@ class Versions:
         now = self._clock()
         identity = version_id(entry.uid, schema)
         before = await self.latest(entry)
+        self._schemas[entry.namespace, entry.name] = (entry.uid, schema)
         if before is not None and (before.id, before.upstream) == (identity, upstream):
             return before
         async with self._database.write() as tx:

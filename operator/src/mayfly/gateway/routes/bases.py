@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 
 from mayfly.gateway.errors import Invalid, TooLarge
@@ -11,6 +14,22 @@ BASES = ("/v1", "", "/ns/{namespace}/v1", "/ns/{namespace}")
 """Clients differ on whether /v1 is in their base URL."""
 
 UNCACHED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+Route = tuple[str, str, Callable[..., Any]]
+"""Method, path behind the base, handler."""
+
+
+def under_bases(routes: Iterable[Route]) -> APIRouter:
+    """Routes under every base; the API's description shows them under the first."""
+    router = APIRouter()
+    every = list(routes)
+    for base in BASES:
+        for method, path, call in every:
+            # OpenAPI 3.1 has no name for the method QUERY.
+            shown = base == BASES[0] and method != "QUERY"
+            router.add_api_route(base + path, call, methods=[method], include_in_schema=shown)
+    return router
 
 
 async def body_of(request: Request, limit: int) -> bytes:

@@ -19,13 +19,14 @@ class RuntimeRoutes:
         """The route."""
         router = APIRouter()
         for base in ("/v1", ""):
-            router.add_api_route(
-                f"{base}/runtimes/{{name}}/requirements.txt",
-                self.requirements,
-                methods=["GET", "HEAD"],
-                include_in_schema=base != "",
-                response_class=PlainTextResponse,
-            )
+            for method in ("GET", "HEAD"):
+                router.add_api_route(
+                    f"{base}/runtimes/{{name}}/requirements.txt",
+                    self.requirements,
+                    methods=[method],
+                    include_in_schema=base != "" and method == "GET",
+                    response_class=PlainTextResponse,
+                )
         return router
 
     async def requirements(self, name: str) -> Response:

@@ -1,0 +1,186 @@
+"""The API's own description at /openapi.json: what the routes cannot say by their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+
+OBJECT: Json = {"type": "object", "additionalProperties": True}
+
+
+def _object(required: list[str], **properties: Json) -> Json:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _list(of: str) -> Json:
+    link = {"type": ["string", "null"], "format": "uri"}
+    results = {"type": "array", "items": {"$ref": f"#/components/schemas/{of}"}}
+    return _object(["previous", "next", "results"], previous=link, next=link, results=results)
+
+
+SCHEMAS: dict[str, Json] = {
+    "Problem": _object(
+        ["title", "detail", "status"],
+        title=TEXT,
+        detail=TEXT,
+        status={"type": "integer"},
+        type=TEXT,
+        errors={"type": "array", "items": _object(["detail"], detail=TEXT, pointer=TEXT)},
+    ),
+    "PredictionRequest": _object(
+        [],
+        version={**TEXT, "description": "64 hex digits, owner/name, or owner/name:version."},
+        input=OBJECT,
+        webhook={**TEXT, "format": "uri"},
+        webhook_events_filter={
+            "type": "array",
+            "items": {"enum": ["start", "output", "logs", "completed"]},
+        },
+    ),
+    "Prediction": _object(
+        ["id", "model", "version", "status", "input", "urls"],
+        id=TEXT,
+        model=TEXT,
+        version=TEXT,
+        status={"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},
+        input=OBJECT,
+        output={},
+        logs={"type": ["string", "null"]},
+        error={"type": ["string", "null"]},
+        metrics=OBJECT,
+        urls=_object(["get", "cancel", "stream"], get=TEXT, cancel=TEXT, stream=TEXT, web=TEXT),
+    ),
+    "Version": _object(
+        ["id", "created_at", "cog_version", "openapi_schema"],
+        id=TEXT,
+        created_at={**TEXT, "format": "date-time"},
+        cog_version=TEXT,
+        openapi_schema=OBJECT,
+    ),
+    "Model": _object(
+        ["url", "owner", "name", "visibility", "run_count", "latest_version"],
+        url=TEXT,
+        owner=TEXT,
+        name=TEXT,
+        description=TEXT,
+        visibility={"enum": ["private", "public"]},
+        run_count={"type": "integer"},
+        latest_version={"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]},
+    ),
+    "ModelRequest": _object(
+        [],
+        owner=TEXT,
+        name=TEXT,
+        description=TEXT,
+        visibility={"enum": ["private", "public"]},
+        hardware=TEXT,
+        source={**TEXT, "description": "The text of a pipeline's main.py."},
+        files={"type": "object", "additionalProperties": TEXT},
+        entrypoint=TEXT,
+        endpoint=OBJECT,
+        replicate=OBJECT,
+        alias=TEXT,
+    ),
+    "File": _object(
+        ["id", "name", "content_type", "size", "etag", "checksums", "metadata", "urls"],
+        id=TEXT,
+        name=TEXT,
+        content_type=TEXT,
+        size={"type": "integer"},
+        etag=TEXT,
+        checksums=OBJECT,
+        metadata=OBJECT,
+        urls=_object(["get"], get=TEXT),
+    ),
+    "Predictions": _list("Prediction"),
+    "Models": _list("Model"),
+    "Versions": _list("Version"),
+    "Files": _list("File"),
+}
+
+BODIES: dict[tuple[str, str], tuple[str, str]] = {
+    ("post", "/v1/predictions"): ("application/json", "PredictionRequest"),
+    ("post", "/v1/models/{owner}/{name}/predictions"): ("application/json", "PredictionRequest"),
+    ("post", "/v1/models"): ("application/json", "ModelRequest"),
+    ("patch", "/v1/models/{owner}/{name}"): ("application/json", "ModelRequest"),
+    ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
+}
+"""What a request carries: media type and schema."""
+
+ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
+    ("post", "/v1/predictions"): ("201", "Prediction"),
+    ("post", "/v1/models/{owner}/{name}/predictions"): ("201", "Prediction"),
+    ("get", "/v1/predictions"): ("200", "Predictions"),
+    ("get", "/v1/predictions/{identity}"): ("200", "Prediction"),
+    ("post", "/v1/predictions/{identity}/cancel"): ("200", "Prediction"),
+    ("get", "/v1/models"): ("200", "Models"),
+    ("post", "/v1/models"): ("201", "Model"),
+    ("get", "/v1/models/{owner}/{name}"): ("200", "Model"),
+    ("patch", "/v1/models/{owner}/{name}"): ("200", "Model"),
+    ("get", "/v1/models/{owner}/{name}/versions"): ("200", "Versions"),
+    ("post", "/v1/models/{owner}/{name}/versions"): ("201", "Version"),
+    ("get", "/v1/models/{owner}/{name}/versions/{version}"): ("200", "Version"),
+    ("post", "/v1/files"): ("201", "File"),
+    ("get", "/v1/files"): ("200", "Files"),
+    ("get", "/v1/files/{file_id}"): ("200", "File"),
+}
+"""What a request is answered with: code and schema."""
+
+FORM: Json = {
+    "multipart/form-data": {
+        "schema": _object(
+            ["content"], content={"type": "string", "format": "binary"}, metadata=TEXT
+        )
+    }
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app describe itself so."""
+
+    def described() -> Json:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _described(app: FastAPI) -> Json:
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(SCHEMAS)
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _complete(path, method, operation)
+    return document
+
+
+def _complete(path: str, method: str, operation: Json) -> None:
+    body = BODIES.get((method, path))
+    if body is not None:
+        operation["requestBody"] = {"content": {body[0]: {"schema": _reference(body[1])}}}
+    if (method, path) == ("post", "/v1/files"):
+        operation["requestBody"] = {"content": FORM}
+    answer = ANSWERS.get((method, path))
+    responses: Json = {}
+    if answer is not None:
+        content = {"application/json": {"schema": _reference(answer[1])}}
+        responses[answer[0]] = {"description": "Done.", "content": content}
+    else:
+        responses["2XX"] = {"description": "Done."}
+    problem = {"application/problem+json": {"schema": _reference("Problem")}}
+    responses["default"] = {"description": "What is wrong, in words.", "content": problem}
+    operation["responses"] = responses
+
+
+def _reference(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}

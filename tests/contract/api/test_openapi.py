@@ -1,0 +1,46 @@
+"""The API's own description, and that nothing it allows makes the gateway fail."""
+
+import asyncio
+import subprocess
+
+from support.clients import environment
+from support.gateway_world import BUILDER, World
+from support.player import playing
+
+EXAMPLES = 5
+
+
+async def test_the_description_has_every_noun(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client(None) as anybody:
+        described = (await anybody.get("/openapi.json")).json()
+    assert described["openapi"].startswith("3.1")
+    for path, methods in {
+        "/v1/predictions": {"get", "post"},
+        "/v1/models": {"get", "post"},
+        "/v1/models/{owner}/{name}": {"get", "patch", "delete"},
+        "/v1/models/{owner}/{name}/versions": {"get", "post"},
+        "/v1/files": {"get", "post"},
+        "/v1/files/{file_id}": {"get", "delete"},
+        "/v1/account": {"get"},
+        "/v1/webhooks/default/secret": {"get"},
+        "/v1/streams/{identity}": {"get"},
+    }.items():
+        assert methods <= set(described["paths"][path]), path
+
+
+async def test_whatever_the_description_allows_is_answered_without_a_5xx(world: World) -> None:
+    python = environment("schemathesis", (3, 11))
+    async with playing(world) as (gateway, _):
+        process = await asyncio.create_subprocess_exec(
+            *(str(python), "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+            *("run", f"{gateway.url}/openapi.json"),
+            *("--header", f"Authorization: Bearer {BUILDER}", "--checks", "not_a_server_error"),
+            *("--max-examples", str(EXAMPLES), "--seed", "1", "--phases", "fuzzing"),
+            *("--exclude-path-regex", "/agent/|/streams/|follow"),
+            "--no-color",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=world.folder,
+        )
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()[:9000]

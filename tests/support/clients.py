@@ -1,0 +1,113 @@
+"""Replicate's own clients, each in an environment of its own, run against a gateway."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.gateway_world import BUILDER, Running
+
+from localcluster import cache
+from localcluster.progress import Step
+
+CLIENTS = Path(__file__).parent.parent / "contract" / "api" / "clients"
+SECONDS = 120
+
+
+def interpreter(least: tuple[int, int]) -> str:
+    """A Python of at least a version: this one, or one of the names on PATH or of pyenv."""
+    if sys.version_info >= least:
+        return sys.executable
+    found = [shutil.which(f"python3.{minor}") for minor in range(least[1], 16)]
+    found += sorted(str(each) for each in Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    for each in filter(None, found):
+        code = f"import sys, venv; sys.exit(sys.version_info < {least!r})"
+        if subprocess.run([each, "-c", code], capture_output=True, check=False).returncode == 0:
+            return each
+    words = f"this test needs Python {least[0]}.{least[1]} or newer beside {sys.version}"
+    raise AssertionError(words)
+
+
+def environment(name: str, least: tuple[int, int]) -> Path:
+    """The interpreter of a virtual environment with a client's locked packages."""
+    requirements = CLIENTS / f"{name}.txt"
+    python = interpreter(least)
+    version = subprocess.run([python, "-VV"], capture_output=True, check=True).stdout
+
+    def build(folder: Path, current: Step) -> None:
+        current.run([python, "-m", "venv", folder])
+        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install"]
+        options = ["--progress-bar=off", "--no-deps", "--require-hashes"]
+        current.run([*pip, *options, "--requirement", requirements])
+
+    key = cache.key(requirements.read_bytes(), version)
+    return cache.entry(f"client-{name}", key, f"set up {name}", build) / "bin" / "python"
+
+
+def node_modules() -> Path:
+    """A folder whose node_modules has the JavaScript client."""
+    lock = CLIENTS / "package-lock.json"
+
+    def build(folder: Path, current: Step) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy2(CLIENTS / name, folder / name)
+        current.run(
+            ["npm", "ci", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts"]
+        )
+
+    return cache.entry("client-npm", cache.key(lock.read_bytes()), "set up the npm client", build)
+
+
+class Client:
+    """A program that talks to gateways: it prints one JSON value as its last line."""
+
+    def __init__(self, command: list[str], folder: Path | None = None, base: str = "") -> None:
+        self._command = command
+        self._folder = folder
+        self._base = base
+
+    async def run(self, gateway: Running, code: str, token: str = BUILDER, **extra: str) -> Any:
+        """What the code prints at its end; it fails with the code's own words."""
+        process = await self.start(gateway, code, token, **extra)
+        try:
+            async with asyncio.timeout(SECONDS):
+                out, errors = await process.communicate()
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+        assert process.returncode == 0, errors.decode() + out.decode()
+        return json.loads(out.decode().strip().splitlines()[-1])
+
+    async def start(
+        self, gateway: Running, code: str, token: str = BUILDER, **extra: str
+    ) -> asyncio.subprocess.Process:
+        """The code as a process."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        given = {
+            "REPLICATE_API_TOKEN": token,
+            "REPLICATE_BASE_URL": extra.pop("base", gateway.url + self._base),
+            "REPLICATE_POLL_INTERVAL": "0.05",
+        }
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            code,
+            cwd=self._folder,
+            env={**kept, **given, **extra},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+
+def python_client(name: str, least: tuple[int, int] = (3, 11), base: str = "") -> Client:
+    """A client of the Python lines."""
+    return Client([str(environment(name, least)), "-W", "ignore", "-c"], base=base)
+
+
+def javascript_client() -> Client:
+    """The client of npm."""
+    return Client(["node", "--input-type=module", "-e"], folder=node_modules(), base="/v1")
