@@ -94,6 +94,7 @@ RIGHTS = {
         "mayfly.dev/pipelines": READ | {"create", "patch", "delete"},
         "mayfly.dev/pipelineruns": READ | {"create", "patch", "delete"},
         "mayfly.dev/models": READ | {"create", "patch", "delete"},
+        "mayfly.dev/models/status": {"patch"},
         "mayfly.dev/pipelineruns/status": {"update", "patch"},
         "mayfly.dev/models/status": {"patch"},
         "mayfly.dev/pipelineversions": READ,
