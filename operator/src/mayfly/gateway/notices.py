@@ -49,7 +49,9 @@ class Subscription:
     async def wait(self, seconds: float) -> None:
         """Wait for news since the last call, at most so long."""
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            # wait_for of Python 3.11 forgets a cancel that comes together with the news.
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return
         finally:

@@ -1,0 +1,28 @@
+"""News wake those who wait for them, and take no cancel away."""
+
+import asyncio
+
+import pytest
+
+from mayfly.gateway.notices import Notices
+
+
+async def test_a_cancel_that_comes_with_the_news_is_not_forgotten() -> None:
+    notices = Notices()
+
+    async def follow() -> None:
+        with notices.subscribe("a") as news:
+            while True:
+                await news.wait(60)
+
+    task = asyncio.create_task(follow())
+    await asyncio.sleep(0)
+    notices.tell_all()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_a_wait_ends_without_news_too() -> None:
+    with Notices().subscribe("a") as news:
+        await news.wait(0.01)
