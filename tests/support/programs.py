@@ -1,4 +1,6 @@
-"""Pipelines that several tests run."""
+"""Pipelines that several tests run, and what is true of a run of them that nothing harmed."""
+
+from support.installation import Json, Namespace, message, reason
 
 SLOW = """
 import time
@@ -19,3 +21,12 @@ def main(seconds: float) -> str:
     return "long " * 2000
 """
 """The same, with an output that no termination message holds."""
+
+
+def came_through(namespace: Namespace, run: str) -> Json:
+    """A run of one of these, at its end: once, and from the first line to the last."""
+    ended = namespace.finished(run, seconds=180)
+    assert reason(ended) == "Succeeded", message(ended)
+    assert ended["status"]["attempt"] == 1
+    assert namespace.logs(run).split() == ["before", "after"]
+    return ended

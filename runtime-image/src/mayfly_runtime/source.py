@@ -30,7 +30,19 @@ class SourceError(Exception):
 class Module:
     """One parsed file, with its siblings at hand to follow imports."""
 
-    def __init__(self, file: str, files: Mapping[str, str]) -> None:
+    def __init__(
+        self, file: str, files: Mapping[str, str], parsed: "dict[str, Module] | None" = None
+    ) -> None:
+        """Parse a file.
+
+        Args:
+            file: its name.
+            files: every file of the pipeline.
+            parsed: what was parsed before, shared by all of them; each is parsed once.
+
+        Raises:
+            SourceError: it can't be parsed.
+        """
         self.file = file
         self._files = files
         self._lines = files[file].splitlines()
@@ -40,7 +52,8 @@ class Module:
         self.classes: dict[str, ast.ClassDef] = {}
         for node in self.tree.body:
             self._note(node)
-        self._siblings: dict[str, Module] = {}
+        self._parsed = {} if parsed is None else parsed
+        self._parsed[file] = self
 
     def error(self, node: ast.AST, message: str) -> SourceError:
         """An error at a node, with its source line shown."""
@@ -59,7 +72,7 @@ class Module:
             module = queue.pop()
             for file in sorted(module.imported_files() - seen):
                 seen.add(file)
-                queue.append(Module(file, self._files))
+                queue.append(self._module(file))
 
     def imported_files(self) -> set[str]:
         """The pipeline's own files that an import anywhere in this one may run."""
@@ -207,9 +220,10 @@ class Module:
         file = self._file_of(module_name)
         if file is None or file == self.file:
             return None
-        if file not in self._siblings:
-            self._siblings[file] = Module(file, self._files)
-        return self._siblings[file]
+        return self._module(file)
+
+    def _module(self, file: str) -> "Module":
+        return self._parsed.get(file) or Module(file, self._files, self._parsed)
 
     def _file_of(self, module_name: str) -> str | None:
         """The pipeline's file that a module is; a package comes before a file of its name."""

@@ -7,7 +7,7 @@ A child of PID 1, started before there is work. It speaks over an inherited sock
     worker -> PID 1   checked {problems, files: [[pointer, url]]}
                       loaded
                       output {text, files: [{pointer, folder, name}]}   an iterator's item
-      over                                              main() returned, raised or was exhausted
+                      over                              main() returned, raised or was exhausted
                       finished {text, files, stream}
                       failed {reason, error}
 

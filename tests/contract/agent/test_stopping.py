@@ -235,7 +235,8 @@ async def test_a_deleted_pod_tells_the_gateway_how_long_the_run_has_worked(launc
     assert beat["activeMs"] == agent.termination()["activeMs"] >= 1
 
 
-async def test_a_deleted_pod_waits_for_a_gateway_that_is_away(launch):
+async def deleted_unheard(launch):
+    """An agent whose pod is deleted while it runs, and a gateway that has not welcomed it again."""
     agent = await launch()
     session = await agent.session()
     await session.send("work", **work(WAITS))
@@ -243,6 +244,11 @@ async def test_a_deleted_pod_waits_for_a_gateway_that_is_away(launch):
     session.drop()
     again = await agent.session(welcome=False)
     agent.process.send_signal(signal.SIGTERM)
+    return agent, again
+
+
+async def test_a_deleted_pod_waits_for_a_gateway_that_is_away(launch):
+    agent, again = await deleted_unheard(launch)
     await asyncio.to_thread(eventually, lambda: agent.termination()["completedAt"])
     assert agent.process.returncode is None
     await again.send("welcome", logOffset=0, recorded=False)
@@ -253,13 +259,7 @@ async def test_a_deleted_pod_waits_for_a_gateway_that_is_away(launch):
 
 
 async def test_a_deleted_pod_does_not_wait_for_ever(launch):
-    agent = await launch()
-    session = await agent.session()
-    await session.send("work", **work(WAITS))
-    await session.receive("log")
-    session.drop()
-    again = await agent.session(welcome=False)
-    agent.process.send_signal(signal.SIGTERM)
+    agent, again = await deleted_unheard(launch)
     assert await agent.exit_code() == 1
     assert [message["type"] for message in again.messages] == ["hello"]
     assert agent.termination()["activeMs"] >= 1

@@ -83,13 +83,13 @@ class Resolver:
         try:
             if run.spec.pipeline_spec is not None:
                 template = run.spec.pipeline_spec
-                runtime = await self._runtime(template.runtime)
+                runtime = await self._pinned(template.runtime)
                 schema = await self._schema(template.source, template.entrypoint)
                 version = version_id("", template.source, template.entrypoint, runtime.spec.image)
                 pipeline, timeout = "", None
             else:
                 found, timeout = await self._version(key, run)
-                runtime = await self._runtime(found.spec.runtime)
+                runtime = await self._pinned(found.spec.runtime)
                 schema, version = dict(found.spec.openapi_schema), found.spec.id
                 pipeline = run.spec.pipeline_ref.name if run.spec.pipeline_ref else ""
             await self._check_input(run, schema)
@@ -106,14 +106,23 @@ class Resolver:
             parent_id=place.parent_id,
         )
 
-    async def _runtime(self, name: str) -> PipelineRuntime:
-        body = self._state.runtimes.get(name)
+    async def runtime(self, name: str) -> PipelineRuntime | None:
+        """A runtime; one that is not cached is asked for, as the watch may only be beginning.
+
+        Raises:
+            KubeError: the API server could not be asked.
+        """
         try:
-            body = body or await self._cluster.get(RUNTIMES, None, name)
+            body = self._state.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
         except NotFound:
+            return None
+        return PipelineRuntime.model_validate(body)
+
+    async def _pinned(self, name: str) -> PipelineRuntime:
+        runtime = await self.runtime(name)
+        if runtime is None:
             words = f'There is no PipelineRuntime "{name}"; `kubectl get mprt` lists them.'
-            raise _Stop(Refusal(Reason.NOT_FOUND, words)) from None
-        runtime = PipelineRuntime.model_validate(body)
+            raise _Stop(Refusal(Reason.NOT_FOUND, words))
         if not BY_DIGEST.search(runtime.spec.image):
             words = f'PipelineRuntime "{name}" names its image without a digest (name@sha256:…).'
             raise _Stop(Refusal(Reason.NOT_PINNED, words))

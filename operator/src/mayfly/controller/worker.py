@@ -317,12 +317,11 @@ class Worker:
             self._release_dependents(key)
             return
         pipeline = Pipeline.model_validate(body)
-        runtime = await self._runtime(pipeline.spec.runtime)
         spec = pipeline.spec
         seen = ObservedPipeline(
             pipeline=pipeline,
             now=self._clock(),
-            runtime=PipelineRuntime.model_validate(runtime) if runtime else None,
+            runtime=await self._resolver.runtime(spec.runtime),
             schema=await self._sources.schema(spec.source.texts(), spec.entrypoint),
             versions=await self._versions(key),
             used=self._used_versions(),
@@ -332,13 +331,6 @@ class Worker:
             if left is not None and left.get("kind") == "Pipeline":
                 self._state.pipelines[key.namespace, key.name] = left
         self._release_dependents(key)
-
-    async def _runtime(self, name: str) -> Json | None:
-        """A runtime; one that is not cached is asked for, as the watch may only be beginning."""
-        try:
-            return self._state.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
-        except NotFound:
-            return None
 
     def _release_dependents(self, key: Key) -> None:
         for run in self._state.dependents.pop((key.namespace, key.name), set()):

@@ -241,14 +241,7 @@ class Recorder:
             error=utf8_head(why, ERROR_BYTES),
             completed_at=now,
         )
-        pod_uid = seen.run.status.pod_uid or ""
-        async with self._database.write() as tx:
-            if bury and not await pods.bury(tx, pod_uid, now):
-                return False
-            if not bury:
-                await pods.retire(tx, pod_uid, now)
-            await ledger.journal(tx, row.uid, ending, now)
-        return True
+        return await self._shut_out(seen, row, ending, now, bury=bury)
 
     async def withhold(self, seen: Seen, row: RunRow, why: str) -> None:
         """Journal the end of a run whose secrets can't be had, and shut its pod out.
@@ -265,9 +258,20 @@ class Recorder:
             error=utf8_head(why, ERROR_BYTES),
             completed_at=now,
         )
+        await self._shut_out(seen, row, ending, now, bury=False)
+
+    async def _shut_out(
+        self, seen: Seen, row: RunRow, ending: Ending, now: datetime, *, bury: bool
+    ) -> bool:
+        """Journal an end without a start, and see to it that the pod never gets the work."""
+        pod_uid = seen.run.status.pod_uid or ""
         async with self._database.write() as tx:
-            await pods.retire(tx, seen.run.status.pod_uid or "", now)
+            if bury and not await pods.bury(tx, pod_uid, now):
+                return False
+            if not bury:
+                await pods.retire(tx, pod_uid, now)
             await ledger.journal(tx, row.uid, ending, now)
+        return True
 
     async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Write a journalled end to its object, in one write, and close it.

@@ -184,7 +184,7 @@ def _claimed(seen: ObservedRun) -> Plan:
 
 
 def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    if _told_late(seen) and not _left_word(seen, pod):
+    if _told(seen, Reason.START_DEADLINE_EXCEEDED) is not None and not _left_word(seen, pod):
         return _start_deadline_exceeded(seen, pod)
     if _never_started(seen, pod) and not seen.run.spec.cancel:
         if seen.now >= _start_due(seen):
@@ -237,8 +237,8 @@ def _start_due(seen: ObservedRun) -> datetime:
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    told = find(seen.run.status.conditions, ConditionType.STARTED) if _told_late(seen) else None
-    sentence = told.message if told is not None else _too_late(seen, pod)
+    told = _told(seen, Reason.START_DEADLINE_EXCEEDED)
+    sentence = told if told is not None else _too_late(seen, pod)
     end = End(Reason.START_DEADLINE_EXCEEDED, sentence, started=False)
     write = _write(seen, ended(seen.run, end, now=seen.now))
     if pod.over or pod.deleting:
@@ -257,9 +257,10 @@ def _too_late(seen: ObservedRun, pod: ObservedPod) -> str:
     return f"main() was not called within spec.startDeadline ({deadline}): {why}"
 
 
-def _told_late(seen: ObservedRun) -> bool:
+def _told(seen: ObservedRun, reason: Reason) -> str | None:
+    """What the condition Started says, if it says it for this reason."""
     started = find(seen.run.status.conditions, ConditionType.STARTED)
-    return started is not None and started.reason == Reason.START_DEADLINE_EXCEEDED
+    return started.message if started is not None and started.reason == reason else None
 
 
 def _left_word(seen: ObservedRun, pod: ObservedPod) -> bool:
@@ -269,9 +270,9 @@ def _left_word(seen: ObservedRun, pod: ObservedPod) -> bool:
 
 
 def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
-    told = find(seen.run.status.conditions, ConditionType.STARTED)
-    if told is not None and told.reason == Reason.STORAGE_FULL:
-        return Reason.STORAGE_FULL, told.message
+    full = _told(seen, Reason.STORAGE_FULL)
+    if full is not None:
+        return Reason.STORAGE_FULL, full
     if pod.waiting is not None and pod.waiting[0] in {
         "ErrImagePull",
         "ImagePullBackOff",
