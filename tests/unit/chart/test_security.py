@@ -96,7 +96,6 @@ RIGHTS = {
         "mayfly.dev/models": READ | {"create", "patch", "delete"},
         "mayfly.dev/models/status": {"patch"},
         "mayfly.dev/pipelineruns/status": {"update", "patch"},
-        "mayfly.dev/models/status": {"patch"},
         "mayfly.dev/pipelineversions": READ,
         "mayfly.dev/pipelineruntimes": READ,
         "/namespaces": READ,
