@@ -7,6 +7,8 @@ object (docs: continuity, configuration), and a level-triggered controller needs
 from __future__ import annotations
 
 import logging
+import os
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -77,7 +79,7 @@ class Handlers:
         kopf.on.event("", "v1", NAMESPACES.plural, registry=registry)(self.on_namespace)
         for kind, handler in ((PIPELINES, self.on_pipeline), (RUNTIMES, self.on_runtime)):
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handler)
-        login = kopf.login_with_kubeconfig if kubeconfig else kopf.login_with_service_account
+        login = kopf.login_with_kubeconfig if kubeconfig else login_by_address
         kopf.on.login(registry=registry)(login)
 
     async def on_run(self, *, event: Any, **_: Any) -> None:
@@ -156,6 +158,18 @@ class Handlers:
         limit = runtime.get("spec", {}).get("maxPods", 0)
         for key in self._state.in_line(name, limit):
             self._queue.add(key)
+
+
+def login_by_address(**given: Any) -> kopf.ConnectionInfo | None:
+    """The pod's ServiceAccount, at the address that the kubelet gives: kopf's own asks the DNS.
+
+    A cluster's DNS may still be away when its API server is back, and leading must not wait for it.
+    """
+    found = kopf.login_with_service_account(**given)
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    if found is None or not host or not port:
+        return found
+    return replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def _key(subject: Any, body: Json) -> Key:

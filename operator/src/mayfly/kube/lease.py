@@ -58,7 +58,8 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until this candidate leads."""
-        while not await self._tried():  # noqa: ASYNC110 - another process changes it
+        # A write whose answer took too long leads nobody: it is made again.
+        while not (await self._tried() and self.held):  # noqa: ASYNC110 - others change it
             await asyncio.sleep(self._settings.renew)
         logger.info("leading", extra={"identity": self._settings.identity})
 
@@ -93,20 +94,25 @@ class Lease:
         self._body = None
 
     async def _tried(self) -> bool:
-        asked = self._monotonic()
         try:
-            body = await self._take()
+            taken = await self._take()
         except Conflict:
-            body = None
+            taken = None
         except KubeError as error:
             logger.warning("lease: %s", error)
-            body = None
-        if body is None:
+            taken = None
+        if taken is None:
             return False
-        self._body, self._renewed_at = body, asked
+        self._body, self._renewed_at = taken
         return True
 
-    async def _take(self) -> Json | None:
+    async def _take(self) -> tuple[Json, float] | None:
+        """Write our name on the Lease.
+
+        Returns:
+            The Lease as written, and when the write was sent, by the monotonic clock: nobody has
+            seen it renewed before that. None if another one holds it.
+        """
         settings = self._settings
         owners = [settings.owner] if settings.owner else []
         try:
@@ -122,7 +128,8 @@ class Lease:
                 },
                 "spec": self._spec(transitions=0),
             }
-            return await self._cluster.create(LEASES, settings.namespace, body)
+            sent = self._monotonic()
+            return await self._cluster.create(LEASES, settings.namespace, body), sent
         spec = there.get("spec", {})
         mine = spec.get("holderIdentity") == settings.identity
         if not mine and not self._expired(there):
@@ -133,7 +140,8 @@ class Lease:
             new["acquireTime"] = spec.get("acquireTime", new["acquireTime"])
         metadata = {**there["metadata"], "ownerReferences": owners}
         body = {**there, "metadata": metadata, "spec": new}
-        return await self._cluster.replace(LEASES, settings.namespace, body)
+        sent = self._monotonic()
+        return await self._cluster.replace(LEASES, settings.namespace, body), sent
 
     def _expired(self, there: Json) -> bool:
         """Whether nobody renewed for its duration, by our own clock: the holder's may be wrong."""
