@@ -96,6 +96,11 @@ class Scene:
         self.over = True
 
 
+def settled(row: ledger.RunRow) -> bool:
+    """Whether nothing is left to note: the end is final, and what the run made is summed up."""
+    return row.closed and row.downstream is not None
+
+
 # Lives: what is done from wherever the last gateway left it
 
 
@@ -137,7 +142,7 @@ async def runs_out_of_memory(scene: Scene, gateway: Running) -> None:
             await scene.work(agent, gateway)
         scene.state = "gone"
         scene.run.end_by_controller("OutOfMemory")
-    await scene.row(gateway, lambda row: row.closed)
+    await scene.row(gateway, settled)
     scene.over = True
 
 
@@ -146,7 +151,7 @@ async def is_cancelled_before_its_pod_came(scene: Scene, gateway: Running) -> No
     if not scene.asked:
         scene.asked = True
         scene.run.cancel()
-    await scene.row(gateway, lambda row: row.closed)
+    await scene.row(gateway, settled)
     scene.over = True
 
 
@@ -154,7 +159,7 @@ async def is_refused(scene: Scene, gateway: Running) -> None:
     if not scene.asked:
         scene.asked = True
         scene.run.end_by_controller("Refused")
-    await scene.row(gateway, lambda row: row.closed)
+    await scene.row(gateway, settled)
     scene.over = True
 
 
@@ -165,7 +170,7 @@ async def is_deleted(scene: Scene, gateway: Running) -> None:
             await scene.work(agent, gateway)
         scene.asked = True
         scene.run.delete()
-    await scene.row(gateway, lambda row: row.closed)
+    await scene.row(gateway, settled)
     scene.over = True
 
 

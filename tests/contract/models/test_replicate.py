@@ -154,13 +154,33 @@ async def test_input_that_the_upstream_refuses_is_told_in_its_words(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("echo"))
+    upstream.limits["inputBytes"] = 1024
     async with upstream.gateway() as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
-            shown = await ended(caller, (await create(caller, {"delay": 0}))["id"])
+            made = await create(caller, {"text": "long " * 400})
+            shown = await ended(caller, made["id"])
     assert (shown["status"], shown["reason"]) == ("failed", "InvalidInput")
-    assert "text: is required" in shown["error"]
+    assert "1024 bytes" in shown["error"]
+
+
+async def test_input_that_the_upstreams_schema_refuses_never_gets_there(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("echo"))
+    async with upstream.gateway() as above:
+        await upstream.looked_at()
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            await world.looked_at()
+            path = f"/v1/models/{NAMESPACE}/model/predictions"
+            answer = await caller.post(path, json={"input": {"delay": 0}})
+        async with above.client() as reader:
+            sent = (await reader.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "text: is required"
+    assert sent == []
 
 
 async def test_a_token_that_may_not_be_read_is_told_with_what_helps(

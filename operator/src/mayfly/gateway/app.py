@@ -342,21 +342,21 @@ class Gateway:
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        await self.database.create()
-        self.callbacks.bind()
-        self._tasks = [
-            asyncio.create_task(self.runs.watch(), name="watch:runs"),
-            asyncio.create_task(self.directory.watch(), name="watch:directory"),
-            asyncio.create_task(self.dispatcher.run(), name="work:runs"),
-            asyncio.create_task(self.webhooks.run(), name="work:webhooks"),
-            asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),
-            asyncio.create_task(self.versions.run(), name="watch:models"),
-            asyncio.create_task(self.conductor.run(), name="work:models"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(_on_task_end)
-        logger.info("the gateway serves")
         try:
+            await self.database.create()
+            self.callbacks.bind()
+            self._tasks = [
+                asyncio.create_task(self.runs.watch(), name="watch:runs"),
+                asyncio.create_task(self.directory.watch(), name="watch:directory"),
+                asyncio.create_task(self.dispatcher.run(), name="work:runs"),
+                asyncio.create_task(self.webhooks.run(), name="work:webhooks"),
+                asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),
+                asyncio.create_task(self.versions.run(), name="watch:models"),
+                asyncio.create_task(self.conductor.run(), name="work:models"),
+            ]
+            for task in self._tasks:
+                task.add_done_callback(_on_task_end)
+            logger.info("the gateway serves")
             yield
         finally:
             self.stop()

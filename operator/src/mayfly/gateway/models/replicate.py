@@ -29,6 +29,7 @@ POLL_MAX_SECONDS = 5.0
 POLL_GROWTH = 1.3
 ALIVE_SECONDS = 5.0
 UPLOAD_SECONDS = 300.0
+INPUT_REFUSED = frozenset({400, 413, 422})
 DELIVERY = ".replicate.delivery"
 """Where Replicate keeps the files of outputs."""
 
@@ -172,7 +173,8 @@ class ReplicateCourier:
             words = f"{_at(target)} takes nothing now ({answer.status}): {_detail(answer)}"
             raise NotNow(words, down=answer.status == 503, after=_after(answer))
         if 300 <= answer.status < 500:
-            reason = Reason.INVALID_INPUT if answer.status == 422 else Reason.UNREACHABLE
+            about_input = answer.status in INPUT_REFUSED
+            reason = Reason.INVALID_INPUT if about_input else Reason.UNREACHABLE
             raise Refused(
                 reason,
                 f"{_at(target)} refuses the prediction ({answer.status}): {_detail(answer)}",
