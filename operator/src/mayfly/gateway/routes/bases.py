@@ -28,7 +28,14 @@ def under_bases(routes: Iterable[Route]) -> APIRouter:
         for method, path, call in every:
             # OpenAPI 3.1 has no name for the method QUERY.
             shown = base == BASES[0] and method != "QUERY"
-            router.add_api_route(base + path, call, methods=[method], include_in_schema=shown)
+            router.add_api_route(
+                base + path,
+                call,
+                methods=[method],
+                include_in_schema=shown,
+                summary=(call.__doc__ or "").partition("\n")[0].rstrip("."),
+                description="",
+            )
     return router
 
 
