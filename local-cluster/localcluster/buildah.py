@@ -91,11 +91,13 @@ class Buildah:
         with tempfile.TemporaryDirectory(dir=cache.folder()) as folder:
             context = Path(folder)
             (context / "Dockerfile").write_text(_BASE)
-            cache.link_files([self._root_file_system() / "rootfs.tar"], context)
+            cache.link_files([self.root_file_system() / "rootfs.tar"], context)
             current.run([*buildah, "build", "--format=oci", "--tag", base, context], env=_ENV)
 
     @staticmethod
-    def _root_file_system() -> Path:
+    def root_file_system() -> Path:
+        """The folder with the base's files as `rootfs.tar`."""
+
         def build(folder: Path, current: Step) -> None:
             current.run(
                 [

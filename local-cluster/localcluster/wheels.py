@@ -23,15 +23,16 @@ def download(requirements: Path, purpose: str) -> Path:
     def build(folder: Path, current: Step) -> None:
         command = [*packages.pip(), "download", "--require-hashes", "--only-binary=:all:"]
         command += ["--no-deps", "--progress-bar=off", "--python-version", PYTHON]
-        command += [word for tag in _platforms() for word in ("--platform", tag)]
+        command += [word for tag in platforms() for word in ("--platform", tag)]
         current.run([*command, "--requirement", requirements, "--dest", folder])
 
-    inputs = cache.key(requirements.read_bytes(), PYTHON, *_platforms())
+    inputs = cache.key(requirements.read_bytes(), PYTHON, *platforms())
     title = f"download the packages of the {purpose} image"
     return cache.entry("wheels", inputs, title, build)
 
 
-def _platforms() -> list[str]:
+def platforms() -> list[str]:
+    """The wheels' tags that our images take, as pip wants them."""
     machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     newest = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
     old = [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]

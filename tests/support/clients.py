@@ -4,11 +4,10 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from support import interpreter
 from support.gateway_world import BUILDER, Running
 
 from localcluster import cache
@@ -18,34 +17,9 @@ CLIENTS = Path(__file__).parent.parent / "contract" / "api" / "clients"
 SECONDS = 120
 
 
-def interpreter(least: tuple[int, int]) -> str:
-    """A Python of at least a version: this one, or one of the names on PATH or of pyenv."""
-    if sys.version_info >= least:
-        return sys.executable
-    found = [shutil.which(f"python3.{minor}") for minor in range(least[1], 16)]
-    found += sorted(str(each) for each in Path.home().glob(".pyenv/versions/3.*/bin/python"))
-    for each in filter(None, found):
-        code = f"import sys, venv; sys.exit(sys.version_info < {least!r})"
-        if subprocess.run([each, "-c", code], capture_output=True, check=False).returncode == 0:
-            return each
-    words = f"this test needs Python {least[0]}.{least[1]} or newer beside {sys.version}"
-    raise AssertionError(words)
-
-
 def environment(name: str, least: tuple[int, int]) -> Path:
-    """The interpreter of a virtual environment with a client's locked packages."""
-    requirements = CLIENTS / f"{name}.txt"
-    python = interpreter(least)
-    version = subprocess.run([python, "-VV"], capture_output=True, check=True).stdout
-
-    def build(folder: Path, current: Step) -> None:
-        current.run([python, "-m", "venv", folder])
-        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install"]
-        options = ["--progress-bar=off", "--no-deps", "--require-hashes"]
-        current.run([*pip, *options, "--requirement", requirements])
-
-    key = cache.key(requirements.read_bytes(), version)
-    return cache.entry(f"client-{name}", key, f"set up {name}", build) / "bin" / "python"
+    """The interpreter of an environment with a client's locked packages."""
+    return interpreter.with_packages(interpreter.at_least(least), CLIENTS / f"{name}.txt", name)
 
 
 def node_modules() -> Path:

@@ -167,7 +167,7 @@ async def test_a_receiver_at_a_private_address_is_told_nothing_and_its_owner_why
         identity = await create(gateway, receiver.url)
         words = await failed(gateway, identity)
         shown = await prediction(gateway, identity)
-    assert words.startswith('The webhook was not delivered: 127.0.0.1 is at 127.0.0.1')
+    assert words.startswith("The webhook was not delivered: 127.0.0.1 is at 127.0.0.1")
     assert "outbound.allowCIDRs" in words
     # The run itself is none the worse.
     assert shown["status"] == "succeeded"

@@ -1,0 +1,70 @@
+"""A Python of at least a version: this one, another of the machine, or the one of our images."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from localcluster import cache, packages, wheels
+from localcluster.buildah import Buildah
+from localcluster.progress import Step
+
+LAUNCHER = """\
+#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+set -- --library-path "$(echo "$here"/usr/lib/*-linux-gnu)" "$here/usr/bin/python{version}" "$@"
+exec "$here"/usr/lib*/ld-linux-*.so.* "$@"
+"""
+"""It brings its own C library: the machine's may be older."""
+
+WITH_SITE = """\
+#!/bin/sh
+PYTHONPATH="$(dirname "$(readlink -f "$0")")/site" exec {python} "$@"
+"""
+
+
+def at_least(version: tuple[int, int]) -> str:
+    """Its path."""
+    if sys.version_info >= version:
+        return sys.executable
+    found = [shutil.which(f"python3.{minor}") for minor in range(version[1], 16)]
+    found += sorted(str(each) for each in Path.home().glob(".pyenv/versions/3.*/bin/python"))
+    for each in filter(None, found):
+        code = f"import sys, venv; sys.exit(sys.version_info < {version!r})"
+        if subprocess.run([each, "-c", code], capture_output=True, check=False).returncode == 0:
+            return each
+    return str(of_images())
+
+
+def of_images() -> Path:
+    """Debian's, that our images are made of; it is unpacked, and needs nothing of the machine."""
+    packages.require(packages.IMAGES, cache.folder() / "logs")
+    root = Buildah.root_file_system()
+
+    def build(folder: Path, current: Step) -> None:
+        parts = ["./usr", "./lib64", "./lib"]
+        current.run(["tar", "--extract", "--file", root / "rootfs.tar", "-C", folder, *parts])
+        launcher = folder / "python"
+        launcher.write_text(LAUNCHER.format(version=wheels.PYTHON))
+        launcher.chmod(0o755)
+
+    inputs = cache.key(root.name, LAUNCHER)
+    return cache.entry("python", inputs, f"unpack Python {wheels.PYTHON}", build) / "python"
+
+
+def with_packages(python: str, requirements: Path, name: str) -> Path:
+    """The interpreter with the wheels of a locked requirements file, and nothing else."""
+    ask = "import sys; print('{}.{}'.format(*sys.version_info))"
+    version = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout
+
+    def build(folder: Path, current: Step) -> None:
+        command = [*packages.pip(), "install", "--require-hashes", "--only-binary=:all:"]
+        command += ["--no-deps", "--progress-bar=off", "--python-version", version.strip()]
+        command += [word for tag in wheels.platforms() for word in ("--platform", tag)]
+        current.run([*command, "--requirement", requirements, "--target", folder / "site"])
+        launcher = folder / "python"
+        launcher.write_text(WITH_SITE.format(python=python))
+        launcher.chmod(0o755)
+
+    inputs = cache.key(requirements.read_bytes(), python, version, WITH_SITE)
+    return cache.entry(f"client-{name}", inputs, f"set up {name}", build) / "python"
