@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from support.kube_memory import WAIT_SECONDS
+from support.plain_server import PlainServer, Request, reply
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,24 @@ class Call:
         return self.headers["webhook-id"].split("-")[1]
 
 
-class Receiver:
-    """The server."""
+class Receiver(PlainServer):
+    """The server.
 
-    def __init__(self) -> None:
+    Attributes:
+        calls: every request so far.
+        answer_with: the status that a request is answered with.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(port)
         self.calls: list[Call] = []
-        self.answer: Callable[[Call], int] = lambda _call: 200
-        self.port = 0
+        self.answer_with: Callable[[Call], int] = lambda _call: 200
         self._news = asyncio.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
+    @override
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{super().url}/hook"
 
     async def until(self, holds: Callable[[list[Call]], bool]) -> list[Call]:
         """The calls, once they are as wanted."""
@@ -48,37 +55,19 @@ class Receiver:
             await asyncio.wait_for(there, WAIT_SECONDS)
         return self.calls
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        with suppress(OSError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            lines = [line.partition(": ") for line in head.split("\r\n")[1:] if line]
-            headers = {name.lower(): value for name, _, value in lines}
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-            call = Call(headers, body.decode())
-            status = self.answer(call)
-            async with self._news:
-                self.calls.append(call)
-                self._news.notify_all()
-            extra = "Location: http://127.0.0.1:1/\r\n" if status == 307 else ""
-            writer.write(f"HTTP/1.1 {status} X\r\n{extra}Content-Length: 0\r\n\r\n".encode())
-            await writer.drain()
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-    async def end(self) -> None:
-        await asyncio.gather(*self._tasks)
+    @override
+    async def answer(self, request: Request) -> bytes:
+        call = Call(request.headers, request.body.decode())
+        status = self.answer_with(call)
+        async with self._news:
+            self.calls.append(call)
+            self._news.notify_all()
+        elsewhere = {"Location": "http://127.0.0.1:1/"} if status == 307 else {}
+        return reply(status, **elsewhere)
 
 
 @asynccontextmanager
 async def receiving(port: int = 0) -> AsyncIterator[Receiver]:
     """A receiver that answers 200."""
-    receiver = Receiver()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", port)
-    receiver.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with Receiver(port).serving() as receiver:
         yield receiver
-        await receiver.end()

@@ -131,7 +131,7 @@ async def test_a_run_that_failed_tells_its_error(world: World) -> None:
 
 async def test_a_receiver_that_is_down_is_told_the_end_again_with_one_id(world: World) -> None:
     async with receiving() as receiver, playing(world, gives(1)) as (gateway, _):
-        receiver.answer = lambda _call: 500 if len(receiver.calls) < 2 else 204
+        receiver.answer_with = lambda _call: 500 if len(receiver.calls) < 2 else 204
         await create(gateway, receiver.url, webhook_events_filter=["completed"])
         calls = await receiver.until(lambda calls: len(calls) == 3)
         assert len({call.headers["webhook-id"] for call in calls}) == 1
@@ -140,12 +140,12 @@ async def test_a_receiver_that_is_down_is_told_the_end_again_with_one_id(world: 
 
 async def test_an_end_is_told_by_the_next_gateway_too(world: World) -> None:
     async with receiving() as receiver:
-        receiver.answer = lambda _call: 503
+        receiver.answer_with = lambda _call: 503
         async with playing(world, gives(1)) as (gateway, _):
             await create(gateway, receiver.url, webhook_events_filter=["completed"])
             await receiver.until(lambda calls: len(calls) >= 1)
         told = len(receiver.calls)
-        receiver.answer = lambda _call: 200
+        receiver.answer_with = lambda _call: 200
         async with world.gateway():
             calls = await receiver.until(lambda calls: len(calls) > told)
         assert len({call.headers["webhook-id"] for call in calls}) == 1
@@ -153,7 +153,7 @@ async def test_an_end_is_told_by_the_next_gateway_too(world: World) -> None:
 
 async def test_a_redirect_is_not_followed_and_told_again(world: World) -> None:
     async with receiving() as receiver, playing(world, gives(1)) as (gateway, _):
-        receiver.answer = lambda _call: 307 if not receiver.calls else 200
+        receiver.answer_with = lambda _call: 307 if not receiver.calls else 200
         await create(gateway, receiver.url, webhook_events_filter=["completed"])
         calls = await receiver.until(lambda calls: len(calls) == 2)
     assert {call.headers["host"] for call in calls} == {f"127.0.0.1:{receiver.port}"}

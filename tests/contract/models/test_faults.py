@@ -3,8 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -13,6 +11,8 @@ import pytest
 from support.cog_server import CogServer, free_port
 from support.gateway_world import KEY, NAMESPACE
 from support.model_world import ModelWorld, create, ended, until, usage
+from support.plain_server import PlainServer, Request, reply
+from typing_extensions import override
 
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id
 from mayfly.gateway import tokens
@@ -22,48 +22,28 @@ from mayfly.kube.kinds import MODELS
 READY = {"status": "READY", "setup": {"started_at": "2026-01-01T00:00:00Z"}}
 
 
-class Crooked:
+class Crooked(PlainServer):
     """A server that speaks a Cog server's words wrongly; counts what it was sent."""
 
     def __init__(self, **answers: tuple[int, bytes] | None) -> None:
+        super().__init__()
         self.answers = answers
         self.sent: Counter[str] = Counter()
         self.hooks: list[str] = []
-        self.port = free_port()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            method, path, _ = head.split(" ", 2)
-            length = next(
-                (int(x[15:]) for x in head.lower().splitlines() if x.startswith("content-length:")),
-                0,
-            )
-            body = await reader.readexactly(length)
-            name = "put" if method == "PUT" else path.strip("/").partition(".")[0].replace("-", "_")
-            self.sent[name] += 1
-            if method == "PUT":
-                self.hooks.append(json.loads(body)["webhook"])
-            answer = self.answers.get(name, (404, b"{}"))
-            if answer is not None:
-                status, text = answer
-                writer.write(
-                    b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(text)) + text
-                )
-                await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Crooked"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        async with server:
-            yield self
+    @override
+    async def answer(self, request: Request) -> bytes | None:
+        path = request.path.strip("/").partition(".")[0]
+        name = "put" if request.method == "PUT" else path.replace("-", "_")
+        self.sent[name] += 1
+        if request.method == "PUT":
+            self.hooks.append(json.loads(request.body)["webhook"])
+        given = self.answers.get(name, (404, b"{}"))
+        return given and reply(*given)
 
     @property
     def endpoint(self) -> dict[str, str]:
-        return {"url": f"http://127.0.0.1:{self.port}"}
+        return {"url": self.url}
 
 
 def health(**fields: Any) -> tuple[int, bytes]:
@@ -166,7 +146,7 @@ async def test_a_server_that_was_started_anew_has_lost_the_prediction(
 async def test_what_may_have_arrived_is_sent_once_and_the_caller_is_told(
     world: ModelWorld, put: Any, reason: str, words: str, times: int
 ) -> None:
-    async with Crooked(health_check=health(), put=put).running() as crooked:
+    async with Crooked(health_check=health(), put=put).serving() as crooked:
         world.model("model", endpoint=crooked.endpoint)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller)
@@ -178,7 +158,7 @@ async def test_what_may_have_arrived_is_sent_once_and_the_caller_is_told(
 
 
 async def test_a_server_that_answers_garbage_is_named_so(world: ModelWorld) -> None:
-    async with Crooked(health_check=(200, b"<html>"), openapi=(200, b"[]")).running() as crooked:
+    async with Crooked(health_check=(200, b"<html>"), openapi=(200, b"[]")).serving() as crooked:
         world.model("model", endpoint=crooked.endpoint)
         async with world.gateway() as gateway, gateway.client() as caller:
             ready = await world.looked_at()
@@ -194,7 +174,7 @@ async def test_a_server_that_answers_garbage_is_named_so(world: ModelWorld) -> N
 async def test_a_callback_of_garbage_ends_the_prediction_in_words(
     world: ModelWorld, body: bytes
 ) -> None:
-    async with Crooked(health_check=health(status="BUSY"), put=(202, b"{}")).running() as crooked:
+    async with Crooked(health_check=health(status="BUSY"), put=(202, b"{}")).serving() as crooked:
         world.model("model", endpoint=crooked.endpoint)
         async with world.gateway() as gateway, gateway.client() as caller:
             # It takes work once, though it says that it is busy ever after.
@@ -211,7 +191,7 @@ async def test_a_callback_of_garbage_ends_the_prediction_in_words(
 
 
 async def test_what_a_server_says_after_the_end_changes_nothing(world: ModelWorld) -> None:
-    async with Crooked(health_check=health(), put=(202, b"{}")).running() as crooked:
+    async with Crooked(health_check=health(), put=(202, b"{}")).serving() as crooked:
         world.model("model", endpoint=crooked.endpoint)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller)
@@ -259,7 +239,7 @@ async def test_a_gateway_that_stops_loses_nothing_queued_running_or_streaming(
 async def test_what_was_being_sent_when_the_gateway_stopped_is_not_sent_again(
     world: ModelWorld,
 ) -> None:
-    async with Crooked(health_check=health(), put=None).running() as crooked:
+    async with Crooked(health_check=health(), put=None).serving() as crooked:
         world.models["fateSeconds"] = 5
         world.model("model", endpoint=crooked.endpoint)
         async with world.gateway() as gateway, gateway.client() as caller:

@@ -1,72 +1,47 @@
 """Models of another installation: a second gateway of ours, with a real Cog server, upstream."""
 
-import asyncio
 import base64
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.cog_server import free_port
 from support.gateway_world import NAMESPACE, READER, Running
 from support.model_world import ModelWorld, create, ended, until, usage
+from support.plain_server import PlainServer, Request, reply
+from typing_extensions import override
 
 from mayfly.kube.kinds import SECRETS
 
 SECRET = {"name": "upstream", "key": "token"}
 
 
-class Toll:
+class Toll(PlainServer):
     """Stands before an upstream: answers some creates itself, lets the others through."""
 
     def __init__(self, upstream: str, *answers: tuple[int, str] | None) -> None:
+        super().__init__()
         self.upstream = upstream
         self.answers = list(answers)
         self.seen: Counter[str] = Counter()
-        self.port = free_port()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            first, *lines = head.splitlines()
-            method, path, _ = first.split(" ")
-            headers = dict(line.split(": ", 1) for line in lines if ": " in line)
-            body = await reader.readexactly(int(headers.get("Content-Length", 0)))
-            self.seen[method] += 1
-            answer = self.answers.pop(0) if method == "POST" and self.answers else ()
-            if answer is not None:
-                writer.write(await self._answer(answer, method, path, headers, body))
-                await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async def _answer(
-        self, answer: Any, method: str, path: str, headers: dict[str, str], body: bytes
-    ) -> bytes:
-        if answer:
-            status, text, extra = answer[0], answer[1].encode(), b"Retry-After: 1\r\n"
-        else:
-            async with httpx.AsyncClient() as client:
-                kept = {name: headers[name] for name in ("Authorization",) if name in headers}
-                got = await client.request(
-                    method, self.upstream + path, headers=kept, content=body, timeout=60
-                )
-            status, text, extra = got.status_code, got.content, b""
-        return b"HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n" % (status, extra, len(text)) + text
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Toll"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        async with server:
-            yield self
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    @override
+    async def answer(self, request: Request) -> bytes | None:
+        self.seen[request.method] += 1
+        if request.method == "POST" and self.answers:
+            given = self.answers.pop(0)
+            return given and reply(given[0], given[1].encode(), Retry_After="1")
+        async with httpx.AsyncClient() as client:
+            named = ("authorization", "content-type")
+            got = await client.request(
+                request.method,
+                self.upstream + request.path,
+                headers={name: request.headers[name] for name in named if name in request.headers},
+                content=request.body,
+                timeout=60,
+            )
+        return reply(got.status_code, got.content)
 
 
 @pytest.fixture
@@ -205,7 +180,7 @@ async def test_an_upstream_that_takes_nothing_now_is_tried_again(
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
         refusal = (status, '{"detail": "later"}')
-        async with Toll(above.url, refusal, refusal).open() as toll:
+        async with Toll(above.url, refusal, refusal).serving() as toll:
             behind(world, toll.url)
             async with world.gateway() as gateway, gateway.client() as caller:
                 shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
@@ -218,7 +193,7 @@ async def test_a_create_of_which_nobody_knows_is_not_sent_again_and_fails_in_wor
     world: ModelWorld, upstream: ModelWorld, cog, answer: Any
 ) -> None:
     upstream.at(await cog("echo"))
-    async with upstream.gateway() as above, Toll(above.url, answer).open() as toll:
+    async with upstream.gateway() as above, Toll(above.url, answer).serving() as toll:
         behind(world, toll.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
