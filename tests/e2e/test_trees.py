@@ -139,25 +139,24 @@ def test_a_parent_that_ends_first_leaves_its_child_running_and_the_ttl_waits_for
     namespace, books
 ):
     pipelines(namespace, root=SPAWNS, leaf=SLOW)
-    root = start(namespace, "root", seconds=[20], waits=False)
+    root = start(namespace, "root", ttl=2, seconds=[20], waits=False)
     ended = namespace.finished(root)
     assert reason(ended) == "Succeeded", message(ended)
     assert ended["status"]["usage"]["final"] is False
     assert ended["status"]["children"] == {"total": 1, "succeeded": 0, "failed": 0, "canceled": 0}
     (child,) = children(namespace, root, 1)
-    name = child["metadata"]["name"]
-    namespace.started(name)
-    # Its time to live is over long before its tree is.
-    patch(namespace, root, '{"spec":{"ttlSecondsAfterFinished":0}}')
-    logs = eventually(lambda: namespace.logs(name), 60, lambda text: "after" in text)
-    assert logs.split() == ["before", "after"]
-    eventually(lambda: runs(namespace) == [], 60)
+    namespace.started(child["metadata"]["name"])
+    # The root's time to live is over long before its tree is.
+    log = f"/v1/predictions/{child['status']['id']}/logs"
+    words = eventually(lambda: namespace.api.get(log).text, 60, lambda text: "after" in text)
+    assert words.split() == ["before", "after"]
+    eventually(lambda: runs(namespace) == [], 90)
     namespace.no_pods()
     identity = {run: body["status"]["id"] for run, body in (("root", ended), ("child", child))}
     told = {run: namespace.api.get(f"/v1/predictions/{identity[run]}").json() for run in identity}
     assert told["child"]["status"] == "succeeded"
     assert told["root"]["final"] is True
-    assert told["root"]["children"]["succeeded"] == 1
+    assert told["root"]["children"] == {"total": 1, "succeeded": 1, "failed": 0, "canceled": 0}
     records = {each["run_uid"]: each for each in books.records(namespace.name)}
     assert len(records) == 2
     assert records[child["metadata"]["uid"]]["root_uid"] == ended["metadata"]["uid"]

@@ -59,9 +59,10 @@ def pipeline(namespace: Namespace, name: str, source: str, **spec: object) -> No
     )
 
 
-def start(namespace: Namespace, name: str, /, **inputs: object) -> str:
-    """Create a run of a Pipeline by hand; its name."""
-    return namespace.create({"pipelineRef": {"name": name}, "input": inputs})
+def start(namespace: Namespace, name: str, /, ttl: int = 3600, **inputs: object) -> str:
+    """Create a run of a Pipeline by hand, to be kept for so many seconds; its name."""
+    spec = {"pipelineRef": {"name": name}, "input": inputs, "ttlSecondsAfterFinished": ttl}
+    return namespace.create(spec)
 
 
 def at_most(namespace: Namespace, runs: int) -> None:
