@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 
 from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
+from support.waiting import looks
 
 from mayfly.gateway import tokens
 from mayfly.kube.kinds import RUNS
@@ -204,8 +205,9 @@ async def test_a_run_that_polls_its_child_is_answered_when_there_is_news(world: 
         below = await begin(stack, gateway, child)
         token = {"Authorization": f"Bearer {tokens.mint(KEY, NAMESPACE, parent.uid)}"}
         path = f"/v1/predictions/{child.id}"
-        while (await caller.get(path, headers=token)).json()["status"] != "processing":
-            await asyncio.sleep(0.05)
+        async for _ in looks():
+            if (await caller.get(path, headers=token)).json()["status"] == "processing":
+                break
         await asyncio.sleep(4)
         held = asyncio.create_task(caller.get(path, headers=token))
         # People are answered at once, whatever they know.
