@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +114,28 @@ class Machine:
 
 
 @contextmanager
-def no_gateway(kubectl: Kubectl) -> Iterator[None]:
-    """The gateway's Deployment has no pod."""
-    deployment = ("-n", SYSTEM, "deploy/mayfly-gateway")
+def without(kubectl: Kubectl, component: str) -> Iterator[None]:
+    """The Deployment of the controller or the gateway has no pod."""
+    deployment = ("-n", SYSTEM, f"deploy/mayfly-{component}")
+    replicas = kubectl.json("get", *deployment)["spec"]["replicas"]
     kubectl("scale", *deployment, "--replicas=0")
     try:
-        label = "app.kubernetes.io/component=gateway"
+        label = f"app.kubernetes.io/component={component}"
         kubectl("wait", "--for=delete", "pod", "-n", SYSTEM, "-l", label, "--timeout=60s")
         yield
     finally:
-        kubectl("scale", *deployment, "--replicas=1")
+        kubectl("scale", *deployment, f"--replicas={replicas}")
+
+
+def no_gateway(kubectl: Kubectl) -> AbstractContextManager[None]:
+    """The gateway's Deployment has no pod."""
+    return without(kubectl, "gateway")
+
+
+def kill(kubectl: Kubectl, component: str) -> None:
+    """End the pods of the controller or the gateway as a crash would: all at once, no grace."""
+    label = f"app.kubernetes.io/component={component}"
+    kubectl("delete", "pods", "-n", SYSTEM, "-l", label, "--grace-period=0", "--force")
 
 
 def fill(folder: Path) -> Path:

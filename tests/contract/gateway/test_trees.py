@@ -1,9 +1,11 @@
 """What a run has made: children, costs of the whole tree, the last word; 250 levels of it."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
 from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
+from support.waiting import looks
 
 from mayfly.gateway import tokens
 from mayfly.kube.kinds import RUNS
@@ -191,3 +193,32 @@ async def test_250_levels_run_and_level_251_is_refused(world: World) -> None:
         assert [each["depth"] for each in tree] == list(range(1, LEVELS + 1))
         # One write for each end, and no other.
         assert writes(world) == LEVELS
+
+
+async def test_a_run_that_polls_its_child_is_answered_when_there_is_news(world: World) -> None:
+    """Asked again for what it knows, the gateway holds the answer as long as nothing was new."""
+    world.limits["startedWriteMs"] = 600_000
+    parent = world.claimed("parent")
+    async with world.gateway() as gateway, gateway.client() as caller, AsyncExitStack() as stack:
+        await begin(stack, gateway, parent)
+        child = world.child(parent)
+        below = await begin(stack, gateway, child)
+        token = {"Authorization": f"Bearer {tokens.mint(KEY, NAMESPACE, parent.uid)}"}
+        path = f"/v1/predictions/{child.id}"
+        async for _ in looks():
+            if (await caller.get(path, headers=token)).json()["status"] == "processing":
+                break
+        await asyncio.sleep(4)
+        held = asyncio.create_task(caller.get(path, headers=token))
+        # People are answered at once, whatever they know.
+        for _ in range(3):
+            assert (await caller.get(path)).json()["status"] == "processing"
+        assert not held.done()
+        await below.say("log", offset=0, data="a word\n")
+        assert (await held).json()["logs"] == "a word\n"
+        last = asyncio.create_task(caller.get(path, headers=token))
+        await below.end()
+        told = await last
+        while told.json()["status"] == "processing":
+            told = await caller.get(path, headers=token)
+        assert told.json()["status"] == "succeeded"

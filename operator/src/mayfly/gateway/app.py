@@ -35,6 +35,7 @@ from mayfly.gateway.models.replicate import ReplicateCourier
 from mayfly.gateway.models.versions import Versions
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.outbound import Outbound
+from mayfly.gateway.polls import Polls
 from mayfly.gateway.predictions import Predictions
 from mayfly.gateway.publishing import Publishing
 from mayfly.gateway.rates import RateLimit
@@ -168,6 +169,7 @@ class Gateway:
             calls=self.calls,
             conductor=self.conductor,
             notices=self.notices,
+            polls=Polls(monotonic),
             key=key,
             schemas=schemas,
             limits=config.limits,

@@ -44,8 +44,9 @@ INLINE_BYTES = 16 * 1024
 COMMIT_SECONDS = 5.0
 """A create is done by then, or was not: clients post again after a minute."""
 
-STARTED_SECONDS = 2.0
-"""How long a call may overtake the message that its run has started."""
+STARTED_SECONDS = 8.0
+"""How long a call may overtake the message that its run has started: seconds, on a busy machine.
+Less than an import may take, so that who calls there is told why before that is over."""
 
 SETTLE_SECONDS = 3.0
 """How long a call waits for a pipeline that was just written to get its version."""

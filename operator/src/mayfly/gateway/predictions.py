@@ -26,6 +26,7 @@ from mayfly.gateway.files import Files, references
 from mayfly.gateway.models.calls import Call, ModelCalls
 from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.notices import Notices
+from mayfly.gateway.polls import Polls
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.schemas import Schemas, gives_files, is_iterator
@@ -89,6 +90,7 @@ class Predictions:
         calls: ModelCalls,
         conductor: Conductor,
         notices: Notices,
+        polls: Polls,
         key: SigningKey,
         schemas: Schemas,
         limits: GatewayLimits,
@@ -104,6 +106,7 @@ class Predictions:
         self._calls = calls
         self._conductor = conductor
         self._notices = notices
+        self._polls = polls
         self._key = key
         self._schemas = schemas
         self._limits = limits
@@ -174,6 +177,28 @@ class Predictions:
                 if found.ended or left <= 0 or self._stopping.is_set():
                     return found
                 await news.wait(min(left, 5.0))
+
+    async def news(self, standing: Standing, found: Prediction) -> Prediction:
+        """The prediction for a reader; a run that was told just that already waits for more."""
+        if standing.run is None:
+            return found
+        reader, uid = standing.run.uid, found.row.uid
+        mark = await self._mark(found)
+        pause = 0.0 if found.ended else self._polls.pause(reader, uid, mark)
+        if pause > 0 and not self._stopping.is_set():
+            with self._notices.subscribe(uid) as news:
+                found = await self.again(found)
+                if mark == await self._mark(found):
+                    await news.wait(pause)
+                    found = await self.again(found)
+            mark = await self._mark(found)
+        self._polls.told(reader, uid, mark, ended=found.ended)
+        return found
+
+    async def _mark(self, found: Prediction) -> int:
+        """Differs when a prediction has another state, output or log."""
+        async with self._database.read() as tx:
+            return hash((found.state, found.output, await archive.log_size(tx, found.row.uid)))
 
     async def _lookup(self, identity: str) -> Prediction | None:
         seen = self._runs.by_id(identity)

@@ -109,9 +109,12 @@ class PredictionRoutes:
     # -- read ------------------------------------------------------------------------------------
 
     async def get(self, request: Request, identity: str) -> Response:
-        """The prediction object."""
-        found, base = await self._find(request, identity)
-        body = await self._predictions.body(found, base)
+        """The prediction object; a run that polls gets it when there is news, or after a while."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
+        found = await self._predictions.news(standing, found)
+        body = await self._predictions.body(found, wire.base_of(request, namespace))
         return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def list(

@@ -1,0 +1,113 @@
+"""A tree of runs, and the controller or the gateway dies or is away: same outcome, same bill."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+
+import pytest
+from support.installation import Namespace, message, reason
+from support.machine import kill, without
+from support.programs import SLOW
+from support.trees import (
+    CHAIN,
+    SPAWNS,
+    at_most,
+    billed_once,
+    children,
+    pipelines,
+    runs,
+    settled,
+    start,
+)
+from support.waiting import eventually
+
+SILENT_SECONDS = 30
+SECONDS = 300
+"""For a tree whose pods meet a gateway or controller that has to start first."""
+
+
+@pytest.mark.parametrize("levels_there", [1, 2, 3])
+@pytest.mark.parametrize("component", ["controller", "gateway"])
+def test_killed_in_the_middle_of_a_tree_it_ends_as_if_nothing_had_happened(
+    namespace, kubectl, books, component, levels_there
+):
+    pipelines(namespace, chain=CHAIN)
+    root = start(namespace, "chain", levels=3, seconds=4)
+    eventually(lambda: depths(namespace) >= set(range(1, levels_there + 1)), 60)
+    kill(kubectl, component)
+    ended = settled(namespace, root, SECONDS)
+    assert reason(ended) == "Succeeded", message(ended)
+    assert ended["status"]["output"] == 3
+    every = runs(namespace)
+    assert sorted(each["status"]["depth"] for each in every) == [1, 2, 3]
+    for each in every:
+        assert reason(each) == "Succeeded", message(each)
+        assert each["status"]["attempt"] == 1
+        assert each["status"]["usage"]["activeMilliseconds"] >= 4000
+        assert each["status"]["children"]["total"] == (0 if each["status"]["depth"] == 3 else 1)
+    billed_once(namespace, books, root)
+    namespace.no_pods()
+
+
+def depths(namespace: Namespace) -> set[int]:
+    return {each.get("status", {}).get("depth", 0) for each in runs(namespace)}
+
+
+@pytest.mark.parametrize("component", ["controller", "gateway"])
+def test_a_cancel_while_one_of_them_is_away_ends_what_had_not_started_and_nothing_else(
+    namespace, kubectl, books, component
+):
+    pipelines(namespace, root=SPAWNS, leaf=SLOW)
+    at_most(namespace, 2)
+    root = start(namespace, "root", seconds=[25, 25], waits=True)
+    eventually(lambda: states(namespace, root) == ["Processing", "Queued"], 60)
+    made = {
+        each["status"]["phase"]: each["metadata"]["name"] for each in children(namespace, root, 2)
+    }
+    with without(kubectl, component):
+        kubectl(
+            "patch", "prun", root, "-n", namespace.name,
+            "--type=merge", "-p", '{"spec":{"cancel":true}}',
+        )  # fmt: skip
+    ended = namespace.finished(root, SECONDS)
+    assert reason(ended) == "Canceled", message(ended)
+    assert reason(ended, "CancelAccepted") == "CancelAccepted"
+    never = namespace.finished(made["Queued"])
+    assert reason(never) == "Canceled", message(never)
+    assert "podName" not in never["status"]
+    assert Decimal(never["status"]["usage"]["totalCost"]) == 0
+    came = namespace.finished(made["Processing"], SECONDS)
+    assert reason(came) == "Succeeded", message(came)
+    assert namespace.logs(made["Processing"]).split() == ["before", "after"]
+    assert came["status"]["usage"]["activeMilliseconds"] >= 25_000
+    status = settled(namespace, root)["status"]
+    assert status["children"] == {"total": 2, "succeeded": 1, "failed": 0, "canceled": 1}
+    billed_once(namespace, books, root)
+    namespace.no_pods()
+
+
+def states(namespace: Namespace, root: str) -> list[str]:
+    return sorted(
+        each.get("status", {}).get("phase", "")
+        for each in runs(namespace)
+        if each["metadata"]["name"] != root
+    )
+
+
+def test_what_a_tree_has_made_ends_right_although_the_api_server_was_silent(
+    namespace, machine, books
+):
+    pipelines(namespace, chain=CHAIN)
+    root = start(namespace, "chain", levels=3, seconds=8)
+    made = eventually(lambda: runs(namespace), 90, lambda found: len(found) == 3)
+    parents = {each["spec"].get("parentRef", {}).get("name") for each in made}
+    (leaf,) = {each["metadata"]["name"] for each in made} - parents
+    namespace.started(leaf)
+    with machine.silent("kube-apiserver"):
+        time.sleep(SILENT_SECONDS)
+    ended = settled(namespace, root, SECONDS)
+    assert reason(ended) == "Succeeded", message(ended)
+    assert ended["status"]["output"] == 3
+    billed_once(namespace, books, root)
+    namespace.no_pods()
