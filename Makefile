@@ -5,13 +5,16 @@ SOURCES = operator/src:runtime-image/src:local-cluster
 IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH=$(SOURCES) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down env status test bench lint types fmt generate
+.PHONY: help demo models up down env status test bench lint types fmt generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: ## from nothing to the result of an example run
 	@$(CLUSTER) demo
+
+models: ## the example models, in NAMESPACE (default)
+	@$(CLUSTER) models --namespace "$(or $(NAMESPACE),default)"
 
 up: ## a cluster (kind, or the local one) with Mayfly installed
 	@$(CLUSTER) up

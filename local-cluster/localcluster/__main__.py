@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 
-from localcluster import binaries, demo, installation, network, state, venv
+from localcluster import binaries, demo, installation, models, network, state, venv
 from localcluster.cluster import Cluster, choose
 from localcluster.failure import Failure
 from localcluster.given import GivenCluster
@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--cluster-only", action="store_true", help="only the cluster")
     commands.add_parser("images", help="build and load the images, print their references")
     commands.add_parser("demo", help="`up`, then one run of the image example")
+    examples = commands.add_parser("models", help="the example models, in a namespace")
+    examples.add_argument("--namespace", default=installation.DEMO_NAMESPACE)
     commands.add_parser("env", help="print a line for `eval`")
     commands.add_parser("status", help="what runs")
     commands.add_parser("down", help="take it all away")
@@ -72,6 +74,16 @@ def _demo(_: argparse.Namespace) -> None:
     cluster.up()
     _install(cluster)
     demo.run(cluster)
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    cluster = choose(state.current())
+    if not cluster.running():
+        raise Failure(f"{cluster.title} does not run: `make up` starts it")
+    namespace = arguments.namespace
+    names = models.install(cluster, namespace)
+    note(f"ready in {namespace}: {', '.join(names)}")
+    note(f"next: kubectl create -n {namespace} -f examples/calls/run.yaml")
 
 
 def _env(_: argparse.Namespace) -> None:
@@ -122,6 +134,7 @@ _COMMANDS = {
     "up": _up,
     "images": _images,
     "demo": _demo,
+    "models": _models,
     "env": _env,
     "status": _status,
     "down": _down,

@@ -73,10 +73,12 @@ class GivenCluster:
             return named
         registry = os.environ.get("MAYFLY_REGISTRY")
         if not registry:
+            together = images.INSTALLED if recipe in images.INSTALLED else (recipe,)
+            references = [f"MAYFLY_{each.name.upper()}_IMAGE=…@sha256:…" for each in together]
             raise Failure(
                 "your cluster must be able to pull the images; set either\n"
                 "  MAYFLY_REGISTRY=registry.example.com/mayfly (to build and push them), or\n"
-                "  MAYFLY_OPERATOR_IMAGE=…@sha256:… and MAYFLY_RUNTIME_IMAGE=…@sha256:…"
+                f"  {' and '.join(references)}"
             )
         builder = Docker() if docker.answers() else Buildah()
         image = images.build(recipe, builder)

@@ -1,4 +1,4 @@
-"""Mayfly's two images: what goes into each, and the archive that comes out.
+"""The images: what goes into each, and the archive that comes out.
 
 An image is named by the hash of its inputs, so nothing that an older tree built
 is ever taken for this one.
@@ -50,6 +50,13 @@ OPERATOR = Recipe(
     "operator", (("operator", "."), ("runtime-image/src/mayfly_runtime", "mayfly_runtime"))
 )
 RUNTIME = Recipe("runtime", (("runtime-image", "."),))
+INSTALLED = (OPERATOR, RUNTIME)
+"""Those that Mayfly itself is made of."""
+
+MODELS = Recipe(
+    "models",
+    (("examples/models", "."), ("runtime-image/src/mayfly_runtime", "mayfly_runtime")),
+)
 
 
 class Builder(Protocol):

@@ -34,7 +34,7 @@ class Access:
 
 def build_images(cluster: Cluster) -> dict[str, str]:
     """Build both images and put them where the cluster finds them; their references."""
-    return {recipe.name: cluster.image(recipe) for recipe in (images.OPERATOR, images.RUNTIME)}
+    return {recipe.name: cluster.image(recipe) for recipe in images.INSTALLED}
 
 
 def install(cluster: Cluster, references: dict[str, str]) -> None:

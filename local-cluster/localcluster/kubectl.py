@@ -56,6 +56,7 @@ class Kubectl:
         """Run it with `-o json` and return the object."""
         return json.loads(self(*arguments, "-o", "json"))
 
-    def apply(self, manifest: str) -> None:
+    def apply(self, manifest: str, namespace: str | None = None) -> None:
         """Apply a manifest by server-side apply, ours winning over an older clone's."""
-        self("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+        into = [] if namespace is None else ["-n", namespace]
+        self("apply", *into, "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)

@@ -9,7 +9,11 @@ from itertools import count
 
 import httpx
 import pytest
+from support import example_models
+from support.example_models import Person
 from support.installation import SYSTEM, Kubectl, Namespace
+
+from localcluster import models as localcluster_models
 
 NAMES = count(1)
 BINDING = f"mayfly-e2e-{os.getpid()}"
@@ -22,10 +26,6 @@ def kubectl() -> Kubectl:
         if not os.environ.get(variable):
             pytest.fail(f'{variable} is not set: run `make up` and eval "$(make -s env)" first')
     return Kubectl()
-
-
-BINDING = f"mayfly-e2e-{os.getpid()}"
-"""Of this process: others end earlier, and take theirs with them."""
 
 
 def administrator(kubectl: Kubectl) -> str:
@@ -62,3 +62,27 @@ def namespace(kubectl: Kubectl, api: httpx.Client) -> Iterator[Namespace]:
     kubectl("create", "namespace", name)
     yield Namespace(kubectl, name, api)
     kubectl("delete", "namespace", name, "--timeout=90s")
+
+
+@pytest.fixture(scope="session")
+def models_image(kubectl: Kubectl) -> str:
+    """The reference of the example models' image, in the cluster."""
+    return example_models.image()
+
+
+@pytest.fixture(scope="session")
+def models(kubectl: Kubectl, api: httpx.Client, models_image: str) -> Iterator[Namespace]:
+    """A namespace with every example model, as `make models` puts them there."""
+    name = f"e2e-{os.getpid()}-models"
+    kubectl("create", "namespace", name)
+    # A model's pod that would not pass Pod Security `restricted` would not get ready.
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    localcluster_models.install(example_models.cluster(), name)
+    yield Namespace(kubectl, name, api)
+    kubectl("delete", "namespace", name, "--timeout=120s")
+
+
+@pytest.fixture(scope="session")
+def person(models: Namespace) -> Person:
+    """Somebody who may call models and pipelines there, and cancel."""
+    return Person(models)

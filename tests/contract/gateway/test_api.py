@@ -1,13 +1,14 @@
 """Reading predictions: who may, what they see, logs that are followed, files by link."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 
-from mayfly.gateway import tokens
+from mayfly.gateway import archive, tokens
 
 
 async def finish(run: Run, gateway: Running, **result: Any) -> None:
@@ -238,6 +239,37 @@ async def test_a_file_of_an_output_is_a_link_that_anyone_may_follow(world: World
                 assert refused.json()["status"] == 403
             world.clock.ahead = timedelta(hours=26)
             assert (await anyone.get(link)).status_code == 403
+
+
+async def test_a_childs_file_in_an_output_is_a_link_of_the_readers_own(world: World) -> None:
+    """A run has its children's files as links for pods, which expire and lead nowhere outside."""
+    run = world.claimed()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
+        mine = await gateway.gateway.files.put_text("mine", namespace=NAMESPACE)
+        theirs = await gateway.gateway.files.put_text("theirs", namespace="other")
+        inside = world.config().internal_url
+        links = [
+            f"{inside}/v1/files/{each.id}/download/a.png?expires=1&signature=2"
+            for each in (mine, theirs)
+        ]
+        foreign = f"https://elsewhere.example/v1/files/{mine.id}"
+        for index, item in enumerate(links):
+            await agent.say("output", index=index, value=item)
+        given = {"picture": links[0], "others": [links[1], foreign]}
+        await agent.say("result", **agent.result(outputJSON=json.dumps(given)))
+        await agent.expect("ack")
+        assert run.status["output"] == {
+            "picture": mine.reference,
+            "others": [links[1], foreign],
+        }
+        async with gateway.gateway.database.read() as tx:
+            assert json.loads(await archive.items(tx, run.uid) or "") == [mine.reference, links[1]]
+        async with gateway.client() as reader:
+            shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
+            assert shown["output"]["picture"].startswith(f"{gateway.url}/v1/files/{mine.id}/")
+            assert shown["output"]["others"] == [links[1], foreign]
+            got = await reader.get(shown["output"]["picture"], headers={"Authorization": ""})
+            assert got.text == "mine"
 
 
 async def test_a_file_beyond_the_limit_leaves_nothing_behind(world: World) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from support.cog_server import CogServer, free_port
 from support.gateway_world import KEY, NAMESPACE
+from support.kube_memory import condition
 from support.model_world import ModelWorld, create, ended, until, usage
 from support.plain_server import PlainServer, Request, reply
 from typing_extensions import override
@@ -69,6 +70,19 @@ async def test_a_server_that_is_down_is_tried_for_a_while_then_the_caller_is_tol
             assert shown["error"].endswith("Nothing was sent to it.")
             assert (shown["started_at"], shown["cost"]) == (None, "0")
             assert await usage(gateway, each["id"]) is not None
+
+
+async def test_a_server_that_starts_after_its_model_is_soon_known(world: ModelWorld, cog) -> None:
+    server: CogServer = await cog("echo")
+    await server.kill()
+    world.at(server)
+    async with world.gateway():
+        assert (await world.looked_at())["status"] == "False"
+        await server.start()
+        ready = await world.cluster.until(
+            MODELS, NAMESPACE, "model", lambda each: condition(each, "Ready")["status"] == "True"
+        )
+        assert condition(ready, "Ready")["message"] == "The model can be called."
 
 
 async def test_a_server_that_comes_back_in_time_gets_what_waited(world: ModelWorld, cog) -> None:

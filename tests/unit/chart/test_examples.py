@@ -8,13 +8,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from mayfly.api.v1alpha1.model import Model
 from mayfly.api.v1alpha1.pipeline import Pipeline
 from mayfly.api.v1alpha1.pipelinerun import PipelineRun
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FOLDERS = sorted(file.parent.name for file in EXAMPLES.glob("*/main.py"))
 FILES = sorted(str(file.relative_to(EXAMPLES)) for file in EXAMPLES.glob("*/*.yaml"))
-MANIFESTS = [file for file in FILES if not file.endswith("/secret.yaml")]
+OTHERS = {"secret/secret.yaml", "models/models.yaml"}
+MANIFESTS = [file for file in FILES if file not in OTHERS]
 
 
 def manifest(path):
@@ -61,6 +63,12 @@ def test_names_fit(path):
     assert len(metadata.get("name", "")) <= 52
     assert len(metadata.get("generateName", "")) <= 58
     assert ("generateName" in metadata) == (manifest(path)["kind"] == "PipelineRun")
+
+
+def test_the_example_models_are_models():
+    for written in manifest("models/models.yaml")["items"]:
+        if written["kind"] == "Model":
+            assert unknown(written["spec"], Model.model_validate(written).body()["spec"]) == []
 
 
 def test_the_secret_is_the_one_that_the_run_names_and_the_gateway_may_read_it(default):

@@ -8,6 +8,7 @@ and resumes from what `welcome` says.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol, assert_never
@@ -253,10 +254,10 @@ class Agents:
         self._notices.tell(message.run)
 
     async def _output(self, message: Output) -> None:
+        text = json.dumps(message.value, separators=(",", ":"))
+        value = json.loads(await self._recorder.with_references(message.run, text))
         async with self._database.write() as tx:
-            await archive.add_item(
-                tx, message.run, message.index, message.value, self._limits.output_bytes
-            )
+            await archive.add_item(tx, message.run, message.index, value, self._limits.output_bytes)
         self._notices.tell(message.run)
 
     async def _heartbeat(self, message: Heartbeat) -> None:

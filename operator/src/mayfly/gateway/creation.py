@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from mayfly.api.v1alpha1 import Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
@@ -258,13 +257,8 @@ class Creation:
     async def with_references(self, order: Order, namespace: str, base: str) -> Order:
         """The order with our own files as references instead of links that expire."""
         known = (base, self._config.external_url or "", self._config.internal_url)
-        hosts = {urlsplit(each).netloc for each in known} - {""}
-        named = links.linked_files(order.input_json, hosts)
-        if not named:
-            return order
-        found = await self._files.find_all(sorted(named))
-        ours = {each.id for each in found.values() if each.namespace == namespace}
-        return replace(order, input_json=links.with_references(order.input_json, hosts, ours))
+        text = await links.kept(order.input_json, self._files, namespace, known)
+        return replace(order, input_json=text)
 
     async def _spec(
         self, entry: Entry, version: PipelineVersionEntry, namespace: str, order: Order

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
-from mayfly.gateway.files import REFERENCE, SCHEME
+from mayfly.gateway.files import REFERENCE, SCHEME, Files
 
 _URL = re.compile(
     r'(?<!\\)"(https?://[^"\\\s]{1,300}?/files/([0-9a-hjkmnp-tv-z]{26})'
@@ -49,6 +49,24 @@ def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> 
         return f'"{SCHEME}{match[2]}"' if ours else match[0]
 
     return _URL.sub(reference, text)
+
+
+async def kept(text: str, files: Files, namespace: str, urls: Collection[str]) -> str:
+    """JSON text as it is kept: links to a namespace's files are references.
+
+    Args:
+        text: JSON, with links as a caller or a run has got them.
+        files: the store.
+        namespace: whose files may be named.
+        urls: base URLs of ours.
+    """
+    hosts = {urlsplit(each).netloc for each in urls} - {""}
+    named = linked_files(text, hosts)
+    if not named:
+        return text
+    found = await files.find_all(sorted(named))
+    ours = {each.id for each in found.values() if each.namespace == namespace}
+    return with_references(text, hosts, ours)
 
 
 def _is_ours(match: re.Match[str], hosts: Collection[str]) -> bool:

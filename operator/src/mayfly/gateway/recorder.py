@@ -14,7 +14,7 @@ from datetime import datetime
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway import archive, deliveries, pods, status
+from mayfly.gateway import archive, deliveries, links, pods, status
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
 from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
@@ -165,6 +165,9 @@ class Recorder:
         Returns:
             The row as it stands, or None when the run is unknown.
         """
+        if result.output_json is not None:
+            text = await self.with_references(uid, result.output_json)
+            result = result.model_copy(update={"output_json": text})
         async with self._database.write() as tx:
             row = await ledger.find(tx, uid)
             if row is None or row.journalled:
@@ -175,6 +178,18 @@ class Recorder:
             ending = self._ending(row, result, partial, received)
             await ledger.journal(tx, uid, ending, received)
             return await ledger.find(tx, uid)
+
+    async def with_references(self, uid: str, text: str) -> str:
+        """A run's output, with the files that it got from its children as references.
+
+        It has them as links for itself: they expire, and lead nowhere outside the cluster.
+        """
+        if "/files/" not in text:
+            return text
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        ours = (self._config.internal_url, self._config.external_url or "")
+        return text if row is None else await links.kept(text, self._files, row.namespace, ours)
 
     def _ending(
         self, row: RunRow, result: Result, partial: str | None, received: datetime

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 SCHEMA_BYTES = 1024 * 1024
 WORKERS = 4
+FIRST_SECONDS = 1.0
+"""When a Model that can't be called yet is looked at again; twice as long each time after that."""
 
 model_versions = Table(
     "model_versions",
@@ -146,6 +148,7 @@ class Versions:
         self._worklist = Worklist(WORKERS)
         self._looked: dict[Key, tuple[object, ...]] = {}
         self._schemas: dict[Key, tuple[str, Json]] = {}
+        self._pauses: dict[Key, float] = {}
 
     # -- read ------------------------------------------------------------------------------------
 
@@ -217,11 +220,14 @@ class Versions:
         if entry is None:
             self._looked.pop((namespace, name), None)
             self._schemas.pop((namespace, name), None)
+            self._pauses.pop((namespace, name), None)
             return
-        self._worklist.add_after(key, self._probe_seconds)
         facts = self._facts(entry)
         finding = await self._found(entry)
+        if self._looked.get((namespace, name)) != facts or finding.reason is Reason.READY:
+            self._pauses.pop((namespace, name), None)
         self._looked[namespace, name] = facts
+        self._worklist.add_after(key, self._pause(entry, finding))
         try:
             await self._write(entry, finding)
         except NotFound:
@@ -229,6 +235,15 @@ class Versions:
         except KubeError:
             self._looked.pop((namespace, name), None)
             raise
+
+    def _pause(self, entry: Entry, finding: Finding) -> float:
+        """Seconds until the next look: soon where a server may just be starting."""
+        if finding.reason is Reason.READY:
+            return self._probe_seconds
+        key = (entry.namespace, entry.name)
+        pause = min(self._pauses.get(key, FIRST_SECONDS), self._probe_seconds)
+        self._pauses[key] = 2 * pause
+        return pause
 
     async def _found(self, entry: Entry) -> Finding:
         conflict = self._conflict(entry)

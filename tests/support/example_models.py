@@ -1,0 +1,160 @@
+"""The example models on the cluster, and what tests ask of runs that call them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+import yaml
+from support.installation import Json, Namespace, message, reason
+from support.waiting import eventually
+
+from localcluster import cache, images, models, state
+from localcluster.cluster import Cluster, choose
+from localcluster.lock import exclusive
+
+READY_SECONDS = 240.0
+
+
+def cluster() -> Cluster:
+    return choose(state.current())
+
+
+def image() -> str:
+    """The reference of the models' image; built and loaded by one process at a time."""
+    with exclusive(cache.folder() / "example-models.lock", "load the example models"):
+        return cluster().image(images.MODELS)
+
+
+def start(namespace: Namespace, reference: str, *names: str, **spec: Any) -> None:
+    """Start some of the models in a namespace, with more in the spec of each Model."""
+    listed = yaml.safe_load(models.manifest(reference))["items"]
+    items = [each for each in listed if each["metadata"]["name"] in names]
+    for each in items:
+        if each["kind"] == "Model":
+            each["spec"].update(spec)
+    namespace.apply({"apiVersion": "v1", "kind": "List", "items": items})
+    for name in names:
+        available(namespace, name)
+        model_ready(namespace, name)
+
+
+def available(namespace: Namespace, name: str) -> None:
+    """Wait until a model's pod is there."""
+    namespace.kubectl(
+        *("rollout", "status", f"deployment/{name}", "-n", namespace.name),
+        f"--timeout={READY_SECONDS:.0f}s",
+    )
+
+
+def model_ready(namespace: Namespace, name: str) -> None:
+    namespace.kubectl(
+        *("wait", "--for=condition=Ready", f"mmdl/{name}", "-n", namespace.name),
+        f"--timeout={READY_SECONDS:.0f}s",
+    )
+
+
+def pipeline(namespace: Namespace, name: str, source: str, **spec: Any) -> None:
+    """A Pipeline that can be called."""
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": name},
+        "spec": {"source": {"inline": textwrap.dedent(source)}, **spec},
+    }
+    namespace.apply(body)
+    eventually(
+        lambda: (
+            namespace.kubectl.json("get", "mpl", name, "-n", namespace.name)
+            .get("status", {})
+            .get("latestVersion")
+        )
+    )
+
+
+def ran(namespace: Namespace, source: str, **given: Any) -> str:
+    """The log of a run of this source, which succeeded."""
+    run = namespace.run(textwrap.dedent(source), input=given)
+    ended = namespace.finished(run, seconds=240)
+    log = namespace.logs(run)
+    assert reason(ended) == "Succeeded", f"{message(ended)}\n{log}"
+    return log
+
+
+def failed(namespace: Namespace, source: str, **given: Any) -> tuple[str, str]:
+    """The error and the log of a run of this source, which raised."""
+    run = namespace.run(textwrap.dedent(source), input=given)
+    ended = namespace.finished(run, seconds=240)
+    assert reason(ended) == "UserError", message(ended)
+    return ended["status"]["error"], namespace.logs(run)
+
+
+def identity(namespace: Namespace, run: str) -> str:
+    """A run's id in the API, once it has one."""
+    return str(eventually(lambda: namespace.get(run).get("status", {}).get("id")))
+
+
+def prediction(namespace: Namespace, identity: str) -> Json:
+    answer = namespace.api.get(f"/v1/predictions/{identity}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def below(namespace: Namespace, run: str) -> list[Json]:
+    """What a run has called, as the API shows it; oldest first."""
+    answer = namespace.api.get(f"/v1/predictions/{identity(namespace, run)}/tree")
+    assert answer.status_code == 200, answer.text
+    listed: list[Json] = answer.json()["predictions"][1:]
+    return sorted(listed, key=lambda each: str(each["created_at"]))
+
+
+def called(namespace: Namespace, run: str, status: str, seconds: float = 120.0) -> Json:
+    """The first prediction that a run has made, once it is in a state."""
+    found: list[Json] = eventually(
+        lambda: below(namespace, run),
+        seconds=seconds,
+        accept=lambda seen: bool(seen) and seen[0]["status"] == status,
+    )
+    return found[0]
+
+
+class Person:
+    """Somebody with the role `edit` in one namespace."""
+
+    def __init__(self, namespace: Namespace, name: str = "person") -> None:
+        self.namespace = namespace
+        kubectl, where = namespace.kubectl, ("-n", namespace.name)
+        account = f"{namespace.name}:{name}"
+        kubectl("create", "serviceaccount", name, *where)
+        kubectl(
+            *("create", "rolebinding", name, *where, "--clusterrole=edit"),
+            f"--serviceaccount={account}",
+        )
+        self.token = kubectl("create", "token", name, *where, "--audience=mayfly").strip()
+
+    def request(self, method: str, path: str, body: Any = None) -> Json:
+        """Ask the API; the answer's JSON."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body)
+        answer = self.namespace.api.request(method, path, content=content, headers=headers)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return dict(answer.json())
+
+    def cancel(self, identity: str) -> Json:
+        return self.request("POST", f"/v1/predictions/{identity}/cancel")
+
+    def create(self, model: str, **given: Any) -> Json:
+        """Call `owner/name`; the prediction as it was answered."""
+        return self.request("POST", f"/v1/models/{model}/predictions", {"input": given})
+
+    def until(self, identity: str, *statuses: str, seconds: float = 120.0) -> Json:
+        """A prediction, once it is in one of these states."""
+        return eventually(
+            lambda: prediction(self.namespace, identity),
+            seconds=seconds,
+            accept=lambda seen: seen["status"] in statuses,
+        )
+
+    def ended(self, identity: str, seconds: float = 120.0) -> Json:
+        return self.until(identity, "succeeded", "failed", "canceled", seconds=seconds)
