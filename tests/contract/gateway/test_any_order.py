@@ -22,7 +22,7 @@ from mayfly.gateway.app import Gateway
 from mayfly.gateway.errors import Rejected
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tables
 
 EVENTS = st.lists(
     st.sampled_from(
@@ -243,7 +243,7 @@ async def conclude(scene: Scene) -> None:
         row = await closed(gateway, scene.run.uid, needed=not scene.deleted)
         async with gateway.database.read() as tx:
             records = (
-                await tx.execute(select(func.count()).select_from(ledger.usage_records))
+                await tx.execute(select(func.count()).select_from(tables.usage_records))
             ).scalar_one()
             usage = await ledger.usage_of(tx, scene.run.uid)
     if row is None:

@@ -22,7 +22,7 @@ from support.kube_memory import WAIT_SECONDS, condition
 
 from mayfly.clock import rfc3339
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tables
 
 Json = dict[str, Any]
 LOG = "one\ntwo\n"
@@ -233,7 +233,7 @@ async def facts(scene: Scene, gateway: Running) -> Json:
     usage = await gateway.usage(scene.run.uid)
     assert usage is not None
     async with gateway.gateway.database.read() as tx:
-        records = await tx.scalar(select(func.count()).select_from(ledger.usage_records))
+        records = await tx.scalar(select(func.count()).select_from(tables.usage_records))
     async with gateway.client() as reader:
         shown = (await reader.get(f"/v1/predictions/{scene.run.id}")).json()
         log = (await reader.get(f"/v1/predictions/{scene.run.id}/logs")).text

@@ -9,7 +9,7 @@ from support.waiting import looks
 
 from mayfly.gateway import tokens
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import tables
 
 
 def kept(gateway: Running, uid: str):
@@ -18,7 +18,7 @@ def kept(gateway: Running, uid: str):
     async def read() -> Decimal:
         async with gateway.gateway.database.read() as tx:
             found = await tx.execute(
-                ledger.usage_records.select().where(ledger.usage_records.c.root_uid == uid)
+                tables.usage_records.select().where(tables.usage_records.c.root_uid == uid)
             )
             return sum((row.cost for row in found), Decimal(0))
 

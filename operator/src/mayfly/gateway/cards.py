@@ -13,7 +13,7 @@ from mayfly.gateway.wire import host_of
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import VERSIONS
-from mayfly.metering import ledger
+from mayfly.metering import listing
 from mayfly.metering.database import Database
 
 Json = dict[str, Any]
@@ -199,7 +199,7 @@ class Cards:
 
     async def _counts(self, entries: Sequence[Entry]) -> dict[tuple[str, str], int]:
         async with self._database.read() as tx:
-            return await ledger.count_calls(tx, [_key(each) for each in entries])
+            return await listing.count_calls(tx, [_key(each) for each in entries])
 
 
 def _key(entry: Entry) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tree
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.lineage import reaches_children
@@ -107,7 +107,7 @@ class Dispatcher:
         """Work until cancelled, beginning with what an earlier process left open."""
         await self._runs.synced.wait()
         async with self._database.read() as tx:
-            for uid in (*await ledger.unclosed(tx), *await ledger.unsettled(tx)):
+            for uid in (*await ledger.unclosed(tx), *await tree.unsettled(tx)):
                 self._worklist.add(uid)
         await self._worklist.run(self.look)
 

@@ -39,9 +39,10 @@ from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, listing
 from mayfly.metering.database import Database
-from mayfly.metering.ledger import RunRow, Span
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.listing import Span
 from mayfly.metering.usage import cost, decimal_text
 
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
@@ -234,7 +235,7 @@ class Predictions:
         fresh = [_row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
         wanted = {row.uid: row for row in fresh if span.holds(row)}
         async with self._database.read() as tx:
-            stored = await ledger.page(tx, span)
+            stored = await listing.page(tx, span)
             old = await ledger.known(tx, list(wanted))
         rows = [*stored, *(row for uid, row in wanted.items() if uid not in old)]
         rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)

@@ -29,7 +29,7 @@ from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tree
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.usage import bounded, cost, milliseconds
@@ -436,7 +436,7 @@ class Recorder:
         async with self._database.write() as tx:
             await ledger.close(tx, row, ending, by=by, at=self._clock())
             if bill is not None and bill.final:
-                await ledger.settle(tx, row.uid, bill.downstream)
+                await tree.settle(tx, row.uid, bill.downstream)
         self._metrics.closed.labels(ending.outcome.value, by.value).inc()
         self._metrics.active_seconds.inc(ending.active_ms / 1000)
         self._notices.tell(row.uid)

@@ -3,7 +3,7 @@
 A run that ends before what it made says `usage.final: false` on its object. When the last of that
 has ended there is one more write, on it and on every run above it that was waiting for just that.
 In the ledger such a run is settled: its row has the cost of everything below it, so that no sum is
-made twice, and `ledger.unsettled` finds those whose last word a gateway could not say any more.
+made twice, and `tree.unsettled` finds those whose last word a gateway could not say any more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mayfly.gateway.runs import Runs, Seen
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tree
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.usage import EXACT, cost
@@ -55,7 +55,7 @@ class Trees:
     async def tally(self, uid: str) -> Tally:
         """What a run has made so far: the ledger's rows, and the runs that have none yet."""
         async with self._database.read() as tx:
-            below = await ledger.below(tx, uid)
+            below = await tree.below(tx, uid)
         queued = {each.uid for each in self._runs.children_of(uid)} - below.children
         children = Children(
             total=len(below.children) + len(queued),
@@ -84,8 +84,8 @@ class Trees:
                 return None
             await self._tell(row, tally)
             async with self._database.write() as tx:
-                if (await ledger.below(tx, uid)).settled:  # a late call may have come meanwhile
-                    await ledger.settle(tx, uid, tally.downstream)
+                if (await tree.below(tx, uid)).settled:  # a late call may have come meanwhile
+                    await tree.settle(tx, uid, tally.downstream)
         async with self._database.read() as tx:
             parent = await ledger.find(tx, row.parent_uid) if row.parent_uid else None
         waits = parent is not None and parent.closed and parent.downstream is None

@@ -10,35 +10,22 @@ take the connection of a transaction that the caller owns.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    func,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering.database import Exact, Instant, insert_once, metadata
-from mayfly.metering.usage import EXACT, Consumption, PricePin, cost, read_pins
-
-RUN = "run"
-MODEL = "model"
+from mayfly.metering.database import insert_once
+from mayfly.metering.tables import RUN, runs, usage_records
+from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
 
 
 class Outcome(StrEnum):
@@ -55,76 +42,6 @@ class ClosedBy(StrEnum):
     GATEWAY = "gateway"
     CONTROLLER = "controller"
     DELETED = "deleted"
-
-
-runs = Table(
-    "runs",
-    metadata,
-    Column("uid", String(64), primary_key=True),
-    Column("id", String(26), nullable=False, unique=True),
-    Column("namespace", String(63), nullable=False),
-    Column("name", String(253), nullable=False),
-    Column("pipeline_namespace", String(63), nullable=False),
-    Column("pipeline", String(253), nullable=False),
-    Column("version", String(64), nullable=False),
-    Column("root_uid", String(64), nullable=False, index=True),
-    Column("parent_uid", String(64), index=True),
-    Column("depth", Integer, nullable=False),
-    Column("runtime_digest", String(512), nullable=False),
-    Column("prices", Text, nullable=False),
-    Column("currency", String(8), nullable=False),
-    Column("input_json", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("opened_at", Instant, nullable=False),
-    Column("pod_uid", String(64)),
-    Column("attempt", Integer, nullable=False),
-    Column("sent_at", Instant),
-    Column("started_at", Instant),
-    Column("active_ms", BigInteger, nullable=False),
-    Column("heard_at", Instant),
-    Column("outcome", String(16)),
-    Column("reason", String(64)),
-    Column("error", Text, nullable=False),
-    Column("output", Text),
-    Column("completed_at", Instant),
-    Column("journalled_at", Instant),
-    Column("closed_at", Instant),
-    Column("closed_by", String(16)),
-    Column("kind", String(8), nullable=False),
-    Column("called", String(320), nullable=False),
-    Column("downstream", Exact),
-    Index("ix_runs_open", "closed_at"),
-    Index("ix_runs_pod_uid", "pod_uid"),
-    Index("ix_runs_namespace", "namespace", "created_at", "id"),
-    Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
-)
-
-usage_records = Table(
-    "usage_records",
-    metadata,
-    Column("run_uid", String(64), primary_key=True),
-    Column("id", String(26), nullable=False),
-    Column("namespace", String(63), nullable=False),
-    Column("name", String(253), nullable=False),
-    Column("pipeline_namespace", String(63), nullable=False),
-    Column("pipeline", String(253), nullable=False),
-    Column("version", String(64), nullable=False),
-    Column("root_uid", String(64), nullable=False, index=True),
-    Column("parent_uid", String(64)),
-    Column("depth", Integer, nullable=False),
-    Column("outcome", String(16), nullable=False),
-    Column("reason", String(64), nullable=False),
-    Column("started", Boolean, nullable=False),
-    Column("started_at", Instant),
-    Column("completed_at", Instant),
-    Column("active_ms", BigInteger, nullable=False),
-    Column("output_items", Integer, nullable=False),
-    Column("prices", Text, nullable=False),
-    Column("cost", Exact, nullable=False),
-    Column("currency", String(8), nullable=False),
-    Column("recorded_at", Instant, nullable=False),
-    Index("ix_usage_records_namespace", "namespace", "recorded_at"),
-)
 
 
 @dataclass(frozen=True)
@@ -286,70 +203,6 @@ async def unclosed(tx: AsyncConnection, kind: str = RUN) -> Sequence[str]:
     return found.scalars().all()
 
 
-@dataclass(frozen=True)
-class Span:
-    """Which predictions of a list are wanted: newest first, by creation and id.
-
-    Attributes:
-        namespace: whose; None for every namespace.
-        root_uid: only this tree; None for all.
-        before: older than this (created_at, id); None from the newest on.
-        created_after: created at this moment or later.
-        created_before: created before this moment.
-        limit: at most so many.
-    """
-
-    namespace: str | None = None
-    root_uid: str | None = None
-    before: tuple[datetime, str] | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    limit: int = 100
-
-    def holds(self, row: RunRow) -> bool:
-        """Whether a row belongs to it, its limit aside."""
-        return (
-            self.namespace in {None, row.namespace}
-            and self.root_uid in {None, row.root_uid}
-            and (self.before is None or (row.created_at, row.id) < self.before)
-            and (self.created_after is None or row.created_at >= self.created_after)
-            and (self.created_before is None or row.created_at < self.created_before)
-        )
-
-
-async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
-    """Rows of a span."""
-    wanted = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
-    if span.namespace is not None:
-        wanted = wanted.where(runs.c.namespace == span.namespace)
-    if span.root_uid is not None:
-        wanted = wanted.where(runs.c.root_uid == span.root_uid)
-    if span.before is not None:
-        moment, identity = span.before
-        wanted = wanted.where(
-            (runs.c.created_at < moment) | ((runs.c.created_at == moment) & (runs.c.id < identity))
-        )
-    if span.created_after is not None:
-        wanted = wanted.where(runs.c.created_at >= span.created_after)
-    if span.created_before is not None:
-        wanted = wanted.where(runs.c.created_at < span.created_before)
-    found = await tx.execute(wanted)
-    return [RunRow(**each) for each in found.mappings()]
-
-
-async def count_calls(
-    tx: AsyncConnection, keys: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
-    """How many predictions there were of Pipelines and Models, by namespace and name."""
-    found: dict[tuple[str, str], int] = {}
-    key = (runs.c.pipeline_namespace, runs.c.pipeline)
-    for start in range(0, len(keys), 200):
-        batch = tuple_(*key).in_(keys[start : start + 200])
-        counted = await tx.execute(select(*key, func.count()).where(batch).group_by(*key))
-        found |= {(namespace, name): count for namespace, name, count in counted}
-    return found
-
-
 async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
     """Those of some UIDs that have a row."""
     found: set[str] = set()
@@ -369,90 +222,6 @@ async def begun(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
         )
         found.update((await tx.execute(batch)).scalars())
     return found
-
-
-@dataclass(frozen=True)
-class Below:
-    """What a prediction has made, by the ledger.
-
-    Attributes:
-        children: UIDs of what it made itself.
-        succeeded: how many of those ended well.
-        failed: how many failed.
-        canceled: how many were cancelled.
-        cost: of everything below, at every depth, as far as it has ended.
-        settled: everything below has ended.
-    """
-
-    children: frozenset[str] = frozenset()
-    succeeded: int = 0
-    failed: int = 0
-    canceled: int = 0
-    cost: Decimal = Decimal(0)
-    settled: bool = True
-
-
-async def below(tx: AsyncConnection, uid: str) -> Below:
-    """What a prediction has made. Only what is not settled is looked into deeper."""
-    columns = (runs.c.uid, runs.c.parent_uid, runs.c.downstream)
-    tree = select(*columns).where(runs.c.parent_uid == uid).cte("tree", recursive=True)
-    unsettled = tree.alias()
-    tree = tree.union_all(
-        select(*columns).where(
-            runs.c.parent_uid == unsettled.c.uid, unsettled.c.downstream.is_(None)
-        )
-    )
-    found = await tx.execute(
-        select(
-            tree.c.uid,
-            tree.c.parent_uid,
-            tree.c.downstream,
-            runs.c.kind,
-            runs.c.outcome,
-            runs.c.closed_at,
-            usage_records.c.cost,
-        )
-        .join(runs, runs.c.uid == tree.c.uid)
-        .outerjoin(usage_records, usage_records.c.run_uid == tree.c.uid)
-    )
-    total, own = Decimal(0), []
-    with localcontext(EXACT):
-        for row in found:
-            total += (row.cost or Decimal(0)) + (row.downstream or Decimal(0))
-            if row.parent_uid == uid:
-                own.append(row)
-    ends = Counter(row.outcome for row in own if row.closed_at is not None)
-    return Below(
-        children=frozenset(row.uid for row in own),
-        succeeded=ends[Outcome.SUCCEEDED.value],
-        failed=ends[Outcome.FAILED.value],
-        canceled=ends[Outcome.CANCELED.value],
-        cost=total,
-        # A call of a Model makes nothing itself.
-        settled=all(
-            row.closed_at is not None and (row.kind == MODEL or row.downstream is not None)
-            for row in own
-        ),
-    )
-
-
-async def settle(tx: AsyncConnection, uid: str, downstream: Decimal) -> None:
-    """Everything below a prediction that is over has ended: this is what it cost."""
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.closed_at.is_not(None), runs.c.downstream.is_(None))
-        .values(downstream=downstream)
-    )
-
-
-async def unsettled(tx: AsyncConnection) -> Sequence[str]:
-    """UIDs of the runs that are over and whose tree is not, or was not told to be."""
-    found = await tx.execute(
-        select(runs.c.uid)
-        .where(runs.c.closed_at.is_not(None), runs.c.downstream.is_(None), runs.c.kind == RUN)
-        .order_by(runs.c.depth.desc())
-    )
-    return found.scalars().all()
 
 
 async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:

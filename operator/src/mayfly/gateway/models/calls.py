@@ -35,7 +35,7 @@ from mayfly.gateway.models.news import News
 from mayfly.gateway.models.outputs import Fetchable, OutputLost, Outputs
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.states import ENDS, state_of
-from mayfly.metering import ledger
+from mayfly.metering import ledger, tables
 from mayfly.metering.database import Database, Instant, insert_once, metadata
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.usage import bounded, milliseconds
@@ -171,8 +171,8 @@ class ModelCalls:
         """Calls that are not done, oldest first, each with who pays and the root of its tree."""
         async with self._database.read() as tx:
             found = await tx.execute(
-                select(model_calls, ledger.runs.c.namespace.label("payer"), ledger.runs.c.root_uid)
-                .join(ledger.runs, ledger.runs.c.uid == model_calls.c.uid)
+                select(model_calls, tables.runs.c.namespace.label("payer"), tables.runs.c.root_uid)
+                .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
                 .where(model_calls.c.step != Step.DONE.value)
                 .order_by(model_calls.c.queued_at, model_calls.c.uid)
             )
@@ -249,8 +249,8 @@ class ModelCalls:
                 return False
             await self._step(tx, uid, Step.SENT, target=json.dumps(target), upstream=incarnation)
             await tx.execute(
-                update(ledger.runs)
-                .where(ledger.runs.c.uid == uid)
+                update(tables.runs)
+                .where(tables.runs.c.uid == uid)
                 .values(prices=prices, version=version, sent_at=now)
             )
         return True
@@ -273,8 +273,8 @@ class ModelCalls:
                 return
             await self._step(tx, uid, Step.QUEUED, target="", upstream="")
             await tx.execute(
-                update(ledger.runs)
-                .where(ledger.runs.c.uid == uid)
+                update(tables.runs)
+                .where(tables.runs.c.uid == uid)
                 .values(prices="[]", version="", sent_at=None)
             )
 
@@ -293,8 +293,8 @@ class ModelCalls:
         """Its server still works: should it be lost, it is billed to this moment."""
         async with self._database.write() as tx:
             await tx.execute(
-                update(ledger.runs)
-                .where(ledger.runs.c.uid == uid, ledger.runs.c.closed_at.is_(None))
+                update(tables.runs)
+                .where(tables.runs.c.uid == uid, tables.runs.c.closed_at.is_(None))
                 .values(heard_at=self._clock())
             )
 

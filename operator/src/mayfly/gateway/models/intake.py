@@ -22,7 +22,8 @@ from mayfly.gateway.runs import Runs
 from mayfly.gateway.standing import Standing
 from mayfly.gateway.webhooks import Webhooks
 from mayfly.metering.database import Database
-from mayfly.metering.ledger import MODEL, RunRow
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.tables import MODEL
 from mayfly.sources import SourceReader
 
 if TYPE_CHECKING:

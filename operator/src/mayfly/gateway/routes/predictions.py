@@ -17,7 +17,7 @@ from mayfly.gateway.order import BODY_EXTRA, Order
 from mayfly.gateway.predictions import Prediction, Predictions
 from mayfly.gateway.routes.bases import BASES, UNCACHED, body_of
 from mayfly.gateway.standing import Callers, Standing
-from mayfly.metering.ledger import Span
+from mayfly.metering.listing import Span
 
 POLL_SECONDS = 5.0
 """A followed log looks again after so long even when nobody told it to: another gateway may hold

@@ -1,0 +1,77 @@
+"""Predictions, page by page, and how many there were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.tables import runs
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which predictions of a list are wanted: newest first, by creation and id.
+
+    Attributes:
+        namespace: whose; None for every namespace.
+        root_uid: only this tree; None for all.
+        before: older than this (created_at, id); None from the newest on.
+        created_after: created at this moment or later.
+        created_before: created before this moment.
+        limit: at most so many.
+    """
+
+    namespace: str | None = None
+    root_uid: str | None = None
+    before: tuple[datetime, str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    limit: int = 100
+
+    def holds(self, row: RunRow) -> bool:
+        """Whether a row belongs to it, its limit aside."""
+        return (
+            self.namespace in {None, row.namespace}
+            and self.root_uid in {None, row.root_uid}
+            and (self.before is None or (row.created_at, row.id) < self.before)
+            and (self.created_after is None or row.created_at >= self.created_after)
+            and (self.created_before is None or row.created_at < self.created_before)
+        )
+
+
+async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
+    """Rows of a span."""
+    wanted = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
+    if span.namespace is not None:
+        wanted = wanted.where(runs.c.namespace == span.namespace)
+    if span.root_uid is not None:
+        wanted = wanted.where(runs.c.root_uid == span.root_uid)
+    if span.before is not None:
+        moment, identity = span.before
+        wanted = wanted.where(
+            (runs.c.created_at < moment) | ((runs.c.created_at == moment) & (runs.c.id < identity))
+        )
+    if span.created_after is not None:
+        wanted = wanted.where(runs.c.created_at >= span.created_after)
+    if span.created_before is not None:
+        wanted = wanted.where(runs.c.created_at < span.created_before)
+    found = await tx.execute(wanted)
+    return [RunRow(**each) for each in found.mappings()]
+
+
+async def count_calls(
+    tx: AsyncConnection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """How many predictions there were of Pipelines and Models, by namespace and name."""
+    found: dict[tuple[str, str], int] = {}
+    key = (runs.c.pipeline_namespace, runs.c.pipeline)
+    for start in range(0, len(keys), 200):
+        batch = tuple_(*key).in_(keys[start : start + 200])
+        counted = await tx.execute(select(*key, func.count()).where(batch).group_by(*key))
+        found |= {(namespace, name): count for namespace, name, count in counted}
+    return found

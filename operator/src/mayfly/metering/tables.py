@@ -1,0 +1,79 @@
+"""The ledger's tables: a row a prediction in `runs`, and one a bill in `usage_records`."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+
+from mayfly.metering.database import Exact, Instant, metadata
+
+RUN = "run"
+MODEL = "model"
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("uid", String(64), primary_key=True),
+    Column("id", String(26), nullable=False, unique=True),
+    Column("namespace", String(63), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("pipeline_namespace", String(63), nullable=False),
+    Column("pipeline", String(253), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("root_uid", String(64), nullable=False, index=True),
+    Column("parent_uid", String(64), index=True),
+    Column("depth", Integer, nullable=False),
+    Column("runtime_digest", String(512), nullable=False),
+    Column("prices", Text, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("input_json", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("pod_uid", String(64)),
+    Column("attempt", Integer, nullable=False),
+    Column("sent_at", Instant),
+    Column("started_at", Instant),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("heard_at", Instant),
+    Column("outcome", String(16)),
+    Column("reason", String(64)),
+    Column("error", Text, nullable=False),
+    Column("output", Text),
+    Column("completed_at", Instant),
+    Column("journalled_at", Instant),
+    Column("closed_at", Instant),
+    Column("closed_by", String(16)),
+    Column("kind", String(8), nullable=False),
+    Column("called", String(320), nullable=False),
+    Column("downstream", Exact),
+    Index("ix_runs_open", "closed_at"),
+    Index("ix_runs_pod_uid", "pod_uid"),
+    Index("ix_runs_namespace", "namespace", "created_at", "id"),
+    Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    Column("run_uid", String(64), primary_key=True),
+    Column("id", String(26), nullable=False),
+    Column("namespace", String(63), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("pipeline_namespace", String(63), nullable=False),
+    Column("pipeline", String(253), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("root_uid", String(64), nullable=False, index=True),
+    Column("parent_uid", String(64)),
+    Column("depth", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("started", Boolean, nullable=False),
+    Column("started_at", Instant),
+    Column("completed_at", Instant),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("output_items", Integer, nullable=False),
+    Column("prices", Text, nullable=False),
+    Column("cost", Exact, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+)
