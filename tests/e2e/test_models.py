@@ -25,6 +25,13 @@ def main(delay: float = 0.0) -> str:
     return model(text="hello", delay=delay)
 """
 
+RUN = """
+import replicate
+
+def main() -> str:
+    return replicate.run("NAMESPACE/echo", input={"text": "hello"})
+"""
+
 READ = """
 import replicate
 
@@ -39,6 +46,18 @@ def main() -> str:
 
 def run(namespace: Namespace, source: str, **given: object) -> str:
     return namespace.run(source.replace("NAMESPACE", namespace.name), input=given)
+
+
+def unusable(namespace: Namespace, source: str) -> None:
+    """A run of this source is told that its model's server can't be used, and pays nothing."""
+    made = run(namespace, source)
+    ended = namespace.finished(made, seconds=LONGEST)
+    assert reason(ended) == "UserError", message(ended)
+    error = ended["status"]["error"]
+    assert "ModelError: The model's server could not be used for " in error
+    assert error.endswith("Nothing was sent to it.")
+    (child,) = below(namespace, made)
+    assert (child["status"], child["started_at"], child["cost"]) == ("failed", None, "0")
 
 
 def kill(namespace: Namespace, model: str) -> None:
@@ -111,19 +130,19 @@ def test_a_model_with_nothing_behind_its_service_is_told_on_it_and_to_its_caller
     model = namespace.kubectl.json("get", "mmdl", "echo", "-n", namespace.name)
     assert reason(model, "Ready") == "Unreachable"
     assert "can't be reached" in message(model, "Ready")
-    made = run(namespace, CALL)
-    ended = namespace.finished(made, seconds=LONGEST)
-    assert reason(ended) == "UserError", message(ended)
-    error = ended["status"]["error"]
-    assert "ModelError: The model's server could not be used for " in error
-    assert error.endswith("Nothing was sent to it.")
-    (child,) = below(namespace, made)
-    assert (child["status"], child["started_at"]) == ("failed", None)
+    unusable(namespace, RUN)
     # One that comes later is found.
     namespace.kubectl("delete", "service", "echo", "-n", namespace.name)
     example_models.start(namespace, models_image, "echo")
     again = namespace.finished(run(namespace, CALL), seconds=LONGEST)
     assert (reason(again), again["status"].get("output")) == ("Succeeded", "hello")
+
+
+def test_a_model_whose_last_pod_went_is_told_to_its_caller(namespace, models_image):
+    example_models.start(namespace, models_image, "echo")
+    namespace.kubectl("scale", "deployment/echo", "--replicas=0", "-n", namespace.name)
+    eventually(lambda: not namespace.pods(), seconds=60)
+    unusable(namespace, CALL)
 
 
 def test_concurrency_of_one_serves_several_callers_in_the_order_they_came(namespace, models_image):
