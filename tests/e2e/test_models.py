@@ -130,7 +130,8 @@ def test_a_model_with_nothing_behind_its_service_is_told_on_it_and_to_its_caller
     model = namespace.kubectl.json("get", "mmdl", "echo", "-n", namespace.name)
     assert reason(model, "Ready") == "Unreachable"
     assert "can't be reached" in message(model, "Ready")
-    unusable(namespace, RUN)
+    for each in (RUN, CALL):
+        unusable(namespace, each)
     # One that comes later is found.
     namespace.kubectl("delete", "service", "echo", "-n", namespace.name)
     example_models.start(namespace, models_image, "echo")

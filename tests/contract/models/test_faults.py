@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from support.clients import python_client
 from support.cog_server import CogServer, free_port
 from support.gateway_world import KEY, NAMESPACE
 from support.kube_memory import condition
@@ -70,6 +71,24 @@ async def test_a_server_that_is_down_is_tried_for_a_while_then_the_caller_is_tol
             assert shown["error"].endswith("Nothing was sent to it.")
             assert (shown["started_at"], shown["cost"]) == (None, "0")
             assert await usage(gateway, each["id"]) is not None
+
+
+async def test_use_of_a_model_that_was_never_reached_hears_why_it_failed(world: ModelWorld) -> None:
+    world.model("model", endpoint={"url": f"http://127.0.0.1:{free_port()}"})
+    client = python_client("replicate-1.1", (3, 12))
+    code = f"""
+import json, replicate
+try:
+    replicate.use("{NAMESPACE}/model")(text="x")
+except replicate.exceptions.ModelError as error:
+    print(json.dumps(str(error)))
+"""
+    async with world.gateway() as gateway:
+        told = await client.run(gateway, code)
+        async with gateway.client() as caller:
+            shown = (await caller.get(f"/v1/models/{NAMESPACE}/model/versions")).json()
+    assert told.startswith("The model's server could not be used for ")
+    assert shown["results"] == []
 
 
 async def test_a_server_that_starts_after_its_model_is_soon_known(world: ModelWorld, cog) -> None:

@@ -9,7 +9,7 @@ from mayfly.gateway.directory import Directory, Entry
 from mayfly.gateway.errors import Missing
 from mayfly.gateway.schemas import Schemas
 from mayfly.gateway.standing import Callers, Standing
-from mayfly.gateway.wire import host_of
+from mayfly.gateway.wire import NO_VERSION, host_of
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import VERSIONS
@@ -21,6 +21,15 @@ Json = dict[str, Any]
 COG_VERSION = "0.23.1"
 """The cog whose annotations and schemas ours are; clients read arrays of very old ones otherwise,
 and refuse null."""
+
+UNKNOWN: Json = {
+    "openapi": "3.0.2",
+    "info": {"title": "Cog", "version": "0.1.0"},
+    "paths": {},
+    "components": {"schemas": {"Input": {"type": "object"}, "Output": {}}},
+}
+"""What is said of a Model that no gateway has reached yet. Without any version `use()` raises after
+it has created a prediction, and never looks at that; with this one it hears how it went."""
 
 WORDS = 16
 
@@ -115,7 +124,7 @@ class Cards:
     def versions(self, entry: Entry) -> list[Json]:
         """Its versions as they are, newest first: a caller who pins one must find it here."""
         if entry.is_model:
-            latest = self._latest(entry)
+            latest = self._latest(entry) if entry.latest_version else None
             return [latest] if latest else []
         found = self._directory.versions(entry.namespace, entry.name)
         # Of several made within a second, the latest is the one that the Pipeline says.
@@ -165,10 +174,12 @@ class Cards:
 
     def _latest(self, entry: Entry) -> Json | None:
         identity = entry.latest_version
+        if entry.is_model and identity is not None:
+            return _version(identity, entry.created, self._schemas.of_model(entry))
+        if entry.is_model:
+            return _version(NO_VERSION, entry.created, UNKNOWN)
         if identity is None:
             return None
-        if entry.is_model:
-            return _version(identity, entry.created, self._schemas.of_model(entry))
         found = self._directory.version(identity)
         return None if found is None else _version(found.id, found.created, found.schema)
 
