@@ -25,11 +25,12 @@ def free_port() -> int:
 
 
 class CogServer:
-    """A server of one example."""
+    """A server of one example, or of a source of the test's own."""
 
-    def __init__(self, folder: Path, example: str) -> None:
+    def __init__(self, folder: Path, example: str, source: str = "") -> None:
         self.folder = folder / f"cog-{example}-{free_port()}"
         self.example = example
+        self.source = source
         self.port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -40,7 +41,11 @@ class CogServer:
     async def start(self) -> "CogServer":
         """Start it, and wait until it is ready."""
         if not self.folder.exists():
-            shutil.copytree(EXAMPLES / self.example, self.folder)
+            if self.source:
+                self.folder.mkdir()
+                (self.folder / "predict.py").write_text(self.source)
+            else:
+                shutil.copytree(EXAMPLES / self.example, self.folder)
             files = {"predict.py": (self.folder / "predict.py").read_text()}
             schema = await SourceReader().schema(files, "predict.py:run")
             assert isinstance(schema, dict), schema

@@ -60,7 +60,7 @@ class SourceReader:
         return result
 
     async def input_problems(
-        self, schema: Json, value: Any, *, references: bool = True
+        self, schema: Json, value: Any, *, references: bool = True, literals: bool = False
     ) -> list[str]:
         """What is wrong with an input, a sentence a field.
 
@@ -70,14 +70,20 @@ class SourceReader:
             schema: the version's document.
             value: the input.
             references: it is a PipelineRun's, which names Secrets and never holds one.
+            literals: it is a caller's, who may give secrets as they are too.
         """
         if '"pattern"' not in json.dumps(schema):
             return [
                 f"{each.field}: {each.message}"
-                for each in check(schema, value, references=references)
+                for each in check(schema, value, references=references, literals=literals)
             ]
-        text = json.dumps(value)
-        request = {"op": "input", "schema": schema, "inputJSON": text, "references": references}
+        request = {
+            "op": "input",
+            "schema": schema,
+            "inputJSON": json.dumps(value),
+            "references": references,
+            "literals": literals,
+        }
         answer = await self._ask(request)
         if answer is None:
             return ["checking the input against its pattern takes more than 1 s"]

@@ -16,8 +16,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if request["op"] == "schema":
         return _schema(request["files"], request["entrypoint"])
     if request["op"] == "input":
-        references = bool(request.get("references"))
-        return _input(request["schema"], request["inputJSON"], references=references)
+        return _input(
+            request["schema"],
+            request["inputJSON"],
+            references=bool(request.get("references")),
+            literals=bool(request.get("literals")),
+        )
     raise ValueError(f"unknown op {request['op']!r}")
 
 
@@ -29,14 +33,16 @@ def _schema(files: dict[str, str], entrypoint: str) -> dict[str, Any]:
         return {"ok": False, "error": told}
 
 
-def _input(document: dict[str, Any], text: str, *, references: bool) -> dict[str, Any]:
+def _input(
+    document: dict[str, Any], text: str, *, references: bool, literals: bool
+) -> dict[str, Any]:
     try:
         value = inputs.parse(text)
     except ValueError as error:
         return {"ok": True, "problems": [{"field": "", "message": str(error)}], "unknown": []}
     problems = [
         {"field": problem.field, "message": problem.message}
-        for problem in inputs.check(document, value, references=references)
+        for problem in inputs.check(document, value, references=references, literals=literals)
     ]
     return {"ok": True, "problems": problems, "unknown": inputs.unknown(document, value)}
 

@@ -19,6 +19,9 @@ SECRET_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
 """What Kubernetes takes as a Secret's name and key. No other text may get into a request's path."""
 
+SEALED = re.compile(r"mayfly-secret:[0-9a-hjkmnp-tv-z]{26}")
+"""What stands for a secret that a caller of the API gave as it is, and that the gateway keeps."""
+
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
 
 Pointer = tuple[str | int, ...]
@@ -67,7 +70,9 @@ def parse(text: str) -> object:
         raise ValueError(f"the input is not JSON: {error}") from None
 
 
-def check(schema: Mapping[str, Any], value: object, *, references: bool = False) -> list[Problem]:
+def check(
+    schema: Mapping[str, Any], value: object, *, references: bool = False, literals: bool = False
+) -> list[Problem]:
     """Every problem of an input; none means that it may run. No conversion, no I/O.
 
     Args:
@@ -75,6 +80,8 @@ def check(schema: Mapping[str, Any], value: object, *, references: bool = False)
         value: the input.
         references: it is the input of a PipelineRun, which names Secrets and never holds one;
             otherwise it is the pod's, where the gateway has put their values in.
+        literals: with `references`: it comes from a caller of the API, who may give secrets as they
+            are too.
     """
     if not isinstance(value, dict):
         return [Problem("", f"the input must be an object, not {_kind(value)}")]
@@ -83,7 +90,9 @@ def check(schema: Mapping[str, Any], value: object, *, references: bool = False)
     for name, fragment in _properties(schema).items():
         if name in value:
             resolved = _resolved(schema, fragment)
-            problems.extend(_check(resolved, value[name], name, references=references))
+            problems.extend(
+                _check(resolved, value[name], name, references=references, literals=literals)
+            )
         elif name in required:
             problems.append(Problem(name, "is required"))
     return problems
@@ -105,7 +114,7 @@ def has_patterns(schema: Mapping[str, Any]) -> bool:
 def has_secrets(schema: Mapping[str, Any]) -> bool:
     """Whether an input may hold secrets: most do not, and are not read for them."""
     fragments = _properties(schema).values() if "components" in schema else ()
-    return any(_is_secret(f) or _is_secret(f.get("items", {})) for f in fragments)
+    return any(_is_secret(f) or _is_secret(_items(f)) for f in fragments)
 
 
 def secret_places(schema: Mapping[str, Any], value: object) -> list[Pointer]:
@@ -117,7 +126,7 @@ def secret_places(schema: Mapping[str, Any], value: object) -> list[Pointer]:
         given = value.get(name)
         if _is_secret(fragment) and given is not None:
             found.append((name,))
-        elif _is_secret(fragment.get("items", {})) and isinstance(given, list):
+        elif _is_secret(_items(fragment)) and isinstance(given, list):
             found += [(name, index) for index, item in enumerate(given) if item is not None]
     return found
 
@@ -192,13 +201,13 @@ def _resolved(schema: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[st
 
 
 def _check(
-    fragment: Mapping[str, Any], value: object, name: str, *, references: bool
+    fragment: Mapping[str, Any], value: object, name: str, *, references: bool, literals: bool
 ) -> Iterator[Problem]:
     if value is None:
         if not (fragment.get("nullable") or _is_any(fragment)):
             yield Problem(name, "must not be null")
         return
-    if references and _is_secret(fragment):
+    if references and _is_secret(fragment) and not (literals and isinstance(value, str)):
         wrong = wrong_reference(value)
         if wrong:
             yield Problem(name, wrong)
@@ -213,7 +222,7 @@ def _check(
     if isinstance(value, str):
         yield from (Problem(name, message) for message in _string_problems(fragment, value))
     elif isinstance(value, list):
-        yield from _list_problems(fragment, value, name, references=references)
+        yield from _list_problems(fragment, value, name, references=references, literals=literals)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from (Problem(name, message) for message in _range_problems(fragment, value))
 
@@ -262,18 +271,24 @@ def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
     if "maxLength" in fragment and len(value) > fragment["maxLength"]:
         yield f"must have at most {fragment['maxLength']} characters (got {len(value)})"
     if "pattern" in fragment and re.search(fragment["pattern"], value) is None:
-        yield f"must match {fragment['pattern']} (got {_shown(value)})"
+        told = "" if _is_secret(fragment) else f" (got {_shown(value)})"
+        yield f"must match {fragment['pattern']}{told}"
 
 
 def _list_problems(
-    fragment: Mapping[str, Any], value: list[object], name: str, *, references: bool
+    fragment: Mapping[str, Any],
+    value: list[object],
+    name: str,
+    *,
+    references: bool,
+    literals: bool,
 ) -> Iterator[Problem]:
     items = fragment.get("items", {})
     if _is_any(items):
         return  # nothing can be wrong below, however deep it goes
     limited = items.get("type") == "string" and items.get("format") is None
     for index, item in enumerate(value):
-        yield from _check(items, item, f"{name}[{index}]", references=references)
+        yield from _check(items, item, f"{name}[{index}]", references=references, literals=literals)
         if limited and isinstance(item, str):
             size = len(item.encode("utf-8", "surrogatepass"))
             if size > MAX_ITEM_BYTES:
@@ -303,12 +318,19 @@ def _is_any(fragment: Mapping[str, Any]) -> bool:
 
 
 def _is_secret(fragment: Mapping[str, Any]) -> bool:
-    return fragment.get("format") == "password"
+    return fragment.get("format") == "password" or fragment.get("x-cog-secret") is True
+
+
+def _items(fragment: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = fragment.get("items")
+    return found if isinstance(found, dict) else {}
 
 
 def wrong_reference(value: object) -> str | None:
     """What is wrong with the naming of a Secret. What was given is not repeated: it may be one."""
     form = '{"secretKeyRef": {"name": …, "key": …}}'
+    if isinstance(value, str) and SEALED.fullmatch(value):
+        return None
     if not isinstance(value, dict):
         return (
             f"is a secret: a PipelineRun is readable, so name a Secret of its namespace as "

@@ -5,7 +5,7 @@ import pytest
 from support.cog_server import CogServer
 from support.model_world import ModelWorld
 
-Start = Callable[[str], Awaitable[CogServer]]
+Start = Callable[..., Awaitable[CogServer]]
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ async def cog(tmp_path: Path) -> AsyncIterator[Start]:
     """Starts servers; they are gone at the end of the test."""
     servers: list[CogServer] = []
 
-    async def start(example: str) -> CogServer:
-        server = CogServer(tmp_path, example)
+    async def start(example: str, source: str = "") -> CogServer:
+        server = CogServer(tmp_path, example, source)
         servers.append(server)
         return await server.start()
 

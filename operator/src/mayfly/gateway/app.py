@@ -49,6 +49,7 @@ from mayfly.gateway.routes.runtimes import RuntimeRoutes
 from mayfly.gateway.routes.streams import StreamRoutes
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.schemas import Schemas
+from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.standing import Callers
@@ -109,10 +110,14 @@ class Gateway:
         self.outbound = Outbound(
             allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
         )
-        vault = Vault(cluster, self.files, config.service_account, config.limits.input_bytes)
+        sealed = Sealed(database=self.database, key=key, clock=clock, new_id=new_id)
+        vault = Vault(
+            cluster, self.files, sealed, config.service_account, config.limits.input_bytes
+        )
         self.calls = ModelCalls(
             database=self.database,
             outputs=Outputs(self.files, self.outbound),
+            sealed=sealed,
             notices=self.notices,
             metrics=self.metrics,
             limits=config.limits,
@@ -123,6 +128,7 @@ class Gateway:
             outbound=self.outbound,
             calls=self.calls,
             files=self.files,
+            sealed=sealed,
             key=key,
             callbacks=lambda target: self._callback_base(config, target),
             fate_seconds=config.models.fate_seconds,
@@ -133,6 +139,7 @@ class Gateway:
             outbound=self.outbound,
             calls=self.calls,
             files=self.files,
+            sealed=sealed,
             vault=vault,
             fate_seconds=config.models.fate_seconds,
             answer_bytes=config.limits.message_bytes,
@@ -192,6 +199,7 @@ class Gateway:
             runs=self.runs,
             catalog=catalog,
             files=self.files,
+            sealed=sealed,
             notices=self.notices,
             webhooks=self.webhooks,
             metrics=self.metrics,
@@ -243,6 +251,7 @@ class Gateway:
             files=self.files,
             directory=self.directory,
             callers=callers,
+            sealed=sealed,
             sources=sources,
             notices=self.notices,
             config=config,
@@ -256,6 +265,7 @@ class Gateway:
             conductor=self.conductor,
             directory=self.directory,
             runs=self.runs,
+            sealed=sealed,
             sources=sources,
             database=self.database,
             webhooks=self.webhooks,

@@ -7,6 +7,7 @@ the field. What is made is made once, also when the client or the API server los
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,14 +27,17 @@ from mayfly.gateway.files import Files
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.order import Order
 from mayfly.gateway.runs import Runs, Seen
+from mayfly.gateway.sealed import Concealed, Sealed
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
+from mayfly.metering.database import Database, StorageFull
 from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
 from mayfly.sources import SourceReader
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -83,6 +87,7 @@ class Creation:
         files: Files,
         directory: Directory,
         callers: Callers,
+        sealed: Sealed,
         sources: SourceReader,
         notices: Notices,
         config: GatewayConfig,
@@ -95,6 +100,7 @@ class Creation:
         self._files = files
         self._directory = directory
         self._callers = callers
+        self._sealed = sealed
         self._sources = sources
         self._notices = notices
         self._config = config
@@ -166,15 +172,33 @@ class Creation:
             if before is not None:
                 return before
         entry, version = await self._checked(target, namespace, order)
-        order = await self.with_references(order, namespace, base)
+        concealed = self._sealed.conceal(version.schema, order)
+        order = await self.with_references(concealed.order, namespace, base)
         name = f"{entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
         spec = await self._spec(entry, version, namespace, order)
         body = self._body(standing, entry, version, namespace, name, spec, order)
         async with self._database.write() as tx:
+            await self._sealed.keep_for_run(tx, concealed, namespace, name, body["spec"])
             await creates.remember(tx, known, Created(namespace, name), self._clock())
-        seen = Seen(await self._create(namespace, body))
+        seen = Seen(await self._made(namespace, body, concealed))
         self._runs.add(seen)
         return seen
+
+    async def _made(self, namespace: str, body: Json, concealed: Concealed) -> Json:
+        """Create the run, and seal its secrets for it."""
+        name = body["metadata"]["name"]
+        try:
+            made = await self._create(namespace, body)
+        except (Forbidden, Invalid, Missing):
+            if concealed.texts:
+                await self._sealed.forget_unmade(namespace, name)
+            raise
+        if concealed.texts:
+            try:
+                await self._sealed.bind(made["metadata"]["uid"], namespace, name, made["spec"])
+            except StorageFull:
+                logger.warning("a run's secrets are sealed later: the disk is full")
+        return made
 
     async def permit(self, standing: Standing, namespace: str) -> None:
         """Whether the caller may create predictions in a namespace now.
@@ -250,7 +274,7 @@ class Creation:
             )
 
     async def _check_input(self, version: PipelineVersionEntry, order: Order) -> None:
-        problems = await self._sources.input_problems(version.schema, order.input)
+        problems = await self._sources.input_problems(version.schema, order.input, literals=True)
         if problems:
             raise Refusal(problems)
 

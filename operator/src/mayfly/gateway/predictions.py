@@ -30,6 +30,7 @@ from mayfly.gateway.polls import Polls
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.schemas import Schemas, gives_files, is_iterator
+from mayfly.gateway.sealed import redacted
 from mayfly.gateway.signing import SigningKey, file_link, stream_link
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.gateway.states import ENDS, State, state_of
@@ -321,7 +322,7 @@ class Predictions:
         fields = wire.prediction(
             row,
             found.state,
-            input_json=await self.linked(row, row.input_json, base),
+            input_json=await self.linked(row, redacted(row.input_json), base),
             output=await self.linked(row, found.output, base),
             logs=logs,
             cost=_cost(found),
@@ -372,7 +373,9 @@ class Predictions:
                     wire.prediction(
                         each.row,
                         each.state,
-                        input_json=await self.linked(each.row, _small(each.row.input_json), base),
+                        input_json=await self.linked(
+                            each.row, _small(redacted(each.row.input_json)), base
+                        ),
                         output=await self.linked(each.row, _small(each.output), base),
                         logs=None,
                         cost=_cost(each),

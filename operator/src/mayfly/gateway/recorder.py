@@ -22,6 +22,7 @@ from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
+from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import MOVES, State, state_of
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.webhooks import Webhooks
@@ -64,6 +65,7 @@ class Recorder:
         runs: Runs,
         catalog: Catalog,
         files: Files,
+        sealed: Sealed,
         notices: Notices,
         webhooks: Webhooks,
         metrics: Metrics,
@@ -77,6 +79,7 @@ class Recorder:
         self._runs = runs
         self._catalog = catalog
         self._files = files
+        self._sealed = sealed
         self._notices = notices
         self._webhooks = webhooks
         self._metrics = metrics
@@ -437,6 +440,7 @@ class Recorder:
             await ledger.close(tx, row, ending, by=by, at=self._clock())
             if bill is not None and bill.final:
                 await tree.settle(tx, row.uid, bill.downstream)
+            await self._sealed.forget(tx, row.uid)
         self._metrics.closed.labels(ending.outcome.value, by.value).inc()
         self._metrics.active_seconds.inc(ending.active_ms / 1000)
         self._notices.tell(row.uid)

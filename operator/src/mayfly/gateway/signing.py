@@ -37,10 +37,14 @@ class SigningKey:
 
     def sign(self, purpose: str, *parts: str) -> str:
         """The signature of some texts for a purpose: 64 hex digits."""
-        key = hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
+        key = self.derived(purpose)
         # A length before each part: ("ab", "c") and ("a", "bc") must differ.
         message = b"".join(b"%d:%s" % (len(each), each) for each in map(str.encode, parts))
         return hmac.new(key, message, hashlib.sha256).hexdigest()
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of its own for a purpose: 32 bytes."""
+        return hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
 
     def verify(self, signature: str, purpose: str, *parts: str) -> bool:
         """Whether a signature is ours, compared in constant time."""

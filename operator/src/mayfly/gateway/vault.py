@@ -1,7 +1,8 @@
-"""Reads the Secrets that a run is given, when its work is sent, and keeps none of them.
+"""Finds the secrets that a run is given, when its work is sent, and keeps none of them.
 
 The gateway has no right to Secrets of its own: a namespace's Role gives it the ones that runs of
 that namespace may have. A value goes from the API server into the `work` message and nowhere else.
+What a caller of the API gave as it is, is in the store, sealed for the run (`sealed`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mayfly.api.v1alpha1.pipeline import SecretKeyRef
 from mayfly.gateway.catalog import Program
 from mayfly.gateway.files import Files
 from mayfly.gateway.runs import Seen
+from mayfly.gateway.sealed import SCHEME, Sealed, words
 from mayfly.gateway.work import Unlocked, input_text
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound, Refused
@@ -37,17 +39,21 @@ class SecretUnavailable(Exception):
 class Vault:
     """Finds what a run is given."""
 
-    def __init__(self, cluster: Cluster, files: Files, account: str, input_bytes: int) -> None:
+    def __init__(
+        self, cluster: Cluster, files: Files, sealed: Sealed, account: str, input_bytes: int
+    ) -> None:
         """Get ready.
 
         Args:
             cluster: the API server.
             files: where large inputs are.
+            sealed: where the secrets are that callers gave as they are.
             account: the gateway's ServiceAccount, as namespace:name.
             input_bytes: the largest input.
         """
         self._cluster = cluster
         self._files = files
+        self._sealed = sealed
         self._account = account
         self._input_bytes = input_bytes
 
@@ -62,7 +68,10 @@ class Vault:
         value, places = await self._input(seen, program)
         if not variables and not places:
             return Unlocked()
-        named = [_reference(inputs.pick(value, place)) for place in places]
+        given = [place for place in places if isinstance(inputs.pick(value, place), str)]
+        by_name = [place for place in places if place not in given]
+        named = [_reference(inputs.pick(value, place)) for place in by_name]
+        texts = await self._given(seen, [inputs.pick(value, place) for place in given])
         # One reading a Secret; of several keys the words then name one.
         wanted = {each.name: each for each in [*variables.values(), *named]}
         namespace, _ = seen.key
@@ -71,8 +80,10 @@ class Vault:
         environment = {
             env: _value(secrets, namespace, reference) for env, reference in variables.items()
         }
-        for place, reference in zip(places, named, strict=True):
+        for place, reference in zip(by_name, named, strict=True):
             inputs.place(value, place, _value(secrets, namespace, reference))
+        for place in given:
+            inputs.place(value, place, texts[inputs.pick(value, place)])
         _check(environment, [inputs.pick(value, place) for place in places])
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if places else None
         return Unlocked(environment, text)
@@ -102,7 +113,7 @@ class Vault:
         return {each.env: each.secret_key_ref for each in pipeline.spec.secrets}
 
     async def _input(self, seen: Seen, program: Program) -> tuple[Json, list[inputs.Pointer]]:
-        """The input and where it names Secrets."""
+        """The input and where it names secrets."""
         if not inputs.has_secrets(program.schema):
             return {}, []
         source = seen.run.spec.input_from
@@ -117,7 +128,21 @@ class Vault:
         if not isinstance(value, dict):
             return {}, []
         places = inputs.secret_places(program.schema, value)
-        return value, [each for each in places if isinstance(inputs.pick(value, each), dict)]
+        return value, [each for each in places if _names(inputs.pick(value, each))]
+
+    async def _given(self, seen: Seen, named: list[str]) -> dict[str, str]:
+        """The texts of sealed secrets, by what stands for them in the input."""
+        if not named:
+            return {}
+        texts = await self._sealed.texts(seen.uid)
+        if any(each.removeprefix(SCHEME) not in texts for each in named):
+            # Whoever made the run was stopped before it could say what UID it got.
+            await self._sealed.bind(seen.uid, *seen.key, seen.raw["spec"])
+            texts = await self._sealed.texts(seen.uid)
+        for each in named:
+            if each.removeprefix(SCHEME) not in texts:
+                raise SecretUnavailable(words(each.removeprefix(SCHEME)))
+        return {each: texts[each.removeprefix(SCHEME)] for each in named}
 
     async def _read(self, namespace: str, reference: SecretKeyRef) -> Json:
         name, key = reference.name, reference.key
@@ -145,6 +170,13 @@ class Vault:
             f"--resource-name={name} && kubectl create rolebinding {role} -n {namespace} "
             f"--role={role} --serviceaccount={self._account}"
         )
+
+
+def _names(value: object) -> bool:
+    """Whether this names a secret; another text there is for the agent to check."""
+    return isinstance(value, dict) or (
+        isinstance(value, str) and inputs.SEALED.fullmatch(value) is not None
+    )
 
 
 def _reference(value: Json) -> SecretKeyRef:
@@ -183,6 +215,7 @@ def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) ->
 
 
 def _check(environment: dict[str, str], given: list[str]) -> None:
-    total = sum(len(each.encode()) for each in [*environment.values(), *given])
+    every = [*environment.values(), *given]
+    total = sum(len(each.encode("utf-8", "surrogatepass")) for each in every)
     if total > MAX_TOTAL_BYTES:
         raise SecretUnavailable("The run's secrets have more than 1 MiB together.")

@@ -34,11 +34,13 @@ from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.models.news import News
 from mayfly.gateway.models.outputs import Fetchable, OutputLost, Outputs
 from mayfly.gateway.notices import Notices
+from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import ENDS, state_of
 from mayfly.metering import ledger, tables
 from mayfly.metering.database import Database, Instant, insert_once, metadata
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.usage import bounded, milliseconds
+from mayfly_runtime.redaction import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +141,7 @@ class ModelCalls:
         *,
         database: Database,
         outputs: Outputs,
+        sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
         limits: GatewayLimits,
@@ -148,6 +151,7 @@ class ModelCalls:
         self._on_end = on_end
         self._database = database
         self._outputs = outputs
+        self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
         self._limits = limits
@@ -340,7 +344,7 @@ class ModelCalls:
         call, row = found
         if call.step is Step.SENT:
             await self.accepted(uid)
-        await self._log(uid, news.logs)
+        await self._log(uid, news)
         if news.started and row.started_at is None:
             row = await self._started(row, received)
         output = news.output
@@ -352,10 +356,11 @@ class ModelCalls:
             return
         await self._ended(row, news, output, received, fetchable, headers)
 
-    async def _log(self, uid: str, logs: str | None) -> None:
-        if not logs:
+    async def _log(self, uid: str, news: News) -> None:
+        if not news.logs:
             return
         async with self._database.write() as tx:
+            logs = _told(news, await self._sealed.texts_in(tx, uid))
             size = await archive.log_size(tx, uid)
             tail = await archive.log_tail(tx, uid, self._limits.log_tail_bytes)
             fresh = unseen(tail if not size.dropped else "", logs, whole=size.received)
@@ -514,15 +519,19 @@ class ModelCalls:
     async def _close(self, tx: AsyncConnection, row: RunRow, ending: Ending, at: datetime) -> None:
         if state_of(row) in ENDS:
             return
+        redactor = Redactor()
+        redactor.hide((await self._sealed.texts_in(tx, row.uid)).values())
+        error = redactor.error(ending.error, ERROR_BYTES)
         kept = Ending(
             **{
                 **vars(ending),
-                "error": storable(utf8_head(ending.error, ERROR_BYTES)),
+                "error": storable(utf8_head(error, ERROR_BYTES)),
                 "output": storable(ending.output) if ending.output is not None else None,
             }
         )
         await ledger.close(tx, row, kept, by=ClosedBy.GATEWAY, at=at)
         await self._step(tx, row.uid, Step.DONE)
+        await self._sealed.forget(tx, row.uid)
 
     def _told(self, uid: str, outcome: Outcome) -> None:
         self._metrics.closed.labels(outcome.value, ClosedBy.GATEWAY.value).inc()
@@ -591,6 +600,16 @@ async def _rows(tx: AsyncConnection, uids: Iterable[str]) -> list[RunRow]:
 def _unfinished(row: Json) -> tuple[Call, str, str]:
     payer, root = row.pop("payer"), row.pop("root_uid")
     return (_call(row), payer, root)
+
+
+def _told(news: News, secrets: dict[str, str]) -> str:
+    """A server's log without the prediction's secrets; it comes from its beginning each time."""
+    redactor = Redactor()
+    redactor.hide(secrets.values())
+    told = redactor.feed((news.logs or "").encode("utf-8", "replace"))
+    if news.ended:
+        told += redactor.rest()
+    return told.decode("utf-8", "ignore")
 
 
 def _end_of(news: News) -> tuple[Outcome, Reason, str]:

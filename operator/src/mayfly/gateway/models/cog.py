@@ -26,6 +26,7 @@ from mayfly.gateway.outbound import (
     OutboundError,
     Unsent,
 )
+from mayfly.gateway.sealed import Sealed, Unsealable
 from mayfly.gateway.signing import SigningKey, file_link
 from mayfly.metering.ledger import RunRow
 
@@ -77,6 +78,7 @@ class CogCourier:
         outbound: Outbound,
         calls: ModelCalls,
         files: Files,
+        sealed: Sealed,
         key: SigningKey,
         callbacks: Callable[[Json], str],
         fate_seconds: float,
@@ -89,6 +91,7 @@ class CogCourier:
             outbound: the client.
             calls: the rows.
             files: files that inputs name.
+            sealed: secrets that inputs name.
             key: signs callbacks and file links.
             callbacks: the base URL by which a target's server reaches us.
             fate_seconds: how long a server may be silent before its calls are given up.
@@ -98,6 +101,7 @@ class CogCourier:
         self._outbound = outbound
         self._calls = calls
         self._files = files
+        self._sealed = sealed
         self._key = key
         self._callbacks = callbacks
         self._fate_seconds = fate_seconds
@@ -133,9 +137,13 @@ class CogCourier:
         )
 
     async def _input(self, row: RunRow, base: str) -> str:
+        try:
+            text = await self._sealed.opened(row.uid, row.input_json)
+        except Unsealable as error:
+            raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
         ids = references(row.input_json)
         if not ids:
-            return row.input_json
+            return text
         known = await self._files.find_all(ids)
         now = self._clock()
         urls = {
@@ -143,7 +151,7 @@ class CogCourier:
             for each in known.values()
             if each.namespace == row.namespace
         }
-        return links.with_links(row.input_json, urls)
+        return links.with_links(text, urls)
 
     async def health(self, target: Json) -> Health:
         """What the server says of itself.

@@ -19,6 +19,7 @@ from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.models.versions import ModelVersion, Versions
 from mayfly.gateway.order import Order
 from mayfly.gateway.runs import Runs
+from mayfly.gateway.sealed import Concealed, Sealed
 from mayfly.gateway.standing import Standing
 from mayfly.gateway.webhooks import Webhooks
 from mayfly.metering.database import Database
@@ -47,6 +48,7 @@ class Intake:
         conductor: Conductor,
         directory: Directory,
         runs: Runs,
+        sealed: Sealed,
         sources: SourceReader,
         database: Database,
         webhooks: Webhooks,
@@ -60,6 +62,7 @@ class Intake:
         self._conductor = conductor
         self._directory = directory
         self._runs = runs
+        self._sealed = sealed
         self._sources = sources
         self._database = database
         self._webhooks = webhooks
@@ -104,8 +107,8 @@ class Intake:
                 before = await creates.recall(tx, known, self._clock())
             if before is not None:
                 return before.name
-        await self._check(target, order)
-        order = await self._creation.with_references(order, namespace, base)
+        concealed = await self._checked(target, order)
+        order = await self._creation.with_references(concealed.order, namespace, base)
         row, call = self._row(standing, target, namespace, order)
         async with self._database.write() as tx:
             if repeat:
@@ -124,6 +127,7 @@ class Intake:
                 raise Forbidden(
                     "The run of this token was cancelled: it can start nothing more."
                 ) from None
+            await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
             await creates.remember(tx, known, Created(namespace, row.id), self._clock())
         if call.webhook:
             self._webhooks.expect(row.uid)
@@ -136,13 +140,14 @@ class Intake:
         if not self._directory.shared_by_alias(entry, namespace):
             raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
 
-    async def _check(self, target: Target, order: Order) -> None:
+    async def _checked(self, target: Target, order: Order) -> Concealed:
         version = await self._version(target)
         if version is None:
-            return  # its server will say what it thinks of the input
+            return Concealed(order)  # its server will say what it thinks of the input
         problems = await self._sources.input_problems(version.schema, order.input, references=False)
         if problems:
             raise Refusal(problems)
+        return self._sealed.conceal(version.schema, order)
 
     async def _version(self, target: Target) -> ModelVersion | None:
         entry = target.entry

@@ -18,6 +18,7 @@ from mayfly.gateway.models.calls import Call, ModelCalls
 from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown
 from mayfly.gateway.models.outputs import Fetchable
 from mayfly.gateway.outbound import Answer, Forbidden, Outbound, OutboundError, Unsent
+from mayfly.gateway.sealed import Sealed, Unsealable
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.kube.errors import KubeError
 from mayfly.metering.ledger import RunRow
@@ -43,6 +44,7 @@ class ReplicateCourier:
         outbound: Outbound,
         calls: ModelCalls,
         files: Files,
+        sealed: Sealed,
         vault: Vault,
         fate_seconds: float,
         answer_bytes: int,
@@ -51,6 +53,7 @@ class ReplicateCourier:
         self._outbound = outbound
         self._calls = calls
         self._files = files
+        self._sealed = sealed
         self._vault = vault
         self._fate_seconds = fate_seconds
         self._answer_bytes = answer_bytes
@@ -100,14 +103,18 @@ class ReplicateCourier:
             raise NotNow(f"the Kubernetes API does not answer: {error}", down=False) from None
 
     async def _input(self, row: RunRow, target: Json, token: str) -> str:
-        """The input with our files as the upstream's own."""
+        """The input with its secrets, and with our files as the upstream's own."""
+        try:
+            text = await self._sealed.opened(row.uid, row.input_json)
+        except Unsealable as error:
+            raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
         known = await self._files.find_all(references(row.input_json))
         urls = {
             each.id: await self._upload(each, target, token)
             for each in known.values()
             if each.namespace == row.namespace
         }
-        return links.with_links(row.input_json, urls) if urls else row.input_json
+        return links.with_links(text, urls) if urls else text
 
     async def _upload(self, file: StoredFile, target: Json, token: str) -> str:
         boundary = f"mayfly-{file.id}"
