@@ -1,0 +1,136 @@
+"""Calls to a gateway that is away for a while wait for it, instead of failing in `main()`.
+
+A gateway that is replaced, or whose node dies, is back within a minute or so; clients give up at
+the first connection that is refused, and a pipeline that only waits for what it has made would
+fail with it. So httpx, on which Replicate's clients stand, tries a request to the gateway again:
+any that never got a connection; one that lost it as long as it may be sent twice. A create may be:
+it carries a key by which the gateway finds what the first one made.
+
+httpx is not imported for this: the author's import of it is where this is put in.
+"""
+
+import asyncio
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import secrets
+import sys
+import time
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+AWAY_SECONDS = 600.0
+"""Longer than a gateway is ever replaced for; the run's own timeout ends it sooner."""
+
+PAUSE_SECONDS = 0.5
+
+KNOWN_SECONDS = 75.0
+"""How long after a create, lost on its way, was sent the gateway surely knows its key."""
+
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+_KEY = "Idempotency-Key"
+
+
+def wait_for(gateway_url: str) -> None:
+    """Have httpx, once it is imported, wait for the gateway of this URL."""
+    sys.meta_path.insert(0, _OnImport(urlsplit(gateway_url).netloc))
+
+
+class _OnImport:
+    """Finds httpx as everybody does, and changes it when it was executed."""
+
+    def __init__(self, netloc: str) -> None:
+        self._netloc = netloc
+
+    def find_spec(
+        self, fullname: str, _path: object, _target: ModuleType | None = None, /
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "httpx":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, self._netloc)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader: Any, netloc: str) -> None:
+        self._loader = loader
+        self._netloc = netloc
+
+    def create_module(  # type: ignore[explicit-override]
+        self, spec: importlib.machinery.ModuleSpec
+    ) -> ModuleType | None:
+        made: ModuleType | None = self._loader.create_module(spec)
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:  # type: ignore[explicit-override]
+        self._loader.exec_module(module)
+        change(module, self._netloc)
+
+
+def change(httpx: Any, netloc: str) -> None:
+    """Have the transports of httpx wait for one host and port.
+
+    Args:
+        httpx: the module.
+        netloc: the gateway's, as in its URL.
+    """
+    send, send_async = (
+        httpx.HTTPTransport.handle_request,
+        httpx.AsyncHTTPTransport.handle_async_request,
+    )
+
+    def handle_request(self: Any, request: Any) -> Any:
+        patience = _Patience(httpx, netloc, request)
+        while True:
+            try:
+                return send(self, request)
+            except httpx.TransportError as error:
+                if not patience.has(error):
+                    raise
+                time.sleep(PAUSE_SECONDS)
+
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        patience = _Patience(httpx, netloc, request)
+        while True:
+            try:
+                return await send_async(self, request)
+            except httpx.TransportError as error:
+                if not patience.has(error):
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    httpx.HTTPTransport.handle_request = handle_request
+    httpx.AsyncHTTPTransport.handle_async_request = handle_async_request
+
+
+class _Patience:
+    """How often one request may be sent."""
+
+    def __init__(self, httpx: Any, netloc: str, request: Any) -> None:
+        self._never_sent = (httpx.ConnectError, httpx.ConnectTimeout)
+        self._lost = (httpx.NetworkError, httpx.RemoteProtocolError)
+        self._sent = time.monotonic()
+        self._deadline = self._sent + AWAY_SECONDS
+        self._ours = request.url.netloc.decode("ascii") == netloc
+        create = request.method == "POST" and request.url.path.endswith("/predictions")
+        if self._ours and create:
+            request.headers.setdefault(_KEY, secrets.token_hex(16))
+        self._create = create
+        self._repeatable = create or request.method in _REPEATABLE
+
+    def has(self, error: Exception) -> bool:
+        """Whether to send the request once more after this."""
+        if not self._ours:
+            return False
+        now = time.monotonic()
+        if not isinstance(error, self._never_sent):
+            if not (self._repeatable and isinstance(error, self._lost)):
+                return False
+            if self._create:
+                self._deadline = min(self._deadline, self._sent + KNOWN_SECONDS)
+        self._sent = now
+        return now < self._deadline
