@@ -34,7 +34,11 @@ _KEY = "Idempotency-Key"
 
 def wait_for(gateway_url: str) -> None:
     """Have httpx, once it is imported, wait for the gateway of this URL."""
-    sys.meta_path.insert(0, _OnImport(urlsplit(gateway_url).netloc))
+    netloc = urlsplit(gateway_url).netloc
+    if "httpx" in sys.modules:
+        change(sys.modules["httpx"], netloc)
+    else:
+        sys.meta_path.insert(0, _OnImport(netloc))
 
 
 class _OnImport:
