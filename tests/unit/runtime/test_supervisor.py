@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mayfly_runtime.child import Said, Silent
@@ -256,6 +256,7 @@ def test_a_cancel_unless_started_is_answered_either_way(tmp_path):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from([*LIKELY, "drop", "parent_cancelled"]), max_size=20))
 def test_a_parents_cancel_never_stops_what_has_started(tmp_path_factory, events):
+    assume(events.count("second") < 5)  # its timeout, which does stop it
     world = World(tmp_path_factory.getbasetemp())
     for event in ["connect", "work", "checked", "loaded", *events, "parent_cancelled"]:
         world.happen(event)
