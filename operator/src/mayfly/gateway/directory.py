@@ -230,6 +230,10 @@ class Directory:
         """A Model, by its UID, has or had this version."""
         self._model_versions[identity] = ((namespace, name), uid)
 
+    def unlearn_version(self, identity: str) -> None:
+        """A version of a Model was forgotten."""
+        self._model_versions.pop(identity, None)
+
     def shared_by_alias(self, entry: Entry, caller: str | None) -> bool:
         """Whether an alias lets a caller call a private Model of a shared namespace."""
         return bool(entry.alias) and (entry.namespace == caller or entry.namespace in self._shared)

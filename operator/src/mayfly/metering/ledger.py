@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -453,6 +453,35 @@ async def unsettled(tx: AsyncConnection) -> Sequence[str]:
         .order_by(runs.c.depth.desc())
     )
     return found.scalars().all()
+
+
+async def versions_in_use(tx: AsyncConnection) -> Sequence[str]:
+    """Versions of Models that predictions name that have not ended."""
+    found = await tx.execute(
+        select(runs.c.version).where(runs.c.closed_at.is_(None), runs.c.kind == MODEL).distinct()
+    )
+    return found.scalars().all()
+
+
+async def kept_texts(tx: AsyncConnection, mark: str, ended_after: datetime) -> AsyncIterator[str]:
+    """Inputs and outputs that hold a mark, of predictions that are still of interest.
+
+    Args:
+        tx: the transaction.
+        mark: a text without wildcards of SQL.
+        ended_after: those that have not ended, those of trees that have not, and those that ended
+            after this moment.
+    """
+    open_trees = select(runs.c.root_uid).where(runs.c.closed_at.is_(None))
+    for text in (runs.c.input_json, runs.c.output):
+        wanted = select(text).where(
+            text.contains(mark),
+            runs.c.closed_at.is_(None)
+            | (runs.c.closed_at > ended_after)
+            | runs.c.root_uid.in_(open_trees),
+        )
+        async for row in await tx.stream(wanted):
+            yield row[0]
 
 
 async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:
