@@ -15,6 +15,7 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import Model, Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.api.v1alpha1.identity import seniority
 from mayfly.clock import Monotonic
 from mayfly.kube.client import Cluster
 from mayfly.kube.informer import Change, Informer
@@ -356,7 +357,7 @@ class Directory:
 
 
 def _age(entry: Entry) -> tuple[str, str]:
-    return (entry.created, entry.uid)
+    return seniority(entry.created, entry.uid)
 
 
 def _without_source(body: Json) -> Json:

@@ -299,13 +299,23 @@ class Versions:
 
     def _conflict(self, entry: Entry) -> str:
         """Who has the name or the alias, in words, or ""."""
-        holder = self._directory.named(entry.namespace, entry.name)
-        if holder is not None and not holder.is_model:
-            return f'The older Pipeline "{entry.name}" of this namespace has the name.'
+        words = self.name_conflict(entry)
+        if words:
+            return words
         holder = self._directory.by_alias(entry.namespace, entry.alias) if entry.alias else None
         if holder is not None and holder.uid != entry.uid:
             return f'The older Model "{holder.name}" of this namespace has the alias.'
         return ""
+
+    def name_conflict(self, entry: Entry) -> str:
+        """Why a Model can't have its name, in words; "" where it has it."""
+        holder = self._directory.named(entry.namespace, entry.name)
+        if holder is None or holder.is_model:
+            return ""
+        return (
+            f'The older Pipeline "{entry.name}" of this namespace has the name: give the Model '
+            f"another one, or delete the Pipeline."
+        )
 
     # -- forgotten -------------------------------------------------------------------------------
 
