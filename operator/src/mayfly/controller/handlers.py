@@ -17,7 +17,7 @@ from typing_extensions import override
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import QUOTA_ANNOTATION, State, owner_key
-from mayfly.kube.kinds import NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
+from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
 from mayfly.reconcile.pods import RUN_LABEL, RUNTIME_ANNOTATION
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,11 @@ class Handlers:
         kopf.on.event(RUNS.group, RUNS.version, RUNS.plural, registry=registry)(self.on_run)
         kopf.on.event("", "v1", PODS.plural, registry=registry)(self.on_pod)
         kopf.on.event("", "v1", NAMESPACES.plural, registry=registry)(self.on_namespace)
-        for kind, handler in ((PIPELINES, self.on_pipeline), (RUNTIMES, self.on_runtime)):
+        for kind, handler in (
+            (PIPELINES, self.on_pipeline),
+            (MODELS, self.on_model),
+            (RUNTIMES, self.on_runtime),
+        ):
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handler)
         login = kopf.login_with_kubeconfig if kubeconfig else login_by_address
         kopf.on.login(registry=registry)(login)
@@ -119,6 +123,13 @@ class Handlers:
             spec = {key: value for key, value in body["spec"].items() if key != "source"}
             self._state.pipelines[name] = {**body, "spec": spec}
         self._queue.add(Key("pipeline", *name))
+
+    async def on_model(self, *, event: Any, **_: Any) -> None:
+        """A Model changed or is gone: a pipeline may have lost its name to it, or got it back."""
+        metadata = event["object"]["metadata"]
+        name = (metadata["namespace"], metadata["name"])
+        if name in self._state.pipelines:
+            self._queue.add(Key("pipeline", *name))
 
     async def on_runtime(self, *, event: Any, **_: Any) -> None:
         """A runtime changed or is gone."""

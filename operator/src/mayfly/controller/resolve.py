@@ -181,8 +181,9 @@ class Resolver:
         ready = find(pipeline.status.conditions, ConditionType.READY)
         if not is_true(pipeline.status.conditions, ConditionType.READY):
             words = ready.message if ready else "it has no version yet"
-            reason = Reason.NOT_FOUND if ready and ready.reason == Reason.NOT_FOUND else None
-            raise _Stop(Refusal(reason or Reason.INVALID_SOURCE, f'Pipeline "{name}": {words}'))
+            told = ready is not None and ready.reason in {Reason.NOT_FOUND, Reason.NAME_CONFLICT}
+            reason = Reason(ready.reason) if ready and told else Reason.INVALID_SOURCE
+            raise _Stop(Refusal(reason, f'Pipeline "{name}": {words}'))
         return pipeline.status.latest_version or ""
 
     async def _check_input(self, run: PipelineRun, schema: Json) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from mayfly.api.v1alpha1 import Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
+from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
@@ -18,7 +18,7 @@ from mayfly.controller.tree import tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.execute import Executor
-from mayfly.kube.kinds import PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
+from mayfly.kube.kinds import MODELS, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
 from mayfly.reconcile.actions import (
     Action,
     CreatePod,
@@ -325,12 +325,20 @@ class Worker:
             schema=await self._sources.schema(spec.source.texts(), spec.entrypoint),
             versions=await self._versions(key),
             used=self._used_versions(),
+            model=await self._model(key),
         )
         for action in plan_pipeline(seen).actions:
             left = await self._executor.execute(action)
             if left is not None and left.get("kind") == "Pipeline":
                 self._state.pipelines[key.namespace, key.name] = left
         self._release_dependents(key)
+
+    async def _model(self, key: Key) -> Model | None:
+        try:
+            body = await self._cluster.get(MODELS, key.namespace, key.name)
+        except NotFound:
+            return None
+        return Model.model_validate(body)
 
     def _release_dependents(self, key: Key) -> None:
         for run in self._state.dependents.pop((key.namespace, key.name), set()):

@@ -54,6 +54,7 @@ from mayfly.gateway.sessions import Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.standing import Callers
 from mayfly.gateway.streams import Streams
+from mayfly.gateway.sweep import Sweep
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.uploads import Uploads
 from mayfly.gateway.vault import Vault
@@ -244,6 +245,20 @@ class Gateway:
             retention_seconds=config.retention_seconds,
             clock=clock,
         )
+        self.sweep = Sweep(
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            directory=self.directory,
+            files=self.files,
+            uploads=uploads,
+            calls=self.calls,
+            versions=self.versions,
+            sealed=sealed,
+            retention_seconds=config.retention_seconds,
+            input_bytes=config.limits.input_bytes,
+            clock=clock,
+        )
         creation = Creation(
             cluster=cluster,
             database=self.database,
@@ -283,7 +298,7 @@ class Gateway:
         self.app = FastAPI(
             title="Mayfly",
             version=__version__,
-            lifespan=self._lifespan,
+            lifespan=self._swept_lifespan,
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json",
@@ -378,6 +393,14 @@ class Gateway:
             self.callbacks.close()
             await self.outbound.close()
             await self.database.close()
+
+    @asynccontextmanager
+    async def _swept_lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        async with self._lifespan(app):
+            task = asyncio.create_task(self.sweep.run(), name="sweep")
+            task.add_done_callback(_on_task_end)
+            self._tasks.append(task)  # ended with the others
+            yield
 
     def _on_model(self, namespace: str, name: str) -> None:
         self.versions.changed(namespace, name)

@@ -77,7 +77,7 @@ async def recall(tx: AsyncConnection, known: str, now: datetime) -> Created | No
 
 async def remember(tx: AsyncConnection, known: str, made: Created, now: datetime) -> None:
     """Keep what a create makes; an older create of the same digest is forgotten."""
-    await tx.execute(delete(creates).where(creates.c.created_at <= now - WINDOW))
+    await forget_old(tx, now)
     await tx.execute(delete(creates).where(creates.c.digest == known))
     values = {
         "digest": known,
@@ -86,3 +86,8 @@ async def remember(tx: AsyncConnection, known: str, made: Created, now: datetime
         "name": made.name,
     }
     await insert_once(tx, creates, values)
+
+
+async def forget_old(tx: AsyncConnection, now: datetime) -> None:
+    """Forget the creates that can't come again any more."""
+    await tx.execute(delete(creates).where(creates.c.created_at <= now - WINDOW))

@@ -15,6 +15,7 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import Model, Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.api.v1alpha1.identity import seniority
 from mayfly.clock import Monotonic
 from mayfly.kube.client import Cluster
 from mayfly.kube.informer import Change, Informer
@@ -230,6 +231,10 @@ class Directory:
         """A Model, by its UID, has or had this version."""
         self._model_versions[identity] = ((namespace, name), uid)
 
+    def unlearn_version(self, identity: str) -> None:
+        """A version of a Model was forgotten."""
+        self._model_versions.pop(identity, None)
+
     def shared_by_alias(self, entry: Entry, caller: str | None) -> bool:
         """Whether an alias lets a caller call a private Model of a shared namespace."""
         return bool(entry.alias) and (entry.namespace == caller or entry.namespace in self._shared)
@@ -352,7 +357,7 @@ class Directory:
 
 
 def _age(entry: Entry) -> tuple[str, str]:
-    return (entry.created, entry.uid)
+    return seniority(entry.created, entry.uid)
 
 
 def _without_source(body: Json) -> Json:

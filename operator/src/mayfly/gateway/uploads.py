@@ -221,9 +221,20 @@ class Uploads:
             await self._require(standing, "create", row.namespace)
         elif row.root_uid != self._root(standing):
             raise Forbidden("A run may only delete what its own tree brought.")
+        await self.forget(file_id)
+
+    async def older_than(self, moment: datetime) -> list[str]:
+        """The ids of the uploads that were brought before a moment."""
+        async with self._database.read() as tx:
+            found = await tx.execute(select(uploads.c.file_id).where(uploads.c.created_at < moment))
+            return list(found.scalars())
+
+    async def forget(self, file_id: str) -> None:
+        """Delete an upload, for whoever knows that nobody needs it."""
+        # The file first: an upload without one is found again, a file without its upload is not.
+        await self._files.delete(file_id)
         async with self._database.write() as tx:
             await tx.execute(delete(uploads).where(uploads.c.file_id == file_id))
-        await self._files.delete(file_id)
 
     # -- shown -----------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""Predictions, page by page, and how many there were."""
+"""Predictions in numbers: page by page, how many there were, and what they name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.tables import runs
+from mayfly.metering.tables import MODEL, runs
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,32 @@ async def count_calls(
         counted = await tx.execute(select(*key, func.count()).where(batch).group_by(*key))
         found |= {(namespace, name): count for namespace, name, count in counted}
     return found
+
+
+async def versions_in_use(tx: AsyncConnection) -> Sequence[str]:
+    """Versions of Models that predictions name that have not ended."""
+    found = await tx.execute(
+        select(runs.c.version).where(runs.c.closed_at.is_(None), runs.c.kind == MODEL).distinct()
+    )
+    return found.scalars().all()
+
+
+async def kept_texts(tx: AsyncConnection, mark: str, ended_after: datetime) -> AsyncIterator[str]:
+    """Inputs and outputs that hold a mark, of predictions that are still of interest.
+
+    Args:
+        tx: the transaction.
+        mark: a text without wildcards of SQL.
+        ended_after: those that have not ended, those of trees that have not, and those that ended
+            after this moment.
+    """
+    open_trees = select(runs.c.root_uid).where(runs.c.closed_at.is_(None))
+    for text in (runs.c.input_json, runs.c.output):
+        wanted = select(text).where(
+            text.contains(mark),
+            runs.c.closed_at.is_(None)
+            | (runs.c.closed_at > ended_after)
+            | runs.c.root_uid.in_(open_trees),
+        )
+        async for row in await tx.stream(wanted):
+            yield row[0]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mayfly.api.v1alpha1 import (
+    Model,
     Pipeline,
     PipelineRun,
     PipelineRuntime,
@@ -190,6 +191,7 @@ class ObservedPipeline:
     """One pipeline, its runtime and its versions.
 
     Attributes:
+        model: the Model of its name in its namespace, if there is one.
         runtime: the runtime it names, if there is one.
         schema: the OpenAPI document of its source, or what is wrong with the source.
         versions: its PipelineVersions.
@@ -202,3 +204,4 @@ class ObservedPipeline:
     schema: dict[str, Any] | SourceProblem | None = None
     versions: tuple[PipelineVersion, ...] = ()
     used: frozenset[str] = field(default_factory=frozenset)
+    model: Model | None = None

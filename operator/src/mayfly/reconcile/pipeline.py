@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mayfly.api.v1alpha1 import PipelineStatus, Reason
+from mayfly.api.v1alpha1 import Model, Pipeline, PipelineStatus, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, with_condition
-from mayfly.api.v1alpha1.identity import version_id, version_name
+from mayfly.api.v1alpha1.identity import seniority, version_id, version_name
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import parse_rfc3339, rfc3339_seconds
 from mayfly.reconcile.actions import (
@@ -25,6 +25,8 @@ def plan_pipeline(seen: ObservedPipeline) -> Plan:
     """The next step of a pipeline."""
     if seen.pipeline.metadata.deletion_timestamp:
         return NOTHING
+    if seen.model is not None and _age(seen.model) < _age(seen.pipeline):
+        return _status(seen, "False", Reason.NAME_CONFLICT, _name_taken(seen.model), None)
     if seen.runtime is None:
         name = seen.pipeline.spec.runtime
         return _status(seen, "False", Reason.NOT_FOUND, _no_runtime(name), None)
@@ -46,6 +48,17 @@ def wanted_version(seen: ObservedPipeline) -> str:
     spec = seen.pipeline.spec
     digest = seen.runtime.spec.image if seen.runtime else ""
     return version_id(seen.pipeline.metadata.uid, spec.source, spec.entrypoint, digest)
+
+
+def _age(resource: Model | Pipeline) -> tuple[str, str]:
+    return seniority(resource.metadata.creation_timestamp, resource.metadata.uid)
+
+
+def _name_taken(model: Model) -> str:
+    return (
+        f'The older Model "{model.metadata.name}" of this namespace has the name: give the '
+        f"Pipeline another one, or delete the Model."
+    )
 
 
 def _no_runtime(name: str) -> str:

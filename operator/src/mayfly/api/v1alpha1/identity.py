@@ -58,6 +58,16 @@ def version_name(pipeline: str, version: str) -> str:
     return f"{pipeline}-{version[:10]}"
 
 
+def seniority(created: str | None, uid: str) -> tuple[str, str]:
+    """By which the eldest of several objects has a name that they share: the smallest.
+
+    Args:
+        created: `metadata.creationTimestamp`, which counts whole seconds.
+        uid: `metadata.uid`, which decides within one.
+    """
+    return (created or "", uid)
+
+
 def pod_name(identity: str, attempt: int) -> str:
     """The pod of one attempt of a run: deterministic, so that a repeated create is a 409."""
     return f"mayfly-{identity}-{attempt}"

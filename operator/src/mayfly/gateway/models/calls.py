@@ -22,7 +22,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text, func, select, update
+from sqlalchemy import Boolean, Column, Index, String, Table, Text, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
@@ -585,6 +585,36 @@ class ModelCalls:
         for uid in ended:
             self._told(uid, Outcome.CANCELED)
         return ended
+
+    # -- forgotten -------------------------------------------------------------------------------
+
+    async def forget_done(self, before: datetime) -> None:
+        """Forget the calls that were over before a moment; the ledger keeps theirs."""
+        over = select(tables.runs.c.uid).where(tables.runs.c.closed_at < before)
+        async with self._database.write() as tx:
+            await tx.execute(
+                delete(model_calls).where(
+                    model_calls.c.step == Step.DONE.value, model_calls.c.uid.in_(over)
+                )
+            )
+
+    async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:
+        """Forget the cancelled runs whose token is worth nothing any more.
+
+        Args:
+            before: those that were over before this moment.
+            is_there: whether a run that the ledger does not know is not finished.
+        """
+        over = select(tables.runs.c.uid).where(tables.runs.c.closed_at < before)
+        known = select(tables.runs.c.uid)
+        async with self._database.write() as tx:
+            await tx.execute(delete(shut_parents).where(shut_parents.c.uid.in_(over)))
+            unknown = await tx.execute(
+                select(shut_parents.c.uid).where(shut_parents.c.uid.not_in(known))
+            )
+            gone = [uid for uid in unknown.scalars() if not is_there(uid)]
+            for uid in gone:
+                await tx.execute(delete(shut_parents).where(shut_parents.c.uid == uid))
 
     async def _end_unstarted(self, tx: AsyncConnection, row: RunRow, now: datetime) -> None:
         await self._cut_in(

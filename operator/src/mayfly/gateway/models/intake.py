@@ -13,7 +13,7 @@ from mayfly.config import GatewayConfig
 from mayfly.gateway import creates
 from mayfly.gateway.creates import Created
 from mayfly.gateway.directory import Directory, Entry
-from mayfly.gateway.errors import Forbidden, Missing, Refusal, TooMany
+from mayfly.gateway.errors import Forbidden, Invalid, Missing, Refusal, TooMany
 from mayfly.gateway.models.calls import Call, ModelCalls, Shut, Step
 from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.models.versions import ModelVersion, Versions
@@ -93,6 +93,7 @@ class Intake:
         Raises:
             Forbidden: the caller may not, or its run may create nothing (any more).
             Missing: the Model has no such version, or none that can still be called.
+            Invalid: a Pipeline has the Model's name.
             Refusal: the input is wrong.
             TooMany: too many calls wait for the Model.
         """
@@ -100,6 +101,9 @@ class Intake:
         namespace = standing.namespace or entry.namespace
         await self._creation.permit(standing, namespace)
         self._callable_from(entry, namespace)
+        conflict = self._versions.name_conflict(entry)
+        if conflict:
+            raise Invalid(f'Model "{target.called}" can\'t be called: {conflict}')
         known = creates.digest(headers, f"{namespace} {target.called} {target.version}", order.body)
         repeat = creates.is_repeat(headers)
         if repeat:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, String, Table, Text, select, update
+from sqlalchemy import Column, Index, String, Table, Text, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Model, Reason
@@ -30,12 +31,16 @@ from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import MODELS
+from mayfly.metering import listing
 from mayfly.metering.database import Database, Instant, insert_once, metadata
 
 logger = logging.getLogger(__name__)
 
 SCHEMA_BYTES = 1024 * 1024
 WORKERS = 4
+KEPT = 10
+"""Versions of a Model that are kept however old they are."""
+
 FIRST_SECONDS = 1.0
 """When a Model that can't be called yet is looked at again; twice as long each time after that."""
 
@@ -294,13 +299,48 @@ class Versions:
 
     def _conflict(self, entry: Entry) -> str:
         """Who has the name or the alias, in words, or ""."""
-        holder = self._directory.named(entry.namespace, entry.name)
-        if holder is not None and not holder.is_model:
-            return f'The older Pipeline "{entry.name}" of this namespace has the name.'
+        words = self.name_conflict(entry)
+        if words:
+            return words
         holder = self._directory.by_alias(entry.namespace, entry.alias) if entry.alias else None
         if holder is not None and holder.uid != entry.uid:
             return f'The older Model "{holder.name}" of this namespace has the alias.'
         return ""
+
+    def name_conflict(self, entry: Entry) -> str:
+        """Why a Model can't have its name, in words; "" where it has it."""
+        holder = self._directory.named(entry.namespace, entry.name)
+        if holder is None or holder.is_model:
+            return ""
+        return (
+            f'The older Pipeline "{entry.name}" of this namespace has the name: give the Model '
+            f"another one, or delete the Pipeline."
+        )
+
+    # -- forgotten -------------------------------------------------------------------------------
+
+    async def forget_old(self, before: datetime) -> None:
+        """Forget versions that were the latest before a moment, and that nothing needs.
+
+        A Model keeps its newest ones; one that is gone keeps those that a prediction names that has
+        not ended.
+        """
+        there = {entry.uid for entry in self._directory.models()}
+        columns = (model_versions.c.id, model_versions.c.model_uid, model_versions.c.seen_at)
+        newer: Counter[str] = Counter()
+        gone: list[str] = []
+        async with self._database.write() as tx:
+            named = set(await listing.versions_in_use(tx))
+            found = await tx.execute(select(*columns).order_by(model_versions.c.seen_at.desc()))
+            for row in found:
+                newer[row.model_uid] += 1
+                kept = row.model_uid in there and newer[row.model_uid] <= KEPT
+                if not kept and row.seen_at < before and row.id not in named:
+                    gone.append(row.id)
+            for identity in gone:
+                await tx.execute(delete(model_versions).where(model_versions.c.id == identity))
+        for identity in gone:
+            self._directory.unlearn_version(identity)
 
     async def _write(self, entry: Entry, finding: Finding) -> None:
         """Write the status, if it says something new."""
