@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from support.clients import Client
@@ -9,7 +10,9 @@ from support.gateway_world import BUILDER, KEY, NAMESPACE, Running, World
 from support.player import fails, gives, playing, streams
 from support.receiver import Call, receiving
 
+from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.gateway import tokens
+from mayfly.gateway.webhooks import BACKOFF
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 
@@ -136,6 +139,49 @@ async def test_a_receiver_that_is_down_is_told_the_end_again_with_one_id(world: 
         calls = await receiver.until(lambda calls: len(calls) == 3)
         assert len({call.headers["webhook-id"] for call in calls}) == 1
         assert {call.json["status"] for call in calls} == {"succeeded"}
+
+
+async def test_a_receiver_that_never_takes_it_is_given_up_and_its_owner_told_why(
+    world: World,
+) -> None:
+    async with receiving() as receiver:
+        receiver.answer_with = lambda _call: 500
+        async with playing(world, gives(1)) as (gateway, _):
+            identity = await create(gateway, receiver.url, webhook_events_filter=["completed"])
+            for told in range(1, len(BACKOFF) + 1):
+                await receiver.until(lambda calls, told=told: len(calls) == told)
+                assert "webhook_error" not in await prediction(gateway, identity)
+                later(world, gateway, identity)
+            words = await failed(gateway, identity)
+            assert words == "The webhook was not delivered: The receiver answered 500."
+            # About a minute, and no more of it, by this gateway or the next.
+            later(world, gateway, identity)
+            shown = await prediction(gateway, identity)
+        receiver.answer_with = lambda _call: 200
+        async with world.gateway() as gateway:
+            other = await ended_with(gateway, world, receiver.url)
+            calls = await receiver.until(lambda calls: calls[-1].json["id"] == other)
+            assert (await prediction(gateway, identity))["webhook_error"] == words
+    first = [call for call in calls if call.json["id"] == identity]
+    assert len(first) == len(calls) - 1 == len(BACKOFF) + 1
+    assert len({call.headers["webhook-id"] for call in first}) == 1
+    assert {call.json["status"] for call in first} == {"succeeded"}
+    # The run itself is none the worse.
+    assert shown["status"] == "succeeded"
+
+
+def later(world: World, gateway: Running, identity: str) -> None:
+    """Let the longest pause between two tellings go by."""
+    world.clock.ahead += timedelta(seconds=max(BACKOFF) + 1)
+    gateway.gateway.notices.tell(uid_of(identity))
+
+
+async def ended_with(gateway: Running, world: World, url: str) -> str:
+    """A run that has ended, of whose end the receiver is told; its id."""
+    run = world.run("other", webhook={"url": url, "events": ["completed"]})
+    run.end_by_controller("InvalidInput")
+    await gateway.closed(run.uid)
+    return run.id
 
 
 async def test_an_end_is_told_by_the_next_gateway_too(world: World) -> None:
