@@ -11,7 +11,7 @@ from support.gateway_world import BUILDER, NAMESPACE, Run, Running, World
 from support.waiting import looks
 
 from mayfly.gateway.creates import creates
-from mayfly.gateway.models.calls import shut_parents
+from mayfly.gateway.models.call import shut_parents
 from mayfly.gateway.sealed import sealed_secrets
 from mayfly.gateway.uploads import uploads
 from mayfly.kube.kinds import RUNS

@@ -8,7 +8,7 @@ from support.gateway_world import NAMESPACE, Running
 from support.model_world import ModelWorld, create, ended, read, usage
 from support.waiting import looks
 
-from mayfly.gateway.models.calls import model_calls
+from mayfly.gateway.models.call import model_calls
 from mayfly.gateway.models.versions import KEPT, model_versions
 from mayfly.kube.kinds import MODELS
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mayfly.gateway.models import news
-from mayfly.gateway.models.calls import unseen
+from mayfly.gateway.models.hearing import unseen
 from mayfly.gateway.models.versions import NotAModel, checked, version_id
 
 

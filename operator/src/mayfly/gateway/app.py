@@ -29,6 +29,7 @@ from mayfly.gateway.models.callbacks import CallbackListener, CallbackRoutes
 from mayfly.gateway.models.calls import ModelCalls
 from mayfly.gateway.models.cog import CogCourier
 from mayfly.gateway.models.conductor import Conductor
+from mayfly.gateway.models.hearing import Hearing
 from mayfly.gateway.models.intake import Intake
 from mayfly.gateway.models.outputs import Outputs
 from mayfly.gateway.models.replicate import ReplicateCourier
@@ -37,6 +38,7 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.outbound import Outbound
 from mayfly.gateway.polls import Polls
 from mayfly.gateway.predictions import Predictions
+from mayfly.gateway.presenter import Presenter
 from mayfly.gateway.publishing import Publishing
 from mayfly.gateway.rates import RateLimit
 from mayfly.gateway.recorder import Recorder
@@ -117,13 +119,20 @@ class Gateway:
         )
         self.calls = ModelCalls(
             database=self.database,
-            outputs=Outputs(self.files, self.outbound),
             sealed=sealed,
             notices=self.notices,
             metrics=self.metrics,
-            limits=config.limits,
             clock=clock,
             on_end=self.worklist.add,
+        )
+        hearing = Hearing(
+            calls=self.calls,
+            database=self.database,
+            outputs=Outputs(self.files, self.outbound),
+            sealed=sealed,
+            notices=self.notices,
+            limits=config.limits,
+            clock=clock,
         )
         cog = CogCourier(
             outbound=self.outbound,
@@ -139,6 +148,7 @@ class Gateway:
         replicate = ReplicateCourier(
             outbound=self.outbound,
             calls=self.calls,
+            hearing=hearing,
             files=self.files,
             sealed=sealed,
             vault=vault,
@@ -171,21 +181,26 @@ class Gateway:
             cluster=cluster,
             database=self.database,
             runs=self.runs,
-            trees=trees,
-            files=self.files,
             callers=callers,
             calls=self.calls,
             conductor=self.conductor,
             notices=self.notices,
             polls=Polls(monotonic),
+            stopping=self.stopping,
+        )
+        presenter = Presenter(
+            database=self.database,
+            trees=trees,
+            files=self.files,
+            calls=self.calls,
             key=key,
             schemas=schemas,
             limits=config.limits,
             clock=clock,
-            stopping=self.stopping,
         )
         self.webhooks = Webhooks(
             predictions=self.predictions,
+            presenter=presenter,
             database=self.database,
             outbound=self.outbound,
             notices=self.notices,
@@ -289,7 +304,7 @@ class Gateway:
             new_uid=new_uid,
         )
         file_routes = FileRoutes(self.files, uploads, callers, key, clock)
-        callback_routes = CallbackRoutes(self.calls, key, config.models.callback_bytes)
+        callback_routes = CallbackRoutes(self.calls, hearing, key, config.models.callback_bytes)
         self.callbacks = CallbackListener(
             [callback_routes.router(), file_routes.links()],
             config.listen_host,
@@ -319,6 +334,7 @@ class Gateway:
             callback_routes,
             PredictionRoutes(
                 predictions=self.predictions,
+                presenter=presenter,
                 creation=creation,
                 intake=intake,
                 callers=callers,
@@ -344,7 +360,7 @@ class Gateway:
                 callers=callers,
             ),
             StreamRoutes(
-                Streams(self.predictions, self.notices, self.stopping),
+                Streams(self.predictions, presenter, self.notices, self.stopping),
                 self.predictions,
                 key,
                 clock,

@@ -1,13 +1,18 @@
-"""A run's ledger row as it is opened, from what the object tells."""
+"""A run's ledger row from what the object tells: as it is opened, or in its place."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
+from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import parse_rfc3339
 from mayfly.gateway.catalog import Terms
 from mayfly.gateway.runs import Seen
+from mayfly.gateway.states import State
+from mayfly.gateway.status import ending_of, is_ended
+from mayfly.gateway.work import shown_input
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.pods import DEPTH_LABEL
 
@@ -60,3 +65,47 @@ def _labelled_depth(seen: Seen) -> int:
     """The depth of a run that nobody has looked at, as the gateway that made it wrote it down."""
     text = (seen.raw["metadata"].get("labels") or {}).get(DEPTH_LABEL, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 1
+
+
+def state_of_run(seen: Seen) -> State:
+    """The word of the API for a run, from what the object alone tells."""
+    status = seen.run.status
+    if status.ended:
+        return State(ending_of(seen).outcome.value)
+    if is_true(status.conditions, ConditionType.STARTED):
+        return State.PROCESSING
+    return State.STARTING
+
+
+def row_of(seen: Seen, root_uid: str | None) -> RunRow:
+    """A row with what the object alone tells."""
+    status = seen.run.status
+    row = new_row(
+        seen,
+        Terms(),
+        currency=status.usage.currency if status.usage else "",
+        input_json=shown_input(seen),
+        now=_moment(seen.run.metadata.creation_timestamp),
+        root_uid=root_uid,
+    )
+    if status.started_at:
+        row = replace(row, started_at=_moment(status.started_at))
+    return _ended_row(row, seen) if is_ended(seen) else row
+
+
+def _ended_row(row: RunRow, seen: Seen) -> RunRow:
+    ending = ending_of(seen)
+    return replace(
+        row,
+        outcome=ending.outcome.value,
+        reason=ending.reason,
+        error=ending.error,
+        output=ending.output,
+        started_at=ending.started_at,
+        completed_at=ending.completed_at,
+        active_ms=ending.active_ms,
+    )
+
+
+def _moment(text: str | None) -> datetime:
+    return parse_rfc3339(text or "1970-01-01T00:00:00Z")

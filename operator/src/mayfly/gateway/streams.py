@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.predictions import Prediction, Predictions
+from mayfly.gateway.presenter import Presenter
 from mayfly.gateway.states import State
 
 QUIET_SECONDS = 10.0
@@ -44,8 +45,15 @@ class Place:
 class Streams:
     """Makes the events."""
 
-    def __init__(self, predictions: Predictions, notices: Notices, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        predictions: Predictions,
+        presenter: Presenter,
+        notices: Notices,
+        stopping: asyncio.Event,
+    ) -> None:
         self._predictions = predictions
+        self._presenter = presenter
         self._notices = notices
         self._stopping = stopping
 
@@ -77,11 +85,11 @@ class Streams:
 
     async def _news(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
         while True:
-            text, place.log = await self._predictions.log_from(found.row, place.log)
+            text, place.log = await self._presenter.log_from(found.row, place.log)
             if not text:
                 break
             yield _event("logs", text, place)
-        for item in await self._predictions.items_from(found.row, place.items):
+        for item in await self._presenter.items_from(found.row, place.items):
             place.items += 1
             yield await self._output(found, item, place, base)
 
@@ -102,12 +110,12 @@ class Streams:
         if found.output is None:
             return []
         value = json.loads(found.output)
-        if isinstance(value, list) and (given or self._predictions.is_iterator(found.row)):
+        if isinstance(value, list) and (given or self._presenter.is_iterator(found.row)):
             return [json.dumps(each, ensure_ascii=False) for each in value[given:]]
         return [] if value is None or given else [found.output]
 
     async def _output(self, found: Prediction, item: str, place: Place, base: str) -> str:
-        linked = await self._predictions.linked(found.row, item, base) or "null"
+        linked = await self._presenter.linked(found.row, item, base) or "null"
         # A text is itself, not its JSON: chunks are joined by whoever reads them.
         return _event("output", json.loads(linked) if linked.startswith('"') else linked, place)
 

@@ -19,6 +19,7 @@ from mayfly.gateway.deliveries import Delivery
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.outbound import Forbidden, Outbound, OutboundError
 from mayfly.gateway.predictions import Prediction, Predictions
+from mayfly.gateway.presenter import Presenter
 from mayfly.gateway.signing import SigningKey, webhook_secret
 from mayfly.gateway.states import State
 from mayfly.gateway.worklist import Worklist
@@ -64,6 +65,7 @@ class Webhooks:
         self,
         *,
         predictions: Predictions,
+        presenter: Presenter,
         database: Database,
         outbound: Outbound,
         notices: Notices,
@@ -76,6 +78,7 @@ class Webhooks:
 
         Args:
             predictions: what is told.
+            presenter: shows them.
             database: what is owed.
             outbound: tells it.
             notices: says when there is news.
@@ -85,6 +88,7 @@ class Webhooks:
             monotonic: measures.
         """
         self._predictions = predictions
+        self._presenter = presenter
         self._database = database
         self._outbound = outbound
         self._key = key
@@ -208,7 +212,7 @@ class Webhooks:
         Raises:
             OutboundError: it did not answer, or not with 2xx.
         """
-        body = (await self._predictions.body(found, self._base)).encode("utf-8", "replace")
+        body = (await self._presenter.body(found, self._base)).encode("utf-8", "replace")
         timestamp = str(int(self._clock().timestamp()))
         secret = webhook_secret(self._key, owed.namespace)
         answer = await self._outbound.request(

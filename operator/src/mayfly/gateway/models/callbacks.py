@@ -23,6 +23,7 @@ from mayfly.gateway.errors import Forbidden, Invalid, TooLarge
 from mayfly.gateway.models import news
 from mayfly.gateway.models.calls import ModelCalls
 from mayfly.gateway.models.cog import PURPOSE
+from mayfly.gateway.models.hearing import Hearing
 from mayfly.gateway.signing import SigningKey
 
 logger = logging.getLogger(__name__)
@@ -31,15 +32,17 @@ logger = logging.getLogger(__name__)
 class CallbackRoutes:
     """The route and what it needs."""
 
-    def __init__(self, calls: ModelCalls, key: SigningKey, limit: int) -> None:
+    def __init__(self, calls: ModelCalls, hearing: Hearing, key: SigningKey, limit: int) -> None:
         """Get ready.
 
         Args:
             calls: the rows.
+            hearing: takes in what is told.
             key: signs paths.
             limit: bytes of a callback.
         """
         self._calls = calls
+        self._hearing = hearing
         self._key = key
         self._limit = limit
 
@@ -72,7 +75,7 @@ class CallbackRoutes:
             words = f"The model's server does not speak as a Cog server does: {error}."
             await self._calls.fail(uid, Reason.USER_ERROR, words)
             raise Invalid(words) from None
-        await self._calls.hear(uid, told)
+        await self._hearing.hear(uid, told)
         return Response(status_code=200)
 
 

@@ -1,45 +1,30 @@
-"""Calls of Models: their rows, and every change of one.
-
-A call is a row of the ledger with a row of `model_calls` beside it, which says how far it is:
-
-    queued    nothing was sent
-    sent      it was, or is just being, sent: it is never sent again
-    accepted  the server has it
-    done      closed, with its usage record
-
-A queued call goes back to queued from `sent` only where the server itself said that it did not
-take it, or no connection was made.
-"""
+"""Calls of Models: every change of their rows."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
-from mayfly.config import GatewayLimits
 from mayfly.gateway import archive, deliveries
 from mayfly.gateway.messages import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics import Metrics
-from mayfly.gateway.models.news import News
-from mayfly.gateway.models.outputs import Fetchable, OutputLost, Outputs
+from mayfly.gateway.models.call import UNDER_WAY, Call, Step, model_calls, shut_parents
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import ENDS, state_of
 from mayfly.metering import ledger, tables
-from mayfly.metering.database import Database, Instant, insert_once, metadata
+from mayfly.metering.database import Database, insert_once
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
-from mayfly.metering.usage import bounded, milliseconds
+from mayfly.metering.usage import milliseconds
 from mayfly_runtime.redaction import Redactor
 
 logger = logging.getLogger(__name__)
@@ -48,85 +33,6 @@ Json = dict[str, Any]
 
 CANCELED_UNSTARTED = "The prediction was cancelled before it started."
 CANCELED = "The prediction was cancelled."
-
-
-class Step(StrEnum):
-    """How far a call is."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    ACCEPTED = "accepted"
-    DONE = "done"
-
-
-UNDER_WAY = (Step.SENT.value, Step.ACCEPTED.value)
-
-model_calls = Table(
-    "model_calls",
-    metadata,
-    Column("uid", String(64), primary_key=True),
-    Column("namespace", String(63), nullable=False),
-    Column("model", String(253), nullable=False),
-    Column("step", String(16), nullable=False),
-    Column("parent_uid", String(64)),
-    Column("queued_at", Instant, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("upstream", String(512), nullable=False),
-    Column("cancel", Boolean, nullable=False),
-    Column("cancel_at", Instant),
-    Column("webhook", Text),
-    Column("events", String(64), nullable=False),
-    Index("ix_model_calls_model", "namespace", "model", "step"),
-    Index("ix_model_calls_parent", "parent_uid", "step"),
-    Index("ix_model_calls_step", "step", "queued_at"),
-)
-
-shut_parents = Table("shut_parents", metadata, Column("uid", String(64), primary_key=True))
-"""Runs whose cancel was accepted: no call of theirs is queued any more."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A row of `model_calls`; a field is named as its column.
-
-    Attributes:
-        namespace: of the Model.
-        model: its name.
-        parent_uid: of the run that called.
-        target: JSON of what it was sent to, "" before that.
-        upstream: the server's own id of it, or its server's incarnation; "" where unknown.
-        cancel: somebody asked for a cancel.
-        cancel_at: when to cancel what has not ended.
-        webhook: where the caller wants events.
-        events: which, by commas; all when empty.
-    """
-
-    uid: str
-    namespace: str
-    model: str
-    step: Step
-    queued_at: datetime
-    parent_uid: str | None = None
-    target: str = ""
-    upstream: str = ""
-    cancel: bool = False
-    cancel_at: datetime | None = None
-    webhook: str | None = None
-    events: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Namespace and name of the Model."""
-        return (self.namespace, self.model)
-
-    @property
-    def sent_to(self) -> Json:
-        """What it was sent to."""
-        return dict(json.loads(self.target or "{}"))
-
-
-def _call(row: Any) -> Call:
-    return Call(**{**row, "step": Step(row["step"])})
 
 
 class Shut(Exception):
@@ -140,23 +46,18 @@ class ModelCalls:
         self,
         *,
         database: Database,
-        outputs: Outputs,
         sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
-        limits: GatewayLimits,
         clock: Clock,
         on_end: Callable[[str], None],
     ) -> None:
         self._on_end = on_end
         self._database = database
-        self._outputs = outputs
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
-        self._limits = limits
         self._clock = clock
-        self._hearing: dict[str, asyncio.Lock] = {}
 
     # -- read ------------------------------------------------------------------------------------
 
@@ -169,7 +70,7 @@ class ModelCalls:
         found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
         call = found.mappings().one_or_none()
         row = await ledger.find(tx, uid)
-        return None if call is None or row is None else (_call(call), row)
+        return None if call is None or row is None else (Call.of(call), row)
 
     async def unfinished(self) -> list[tuple[Call, str, str]]:
         """Calls that are not done, oldest first, each with who pays and the root of its tree."""
@@ -307,156 +208,6 @@ class ModelCalls:
 
     async def _note(self, tx: AsyncConnection, uid: str, **values: Any) -> None:
         await tx.execute(update(model_calls).where(model_calls.c.uid == uid).values(**values))
-
-    # -- heard -----------------------------------------------------------------------------------
-
-    async def hear(
-        self,
-        uid: str,
-        news: News,
-        *,
-        fetchable: Fetchable | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        """Take in what a server says of a call; what is known, or comes after the end, is nothing.
-
-        Args:
-            uid: of the call.
-            news: what the server says.
-            fetchable: which URLs of the output are files to fetch.
-            headers: of such a fetch.
-        """
-        lock = self._hearing.setdefault(uid, asyncio.Lock())
-        try:
-            async with lock:
-                await self._hear(uid, news, fetchable, headers)
-        finally:
-            if not lock.locked():
-                self._hearing.pop(uid, None)
-
-    async def _hear(
-        self, uid: str, news: News, fetchable: Fetchable | None, headers: dict[str, str] | None
-    ) -> None:
-        received = self._clock()
-        found = await self.find(uid)
-        if found is None or found[0].step in {Step.QUEUED, Step.DONE}:
-            return
-        call, row = found
-        if call.step is Step.SENT:
-            await self.accepted(uid)
-        await self._log(uid, news)
-        if news.started and row.started_at is None:
-            row = await self._started(row, received)
-        output = news.output
-        if output is not None and output.startswith("["):
-            output = await self._items(row, output, fetchable, headers)
-        if not news.ended:
-            await self.alive(uid)
-            self._notices.tell(uid)
-            return
-        await self._ended(row, news, output, received, fetchable, headers)
-
-    async def _log(self, uid: str, news: News) -> None:
-        if not news.logs:
-            return
-        async with self._database.write() as tx:
-            logs = _told(news, await self._sealed.texts_in(tx, uid))
-            size = await archive.log_size(tx, uid)
-            tail = await archive.log_tail(tx, uid, self._limits.log_tail_bytes)
-            fresh = unseen(tail if not size.dropped else "", logs, whole=size.received)
-            await archive.append_log(tx, uid, size.received, fresh, self._limits.log_bytes)
-
-    async def _started(self, row: RunRow, received: datetime) -> RunRow:
-        async with self._database.write() as tx:
-            await ledger.note_start(tx, row.uid, max(received, row.sent_at or received))
-            return await ledger.find(tx, row.uid) or row
-
-    async def _items(
-        self,
-        row: RunRow,
-        output: str,
-        fetchable: Fetchable | None,
-        headers: dict[str, str] | None,
-    ) -> str:
-        """Keep the items of a list that are new; the list, with the files of all of them stored."""
-        async with self._database.read() as tx:
-            known = json.loads(await archive.items(tx, row.uid) or "[]")
-        values = json.loads(output)
-        for position in range(len(known), len(values)):
-            text = json.dumps(values[position], ensure_ascii=False, separators=(",", ":"))
-            try:
-                stored = await self._outputs.stored(
-                    text,
-                    namespace=row.namespace,
-                    uid=row.uid,
-                    fetchable=fetchable,
-                    headers=headers,
-                )
-            except OutputLost:
-                return output  # told at the end, when the whole output is looked at
-            value = json.loads(stored)
-            async with self._database.write() as tx:
-                if not await archive.add_item(
-                    tx, row.uid, position, value, self._limits.output_bytes
-                ):
-                    return output
-            known.append(value)
-        # What is stored stands for what it was made of; without files the text is kept as it is.
-        same = known == values
-        return output if same else json.dumps(known[: len(values)], ensure_ascii=False)
-
-    async def _ended(
-        self,
-        row: RunRow,
-        news: News,
-        output: str | None,
-        received: datetime,
-        fetchable: Fetchable | None,
-        headers: dict[str, str] | None,
-    ) -> None:
-        outcome, reason, error = _end_of(news)
-        try:
-            if output is not None:
-                output = await self._outputs.stored(
-                    output,
-                    namespace=row.namespace,
-                    uid=row.uid,
-                    fetchable=fetchable,
-                    headers=headers,
-                )
-        except OutputLost as problem:
-            outcome, reason, error = Outcome.FAILED, Reason.OUTPUT_UPLOAD_FAILED, str(problem)
-            output = None
-        limit = self._limits.output_bytes
-        if output is not None and len(output.encode("utf-8", "replace")) > limit:
-            outcome, reason = Outcome.FAILED, Reason.OUTPUT_TOO_LARGE
-            output, error = None, f"The output has more than {limit} bytes."
-        if output is None and outcome is not Outcome.SUCCEEDED:
-            async with self._database.read() as tx:
-                output = await archive.items(tx, row.uid)
-        started = row.started_at
-        if started is None and (news.started or outcome is Outcome.SUCCEEDED):
-            started = row.sent_at or received
-        span = milliseconds(received - started) if started else 0
-        stamps = bounded(
-            started_at=started,
-            completed_at=received,
-            active_ms=span if news.active_ms is None else news.active_ms,
-            sent_at=row.sent_at or row.created_at,
-            received_at=received,
-        )
-        await self.end(
-            row.uid,
-            Ending(
-                outcome=outcome,
-                reason=reason,
-                error=error,
-                output=output,
-                started_at=stamps.started_at,
-                completed_at=stamps.completed_at or received,
-                active_ms=stamps.active_ms,
-            ),
-        )
 
     # -- ended -----------------------------------------------------------------------------------
 
@@ -629,41 +380,4 @@ async def _rows(tx: AsyncConnection, uids: Iterable[str]) -> list[RunRow]:
 
 def _unfinished(row: Json) -> tuple[Call, str, str]:
     payer, root = row.pop("payer"), row.pop("root_uid")
-    return (_call(row), payer, root)
-
-
-def _told(news: News, secrets: dict[str, str]) -> str:
-    """A server's log without the prediction's secrets; it comes from its beginning each time."""
-    redactor = Redactor()
-    redactor.hide(secrets.values())
-    told = redactor.feed((news.logs or "").encode("utf-8", "replace"))
-    if news.ended:
-        told += redactor.rest()
-    return told.decode("utf-8", "ignore")
-
-
-def _end_of(news: News) -> tuple[Outcome, Reason, str]:
-    if news.status == "succeeded":
-        return Outcome.SUCCEEDED, Reason.SUCCEEDED, ""
-    if news.status in {"canceled", "aborted"}:
-        return Outcome.CANCELED, Reason.CANCELED, CANCELED
-    return Outcome.FAILED, Reason.USER_ERROR, news.error or "The model failed, and said nothing."
-
-
-def unseen(tail: str, logs: str, *, whole: int) -> str:
-    """What of a server's log is new.
-
-    Args:
-        tail: the end of what is kept; "" when the log's limit cut it off.
-        logs: the server's log: from its beginning, or the end of it where the server bounds it.
-        whole: bytes that were received so far.
-    """
-    raw = logs.encode("utf-8", "replace")
-    if len(raw) >= whole and raw[:whole].endswith(tail.encode("utf-8", "replace")):
-        return raw[whole:].decode("utf-8", "ignore")
-    # The end of a longer log: go on behind the last thing that both have.
-    for size in (4096, 1024, 256, 64):
-        mark = tail[-size:]
-        if mark and mark in logs:
-            return logs[logs.rindex(mark) + len(mark) :]
-    return "" if tail.endswith(logs) else logs
+    return (Call.of(row), payer, root)

@@ -17,14 +17,14 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, Monotonic
 from mayfly.gateway import links, rawjson
 from mayfly.gateway.files import Files, references
-from mayfly.gateway.models.calls import Call, ModelCalls
-from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown
+from mayfly.gateway.models.call import Call
+from mayfly.gateway.models.calls import ModelCalls
+from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown, hand_over
 from mayfly.gateway.outbound import (
     Answer,
     Forbidden,
     Outbound,
     OutboundError,
-    Unsent,
 )
 from mayfly.gateway.sealed import Sealed, Unsealable
 from mayfly.gateway.signing import SigningKey, file_link
@@ -187,18 +187,7 @@ class CogCourier:
 
     async def send(self, call: Call, parcel: Parcel, target: Json) -> None:
         """Send a claimed call."""
-        try:
-            answer = await self._outbound.request(
-                parcel.method,
-                parcel.url,
-                headers=parcel.headers,
-                content=parcel.body,
-                inside=_inside(target),
-            )
-        except Unsent as error:
-            raise NotNow(str(error), down=True) from None
-        except OutboundError as error:
-            raise Unknown(str(error)) from None
+        answer = await hand_over(self._outbound, parcel, inside=_inside(target))
         if answer.status in {409, 503}:
             raise NotNow(f"{_at(target)} is busy ({answer.status})", down=False)
         if 400 <= answer.status < 500:

@@ -18,7 +18,8 @@ from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
 from mayfly.gateway.directory import Directory, Key
-from mayfly.gateway.models.calls import CANCELED, Call, ModelCalls, Step
+from mayfly.gateway.models.call import Call, Step
+from mayfly.gateway.models.calls import CANCELED, ModelCalls
 from mayfly.gateway.models.courier import Courier, Json, Lost, NotNow, Refused, Tending, Unknown
 from mayfly.gateway.models.queue import Queue, Waiting
 from mayfly.gateway.models.versions import Versions, target_of

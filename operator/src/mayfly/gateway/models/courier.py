@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mayfly.api.v1alpha1 import Reason
-from mayfly.gateway.models.calls import Call
+from mayfly.gateway.models.call import Call
+from mayfly.gateway.outbound import (
+    MAX_BYTES,
+    Answer,
+    Forbidden,
+    Outbound,
+    OutboundError,
+    Unsent,
+)
 from mayfly.metering.ledger import RunRow
 
 Json = dict[str, Any]
@@ -74,6 +82,39 @@ class Parcel:
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     incarnation: str = ""
+
+
+async def hand_over(
+    outbound: Outbound, parcel: Parcel, *, inside: bool = False, limit: int = MAX_BYTES
+) -> Answer:
+    """Send a parcel, once.
+
+    Args:
+        outbound: the way.
+        parcel: the call.
+        inside: see `Outbound.request`.
+        limit: bytes of the answer.
+
+    Raises:
+        Refused: its address may not be called.
+        NotNow: it did not leave.
+        Unknown: it may have arrived.
+    """
+    try:
+        return await outbound.request(
+            parcel.method,
+            parcel.url,
+            headers=parcel.headers,
+            content=parcel.body,
+            inside=inside,
+            limit=limit,
+        )
+    except Forbidden as error:
+        raise Refused(Reason.UNREACHABLE, f"The model can't be called: {error}") from None
+    except Unsent as error:
+        raise NotNow(str(error), down=True) from None
+    except OutboundError as error:
+        raise Unknown(str(error)) from None
 
 
 class Tending(Protocol):

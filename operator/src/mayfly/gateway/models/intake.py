@@ -14,7 +14,8 @@ from mayfly.gateway import creates
 from mayfly.gateway.creates import Created
 from mayfly.gateway.directory import Directory, Entry
 from mayfly.gateway.errors import Forbidden, Invalid, Missing, Refusal, TooMany
-from mayfly.gateway.models.calls import Call, ModelCalls, Shut, Step
+from mayfly.gateway.models.call import Call, Step
+from mayfly.gateway.models.calls import ModelCalls, Shut
 from mayfly.gateway.models.conductor import Conductor
 from mayfly.gateway.models.versions import ModelVersion, Versions
 from mayfly.gateway.order import Order

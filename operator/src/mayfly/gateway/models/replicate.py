@@ -14,10 +14,12 @@ from mayfly.clock import Monotonic
 from mayfly.gateway import links, rawjson
 from mayfly.gateway.files import Files, StoredFile, references
 from mayfly.gateway.models import news
-from mayfly.gateway.models.calls import Call, ModelCalls
-from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown
+from mayfly.gateway.models.call import Call
+from mayfly.gateway.models.calls import ModelCalls
+from mayfly.gateway.models.courier import Json, Lost, NotNow, Parcel, Refused, Unknown, hand_over
+from mayfly.gateway.models.hearing import Hearing
 from mayfly.gateway.models.outputs import Fetchable
-from mayfly.gateway.outbound import Answer, Forbidden, Outbound, OutboundError, Unsent
+from mayfly.gateway.outbound import Answer, Forbidden, Outbound, OutboundError
 from mayfly.gateway.sealed import Sealed, Unsealable
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.kube.errors import KubeError
@@ -43,6 +45,7 @@ class ReplicateCourier:
         *,
         outbound: Outbound,
         calls: ModelCalls,
+        hearing: Hearing,
         files: Files,
         sealed: Sealed,
         vault: Vault,
@@ -52,6 +55,7 @@ class ReplicateCourier:
     ) -> None:
         self._outbound = outbound
         self._calls = calls
+        self._hearing = hearing
         self._files = files
         self._sealed = sealed
         self._vault = vault
@@ -162,20 +166,7 @@ class ReplicateCourier:
 
     async def send(self, call: Call, parcel: Parcel, target: Json) -> None:
         """Create the prediction at the upstream, once."""
-        try:
-            answer = await self._outbound.request(
-                parcel.method,
-                parcel.url,
-                headers=parcel.headers,
-                content=parcel.body,
-                limit=self._answer_bytes,
-            )
-        except Forbidden as error:
-            raise Refused(Reason.UNREACHABLE, f"The model can't be called: {error}") from None
-        except Unsent as error:
-            raise NotNow(str(error), down=True) from None
-        except OutboundError as error:
-            raise Unknown(str(error)) from None
+        answer = await hand_over(self._outbound, parcel, limit=self._answer_bytes)
         if answer.status in {429, 503}:
             words = f"{_at(target)} takes nothing now ({answer.status}): {_detail(answer)}"
             raise NotNow(words, down=answer.status == 503, after=_after(answer))
@@ -195,13 +186,15 @@ class ReplicateCourier:
         if not made.identity:
             raise Unknown(f"{_at(target)} answers with a prediction without an id")
         await self._calls.accepted(call.uid, made.identity)
-        await self._calls.hear(call.uid, made, fetchable=fetchable(target))
+        await self._hearing.hear(call.uid, made, fetchable=fetchable(target))
 
     # -- followed --------------------------------------------------------------------------------
 
     def tend(self, target: Json) -> ReplicateTending:
         """Look after a call."""
-        return ReplicateTending(self, self._calls, target, self._fate_seconds, self._monotonic)
+        return ReplicateTending(
+            self, self._calls, self._hearing, target, self._fate_seconds, self._monotonic
+        )
 
     async def state(self, call: Call, target: Json, token: str) -> Answer:
         """The prediction as the upstream shows it."""
@@ -259,12 +252,14 @@ class ReplicateTending:
         self,
         courier: ReplicateCourier,
         calls: ModelCalls,
+        hearing: Hearing,
         target: Json,
         fate_seconds: float,
         monotonic: Monotonic,
     ) -> None:
         self._courier = courier
         self._calls = calls
+        self._hearing = hearing
         self._target = target
         self._fate_seconds = fate_seconds
         self._monotonic = monotonic
@@ -322,7 +317,7 @@ class ReplicateTending:
         self._refused_since = None
         self._before, self._alive_at = answer.body, now
         self._pause = POLL_SECONDS
-        await self._calls.hear(call.uid, told, fetchable=fetchable(self._target))
+        await self._hearing.hear(call.uid, told, fetchable=fetchable(self._target))
 
 
 def fetchable(target: Json) -> Fetchable | None:

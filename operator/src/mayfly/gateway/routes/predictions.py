@@ -15,7 +15,8 @@ from mayfly.gateway.models.intake import Intake
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.order import BODY_EXTRA, Order
 from mayfly.gateway.predictions import Prediction, Predictions
-from mayfly.gateway.routes.bases import BASES, UNCACHED, body_of
+from mayfly.gateway.presenter import Presenter
+from mayfly.gateway.routes.bases import UNCACHED, body_of, under_bases
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.metering.listing import Span
 
@@ -33,6 +34,7 @@ class PredictionRoutes:
         self,
         *,
         predictions: Predictions,
+        presenter: Presenter,
         creation: Creation,
         intake: Intake,
         callers: Callers,
@@ -41,6 +43,7 @@ class PredictionRoutes:
         input_bytes: int,
     ) -> None:
         self._predictions = predictions
+        self._presenter = presenter
         self._creation = creation
         self._intake = intake
         self._callers = callers
@@ -50,22 +53,19 @@ class PredictionRoutes:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter()
-        for base in BASES:
-            shown = base == BASES[0]
-            one = f"{base}/predictions/{{identity}}"
-            for path, call, method in (
-                (f"{base}/predictions", self.create, "POST"),
-                (f"{base}/predictions", self.list, "GET"),
-                (f"{base}/models/{{owner}}/{{name}}/predictions", self.create_of_model, "POST"),
-                (one, self.get, "GET"),
-                (f"{one}/cancel", self.cancel, "POST"),
-                (f"{one}/logs", self.logs, "GET"),
-                (f"{one}/output", self.output, "GET"),
-                (f"{one}/tree", self.tree, "GET"),
-            ):
-                router.add_api_route(path, call, methods=[method], include_in_schema=shown)
-        return router
+        one = "/predictions/{identity}"
+        return under_bases(
+            (
+                ("POST", "/predictions", self.create),
+                ("GET", "/predictions", self.list),
+                ("POST", "/models/{owner}/{name}/predictions", self.create_of_model),
+                ("GET", one, self.get),
+                ("POST", f"{one}/cancel", self.cancel),
+                ("GET", f"{one}/logs", self.logs),
+                ("GET", f"{one}/output", self.output),
+                ("GET", f"{one}/tree", self.tree),
+            )
+        )
 
     # -- made ------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class PredictionRoutes:
         if wanted.wait is not None:
             found = await self._predictions.until_ended(found, wanted.wait)
             headers["Preference-Applied"] = "wait"
-        text = await self._predictions.created(found, base)
+        text = await self._presenter.created(found, base)
         headers["Location"] = f"{base}/v1/predictions/{found.row.id}"
         return Response(text, 201, headers, "application/json")
 
@@ -114,7 +114,7 @@ class PredictionRoutes:
         standing = await self._callers.standing(request.headers, namespace)
         found = await self._predictions.find(standing, identity, namespace)
         found = await self._predictions.news(standing, found)
-        body = await self._predictions.body(found, wire.base_of(request, namespace))
+        body = await self._presenter.body(found, wire.base_of(request, namespace))
         return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def list(
@@ -140,7 +140,7 @@ class PredictionRoutes:
         text = pages.page(
             request,
             base,
-            await self._predictions.listed(shown, base),
+            await self._presenter.listed(shown, base),
             pages.cursor(last.created_at, last.id) if last else None,
         )
         return Response(text, media_type="application/json", headers=UNCACHED)
@@ -149,7 +149,7 @@ class PredictionRoutes:
         """The prediction and everything below it, parents before children."""
         found, base = await self._find(request, identity)
         every = await self._predictions.tree(found, TREE_LIMIT)
-        shown = await self._predictions.listed(every, base)
+        shown = await self._presenter.listed(every, base)
         joined = rawjson.RawJSON("[" + ",".join(each.text for each in shown) + "]")
         text = rawjson.dumps({"id": found.row.id, "predictions": joined})
         return Response(text, media_type="application/json", headers=UNCACHED)
@@ -157,7 +157,7 @@ class PredictionRoutes:
     async def output(self, request: Request, identity: str) -> Response:
         """The output as the run made it, with its files as links."""
         found, base = await self._find(request, identity)
-        text = await self._predictions.linked(found.row, found.output, base)
+        text = await self._presenter.linked(found.row, found.output, base)
         if text is None:
             raise Missing("The prediction has no output.")
         return Response(text, media_type="application/json", headers=UNCACHED)
@@ -178,14 +178,14 @@ class PredictionRoutes:
                 # The state is read before the log: what a run logs is stored before its end.
                 found = await self._predictions.again(found) if follow else found
                 while True:
-                    text, position = await self._predictions.log_from(found.row, position)
+                    text, position = await self._presenter.log_from(found.row, position)
                     if not text:
                         break
                     yield text
                 if not follow or found.ended or self._stopping.is_set():
                     break
                 await news.wait(POLL_SECONDS)
-        yield await self._predictions.log_end(found.row)
+        yield await self._presenter.log_end(found.row)
 
     # -- cancelled -------------------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class PredictionRoutes:
         found = await self._predictions.find(standing, identity, namespace)
         found = await self._predictions.cancel(standing, found)
         base = wire.base_of(request, namespace)
-        body = await self._predictions.body(found, base)
+        body = await self._presenter.body(found, base)
         return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:
