@@ -182,6 +182,7 @@ async def test_a_token_that_may_not_be_read_is_told_with_what_helps(
 async def test_an_upstream_that_takes_nothing_now_is_tried_again(
     world: ModelWorld, upstream: ModelWorld, cog, status: int
 ) -> None:
+    world.models["patienceSeconds"] = 60  # two refusals on a slow machine are no standstill
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
         refusal = (status, '{"detail": "later"}')
@@ -298,6 +299,7 @@ async def test_an_output_of_one_model_is_brought_to_the_upstream_of_the_next(
 async def test_an_upstream_that_takes_no_file_now_is_tried_again(
     world: ModelWorld, upstream: ModelWorld, cog, status: int
 ) -> None:
+    world.models["patienceSeconds"] = 60
     upstream.at(await cog("picture"))
     refusal = (status, '{"detail": "later"}')
     async with upstream.gateway() as above, Toll(above.url, refusal).serving() as toll:
