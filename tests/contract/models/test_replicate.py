@@ -1,15 +1,17 @@
 """Models of another installation: a second gateway of ours, with a real Cog server, upstream."""
 
 import base64
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.gateway_world import NAMESPACE, READER, Running
+from support.gateway_world import BUILDER, NAMESPACE, Running
 from support.model_world import ModelWorld, create, ended, until, usage
 from support.plain_server import PlainServer, Request, reply
+from support.waiting import looks
 from typing_extensions import override
 
 from mayfly.kube.kinds import SECRETS
@@ -51,8 +53,11 @@ async def upstream(tmp_path: Path) -> ModelWorld:
 
 
 def behind(world: ModelWorld, url: str, **spec: Any) -> None:
-    """A Model of the upstream, with its token in a Secret that the gateway may read."""
-    data = {"token": base64.b64encode(READER.encode()).decode()}
+    """A Model of the upstream, with its token in a Secret that the gateway may read.
+
+    The token is a ServiceAccount's, so files have a namespace to be brought to.
+    """
+    data = {"token": base64.b64encode(BUILDER.encode()).decode()}
     world.cluster.add(
         SECRETS, {"metadata": {"name": "upstream", "namespace": NAMESPACE}, "data": data}
     )
@@ -177,6 +182,7 @@ async def test_a_token_that_may_not_be_read_is_told_with_what_helps(
 async def test_an_upstream_that_takes_nothing_now_is_tried_again(
     world: ModelWorld, upstream: ModelWorld, cog, status: int
 ) -> None:
+    world.models["patienceSeconds"] = 60  # two refusals on a slow machine are no standstill
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
         refusal = (status, '{"detail": "later"}')
@@ -221,3 +227,176 @@ async def test_a_gateway_that_stops_finds_the_end_at_the_upstream(
         async with above.client() as caller:
             listed = (await caller.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
             assert len(listed) == 1
+
+
+async def upload(caller: httpx.AsyncClient, data: bytes, name: str = "seed.bin") -> str:
+    """Bring a file; its URL."""
+    made = await caller.post(
+        f"/ns/{NAMESPACE}/v1/files", files={"content": (name, data, "image/x-seed")}
+    )
+    assert made.status_code == 201, made.text
+    return str(made.json()["urls"]["get"])
+
+
+async def uploaded_to(above: Running) -> list[dict[str, Any]]:
+    """The uploads of an upstream, without what differs each time."""
+    async with above.client() as caller:
+        listed = (await caller.get(f"/ns/{NAMESPACE}/v1/files")).json()["results"]
+        for each in listed:
+            each["bytes"] = (await caller.get(each["urls"]["download"])).content
+    return [
+        {name: each[name] for name in ("name", "content_type", "size", "bytes")} for each in listed
+    ]
+
+
+async def test_a_file_of_an_input_is_brought_to_the_upstream_and_one_of_an_output_back(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("picture"))
+    data = b"\xff\x00\x80" + b"x" * 300_000
+    async with upstream.gateway() as above:
+        await upstream.looked_at()
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            await world.looked_at()
+            url = await upload(caller, data, 'sé"ed.bin')
+            made = await create(caller, {"size": 2, "seed": url})
+            shown = await ended(caller, made["id"])
+            assert shown["status"] == "succeeded", shown
+            # Ours is shown with our file, and theirs was given their own.
+            assert shown["input"]["seed"].startswith(f"{gateway.url}/v1/files/")
+            assert (await caller.get(shown["input"]["seed"])).content == data
+            picture = (await caller.get(shown["output"])).content
+        (brought,) = await uploaded_to(above)
+        assert (brought["size"], brought["bytes"]) == (len(data), data)
+        assert brought["content_type"] == "image/x-seed"
+        async with above.client() as caller:
+            (theirs,) = (await caller.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+            assert theirs["input"]["seed"].startswith(f"{above.url}/v1/files/")
+            assert (await caller.get(theirs["output"])).content == picture
+    # The colour is the file's first bytes: the model has read it.
+    pixels = zlib.decompress(picture[picture.index(b"IDAT") + 4 : -16])
+    assert pixels == (b"\x00" + data[:3] * 2) * 2
+
+
+async def test_an_output_of_one_model_is_brought_to_the_upstream_of_the_next(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("picture"))
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            first = await ended(caller, (await create(caller, {"size": 2}))["id"])
+            again = {"size": 2, "seed": first["output"]}
+            second = await ended(caller, (await create(caller, again))["id"])
+            assert second["status"] == "succeeded", second
+            seed = (await caller.get(first["output"])).content
+        (brought,) = await uploaded_to(above)
+    assert (brought["name"], brought["bytes"]) == ("output.png", seed)
+
+
+@pytest.mark.parametrize("status", [429, 502])
+async def test_an_upstream_that_takes_no_file_now_is_tried_again(
+    world: ModelWorld, upstream: ModelWorld, cog, status: int
+) -> None:
+    world.models["patienceSeconds"] = 60
+    upstream.at(await cog("picture"))
+    refusal = (status, '{"detail": "later"}')
+    async with upstream.gateway() as above, Toll(above.url, refusal).serving() as toll:
+        behind(world, toll.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            given = {"size": 2, "seed": await upload(caller, b"abc")}
+            shown = await ended(caller, (await create(caller, given))["id"])
+            assert shown["status"] == "succeeded", shown
+        # The file twice, the prediction once.
+        assert toll.seen["POST"] == 3
+
+
+async def test_a_file_that_the_upstream_refuses_is_told_in_its_words(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("picture"))
+    upstream.limits["fileBytes"] = 1000
+    async with upstream.gateway() as above:
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            given = {"size": 2, "seed": await upload(caller, b"x" * 2000)}
+            shown = await ended(caller, (await create(caller, given))["id"])
+        async with above.client() as reader:
+            sent = (await reader.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+    assert (shown["status"], shown["reason"]) == ("failed", "InputFetchFailed")
+    assert 'The file "seed.bin" can\'t be brought to 127.0.0.1' in shown["error"]
+    assert "at most 1000 bytes" in shown["error"]
+    assert sent == []
+
+
+async def test_a_secret_of_an_input_reaches_the_upstreams_server_and_is_shown_by_neither(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    source = (
+        "from cog import Secret\n\n\n"
+        "def run(key: Secret) -> str:\n    return key.get_secret_value()[::-1]\n"
+    )
+    upstream.at(await cog("key", source))
+    async with upstream.gateway() as above:
+        await upstream.looked_at()
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            await world.looked_at()
+            shown = await ended(caller, (await create(caller, {"key": "hunter2"}))["id"])
+            assert shown["output"] == "2retnuh"
+            assert shown["input"] == {"key": "[redacted]"}
+        async with above.client() as reader:
+            (theirs,) = (await reader.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+    assert theirs["input"] == {"key": "[redacted]"}
+    for each in (world, upstream):
+        stored = b"".join(file.read_bytes() for file in each.folder.glob("mayfly.db*"))
+        assert b"hunter2" not in stored
+
+
+async def test_the_schema_is_the_upstreams_and_what_is_made_of_it_too(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("story"))
+    model = f"/v1/models/{NAMESPACE}/model"
+    async with upstream.gateway() as above:
+        await upstream.looked_at()
+        behind(world, above.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            await world.looked_at()
+            versions = gateway.gateway.versions
+            entry = gateway.gateway.directory.model(NAMESPACE, "model")
+            assert entry is not None
+            schema = versions.schema_of(entry)
+            async with above.client() as reader:
+                theirs = (await reader.get(model)).json()["latest_version"]
+            assert schema == theirs["openapi_schema"]
+            shown = (await caller.get(model)).json()["latest_version"]
+            assert shown["openapi_schema"] == schema
+            assert shown["cog_version"]
+            # Another Model's version, though of the same schema.
+            assert shown["id"] != theirs["id"]
+            # It is what makes an iterator of the output, for whoever reads it as a stream.
+            made = await create(caller, {"words": 2, "pause": 0.0})
+            told = (await caller.get(made["urls"]["stream"])).text
+            assert told.count("event: output") == 2
+    # It is kept: a gateway that starts while the upstream is away has it.
+    async with world.gateway() as gateway, gateway.client() as caller:
+        async for _ in looks():
+            kept = (await caller.get(model)).json()["latest_version"]
+            if kept["openapi_schema"] == schema:
+                break
+        assert kept["id"] == shown["id"]
+
+
+async def test_before_the_upstream_was_seen_the_schema_allows_anything(
+    world: ModelWorld,
+) -> None:
+    behind(world, "http://127.0.0.1:9")
+    async with world.gateway() as gateway:
+        assert (await world.looked_at())["reason"] == "Unreachable"
+        entry = gateway.gateway.directory.model(NAMESPACE, "model")
+        assert entry is not None
+        schema = gateway.gateway.versions.schema_of(entry)
+    assert schema["components"]["schemas"]["Input"]["additionalProperties"] is True
+    assert schema["components"]["schemas"]["Output"] == {"title": "Output"}

@@ -216,6 +216,10 @@ class Versions:
             for each in await tx.execute(select(*columns)):
                 self._directory.learn_version(each.id, each.namespace, each.model, each.model_uid)
         for entry in self._directory.models():
+            # What its server said last holds while it is away.
+            known = await self.latest(entry)
+            if known is not None:
+                self._schemas[entry.namespace, entry.name] = (entry.uid, known.schema)
             self.look(entry.namespace, entry.name)
         await self._worklist.run(self._look)
 
