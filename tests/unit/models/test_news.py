@@ -68,6 +68,14 @@ def test_a_log_of_which_the_end_is_told_goes_on_behind_what_is_known() -> None:
     assert known + fresh == "".join(lines[:1500])
 
 
+@pytest.mark.parametrize("lines", [8, 2000])
+@pytest.mark.parametrize("late", [1, 3, 0.9])
+def test_a_log_that_was_overtaken_by_a_newer_one_adds_nothing(lines: int, late: float) -> None:
+    log = "".join(f"line {number}\n" for number in range(lines))
+    older = "".join(f"line {number}\n" for number in range(int(lines * late) if late < 1 else late))
+    assert unseen(log, older, whole=len(log)) == ""
+
+
 def test_a_version_is_its_schema_whatever_the_order_of_keys() -> None:
     one = {"a": {"b": 1, "c": 2}}
     other = {"a": {"c": 2, "b": 1}}

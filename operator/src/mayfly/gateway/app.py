@@ -1,4 +1,7 @@
-"""The gateway, put together: every object is made here, once, and handed what it needs."""
+"""The gateway, put together: every object is made here, once, and handed what it needs.
+
+Longer than other modules, because it is the one place to see what depends on what.
+"""
 
 from __future__ import annotations
 
@@ -313,7 +316,7 @@ class Gateway:
         self.app = FastAPI(
             title="Mayfly",
             version=__version__,
-            lifespan=self._swept_lifespan,
+            lifespan=self._lifespan,
             docs_url=None,
             redoc_url=None,
             openapi_url="/openapi.json",
@@ -396,6 +399,7 @@ class Gateway:
                 asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),
                 asyncio.create_task(self.versions.run(), name="watch:models"),
                 asyncio.create_task(self.conductor.run(), name="work:models"),
+                asyncio.create_task(self.sweep.run(), name="sweep"),
             ]
             for task in self._tasks:
                 task.add_done_callback(_on_task_end)
@@ -409,14 +413,6 @@ class Gateway:
             self.callbacks.close()
             await self.outbound.close()
             await self.database.close()
-
-    @asynccontextmanager
-    async def _swept_lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        async with self._lifespan(app):
-            task = asyncio.create_task(self.sweep.run(), name="sweep")
-            task.add_done_callback(_on_task_end)
-            self._tasks.append(task)  # ended with the others
-            yield
 
     def _on_model(self, namespace: str, name: str) -> None:
         self.versions.changed(namespace, name)

@@ -150,6 +150,11 @@ class Webhooks:
         async with self._database.read() as tx:
             items = await archive.count_items(tx, owed.run_uid)
             log = (await archive.log_size(tx, owed.run_uid)).kept
+        # As it was when that was counted, or later: a receiver is shown what it is told of.
+        found = await self._predictions.again(found)
+        if found.ended:
+            await self._tell_end(owed, found)
+            return
         news = [
             event
             for event, more in (("output", items > told.items), ("logs", log > told.log))

@@ -22,6 +22,9 @@ from mayfly.metering.ledger import Ending, Outcome, RunRow
 from mayfly.metering.usage import bounded, milliseconds
 from mayfly_runtime.redaction import Redactor
 
+OVERTAKEN = 4096
+"""Characters at a log's end by which it is known again."""
+
 
 class Hearing:
     """Takes in the news of calls; of one call, one after the other."""
@@ -224,9 +227,11 @@ def unseen(tail: str, logs: str, *, whole: int) -> str:
     raw = logs.encode("utf-8", "replace")
     if len(raw) >= whole and raw[:whole].endswith(tail.encode("utf-8", "replace")):
         return raw[whole:].decode("utf-8", "ignore")
+    if logs[-OVERTAKEN:] in tail:
+        return ""  # older than what is kept: news may overtake each other
     # The end of a longer log: go on behind the last thing that both have.
     for size in (4096, 1024, 256, 64):
         mark = tail[-size:]
         if mark and mark in logs:
             return logs[logs.rindex(mark) + len(mark) :]
-    return "" if tail.endswith(logs) else logs
+    return logs
