@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from support.gateway_world import World
+from support.gateway_world import NAMESPACE, World
 
 from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.errors import Refused, Unavailable
@@ -167,6 +167,20 @@ async def test_an_end_from_a_termination_message_is_billed_by_its_own_stamps(
         )
         status = await run.finished()
     assert status["usage"]["activeMilliseconds"] == 1500
+
+
+async def test_a_childs_file_in_a_termination_message_is_a_link_of_the_readers_own(
+    world: World,
+) -> None:
+    run = world.claimed()
+    async with world.gateway() as gateway, gateway.client() as reader:
+        file = await gateway.gateway.files.put_text("mine", namespace=NAMESPACE)
+        inside = f"{world.config().internal_url}/v1/files/{file.id}/download/a.txt?expires=1"
+        run.end_by_controller("Exited", output={"file": inside})
+        assert (await run.finished())["output"] == {"file": file.reference}
+        await gateway.closed(run.uid)
+        shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
+        assert (await reader.get(shown["output"]["file"])).text == "mine"
 
 
 async def test_a_refused_run_is_recorded_at_zero(world: World) -> None:

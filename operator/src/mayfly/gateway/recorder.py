@@ -343,9 +343,9 @@ class Recorder:
     async def _completed(self, row: RunRow, told: Ending) -> Ending:
         """A controller's end with what only the ledger knows: stamps, time, partial output."""
         started_at = told.started_at or row.started_at
-        output = told.output
-        if output is None:
-            output = row.output
+        output = row.output
+        if told.output is not None:
+            output = await self.with_references(row.uid, told.output)
         if output is None and told.outcome is not Outcome.SUCCEEDED:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
