@@ -72,7 +72,10 @@ def test_two_hundred_runs_at_once_all_end_and_each_is_billed_once(
     assert {run["status"]["attempt"] for run in runs} == {1}
     assert sorted(run["status"]["output"] for run in runs) == list(range(RUNS))
     assert {run["status"]["logsTail"] for run in runs} == {f"{each}\n" for each in range(RUNS)}
-    words = f'Every pod of runtime "{small_runtime}" (maxPods {MOST}) is in use or has a taker.'
+    words = (
+        f'Every pod of runtime "{small_runtime}" (maxPods {MOST}) is in use, has a taker, or is '
+        f"kept for runs that others wait for."
+    )
     assert set(queued) == {words}
     records = eventually(
         lambda: books.records(namespace.name), accept=lambda found: len(found) >= RUNS
