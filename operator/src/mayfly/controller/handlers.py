@@ -165,9 +165,7 @@ class Handlers:
 
     def _wake_waiting(self, name: str) -> None:
         """Have those looked at who may have a pod now."""
-        runtime = self._state.runtimes.get(name, {})
-        limit = runtime.get("spec", {}).get("maxPods", 0)
-        for key in self._state.in_line(name, limit):
+        for key in self._state.in_line(name, self._state.max_pods(name)):
             self._queue.add(key)
 
 

@@ -159,6 +159,10 @@ class State:
         self.still.pop(("runtime", pod.runtime), None)
         self.still.pop(("namespace", pod.namespace), None)
 
+    def max_pods(self, runtime: str) -> int:
+        """The places of a runtime as it is cached; 0 for one that is not."""
+        return int(self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0))
+
     def places(self, runtime: str, limit: int) -> Places:
         """The places of a runtime: those that are held, and those whose pod is being made."""
         held = Counter(
@@ -248,7 +252,7 @@ class State:
         found: dict[Key, GivesUp] = {}
         every = [each for queue in self.waiting.values() for each in queue.values()]
         for runtime, queue in self.waiting.items():
-            limit = self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0)
+            limit = self.max_pods(runtime)
             full = bool(queue) and self.places(runtime, limit).held.total() >= limit
             holders = self._holders(runtime=runtime) if full else set()
             words = f'Every pod of runtime "{runtime}" (maxPods {limit}) is held by a run'

@@ -238,8 +238,7 @@ class Worker:
     def _leave_queue(self, key: Key) -> None:
         """A run that has ended without a pod leaves its turn to the next."""
         for name in self._state.leave_queue(key):
-            limit = self._state.runtimes.get(name, {}).get("spec", {}).get("maxPods", 0)
-            for other in self._state.in_line(name, limit):
+            for other in self._state.in_line(name, self._state.max_pods(name)):
                 self._queue.add(other)
             self._watch_standstills(self._clock())
 
