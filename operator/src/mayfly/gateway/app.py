@@ -379,7 +379,7 @@ class Gateway:
 
     def _root_of(self, uid: str) -> str | None:
         seen = self.runs.get(uid)
-        return None if seen is None else self.runs.root_of(seen) or uid
+        return None if seen is None else self.runs.tree_of(seen)
 
     def stop(self) -> None:
         """Let long answers end; called before the server closes its connections."""

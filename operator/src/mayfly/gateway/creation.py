@@ -28,7 +28,7 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.order import Order
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.sealed import Concealed, Sealed
-from mayfly.gateway.standing import Callers, Standing
+from mayfly.gateway.standing import CANCELLED_RUN, Callers, Standing
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
@@ -211,7 +211,7 @@ class Creation:
             return
         run = standing.run.run
         if run.spec.cancel or find(run.status.conditions, ConditionType.CANCEL_ACCEPTED):
-            raise Forbidden("The run of this token was cancelled: it can start nothing more.")
+            raise Forbidden(CANCELLED_RUN)
         if not await self._has_started(standing.run):
             raise Forbidden(
                 "Call models inside main(): while the source is imported, nothing can be started."
@@ -322,9 +322,8 @@ class Creation:
         parent = standing.run
         if parent is not None:
             depth = self._child_depth(parent)
-            root = parent.run.status.root_ref
             labels |= {
-                ROOT_LABEL: run_id(root.uid if root else parent.uid),
+                ROOT_LABEL: run_id(self._runs.tree_of(parent)),
                 PARENT_LABEL: run_id(parent.uid),
                 DEPTH_LABEL: str(depth),
             }

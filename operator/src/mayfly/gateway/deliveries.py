@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.gateway.order import EVENTS
 from mayfly.metering.database import Instant, insert_once, metadata
+from mayfly.metering.ledger import RunRow
 
 deliveries = Table(
     "deliveries",
@@ -64,40 +65,28 @@ class Delivery:
         return fields | ({"webhook_error": self.error} if self.error else {})
 
 
-async def expect(
-    tx: AsyncConnection,
-    *,
-    run_uid: str,
-    identity: str,
-    namespace: str,
-    url: str,
-    events: Sequence[str],
-    at: datetime,
-) -> None:
-    """Owe a prediction's receiver its events, from now on; again changes nothing.
+async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence[str]) -> None:
+    """Owe a prediction's receiver its events, from its beginning on; again changes nothing.
 
     Args:
         tx: the transaction that opens the prediction.
-        run_uid: the prediction's UID.
-        identity: its 26 characters.
-        namespace: whose secret signs.
+        row: the prediction; its namespace's secret signs.
         url: the receiver.
         events: which events; all of them when empty.
-        at: the gateway's clock.
     """
     wanted = [each for each in EVENTS if not events or each in events]
     await insert_once(
         tx,
         deliveries,
         {
-            "run_uid": run_uid,
-            "id": identity,
-            "namespace": namespace,
+            "run_uid": row.uid,
+            "id": row.id,
+            "namespace": row.namespace,
             "url": url,
             "events": ",".join(wanted),
             "started": False,
             "attempts": 0,
-            "due_at": at,
+            "due_at": row.opened_at,
             "error": "",
         },
     )

@@ -112,7 +112,7 @@ class Predictions:
     async def _sees(self, standing: Standing, row: RunRow) -> bool:
         if standing.run is not None:
             # A run reads its own tree.
-            return row.root_uid == self._runs.root_of(standing.run)
+            return row.root_uid == self._runs.tree_of(standing.run)
         return await self._callers.may(standing, "get", "pipelineruns", row.namespace)
 
     async def known(self, identity: str) -> Prediction | None:
@@ -194,7 +194,7 @@ class Predictions:
             Forbidden: the caller may not list there, or names no namespace.
         """
         if standing.run is not None:
-            span = replace(span, root_uid=self._runs.root_of(standing.run))
+            span = replace(span, root_uid=self._runs.tree_of(standing.run))
         elif standing.namespace is None:
             await self._callers.require(standing, "list", "pipelineruns", "")
         else:

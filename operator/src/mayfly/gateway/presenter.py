@@ -202,11 +202,5 @@ def _asked(seen: Seen | None) -> dict[str, Any]:
 
 
 def _asked_of(call: Call) -> dict[str, Any]:
-    """The same of a call of a Model."""
-    fields: dict[str, Any] = {}
-    if call.cancel_at is not None:
-        fields["deadline"] = rfc3339(call.cancel_at)
-    if call.webhook is not None:
-        events = call.events.split(",") if call.events else []
-        fields |= {"webhook": call.webhook, "webhook_events_filter": events}
-    return fields
+    """The same of a call of a Model; its webhook is in `deliveries` from its beginning."""
+    return {} if call.cancel_at is None else {"deadline": rfc3339(call.cancel_at)}

@@ -102,15 +102,7 @@ class Recorder:
         async with self._database.write() as tx:
             await ledger.open_run(tx, known)
             if webhook is not None:
-                await deliveries.expect(
-                    tx,
-                    run_uid=known.uid,
-                    identity=known.id,
-                    namespace=known.namespace,
-                    url=webhook.url,
-                    events=webhook.events,
-                    at=known.opened_at,
-                )
+                await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
             if pod_uid:
                 attempt = run.status.attempt or 1
                 await ledger.note_dispatch(

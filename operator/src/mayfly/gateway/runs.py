@@ -129,6 +129,10 @@ class Runs:
         except ValueError:
             return None
 
+    def tree_of(self, seen: Seen) -> str:
+        """The UID of a run's tree; a child of which nobody knows any better is its own."""
+        return self.root_of(seen) or seen.uid
+
     def children_of(self, uid: str) -> list[Seen]:
         """The unfinished runs that a run has made."""
         return [self._seen[each] for each in sorted(self._children.get(uid, ()))]

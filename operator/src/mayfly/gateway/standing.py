@@ -17,6 +17,8 @@ from mayfly.gateway.errors import Forbidden, Invalid, Missing, Unauthenticated
 from mayfly.gateway.runs import Runs, Seen
 from mayfly.gateway.status import is_ended
 
+CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
+
 
 @dataclass(frozen=True)
 class Standing:

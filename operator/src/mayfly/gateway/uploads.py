@@ -264,7 +264,7 @@ class Uploads:
     def _root(self, standing: Standing) -> str:
         if standing.run is None:
             return ""
-        return self._runs.root_of(standing.run) or standing.run.uid
+        return self._runs.tree_of(standing.run)
 
 
 def _described(data: bytes) -> Json:

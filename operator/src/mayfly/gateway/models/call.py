@@ -51,8 +51,6 @@ model_calls = Table(
     Column("upstream", String(512), nullable=False),
     Column("cancel", Boolean, nullable=False),
     Column("cancel_at", Instant),
-    Column("webhook", Text),
-    Column("events", String(64), nullable=False),
     Index("ix_model_calls_model", "namespace", "model", "step"),
     Index("ix_model_calls_parent", "parent_uid", "step"),
     Index("ix_model_calls_step", "step", "queued_at"),
@@ -74,8 +72,6 @@ class Call:
         upstream: the server's own id of it, or its server's incarnation; "" where unknown.
         cancel: somebody asked for a cancel.
         cancel_at: when to cancel what has not ended.
-        webhook: where the caller wants events.
-        events: which, by commas; all when empty.
     """
 
     uid: str
@@ -88,8 +84,6 @@ class Call:
     upstream: str = ""
     cancel: bool = False
     cancel_at: datetime | None = None
-    webhook: str | None = None
-    events: str = ""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Call:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
-from mayfly.gateway import archive, deliveries
+from mayfly.gateway import archive
 from mayfly.gateway.messages import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.models.call import UNDER_WAY, Call, Step, model_calls, shut_parents
@@ -109,16 +109,6 @@ class ModelCalls:
         await ledger.open_run(tx, row)
         values = {each.name: getattr(call, each.name) for each in fields(call)}
         await insert_once(tx, model_calls, {**values, "step": call.step.value})
-        if call.webhook:
-            await deliveries.expect(
-                tx,
-                run_uid=row.uid,
-                identity=row.id,
-                namespace=row.namespace,
-                url=call.webhook,
-                events=[each for each in call.events.split(",") if each],
-                at=row.opened_at,
-            )
 
     # -- on its way ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway import creates
+from mayfly.gateway import creates, deliveries
 from mayfly.gateway.creates import Created
 from mayfly.gateway.directory import Directory, Entry
 from mayfly.gateway.errors import Forbidden, Invalid, Missing, Refusal, TooMany
@@ -21,7 +21,7 @@ from mayfly.gateway.models.versions import ModelVersion, Versions
 from mayfly.gateway.order import Order
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sealed import Concealed, Sealed
-from mayfly.gateway.standing import Standing
+from mayfly.gateway.standing import CANCELLED_RUN, Standing
 from mayfly.gateway.webhooks import Webhooks
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
@@ -129,12 +129,12 @@ class Intake:
             try:
                 await self._calls.create(tx, call, row)
             except Shut:
-                raise Forbidden(
-                    "The run of this token was cancelled: it can start nothing more."
-                ) from None
+                raise Forbidden(CANCELLED_RUN) from None
+            if order.webhook:
+                await deliveries.expect(tx, row, url=order.webhook, events=order.events)
             await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
             await creates.remember(tx, known, Created(namespace, row.id), self._clock())
-        if call.webhook:
+        if order.webhook:
             self._webhooks.expect(row.uid)
         self._conductor.add(call, row.namespace, row.root_uid)
         return row.id
@@ -203,7 +203,7 @@ class Intake:
             row = replace(
                 row,
                 parent_uid=parent.uid,
-                root_uid=self._runs.root_of(parent) or parent.uid,
+                root_uid=self._runs.tree_of(parent),
                 depth=(parent.run.status.depth or 1) + 1,
             )
         cancel_at = None
@@ -217,7 +217,5 @@ class Intake:
             queued_at=now,
             parent_uid=row.parent_uid,
             cancel_at=cancel_at,
-            webhook=order.webhook,
-            events=",".join(order.events),
         )
         return row, call
