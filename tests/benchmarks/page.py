@@ -102,7 +102,10 @@ def page(found: Findings, around: Circumstances) -> str:
         _metering(found.bills),
         f"{len(found.bills)} runs, one at a time, that sleep from 10 ms to 5 s (log-uniform, seed "
         f"{found.seed}). True: from the first to the last line of main() by `CLOCK_MONOTONIC`. "
-        "Billed: `status.usage.activeMilliseconds`, which is rounded up to a whole millisecond.",
+        "Billed: `status.usage.activeMilliseconds`, which is rounded up to a whole millisecond. "
+        "The others looked on at the same runs: they list the namespace's pods at fixed moments, "
+        "as cluster cost tools and dashboards over scraped metrics do, and charge an interval for "
+        "each look at which the container ran (boot and imports included: they can't tell).",
         "## What is compared",
         _compared(),
     ]
@@ -313,25 +316,26 @@ def _processes(rows: Sequence[ProcessRow]) -> str:
 def _metering(bills: Sequence[Bill]) -> str:
     if not bills:
         return "Not measured."
-    off = Summary.of([abs(each.error) for each in bills])
-    signed = Summary.of([each.error for each in bills])
-    rows = [
-        [
-            "error, absolute",
-            f"{off.median:.1f}",
-            f"{off.p95:.1f}",
-            f"{off.least:.1f}",
-            f"{off.most:.1f}",
-        ],
-        [
-            "billed less true",
-            f"{signed.median:+.1f}",
-            f"{signed.p95:+.1f}",
-            f"{signed.least:+.1f}",
-            f"{signed.most:+.1f}",
-        ],
+    meters = [("Mayfly", [each.billed for each in bills])]
+    meters += [
+        (f"looking every {seconds} s", [each.sampled[seconds] for each in bills])
+        for seconds in sorted(bills[0].sampled)
     ]
-    return render(["ms", "median", "p95", "least", "most"], rows)
+    true = [each.true for each in bills]
+    head = ["error, ms", "median", "p95", "most", "runs not seen", "sum billed ÷ true"]
+    return render(head, [_metered(name, billed, true) for name, billed in meters])
+
+
+def _metered(name: str, billed: Sequence[float], true: Sequence[float]) -> list[str]:
+    off = Summary.of([abs(ours - real) for ours, real in zip(billed, true, strict=True)])
+    return [
+        name,
+        f"{off.median:.1f}",
+        f"{off.p95:.1f}",
+        f"{off.most:.1f}",
+        str(sum(each == 0 for each in billed)),
+        f"{sum(billed) / sum(true):.4f}",
+    ]
 
 
 def _compared() -> str:

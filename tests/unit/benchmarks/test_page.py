@@ -105,6 +105,19 @@ def test_what_could_not_be_measured_is_neither_met_nor_missed():
     assert text.count("Not measured") == 3
 
 
+def test_samplers_stand_beside_the_meter_on_the_same_runs():
+    bills = [Bill(100.0, 101.0, {15: 0.0, 60: 0.0}), Bill(900.0, 901.0, {15: 15_000.0, 60: 0.0})]
+    lines = page.console(findings(bills=bills)).splitlines()
+    rows = {
+        cells[0]: cells[1:]
+        for line in lines
+        if len(cells := [each.strip() for each in line.strip("| ").split("|")]) == 6
+    }
+    assert rows["Mayfly"] == ["1.0", "1.0", "1.0", "0", "1.0020"]
+    assert rows["looking every 15 s"] == ["7100.0", "14100.0", "14100.0", "1", "15.0000"]
+    assert rows["looking every 60 s"] == ["500.0", "900.0", "900.0", "2", "0.0000"]
+
+
 def test_a_busy_machine_is_said():
     busy = Circumstances(**{**AROUND.__dict__, "busy_idle": 0.9})
     assert "Something else was running" in page.page(findings(), busy)
