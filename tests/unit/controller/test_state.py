@@ -210,3 +210,24 @@ def test_who_has_ended_leaves_the_queue():
     state = chain(1, 2)
     assert state.leave_queue(NEXT) == ["default"]
     assert state.leave_queue(NEXT) == []
+
+
+def test_the_children_of_a_run_are_those_that_wait_and_are_unfinished():
+    def child(version: int, parent: str, **status: str) -> dict[str, Any]:
+        spec = {"parentRef": {"name": parent, "uid": f"uid-{parent}"}}
+        return {**run(version), "spec": spec, "status": status}
+
+    state = State()
+    other = Key("run", "team", "other")
+    state.put_run(KEY, child(1, "first"))
+    state.put_run(other, child(1, "first"))
+    assert sorted(state.unclaimed_children("uid-first"), key=str) == sorted([KEY, other], key=str)
+    state.put_run(other, child(2, "first", podUID="claimed"))
+    assert state.unclaimed_children("uid-first") == [KEY]
+    # One of the same name that another run made.
+    state.put_run(KEY, child(3, "second"))
+    assert state.unclaimed_children("uid-first") == []
+    assert state.unclaimed_children("uid-second") == [KEY]
+    state.forget_run(KEY, None)
+    state.forget_run(other, None)
+    assert state.children == {}

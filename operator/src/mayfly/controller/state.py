@@ -49,6 +49,7 @@ class State:
 
     Attributes:
         runs: unfinished runs by key.
+        children: keys of the unfinished runs that a run made, by its UID.
         pods: run pods by the run's UID and then by pod name; gone ones stay until the run ends.
         pipelines: without their source.
         runtimes: by name.
@@ -64,6 +65,7 @@ class State:
     """
 
     runs: dict[Key, Json] = field(default_factory=dict)
+    children: dict[str, set[Key]] = field(default_factory=dict)
     pods: dict[str, dict[str, RunPod]] = field(default_factory=dict)
     pipelines: dict[tuple[str, str], Json] = field(default_factory=dict)
     runtimes: dict[str, Json] = field(default_factory=dict)
@@ -81,10 +83,24 @@ class State:
         """Take in a run, unless a newer state of it is known."""
         known = self.runs.get(key)
         if known is None or _version(known) <= _version(body):
+            # One of the same name may have been made anew, by another.
+            self._disown(key)
             self.runs[key] = body
+            if (parent := _parent_uid(body)) is not None:
+                self.children.setdefault(parent, set()).add(key)
+
+    def _disown(self, key: Key) -> None:
+        parent = _parent_uid(self.runs[key]) if key in self.runs else None
+        if parent is None:
+            return
+        siblings = self.children[parent]
+        siblings.discard(key)
+        if not siblings:
+            del self.children[parent]
 
     def forget_run(self, key: Key, uid: str | None) -> None:
         """Drop all that is kept for a run that is finished or gone."""
+        self._disown(key)
         self.runs.pop(key, None)
         self.creating.pop(key, None)
         self.pod_refused.pop(key, None)
@@ -98,9 +114,8 @@ class State:
         """The unfinished runs that a run made and that have no pod."""
         return [
             key
-            for key, body in self.runs.items()
-            if (body["spec"].get("parentRef") or {}).get("uid") == uid
-            and not body.get("status", {}).get("podUID")
+            for key in self.children.get(uid, ())
+            if not self.runs[key].get("status", {}).get("podUID")
         ]
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
@@ -247,13 +262,27 @@ class State:
             found.append(ref["uid"])
         return found
 
+    def _each_above(self, waiting: list[Waiting[Key]]) -> dict[Key, list[str]]:
+        """The same for many; those of one parent have the same above them."""
+        found: dict[str | None, list[str]] = {}
+        each_above = {}
+        for each in waiting:
+            parent = _parent_uid(self.runs[each.key]) if each.key in self.runs else None
+            if parent not in found:
+                found[parent] = self._above(each.key)
+            each_above[each.key] = found[parent]
+        return each_above
+
     def standstills(self, now: datetime) -> dict[Key, GivesUp]:
         """The runs that give up, and when, unless a place is left before that."""
         found: dict[Key, GivesUp] = {}
-        every = [each for queue in self.waiting.values() for each in queue.values()]
+        # A run that no run made has none above it that could wait for it.
+        every = [
+            each for queue in self.waiting.values() for each in queue.values() if each.depth > 1
+        ]
         for runtime, queue in self.waiting.items():
             limit = self.max_pods(runtime)
-            full = bool(queue) and self.places(runtime, limit).held.total() >= limit
+            full = bool(every and queue) and self.places(runtime, limit).held.total() >= limit
             holders = self._holders(runtime=runtime) if full else set()
             words = f'Every pod of runtime "{runtime}" (maxPods {limit}) is held by a run'
             self._standstill(("runtime", runtime), every, holders, words, now, found)
@@ -277,7 +306,7 @@ class State:
         now: datetime,
         found: dict[Key, GivesUp],
     ) -> None:
-        above = {each.key: self._above(each.key) for each in waiting} if holders else {}
+        above = self._each_above(waiting) if holders else {}
         chosen = gives_up(waiting, above, holders) if holders else None
         if chosen is None:
             self.still.pop(pool, None)
@@ -332,6 +361,11 @@ def owner_key(body: Json) -> Key | None:
         if owner["kind"] == "PipelineRun":
             return Key("run", body["metadata"]["namespace"], owner["name"])
     return None
+
+
+def _parent_uid(run: Json) -> str | None:
+    parent = run.get("spec", {}).get("parentRef")
+    return str(parent["uid"]) if parent else None
 
 
 def _ended(run: Json) -> bool:

@@ -21,6 +21,8 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -46,6 +48,11 @@ class Waiting(Generic[K]):
     namespace: str
     depth: int
     created: str
+
+    @cached_property
+    def age(self) -> tuple[int, str, str]:
+        """The deeper, then the older is smaller."""
+        return (-self.depth, self.created, str(self.key))
 
 
 @dataclass(frozen=True)
@@ -93,21 +100,27 @@ def in_line(
         quotas: the most that a namespace may hold; no entry means no limit.
     """
     held = Counter(dict(active))
+    able = [
+        each for each in waiting if held[each.namespace] < quotas.get(each.namespace, UNLIMITED)
+    ]
+    # Thousands may wait while there is no place: that is found out without putting them in order.
+    if not able or places.room(max(each.depth for each in able)) <= 0:
+        return []
     queues: dict[str, deque[Waiting[K]]] = {}
     # Newest first, so that the next of each namespace is at the cheap end.
-    for each in sorted(waiting, key=_age, reverse=True):
+    for each in sorted(able, key=attrgetter("age"), reverse=True):
         queues.setdefault(each.namespace, deque()).append(each)
     chosen: list[K] = []
     while True:
         # Who is behind the first of a namespace is no deeper, so there is no more room for it.
-        able = [
+        first = [
             queue[-1]
             for name, queue in queues.items()
             if queue and held[name] < quotas.get(name, UNLIMITED)
         ]
-        if not able:
+        if not first:
             return chosen
-        best = min(able, key=lambda each: (-each.depth, held[each.namespace], *_age(each)))
+        best = min(first, key=lambda each: (-each.depth, held[each.namespace], *each.age))
         if places.room(best.depth) <= 0:
             return chosen
         chosen.append(best.key)
@@ -133,12 +146,8 @@ def gives_up(
         The deepest that a holder waits for, then the newest; None while a holder waits for none of
         them, and so may end by itself and leave its place.
     """
-    stuck = {uid for each in waiting for uid in above[each.key]}
+    stuck = set().union(*(above[each.key] for each in waiting))
     if not holders or not stuck.issuperset(holders):
         return None
     below = [each for each in waiting if not set(holders).isdisjoint(above[each.key])]
     return max(below, key=lambda each: (each.depth, each.created, str(each.key)))
-
-
-def _age(waiting: Waiting[K]) -> tuple[int, str, str]:
-    return (-waiting.depth, waiting.created, str(waiting.key))
