@@ -237,8 +237,9 @@ async def facts(scene: Scene, gateway: Running) -> Json:
     async with gateway.client() as reader:
         shown = (await reader.get(f"/v1/predictions/{scene.run.id}")).json()
         log = (await reader.get(f"/v1/predictions/{scene.run.id}/logs")).text
-    stamps = {"created_at", "started_at", "completed_at", "recorded_at", "run_uid", "root_uid"}
-    ledgers = {key: value for key, value in usage.items() if key not in {*stamps, "id"}}
+    stamps = {"created_at", "started_at", "completed_at", "recorded_at"}
+    names = {"id", "record_id", "run_uid", "root_uid"}
+    ledgers = {key: value for key, value in usage.items() if key not in stamps | names}
     said = {key: shown[key] for key in ("status", "error", "output")}
     said["predict_time"] = shown["metrics"].get("predict_time")
     return {

@@ -21,7 +21,7 @@ from mayfly.gateway.sealed import redacted
 from mayfly.gateway.signing import SigningKey, file_link, stream_link
 from mayfly.gateway.states import State
 from mayfly.gateway.trees import Trees
-from mayfly.metering import ledger
+from mayfly.metering import ledger, records
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.usage import cost, decimal_text
@@ -65,30 +65,30 @@ class Presenter:
         async with self._database.read() as tx:
             logs = await archive.log_tail(tx, row.uid, self._limits.log_tail_bytes)
             delivery = await deliveries.find(tx, row.uid)
+        own = (await self._costs([found])).get(row.uid)
         fields = wire.prediction(
             row,
             found.state,
             input_json=await self.linked(row, redacted(row.input_json), base),
             output=await self.linked(row, found.output, base),
             logs=logs,
-            cost=_cost(found),
+            cost=_text(own),
             base=base,
             stream=self._stream(row, base),
-            extra=await self._beside(found) | (delivery.shown() if delivery else {}),
+            extra=await self._beside(found, own) | (delivery.shown() if delivery else {}),
         )
         return rawjson.dumps(fields)
 
-    async def _beside(self, found: Prediction) -> dict[str, Any]:
+    async def _beside(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
         """What the caller asked for beside the input, and what came of a run below it."""
         if found.row.is_run:
-            return {**_asked(found.seen), **await self._made(found)}
+            return {**_asked(found.seen), **await self._made(found, own)}
         call = await self._calls.find(found.row.uid)
         return _asked_of(call[0]) if call else {}
 
-    async def _made(self, found: Prediction) -> dict[str, Any]:
+    async def _made(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
         """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
         tally = await self._trees.tally(found.row.uid)
-        own = _own_cost(found)
         return {
             "children": {
                 "total": tally.children.total,
@@ -113,6 +113,7 @@ class Presenter:
 
     async def listed(self, found: Sequence[Prediction], base: str) -> list[rawjson.RawJSON]:
         """Predictions for a list: without logs, and without large inputs and outputs."""
+        costs = await self._costs(found)
         return [
             rawjson.RawJSON(
                 rawjson.dumps(
@@ -124,7 +125,7 @@ class Presenter:
                         ),
                         output=await self.linked(each.row, _small(each.output), base),
                         logs=None,
-                        cost=_cost(each),
+                        cost=_text(costs.get(each.row.uid)),
                         base=base,
                         stream=self._stream(each.row, base),
                     )
@@ -132,6 +133,16 @@ class Presenter:
             )
             for each in found
         ]
+
+    async def _costs(self, found: Sequence[Prediction]) -> dict[str, Decimal]:
+        """What predictions that have ended cost themselves, by their UIDs."""
+        ended = {each.row.uid: each.row for each in found if each.ended}
+        async with self._database.read() as tx:
+            recorded = await records.costs(tx, list(ended))
+        # SQL has none of a run whose end was not recorded yet, or that it lost.
+        return {
+            uid: cost(ledger.Ending.of(row).consumption, row.pins) for uid, row in ended.items()
+        } | recorded
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
         """A prediction's JSON text with its files as links; everything else byte for byte."""
@@ -176,15 +187,8 @@ def _small(text: str | None) -> str | None:
     return text if text is not None and len(text) <= LISTED_BYTES else None
 
 
-def _cost(found: Prediction) -> str | None:
-    own = _own_cost(found)
+def _text(own: Decimal | None) -> str | None:
     return None if own is None else decimal_text(own)
-
-
-def _own_cost(found: Prediction) -> Decimal | None:
-    if not found.ended:
-        return None
-    return cost(ledger.Ending.of(found.row).consumption, found.row.pins)
 
 
 def _asked(seen: Seen | None) -> dict[str, Any]:

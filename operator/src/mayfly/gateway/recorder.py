@@ -431,7 +431,7 @@ class Recorder:
         async with self._database.write() as tx:
             await ledger.close(tx, row, ending, by=by, at=self._clock())
             if bill is not None and bill.final:
-                await tree.settle(tx, row.uid, bill.downstream)
+                await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
             await self._sealed.forget(tx, row.uid)
         self._metrics.closed.labels(ending.outcome.value, by.value).inc()
         self._metrics.active_seconds.inc(ending.active_ms / 1000)

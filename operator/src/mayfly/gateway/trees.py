@@ -2,6 +2,7 @@
 
 A run that ends before what it made says `usage.final: false` on its object. When the last of that
 has ended there is one more write, on it and on every run above it that was waiting for just that.
+A bill that is corrected has the same last word said once more.
 In the ledger such a run is settled: its row has the cost of everything below it, so that no sum is
 made twice, and `tree.unsettled` finds those whose last word a gateway could not say any more.
 """
@@ -18,10 +19,11 @@ from mayfly.gateway.runs import Runs, Seen
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger, tree
+from mayfly.metering import ledger, records, tree
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.usage import EXACT, cost
+from mayfly.metering.records import UsageRecord
+from mayfly.metering.usage import EXACT
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,25 @@ class Trees:
             tally = await self.tally(uid)
             if not tally.settled:
                 return None
-            await self._tell(row, tally)
+            async with self._database.read() as tx:
+                bill = await records.bill(tx, uid)
+            if bill is None:
+                return None
+            await self._tell(row, bill, tally)
             async with self._database.write() as tx:
-                if (await tree.below(tx, uid)).settled:  # a late call may have come meanwhile
-                    await tree.settle(tx, uid, tally.downstream)
+                await tree.settle(tx, uid, own=bill.cost, downstream=tally.downstream)
         async with self._database.read() as tx:
             parent = await ledger.find(tx, row.parent_uid) if row.parent_uid else None
         waits = parent is not None and parent.closed and parent.downstream is None
         return row.parent_uid if waits else None
 
-    async def _tell(self, row: RunRow, tally: Tally) -> None:
+    async def _tell(self, row: RunRow, bill: UsageRecord, tally: Tally) -> None:
         """Write the last word on the object, if that is still there and has not got it."""
         try:
             seen = Seen(await self._cluster.get(RUNS, row.namespace, row.name))
             if seen.uid != row.uid:
                 return  # another run has the name now
-            changes = status.patch(seen, _settled(seen, row, tally))
+            changes = status.patch(seen, _settled(seen, bill, tally))
             if changes is not None:
                 body = await self._cluster.patch_status(RUNS, row.namespace, row.name, changes)
                 self._runs.learn(body)
@@ -105,13 +110,13 @@ class Trees:
             return
 
 
-def _settled(seen: Seen, row: RunRow, tally: Tally) -> dict[str, Any]:
+def _settled(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, Any]:
     bill = status.Bill(
-        cost=cost(ledger.Ending.of(row).consumption, row.pins),
-        currency=row.currency,
+        cost=record.cost,
+        currency=record.currency,
         logs_tail="",
         output_url="",
         children=tally.children,
         downstream=tally.downstream,
     )
-    return status.tallied(seen.status, row.active_ms, bill)
+    return status.tallied(seen.status, record.active_ms, bill)

@@ -3,7 +3,7 @@
 A prediction is a run of a Pipeline or a call of a Model. A run's row of `runs` is opened when the
 claimed run is first seen, collects what is learned (dispatch, start, heartbeats), takes the
 journalled end, and is closed once the run's object says the same. Closing writes the record into
-`usage_records`: append-only, keyed by the prediction's UID, so a replay is harmless. Functions
+`usage_records` (see `records`), keyed by the prediction's UID, so a replay is harmless. Functions
 take the connection of a transaction that the caller owns.
 """
 
@@ -23,8 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.metering import records
 from mayfly.metering.database import insert_once
-from mayfly.metering.tables import RUN, runs, usage_records
+from mayfly.metering.records import UsageRecord
+from mayfly.metering.tables import RUN, runs
 from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
 
 
@@ -52,6 +54,7 @@ class RunRow:
         kind: `RUN` or `MODEL`.
         called: the name that a Model was called by; "" for runs.
         downstream: what everything below it cost, once nothing can add to it any more.
+        flags: JSON list of what its clocks contradict each other in.
     """
 
     uid: str
@@ -87,6 +90,9 @@ class RunRow:
     kind: str = RUN
     called: str = ""
     downstream: Decimal | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    flags: str = "[]"
 
     @property
     def is_run(self) -> bool:
@@ -120,6 +126,9 @@ class Ending:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     active_ms: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    flags: str = "[]"
 
     @classmethod
     def of(cls, row: RunRow) -> Ending:
@@ -136,6 +145,9 @@ class Ending:
             started_at=row.started_at,
             completed_at=row.completed_at,
             active_ms=row.active_ms,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            flags=row.flags,
         )
 
     @property
@@ -146,6 +158,8 @@ class Ending:
             started=self.started_at is not None,
             succeeded=self.outcome is Outcome.SUCCEEDED,
             output_items=_items(self.output),
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
         )
 
 
@@ -160,21 +174,26 @@ async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
     """Open a run's row; a row that is there stays. Returns whether it is new."""
     new = await insert_once(tx, runs, {each.name: getattr(row, each.name) for each in fields(row)})
     if new:
-        await _unsettle(tx, row.parent_uid)
+        # A call that was on its way when its caller ended adds to what was thought to be settled.
+        await unsettle(tx, row.parent_uid)
     return new
 
 
-async def _unsettle(tx: AsyncConnection, uid: str | None) -> None:
-    """A call that was on its way when its caller ended adds to what was thought to be settled."""
+async def unsettle(tx: AsyncConnection, uid: str | None) -> None:
+    """What a prediction and those above it cost may be another sum now: none of them is settled.
+
+    Each row is locked before it is looked at, as `tree.settle` does: so one of the two sees what
+    the other one did.
+    """
     while uid is not None:
-        done = await tx.execute(
-            update(runs)
-            .where(runs.c.uid == uid, runs.c.downstream.is_not(None))
-            .values(downstream=None)
+        found = await tx.execute(
+            select(runs.c.parent_uid, runs.c.downstream).where(runs.c.uid == uid).with_for_update()
         )
-        if done.rowcount == 0:
+        row = found.one_or_none()
+        if row is None or row.downstream is None:
             return
-        uid = await tx.scalar(select(runs.c.parent_uid).where(runs.c.uid == uid))
+        await tx.execute(update(runs).where(runs.c.uid == uid).values(downstream=None))
+        uid = row.parent_uid
 
 
 async def find(tx: AsyncConnection, uid: str) -> RunRow | None:
@@ -268,6 +287,9 @@ def _journal_values(ending: Ending, at: datetime) -> dict[str, Any]:
         "started_at": ending.started_at,
         "completed_at": ending.completed_at,
         "active_ms": ending.active_ms,
+        "input_tokens": ending.input_tokens,
+        "output_tokens": ending.output_tokens,
+        "flags": ending.flags,
         "journalled_at": at,
     }
 
@@ -310,8 +332,7 @@ async def close(
     Returns:
         The run's own cost.
     """
-    used = ending.consumption
-    price = cost(used, row.pins)
+    record = _record(row, ending, at)
     await tx.execute(
         update(runs)
         .where(runs.c.uid == row.uid, runs.c.closed_at.is_(None))
@@ -319,38 +340,45 @@ async def close(
             **_journal_values(ending, row.journalled_at or at), closed_at=at, closed_by=by.value
         )
     )
-    await insert_once(
-        tx,
-        usage_records,
-        {
-            "run_uid": row.uid,
-            "id": row.id,
-            "namespace": row.namespace,
-            "name": row.name,
-            "pipeline_namespace": row.pipeline_namespace,
-            "pipeline": row.pipeline,
-            "version": row.version,
-            "root_uid": row.root_uid,
-            "parent_uid": row.parent_uid,
-            "depth": row.depth,
-            "outcome": ending.outcome.value,
-            "reason": ending.reason,
-            "started": used.started,
-            "started_at": ending.started_at,
-            "completed_at": ending.completed_at,
-            "active_ms": used.active_ms,
-            "output_items": used.output_items,
-            "prices": row.prices,
-            "cost": price,
-            "currency": row.currency,
-            "recorded_at": at,
-        },
+    await records.add(tx, record)
+    return record.cost
+
+
+def _record(row: RunRow, ending: Ending, at: datetime) -> UsageRecord:
+    used = ending.consumption
+    return UsageRecord(
+        record_id=row.uid,
+        run_uid=row.uid,
+        kind=row.kind,
+        id=row.id,
+        namespace=row.namespace,
+        name=row.name,
+        pipeline_namespace=row.pipeline_namespace,
+        pipeline=row.pipeline,
+        called=row.called,
+        version=row.version,
+        runtime_digest=row.runtime_digest,
+        root_uid=row.root_uid,
+        parent_uid=row.parent_uid,
+        depth=row.depth,
+        outcome=ending.outcome.value,
+        reason=ending.reason,
+        started=used.started,
+        started_at=ending.started_at,
+        completed_at=ending.completed_at,
+        active_ms=used.active_ms,
+        output_items=used.output_items,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        prices=row.prices,
+        cost=cost(used, row.pins),
+        currency=row.currency,
+        flags=ending.flags,
+        recorded_at=at,
     )
-    return price
 
 
 async def usage_of(tx: AsyncConnection, uid: str) -> dict[str, Any] | None:
-    """A run's usage record."""
-    found = await tx.execute(select(usage_records).where(usage_records.c.run_uid == uid))
-    row = found.mappings().one_or_none()
-    return None if row is None else dict(row)
+    """What a prediction is billed for: its record, with the corrections summed in."""
+    found = await records.bill(tx, uid)
+    return None if found is None else dict(vars(found))

@@ -1,4 +1,4 @@
-"""The ledger's tables: a row a prediction in `runs`, and one a bill in `usage_records`."""
+"""The ledger's tables: a row a prediction in `runs`, its bill in `usage_records`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ runs = Table(
     Column("kind", String(8), nullable=False),
     Column("called", String(320), nullable=False),
     Column("downstream", Exact),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("flags", Text, nullable=False, server_default="[]"),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
@@ -54,13 +57,17 @@ runs = Table(
 usage_records = Table(
     "usage_records",
     metadata,
-    Column("run_uid", String(64), primary_key=True),
+    Column("record_id", String(80), primary_key=True),
+    Column("run_uid", String(64), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
     Column("id", String(26), nullable=False),
     Column("namespace", String(63), nullable=False),
     Column("name", String(253), nullable=False),
     Column("pipeline_namespace", String(63), nullable=False),
     Column("pipeline", String(253), nullable=False),
+    Column("called", String(320), nullable=False),
     Column("version", String(64), nullable=False),
+    Column("runtime_digest", String(512), nullable=False),
     Column("root_uid", String(64), nullable=False, index=True),
     Column("parent_uid", String(64)),
     Column("depth", Integer, nullable=False),
@@ -71,9 +78,15 @@ usage_records = Table(
     Column("completed_at", Instant),
     Column("active_ms", BigInteger, nullable=False),
     Column("output_items", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
     Column("prices", Text, nullable=False),
     Column("cost", Exact, nullable=False),
     Column("currency", String(8), nullable=False),
+    Column("flags", Text, nullable=False),
     Column("recorded_at", Instant, nullable=False),
+    Column("corrects", String(80)),
+    Column("why", Text, nullable=False),
+    Column("author", String(320), nullable=False),
     Index("ix_usage_records_namespace", "namespace", "recorded_at"),
 )

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.metering import ledger, records
 from mayfly.metering.ledger import Outcome
+from mayfly.metering.records import Correction, UsageRecord, exact_sum
 from mayfly.metering.tables import MODEL, RUN, runs, usage_records
-from mayfly.metering.usage import EXACT
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,15 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
         .join(runs, runs.c.uid == tree.c.uid)
         .outerjoin(usage_records, usage_records.c.run_uid == tree.c.uid)
     )
-    total, own = Decimal(0), []
-    with localcontext(EXACT):
-        for row in found:
-            total += (row.cost or Decimal(0)) + (row.downstream or Decimal(0))
-            if row.parent_uid == uid:
-                own.append(row)
+    # A prediction comes once a record: once when it has none, more often when it was corrected.
+    every = found.all()
+    rows = {row.uid: row for row in every}.values()
+    own = [row for row in rows if row.parent_uid == uid]
+    total = exact_sum(
+        part
+        for part in (*(row.cost for row in every), *(row.downstream for row in rows))
+        if part is not None
+    )
     ends = Counter(row.outcome for row in own if row.closed_at is not None)
     return Below(
         children=frozenset(row.uid for row in own),
@@ -83,13 +88,45 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
     )
 
 
-async def settle(tx: AsyncConnection, uid: str, downstream: Decimal) -> None:
-    """Everything below a prediction that is over has ended: this is what it cost."""
-    await tx.execute(
+async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Decimal) -> bool:
+    """Everything below a prediction that is over has ended, and its object was told what it cost.
+
+    Args:
+        tx: the transaction.
+        uid: the prediction.
+        own: what the object was told of its own cost.
+        downstream: what it was told of what is below.
+
+    Returns:
+        False where that does not hold any more: a late call or a correction came meanwhile.
+    """
+    await tx.execute(select(runs.c.uid).where(runs.c.uid == uid).with_for_update())
+    now = await below(tx, uid)
+    costs = await records.costs(tx, [uid])
+    if not now.settled or (costs.get(uid), now.cost) != (own, downstream):
+        return False
+    done = await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.closed_at.is_not(None), runs.c.downstream.is_(None))
         .values(downstream=downstream)
     )
+    return done.rowcount == 1
+
+
+async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
+    """Put a prediction's bill right, by a further record; the sums above it are made anew.
+
+    Raises:
+        NotCorrectable: there is no bill yet, or less than nothing would be left of it.
+    """
+    found = await tx.execute(
+        select(runs.c.kind, runs.c.parent_uid).where(runs.c.uid == uid).with_for_update()
+    )
+    row = found.one_or_none()
+    record = await records.correct(tx, uid, change, at)
+    # A call of a Model is never settled itself; what called it is.
+    await ledger.unsettle(tx, row.parent_uid if row is not None and row.kind == MODEL else uid)
+    return record
 
 
 async def unsettled(tx: AsyncConnection) -> Sequence[str]:

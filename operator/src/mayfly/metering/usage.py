@@ -1,12 +1,13 @@
 """From meters to money: exact decimals, nothing rounded but active time (up, to the millisecond).
 
 Rules: a meter without a price costs nothing; `prediction` and `outputItems` charge only on
-success; time charges whatever ran, however it ended; a run that never started is free.
+success; time and tokens charge whatever ran, however it ended; what never started is free.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from enum import StrEnum
 
 MAX_PRICE_TEXT = 40
 """Characters of a price: enough for any currency, few enough to compute with exactly."""
+
+PRICE = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 DIGITS = 120
 EXACT = Context(prec=DIGITS, traps=[InvalidOperation, Inexact])
@@ -45,19 +48,23 @@ class PricePin:
 
 @dataclass(frozen=True)
 class Consumption:
-    """What one run used.
+    """What one prediction used.
 
     Attributes:
         active_ms: milliseconds from the call of main() to its end, rounded up.
         started: whether main() was called.
         succeeded: whether it ended well.
         output_items: items of the output (1 unless it is a list).
+        input_tokens: as a Model's server counted them.
+        output_tokens: likewise.
     """
 
     active_ms: int = 0
     started: bool = False
     succeeded: bool = False
     output_items: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
     def quantity(self, meter: Meter) -> Decimal:
         """How many units of a meter are charged."""
@@ -70,8 +77,10 @@ class Consumption:
                 return Decimal(1 if self.succeeded else 0)
             case Meter.OUTPUT_ITEMS:
                 return Decimal(self.output_items if self.succeeded else 0)
-            case Meter.INPUT_TOKENS | Meter.OUTPUT_TOKENS:
-                return Decimal(0)  # models count tokens, pipelines don't
+            case Meter.INPUT_TOKENS:
+                return Decimal(self.input_tokens)
+            case Meter.OUTPUT_TOKENS:
+                return Decimal(self.output_tokens)
 
 
 def cost(used: Consumption, pins: Sequence[PricePin]) -> Decimal:
@@ -97,13 +106,10 @@ def read_pins(prices: Sequence[Mapping[str, object]]) -> tuple[PricePin, ...]:
 def _pin(entry: Mapping[str, object]) -> PricePin:
     meter = Meter(str(entry.get("meter")))
     text = str(entry.get("unitPrice"))
-    try:
-        price = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(f'"{text}" is not a decimal') from error
-    if not price.is_finite() or price < 0 or len(text) > MAX_PRICE_TEXT:
-        raise ValueError(f'"{text}" is not a price')
-    return PricePin(meter, price)
+    # No exponent: 1E-999999 is short, and has more digits than any sum is made with.
+    if len(text) > MAX_PRICE_TEXT or not PRICE.fullmatch(text):
+        raise ValueError(f'"{text[:50]}" is not a price: digits, with or without a point')
+    return PricePin(meter, Decimal(text))
 
 
 def decimal_text(value: Decimal) -> str:

@@ -1,0 +1,206 @@
+"""Usage records: what is charged for a prediction, once, and what was put right afterwards.
+
+The bill of a prediction is a record with the prediction's UID; a correction is a further record
+that names the one it corrects and holds signed differences. So records are never changed or
+deleted, a second writing of the same is nothing, and what anything costs is the sum of its records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.metering.database import insert_once
+from mayfly.metering.tables import usage_records
+from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class UsageRecord:
+    """One row of `usage_records`; a field is named as its column.
+
+    Attributes:
+        record_id: the prediction's UID; `<uid>+1`, `<uid>+2`, … of its corrections.
+        run_uid: the prediction.
+        called: the name that a Model was called by; "" for runs.
+        flags: JSON list of the words of `flags.Flag` that hold.
+        corrects: the record that this one corrects; None for the bill itself.
+        why: of a correction, for people.
+        author: who made a correction.
+        active_ms: a correction's time, items, tokens and cost are signed differences.
+    """
+
+    record_id: str
+    run_uid: str
+    kind: str
+    id: str
+    namespace: str
+    name: str
+    pipeline_namespace: str
+    pipeline: str
+    called: str
+    version: str
+    runtime_digest: str
+    root_uid: str
+    parent_uid: str | None
+    depth: int
+    outcome: str
+    reason: str
+    started: bool
+    started_at: datetime | None
+    completed_at: datetime | None
+    active_ms: int
+    output_items: int
+    input_tokens: int
+    output_tokens: int
+    prices: str
+    cost: Decimal
+    currency: str
+    flags: str
+    recorded_at: datetime
+    corrects: str | None = None
+    why: str = ""
+    author: str = ""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What is wrong with a bill.
+
+    Attributes:
+        cost: signed difference of the cost; None where the time's difference is priced instead.
+        active_ms: signed difference of the active time, in milliseconds.
+        why: for people.
+        author: who says so.
+    """
+
+    why: str
+    author: str
+    cost: Decimal | None = None
+    active_ms: int = 0
+
+    def cost_with(self, pins: Sequence[PricePin]) -> Decimal:
+        """The signed difference of the cost, at the prices of the bill."""
+        if self.cost is not None:
+            return self.cost
+        with localcontext(EXACT):
+            return sum(
+                (
+                    pin.unit_price * Decimal(self.active_ms) / Decimal(1000)
+                    for pin in pins
+                    if pin.meter is Meter.PREDICT_SECONDS
+                ),
+                Decimal(0),
+            )
+
+
+async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
+    """Write a record, unless it is there. Returns whether it is new."""
+    values = {each.name: getattr(record, each.name) for each in fields(record)}
+    return await insert_once(tx, usage_records, values)
+
+
+async def of(tx: AsyncConnection, uid: str) -> Sequence[UsageRecord]:
+    """A prediction's records: its bill, then the corrections as they came."""
+    found = await tx.execute(select(usage_records).where(usage_records.c.run_uid == uid))
+    records = [UsageRecord(**each) for each in found.mappings()]
+    return sorted(records, key=lambda record: _number(record.record_id))
+
+
+def _number(record_id: str) -> int:
+    return int(record_id.rpartition("+")[2]) if "+" in record_id else 0
+
+
+async def bill(tx: AsyncConnection, uid: str) -> UsageRecord | None:
+    """A prediction's own record with its corrections summed in; None before its end."""
+    found = await of(tx, uid)
+    return summed(found) if found else None
+
+
+def summed(records: Sequence[UsageRecord]) -> UsageRecord:
+    """The first of a prediction's records, with the sums of all of them."""
+    return replace(
+        records[0],
+        active_ms=sum(each.active_ms for each in records),
+        output_items=sum(each.output_items for each in records),
+        input_tokens=sum(each.input_tokens for each in records),
+        output_tokens=sum(each.output_tokens for each in records),
+        cost=exact_sum(each.cost for each in records),
+    )
+
+
+def exact_sum(costs: Iterable[Decimal]) -> Decimal:
+    """The sum of some costs, to the last digit.
+
+    Raises:
+        decimal.Inexact: it can't be written in `usage.DIGITS` digits.
+    """
+    with localcontext(EXACT):
+        return sum(costs, Decimal(0))
+
+
+async def costs(tx: AsyncConnection, uids: Sequence[str]) -> dict[str, Decimal]:
+    """What predictions cost by their records; one without a record is not in it."""
+    parts: dict[str, list[Decimal]] = {}
+    for start in range(0, len(uids), BATCH):
+        found = await tx.execute(
+            select(usage_records.c.run_uid, usage_records.c.cost).where(
+                usage_records.c.run_uid.in_(uids[start : start + BATCH])
+            )
+        )
+        for uid, part in found:
+            parts.setdefault(uid, []).append(part)
+    return {uid: exact_sum(each) for uid, each in parts.items()}
+
+
+class NotCorrectable(Exception):
+    """A correction that can't be; the words say why and what can."""
+
+
+async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
+    """Write a further record that puts a bill right.
+
+    Whoever calls this has locked the prediction's row, so that no two of them get one number.
+
+    Raises:
+        NotCorrectable: there is no bill yet, or less than nothing would be left of it.
+    """
+    found = await of(tx, uid)
+    if not found:
+        raise NotCorrectable("The prediction has no usage record yet: it has not ended.")
+    before = summed(found)
+    cost = change.cost_with(read_pins(json.loads(before.prices)))
+    if exact_sum((before.cost, cost)) < 0:
+        raise NotCorrectable(
+            f"The prediction is billed {decimal_text(before.cost)} {before.currency}; "
+            f"a correction of {decimal_text(cost)} would leave less than nothing."
+        )
+    if before.active_ms + change.active_ms < 0:
+        raise NotCorrectable(
+            f"The prediction is billed {before.active_ms} ms of active time; "
+            f"a correction of {change.active_ms} ms would leave less than nothing."
+        )
+    record = replace(
+        found[0],
+        record_id=f"{uid}+{len(found)}",
+        active_ms=change.active_ms,
+        output_items=0,
+        input_tokens=0,
+        output_tokens=0,
+        cost=cost,
+        flags="[]",
+        recorded_at=at,
+        corrects=uid,
+        why=change.why,
+        author=change.author,
+    )
+    await add(tx, record)
+    return record
