@@ -21,6 +21,8 @@ from mayfly.config import GatewayConfig
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.signing import SigningKey
 from mayfly.kube.client import Cluster
+from mayfly.metering.database import Database
+from mayfly.metering.schema import SchemaMismatch
 
 PING_SECONDS = 20.0
 GOODBYE_SECONDS = 0.5
@@ -125,6 +127,7 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
             new_id=new_id,
             new_uid=new_uid,
         )
+        await _open(gateway.database)
         metrics, thread = start_http_server(config.metrics_port, registry=gateway.metrics.registry)
         server = server_for(gateway, config)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +140,15 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
             metrics.server_close()
     finally:
         await cluster.close()
+
+
+async def _open(database: Database) -> None:
+    """Bring the database up to date before anything is served, or end the process in words."""
+    try:
+        await database.create()
+    except SchemaMismatch as error:
+        await database.close()
+        raise SystemExit(str(error)) from error
 
 
 def _stop(server: Server) -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +23,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
+
+from mayfly.metering.schema import bring_up_to_date
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUSY_SECONDS = 20
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _POSTGRESQL_FULL = "53100"
+_WRITERS_LOCK = 0x6D6179666C79  # "mayfly"
+_alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Alembic keeps its context in a module, and must not be entered twice while it waits for SQL."""
 
 
 class StorageFull(Exception):
@@ -76,9 +82,9 @@ class Database:
     Attributes:
         full: the last write found no room on the disk.
 
-    SQLite has one writer at a time and answers a second one by sleeping in steps, so writers of
-    this process queue on a lock instead, and a write transaction takes the database's own lock at
-    its start (`BEGIN IMMEDIATE`): a read that turns into a write can't fail half-way.
+    One transaction writes at a time, in all gateways of a database: what it reads stays true until
+    its commit. Writers of this process queue on a lock, and a write takes the database's own at its
+    start: SQLite's (`BEGIN IMMEDIATE`), or an advisory one of PostgreSQL's (decision 9).
     """
 
     def __init__(self, url: str) -> None:
@@ -96,9 +102,15 @@ class Database:
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     async def create(self) -> None:
-        """Create the tables that are missing."""
-        async with self.write() as tx:
-            await tx.run_sync(metadata.create_all)
+        """Bring the tables to what this code needs.
+
+        Raises:
+            SchemaMismatch: they can't be; nothing was changed.
+        """
+        loop = asyncio.get_running_loop()
+        alembic = _alembic.setdefault(loop, asyncio.Lock())
+        async with self.write() as tx, alembic:
+            await tx.run_sync(bring_up_to_date)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises its error when there is none."""
@@ -139,7 +151,8 @@ class Database:
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[AsyncConnection]:
         if not self._sqlite:
-            async with self._engine.begin() as tx:
+            async with self._writers, self._engine.begin() as tx:
+                await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
                 yield tx
             return
         async with self._writers, self._engine.connect() as connection:

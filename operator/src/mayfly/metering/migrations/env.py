@@ -1,0 +1,11 @@
+"""What alembic runs: the revisions, on the connection and in the transaction of its caller."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    # The caller's transaction holds for all of it, in SQLite too.
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

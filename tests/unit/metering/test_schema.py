@@ -1,0 +1,205 @@
+"""The schema's revisions: whatever database is found, it becomes the newest or stays as it is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData, inspect, text
+
+import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
+from mayfly.metering.database import Database, metadata
+from mayfly.metering.schema import BEFORE_REVISIONS, SchemaMismatch
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", "mayfly.metering:migrations")
+    return ScriptDirectory.from_config(config)
+
+
+FIRST: MetaData = scripts().get_revision(BEFORE_REVISIONS).module.tables
+HEAD = scripts().get_current_head()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/mayfly.db")
+    yield database
+    await database.close()
+
+
+def differences(connection: Connection) -> list[Any]:
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def contents(connection: Connection) -> dict[str, list[Any]]:
+    """Everything that is in a database: tables, columns, rows."""
+    there = inspect(connection)
+    return {
+        name: [
+            sorted(each["name"] for each in there.get_columns(name)),
+            sorted(map(repr, connection.execute(text(f'SELECT * FROM "{name}"')))),
+        ]
+        for name in there.get_table_names()
+    }
+
+
+async def make_first(database: Database) -> None:
+    """Make the tables as a Mayfly without revisions did, with a row each."""
+    async with database.write() as tx:
+        await tx.run_sync(FIRST.create_all)
+        for table in FIRST.sorted_tables:
+            row = {each.name: sample(each.type.python_type) for each in table.columns}
+            await tx.execute(table.insert().values(row))
+
+
+def sample(kind: type) -> Any:
+    return {int: 7, bool: True, str: "7", bytes: b"7"}[kind]
+
+
+async def test_an_empty_database_gets_every_table_as_the_code_has_it(database: Database) -> None:
+    await database.create()
+    async with database.read() as tx:
+        assert await tx.run_sync(differences) == []
+        assert await tx.run_sync(revision) == HEAD
+        before = await tx.run_sync(contents)
+    await database.create()
+    async with database.read() as tx:
+        assert await tx.run_sync(contents) == before
+
+
+async def test_a_database_from_before_revisions_keeps_its_rows(database: Database) -> None:
+    await make_first(database)
+    await database.create()
+    async with database.read() as tx:
+        assert await tx.run_sync(differences) == []
+        assert await tx.run_sync(revision) == HEAD
+        for table in FIRST.sorted_tables:
+            rows = (await tx.execute(text(f"SELECT * FROM {table.name}"))).mappings().all()
+            assert len(rows) == 1, table.name
+            kept = set(rows[0].keys()) & set(table.columns.keys())
+            assert kept, table.name
+            for name in kept:
+                assert rows[0][name] == sample(table.columns[name].type.python_type), name
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ALTER TABLE runs DROP COLUMN called", "an older Mayfly has made it"),
+        ("DROP TABLE deliveries", "an older Mayfly has made it"),
+        ("DROP INDEX ix_runs_open", "an older Mayfly has made it"),
+    ],
+)
+async def test_one_that_nobody_knows_is_left_alone(
+    database: Database, change: str, words: str
+) -> None:
+    await make_first(database)
+    async with database.write() as tx:
+        await tx.execute(text(change))
+        before = await tx.run_sync(contents)
+    with pytest.raises(SchemaMismatch, match=words):
+        await database.create()
+    async with database.read() as tx:
+        assert await tx.run_sync(contents) == before
+
+
+async def test_tables_of_another_program_do_not_matter(database: Database) -> None:
+    async with database.write() as tx:
+        await tx.execute(text("CREATE TABLE invoices (number INTEGER)"))
+        await tx.execute(text("INSERT INTO invoices VALUES (1)"))
+    await database.create()
+    async with database.read() as tx:
+        assert await tx.scalar(text("SELECT number FROM invoices")) == 1
+        assert await tx.run_sync(revision) == HEAD
+
+
+async def test_one_that_a_newer_mayfly_has_used_is_left_alone(database: Database) -> None:
+    await database.create()
+    async with database.write() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = '9000'"))
+        before = await tx.run_sync(contents)
+    with pytest.raises(SchemaMismatch, match=r"revision 9000.*a newer Mayfly has used it"):
+        await database.create()
+    async with database.read() as tx:
+        assert await tx.run_sync(contents) == before
+
+
+async def test_a_step_that_fails_leaves_the_database_as_it_was(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDL is within the transaction, in SQLite too."""
+
+    def broken(connection: Connection, **_: Any) -> None:
+        connection.execute(text("CREATE TABLE half (number INTEGER)"))
+        connection.execute(text("this is no SQL"))
+
+    monkeypatch.setattr(MetaData, "create_all", lambda _self, bind, **_: broken(bind))
+    with pytest.raises(Exception, match="syntax error"):
+        await database.create()
+    monkeypatch.undo()
+    async with database.read() as tx:
+        assert await tx.run_sync(contents) == {}
+    await database.create()
+
+
+async def test_the_process_ends_in_a_sentence(database: Database, tmp_path: Path) -> None:
+    await database.create()
+    async with database.write() as tx:
+        await tx.execute(text("UPDATE alembic_version SET version_num = '9000'"))
+    await database.close()
+    ended = run_gateway(tmp_path, f"sqlite:///{tmp_path}/mayfly.db")
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("The database has revision 9000")
+    assert last.endswith("restore a backup from before its first start.")
+    assert "Traceback" not in ended.stderr
+
+
+def run_gateway(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Run the gateway's process until it ends by itself."""
+    (folder / "key").write_bytes(b"a signing key for tests, 32 bytes")
+    cluster = {"name": "no", "cluster": {"server": "http://127.0.0.1:1"}}
+    context = {"name": "no", "context": {"cluster": "no", "user": "no"}}
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [cluster],
+        "users": [{"name": "no", "user": {}}],
+        "contexts": [context],
+        "current-context": "no",
+    }
+    config = {
+        "databaseURL": url,
+        "filesURL": folder.as_uri(),
+        "signingKeyFile": str(folder / "key"),
+        "internalURL": "https://gateway.test",
+    }
+    (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+    (folder / "config.json").write_text(json.dumps(config))
+    return subprocess.run(
+        [sys.executable, "-m", "mayfly", "gateway"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "MAYFLY_CONFIG": str(folder / "config.json"),
+            "KUBECONFIG": str(folder / "kubeconfig"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
