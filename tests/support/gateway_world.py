@@ -37,13 +37,23 @@ BUILDER = "builder-token"
 
 
 class Clock:
-    """The real time, and what a test adds to it."""
+    """The real time, and what a test adds to it.
+
+    Attributes:
+        ahead: time that has passed, by every clock.
+        jump: by how much somebody moved the wall clock.
+    """
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.jump = timedelta()
 
     def __call__(self) -> datetime:
-        return utc_now() + self.ahead
+        return utc_now() + self.ahead + self.jump
+
+    def monotonic(self) -> float:
+        """Seconds that nobody can move."""
+        return monotonic() + self.ahead.total_seconds()
 
 
 class NotStarted(Exception):
@@ -493,7 +503,7 @@ class World:
             cluster=fate.cluster(self.cluster),  # type: ignore[arg-type]
             key=KEY,
             clock=self.clock,
-            monotonic=monotonic,
+            monotonic=self.clock.monotonic,
             new_id=new_id,
             new_uid=new_uid,
         )

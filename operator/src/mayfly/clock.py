@@ -25,7 +25,9 @@ def monotonic() -> float:
 
 def rfc3339(moment: datetime) -> str:
     """A moment as Kubernetes' MicroTime: RFC 3339 with six decimals and `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # isoformat and not strftime, which writes the year 1 as "1".
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 def rfc3339_seconds(moment: datetime) -> str:

@@ -35,12 +35,12 @@ from mayfly.gateway.recorder import Recorder
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Session, Sessions, Wire
 from mayfly.gateway.status import is_ended
+from mayfly.gateway.windows import Windows
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
 from mayfly.metering.database import Database, StorageFull
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.usage import milliseconds
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Agents:
         notices: Notices,
         metrics: Metrics,
         limits: GatewayLimits,
+        windows: Windows,
         clock: Clock,
     ) -> None:
         self._authenticator = authenticator
@@ -86,6 +87,7 @@ class Agents:
         self._notices = notices
         self._metrics = metrics
         self._limits = limits
+        self._windows = windows
         self._clock = clock
 
     async def pod(self, headers: Mapping[str, str]) -> Pod:
@@ -267,8 +269,9 @@ class Agents:
             if row is None or row.started_at is None:
                 return
             # No pod can have worked for longer than since its work was sent.
-            most = milliseconds(now - (row.sent_at or row.created_at))
-            await ledger.note_heartbeat(tx, message.run, min(message.active_ms, most), now)
+            most = self._windows.of(row, now).length_ms
+            active_ms = message.active_ms if most is None else min(message.active_ms, most)
+            await ledger.note_heartbeat(tx, message.run, active_ms, now)
 
     async def _result(self, session: Session, message: Result) -> None:
         if message.attempt != session.attempt:

@@ -64,6 +64,7 @@ from mayfly.gateway.trees import Trees
 from mayfly.gateway.uploads import Uploads
 from mayfly.gateway.vault import Vault
 from mayfly.gateway.webhooks import Webhooks
+from mayfly.gateway.windows import Windows
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
@@ -113,6 +114,7 @@ class Gateway:
         self.directory = Directory(cluster, config.shared_namespaces, self._on_model, monotonic)
         callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
+        windows = Windows(monotonic)
         self.outbound = Outbound(
             allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
         )
@@ -125,6 +127,7 @@ class Gateway:
             sealed=sealed,
             notices=self.notices,
             metrics=self.metrics,
+            windows=windows,
             clock=clock,
             on_end=self.worklist.add,
         )
@@ -135,6 +138,7 @@ class Gateway:
             sealed=sealed,
             notices=self.notices,
             limits=config.limits,
+            windows=windows,
             clock=clock,
         )
         cog = CogCourier(
@@ -223,6 +227,7 @@ class Gateway:
             webhooks=self.webhooks,
             metrics=self.metrics,
             trees=trees,
+            windows=windows,
             config=config,
             clock=clock,
         )
@@ -235,6 +240,7 @@ class Gateway:
             database=self.database,
             worklist=self.worklist,
             trees=trees,
+            windows=windows,
             vault=vault,
             queues=(self.calls,),
             key=key,
@@ -253,6 +259,7 @@ class Gateway:
             notices=self.notices,
             metrics=self.metrics,
             limits=config.limits,
+            windows=windows,
             clock=clock,
         )
         uploads = Uploads(

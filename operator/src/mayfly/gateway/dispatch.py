@@ -24,6 +24,7 @@ from mayfly.gateway.status import is_ended
 from mayfly.gateway.steps import Facts, Link, Step
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.vault import SecretUnavailable, Vault
+from mayfly.gateway.windows import Windows
 from mayfly.gateway.work import work
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
@@ -78,6 +79,7 @@ class Dispatcher:
         database: Database,
         worklist: Worklist,
         trees: Trees,
+        windows: Windows,
         vault: Vault,
         key: SigningKey,
         limits: GatewayLimits,
@@ -95,6 +97,7 @@ class Dispatcher:
         self._database = database
         self._worklist = worklist
         self._trees = trees
+        self._windows = windows
         self._vault = vault
         self._key = key
         self._limits = limits
@@ -356,6 +359,7 @@ class Dispatcher:
         session.run = uid
         session.attempt = seen.run.status.attempt or 1
         session.sent_at = now
+        self._windows.open(uid, now)
         await session.send(message)
         self._metrics.work_sent.inc()
         self._metrics.send_seconds.observe(self._monotonic() - began)
@@ -392,6 +396,7 @@ class Dispatcher:
 
     async def _settle_tree(self, uid: str) -> None:
         """The run is over: if all below it is too, say so, and have its parent looked at."""
+        self._windows.forget(uid)
         parent = await self._trees.settle(uid)
         if parent is not None:
             self._worklist.add(parent)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway import archive, deliveries, links, pods, status
+from mayfly.gateway import archive, deliveries, links, meter, pods, status
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
 from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
@@ -26,32 +27,21 @@ from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import MOVES, State, state_of
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.webhooks import Webhooks
+from mayfly.gateway.windows import Windows
 from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
+from mayfly.metering.clocks import measured
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
-from mayfly.metering.usage import bounded, cost, milliseconds
+from mayfly.metering.usage import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
 
 logger = logging.getLogger(__name__)
 
 DELETED = "The run was deleted."
-
-MEASURED = frozenset(
-    {
-        Reason.SUCCEEDED,
-        Reason.USER_ERROR,
-        Reason.TIMED_OUT,
-        Reason.EXITED,
-        Reason.OUTPUT_TOO_LARGE,
-        Reason.OUTPUT_NOT_JSON,
-        Reason.OUTPUT_UPLOAD_FAILED,
-    }
-)
-"""Reasons that only the agent's own last word gives: both stamps of such an end are its own."""
 
 
 class Recorder:
@@ -70,10 +60,12 @@ class Recorder:
         webhooks: Webhooks,
         metrics: Metrics,
         trees: Trees,
+        windows: Windows,
         config: GatewayConfig,
         clock: Clock,
     ) -> None:
         self._trees = trees
+        self._windows = windows
         self._cluster = cluster
         self._database = database
         self._runs = runs
@@ -136,14 +128,9 @@ class Recorder:
             row = await ledger.find(tx, uid)
             if row is None or State.PROCESSING not in MOVES[state_of(row)]:
                 return
-            stamps = bounded(
-                started_at=at,
-                completed_at=None,
-                active_ms=0,
-                sent_at=row.sent_at or row.created_at,
-                received_at=received,
-            )
-            await ledger.note_start(tx, uid, stamps.started_at or received)
+            window = self._windows.of(row, received)
+            started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
+            await ledger.note_start(tx, uid, started.started_at or received)
         self._notices.tell(uid)
 
     async def mark_started(self, seen: Seen, row: RunRow) -> None:
@@ -195,14 +182,10 @@ class Recorder:
         output = partial if result.output_json is None else result.output_json
         if output is not None:
             reason, error, output = self._checked(reason, error, output)
-        started_at = (result.started_at or row.started_at or received) if result.started else None
-        stamps = bounded(
-            started_at=started_at,
-            completed_at=result.completed_at,
-            active_ms=result.active_ms,
-            sent_at=row.sent_at or row.created_at,
-            received_at=received,
-        )
+        seen = self._runs.get(row.uid)
+        timeout = seen.run.spec.timeout if seen is not None else None
+        window = self._windows.of(row, received)
+        stamps = meter.of_result(row, result, window, timeout=seconds(timeout) if timeout else None)
         return Ending(
             outcome=_outcome(reason),
             reason=reason,
@@ -211,6 +194,7 @@ class Recorder:
             started_at=stamps.started_at,
             completed_at=stamps.completed_at or received,
             active_ms=stamps.active_ms,
+            flags=stamps.flags,
         )
 
     def _why_canceled(self, row: RunRow, result: Result) -> str:
@@ -334,29 +318,21 @@ class Recorder:
 
     async def _completed(self, row: RunRow, told: Ending) -> Ending:
         """A controller's end with what only the ledger knows: stamps, time, partial output."""
-        started_at = told.started_at or row.started_at
         output = row.output
         if told.output is not None:
             output = await self.with_references(row.uid, told.output)
         if output is None and told.outcome is not Outcome.SUCCEEDED:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
-        active_ms = max(told.active_ms, row.active_ms)
-        if told.reason in MEASURED and told.started_at and told.completed_at and not told.active_ms:
-            stamps = bounded(
-                started_at=told.started_at,
-                completed_at=told.completed_at,
-                active_ms=2**53,
-                sent_at=told.started_at,
-                received_at=told.completed_at,
-            )
-            active_ms = stamps.active_ms
+        now = self._clock()
+        stamps = meter.of_object(row, told, self._windows.of(row, now))
         return replace(
             told,
             output=output,
-            started_at=started_at,
-            completed_at=told.completed_at or row.heard_at or self._clock(),
-            active_ms=active_ms if started_at is not None else 0,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or meter.ended_unstarted(row, told, now),
+            active_ms=stamps.active_ms,
+            flags=stamps.flags,
         )
 
     async def close_deleted(self, row: RunRow, last: Seen | None, *, running: bool) -> None:
@@ -376,18 +352,16 @@ class Recorder:
         else:
             async with self._database.read() as tx:
                 partial = await archive.items(tx, row.uid)
-            heard_at = now if running else row.heard_at or now
-            active_ms = row.active_ms if row.started_at else 0
-            if running and row.started_at:
-                active_ms = max(active_ms, milliseconds(now - row.started_at))
+            stamps = meter.of_deleted(row, self._windows.of(row, now), running=running)
             ending = Ending(
                 outcome=Outcome.CANCELED,
                 reason=Reason.CANCELED,
                 error=DELETED,
                 output=partial,
-                started_at=row.started_at,
-                completed_at=heard_at,
-                active_ms=active_ms,
+                started_at=stamps.started_at,
+                completed_at=stamps.completed_at or now,
+                active_ms=stamps.active_ms,
+                flags=stamps.flags,
             )
         await self._close(row, ending, ClosedBy.DELETED)
 
@@ -433,6 +407,7 @@ class Recorder:
             if bill is not None and bill.final:
                 await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
             await self._sealed.forget(tx, row.uid)
+        self._windows.forget(row.uid)
         self._metrics.closed.labels(ending.outcome.value, by.value).inc()
         self._metrics.active_seconds.inc(ending.active_ms / 1000)
         self._notices.tell(row.uid)

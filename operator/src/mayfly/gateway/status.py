@@ -181,6 +181,10 @@ def recorded(
     status = cancel_accepted(seen, now) if accepted else seen.status
     if ending.started_at is not None:
         status.setdefault("startedAt", rfc3339(ending.started_at))
+    ended_at = ending.completed_at
+    if ended_at is not None and ended_at != _moment(status.get("completedAt")):
+        # A container's runtime that lost its state gives 1970, and the object has it from there.
+        status["completedAt"] = rfc3339(ended_at)
     return _billed(status, ending, bill, open_below=open_below)
 
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 from enum import StrEnum
 
@@ -124,40 +124,3 @@ def milliseconds(span: timedelta) -> int:
     """The length of a span in milliseconds, rounded up, never negative."""
     microseconds = span // timedelta(microseconds=1)
     return max(0, math.ceil(microseconds / 1000))
-
-
-@dataclass(frozen=True)
-class Stamps:
-    """When a run worked, after the gateway's own clock bounded what the agent said."""
-
-    started_at: datetime | None
-    completed_at: datetime | None
-    active_ms: int
-
-
-def bounded(
-    *,
-    started_at: datetime | None,
-    completed_at: datetime | None,
-    active_ms: int,
-    sent_at: datetime,
-    received_at: datetime,
-) -> Stamps:
-    """Keep an agent's stamps between the dispatch of its work and the arrival of its word.
-
-    A pod's wall clock may be wrong; nothing of a run can lie before its work was sent or after
-    its result came, and its active time fits into that window.
-
-    Args:
-        started_at: the agent's stamp of the call of main(), None when it was not called.
-        completed_at: the agent's stamp of its end.
-        active_ms: the agent's monotonic measure.
-        sent_at: the gateway's stamp of the dispatch.
-        received_at: the gateway's stamp of the message.
-    """
-    received_at = max(received_at, sent_at)
-    if started_at is None:
-        return Stamps(None, None, 0)
-    start = min(max(started_at, sent_at), received_at)
-    end = min(max(completed_at or received_at, start), received_at)
-    return Stamps(start, end, min(max(active_ms, 0), milliseconds(received_at - sent_at)))

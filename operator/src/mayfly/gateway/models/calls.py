@@ -21,10 +21,11 @@ from mayfly.gateway.models.call import UNDER_WAY, Call, Step, model_calls, shut_
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import ENDS, state_of
+from mayfly.gateway.windows import Windows
 from mayfly.metering import ledger, tables
+from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.database import Database, insert_once
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
-from mayfly.metering.usage import milliseconds
 from mayfly_runtime.redaction import Redactor
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class ModelCalls:
         sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
+        windows: Windows,
         clock: Clock,
         on_end: Callable[[str], None],
     ) -> None:
@@ -57,6 +59,7 @@ class ModelCalls:
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
+        self._windows = windows
         self._clock = clock
 
     # -- read ------------------------------------------------------------------------------------
@@ -148,6 +151,7 @@ class ModelCalls:
                 .where(tables.runs.c.uid == uid)
                 .values(prices=prices, version=version, sent_at=now)
             )
+        self._windows.open(uid, now)
         return True
 
     async def _under_way(self, tx: AsyncConnection, call: Call) -> int:
@@ -236,14 +240,23 @@ class ModelCalls:
     ) -> None:
         started = row.started_at
         last = at if to_now else max(row.heard_at or at, started or at)
+        window = self._windows.of(row, at)
+        stamps = measured(
+            started_at=started,
+            completed_at=last,
+            active_ms=window.since(started, last) if started else 0,
+            window=window,
+            flags={Flag.ESTIMATED},
+        )
         ending = Ending(
             outcome=outcome,
             reason=reason,
             error=error,
             output=await archive.items(tx, row.uid),
-            started_at=started,
-            completed_at=last if started else at,
-            active_ms=milliseconds(last - started) if started else 0,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or at,
+            active_ms=stamps.active_ms,
+            flags=stamps.flags,
         )
         await self._close(tx, row, ending, at)
 
@@ -275,6 +288,7 @@ class ModelCalls:
         await self._sealed.forget(tx, row.uid)
 
     def _told(self, uid: str, outcome: Outcome) -> None:
+        self._windows.forget(uid)
         self._metrics.closed.labels(outcome.value, ClosedBy.GATEWAY.value).inc()
         self._notices.tell(uid)
         self._on_end(uid)  # what called it may have waited for this to say its last word

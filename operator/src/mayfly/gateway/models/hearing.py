@@ -7,19 +7,21 @@ import json
 from datetime import datetime
 
 from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
 from mayfly.gateway import archive
-from mayfly.gateway.models.call import Step
+from mayfly.gateway.models.call import Call, Step
 from mayfly.gateway.models.calls import CANCELED, ModelCalls
 from mayfly.gateway.models.news import News
 from mayfly.gateway.models.outputs import Fetchable, OutputLost, Outputs
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.sealed import Sealed
+from mayfly.gateway.windows import Windows
 from mayfly.metering import ledger
+from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import Ending, Outcome, RunRow
-from mayfly.metering.usage import bounded, milliseconds
 from mayfly_runtime.redaction import Redactor
 
 OVERTAKEN = 4096
@@ -38,6 +40,7 @@ class Hearing:
         sealed: Sealed,
         notices: Notices,
         limits: GatewayLimits,
+        windows: Windows,
         clock: Clock,
     ) -> None:
         self._calls = calls
@@ -46,6 +49,7 @@ class Hearing:
         self._sealed = sealed
         self._notices = notices
         self._limits = limits
+        self._windows = windows
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -93,7 +97,7 @@ class Hearing:
             await self._calls.alive(uid)
             self._notices.tell(uid)
             return
-        await self._ended(row, news, output, received, fetchable, headers)
+        await self._ended(call, row, news, output, received, fetchable, headers)
 
     async def _log(self, uid: str, news: News) -> None:
         if not news.logs:
@@ -146,6 +150,7 @@ class Hearing:
 
     async def _ended(
         self,
+        call: Call,
         row: RunRow,
         news: News,
         output: str | None,
@@ -176,13 +181,15 @@ class Hearing:
         started = row.started_at
         if started is None and (news.started or outcome is Outcome.SUCCEEDED):
             started = row.sent_at or received
-        span = milliseconds(received - started) if started else 0
-        stamps = bounded(
+        window = self._windows.of(row, received)
+        span = window.since(started, received) if started else 0
+        stamps = measured(
             started_at=started,
             completed_at=received,
             active_ms=span if news.active_ms is None else news.active_ms,
-            sent_at=row.sent_at or row.created_at,
-            received_at=received,
+            window=window,
+            limit_ms=int(seconds(call.sent_to["timeout"]) * 1000),
+            flags={Flag.CLAIM_REFUSED} if news.unbelievable else (),
         )
         await self._calls.end(
             row.uid,
@@ -194,6 +201,9 @@ class Hearing:
                 started_at=stamps.started_at,
                 completed_at=stamps.completed_at or received,
                 active_ms=stamps.active_ms,
+                input_tokens=news.input_tokens,
+                output_tokens=news.output_tokens,
+                flags=stamps.flags,
             ),
         )
 

@@ -1,0 +1,47 @@
+"""When work was sent, by two clocks: the wall's, which the ledger keeps, and this process's own.
+
+The monotonic one can't be moved, so it tells how long a prediction can have worked at most even
+when somebody sets the time. It is worth nothing in another process: then the ledger's stamp counts.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mayfly.clock import Monotonic
+from mayfly.metering.clocks import Window
+from mayfly.metering.ledger import RunRow
+
+
+class Windows:
+    """Of predictions that this process has sent and whose end is not final."""
+
+    def __init__(self, monotonic: Monotonic) -> None:
+        self._monotonic = monotonic
+        self._sent: dict[str, tuple[datetime, float]] = {}
+
+    def open(self, uid: str, sent_at: datetime) -> None:
+        """Work is being sent now; of a prediction whose work was sent before, that counts no more.
+
+        Args:
+            uid: of the prediction.
+            sent_at: now, by the wall clock.
+        """
+        self._sent[uid] = (sent_at, self._monotonic())
+
+    def of(self, row: RunRow, received_at: datetime) -> Window:
+        """From the dispatch of a prediction's work until now.
+
+        Args:
+            row: its row.
+            received_at: now, by the wall clock.
+        """
+        sent = self._sent.get(row.uid)
+        if sent is None or row.sent_at not in {None, sent[0]}:
+            return Window(row.sent_at or row.created_at, received_at)
+        elapsed = max(0.0, self._monotonic() - sent[1])
+        return Window(sent[0], received_at, int(elapsed * 1000) + 1)
+
+    def forget(self, uid: str) -> None:
+        """Its end is final, here or at another gateway."""
+        self._sent.pop(uid, None)
