@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
+from mayfly.metering import ledger
 from mayfly.metering.database import Database, metadata
 from mayfly.metering.schema import BEFORE_REVISIONS, SchemaMismatch
 
@@ -203,3 +205,25 @@ def run_gateway(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+async def test_usage_records_from_before_corrections_are_bills(database: Database) -> None:
+    """What a record lacked comes from its prediction's row; one without a row is a run's."""
+    async with database.write() as tx:
+        await tx.run_sync(FIRST.create_all)
+        runs, records = FIRST.tables["runs"], FIRST.tables["usage_records"]
+        row = {each.name: sample(each.type.python_type) for each in runs.columns}
+        said = {"uid": "call", "kind": "model", "called": "acme/llm", "runtime_digest": "sha256:0"}
+        await tx.execute(runs.insert().values({**row, **said}))
+        record = {each.name: sample(each.type.python_type) for each in records.columns}
+        for uid in ("call", "lost"):
+            await tx.execute(records.insert().values({**record, "run_uid": uid, "cost": "0.250"}))
+    await database.create()
+    async with database.read() as tx:
+        bills = [await ledger.usage_of(tx, uid) for uid in ("call", "lost")]
+    told = ("record_id", "run_uid", "kind", "called", "runtime_digest", "flags", "corrects")
+    assert [tuple(bill[name] for name in told) for bill in bills if bill] == [
+        ("call", "call", "model", "acme/llm", "sha256:0", "[]", None),
+        ("lost", "lost", "run", "", "", "[]", None),
+    ]
+    assert [bill["cost"] for bill in bills if bill] == [Decimal("0.25")] * 2

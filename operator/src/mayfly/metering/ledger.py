@@ -180,14 +180,10 @@ async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
 
 
 async def unsettle(tx: AsyncConnection, uid: str | None) -> None:
-    """What a prediction and those above it cost may be another sum now: none of them is settled.
-
-    Each row is locked before it is looked at, as `tree.settle` does: so one of the two sees what
-    the other one did.
-    """
+    """What a prediction and those above it cost may be another sum now: none of them is settled."""
     while uid is not None:
         found = await tx.execute(
-            select(runs.c.parent_uid, runs.c.downstream).where(runs.c.uid == uid).with_for_update()
+            select(runs.c.parent_uid, runs.c.downstream).where(runs.c.uid == uid)
         )
         row = found.one_or_none()
         if row is None or row.downstream is None:

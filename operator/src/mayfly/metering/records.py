@@ -168,8 +168,6 @@ class NotCorrectable(Exception):
 async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
     """Write a further record that puts a bill right.
 
-    Whoever calls this has locked the prediction's row, so that no two of them get one number.
-
     Raises:
         NotCorrectable: there is no bill yet, or less than nothing would be left of it.
     """

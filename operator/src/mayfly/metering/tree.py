@@ -100,7 +100,6 @@ async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Dec
     Returns:
         False where that does not hold any more: a late call or a correction came meanwhile.
     """
-    await tx.execute(select(runs.c.uid).where(runs.c.uid == uid).with_for_update())
     now = await below(tx, uid)
     costs = await records.costs(tx, [uid])
     if not now.settled or (costs.get(uid), now.cost) != (own, downstream):
@@ -119,9 +118,7 @@ async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetim
     Raises:
         NotCorrectable: there is no bill yet, or less than nothing would be left of it.
     """
-    found = await tx.execute(
-        select(runs.c.kind, runs.c.parent_uid).where(runs.c.uid == uid).with_for_update()
-    )
+    found = await tx.execute(select(runs.c.kind, runs.c.parent_uid).where(runs.c.uid == uid))
     row = found.one_or_none()
     record = await records.correct(tx, uid, change, at)
     # A call of a Model is never settled itself; what called it is.
