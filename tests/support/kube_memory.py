@@ -195,7 +195,8 @@ class MemoryCluster:
 
     async def subject_access_review(self, spec: Json) -> Json:
         asked = spec["resourceAttributes"]
-        denied = (spec["user"], asked["verb"], asked["resource"]) in self.denied
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        denied = (spec["user"], asked["verb"], resource) in self.denied
         return {"allowed": not denied and (spec["user"], asked["namespace"]) in self.allowed}
 
     async def close(self) -> None:

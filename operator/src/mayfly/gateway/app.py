@@ -22,6 +22,7 @@ from mayfly.gateway.agents import Agents
 from mayfly.gateway.auth import Access, Authenticator
 from mayfly.gateway.cards import Cards
 from mayfly.gateway.catalog import Catalog
+from mayfly.gateway.corrections import Corrections
 from mayfly.gateway.creation import Creation
 from mayfly.gateway.directory import Directory
 from mayfly.gateway.dispatch import Dispatcher
@@ -47,6 +48,7 @@ from mayfly.gateway.rates import RateLimit
 from mayfly.gateway.recorder import Recorder
 from mayfly.gateway.routes.account import AccountRoutes
 from mayfly.gateway.routes.agent import AgentRoutes
+from mayfly.gateway.routes.corrections import CorrectionRoutes
 from mayfly.gateway.routes.files import FileRoutes
 from mayfly.gateway.routes.models import ModelRoutes
 from mayfly.gateway.routes.predictions import PredictionRoutes
@@ -374,6 +376,16 @@ class Gateway:
                 self.predictions,
                 key,
                 clock,
+            ),
+            CorrectionRoutes(
+                Corrections(
+                    database=self.database,
+                    predictions=self.predictions,
+                    callers=callers,
+                    worklist=self.worklist,
+                    clock=clock,
+                ),
+                callers,
             ),
             AccountRoutes(callers, catalog, key),
             RuntimeRoutes(catalog),

@@ -181,7 +181,7 @@ class Access:
         *,
         group: str = "mayfly.dev",
     ) -> bool:
-        """Whether a user may do `verb` on `resource` of a group."""
+        """Whether a user may do `verb` on `resource` (or `resource/subresource`) of a group."""
         question = (user, verb, resource, namespace, name, group)
         known = self._answers.get(question)
         if known is not None:
@@ -194,7 +194,8 @@ class Access:
                 "extra": {key: list(values) for key, values in user.extra},
                 "resourceAttributes": {
                     "group": group,
-                    "resource": resource,
+                    "resource": resource.partition("/")[0],
+                    "subresource": resource.partition("/")[2],
                     "verb": verb,
                     "namespace": namespace,
                     "name": name,

@@ -98,6 +98,25 @@ SCHEMAS: dict[str, Json] = {
         metadata=OBJECT,
         urls=_object(["get"], get=TEXT),
     ),
+    "CorrectionRequest": _object(
+        ["why"],
+        cost={"type": "string", "pattern": r"^[+-]?[0-9]{1,20}(\.[0-9]{1,21})?$"},
+        active_milliseconds={"type": "integer"},
+        why={"type": "string", "minLength": 1, "maxLength": 1000},
+    ),
+    "Correction": _object(
+        ["record", "cost", "why"],
+        record=TEXT,
+        prediction=TEXT,
+        corrects=TEXT,
+        cost=TEXT,
+        active_milliseconds={"type": "integer"},
+        currency=TEXT,
+        why=TEXT,
+        author=TEXT,
+        recorded_at=TEXT,
+        billed=OBJECT,
+    ),
     "Predictions": _list("Prediction"),
     "Models": _list("Model"),
     "Versions": _list("Version"),
@@ -110,6 +129,7 @@ BODIES: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/models"): ("application/json", "ModelRequest"),
     ("patch", "/v1/models/{owner}/{name}"): ("application/json", "ModelRequest"),
     ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
+    ("post", "/v1/usage/{identity}/corrections"): ("application/json", "CorrectionRequest"),
 }
 """What a request carries: media type and schema."""
 
@@ -126,6 +146,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/v1/models/{owner}/{name}/versions"): ("200", "Versions"),
     ("post", "/v1/models/{owner}/{name}/versions"): ("201", "Version"),
     ("get", "/v1/models/{owner}/{name}/versions/{version}"): ("200", "Version"),
+    ("post", "/v1/usage/{identity}/corrections"): ("201", "Correction"),
     ("post", "/v1/files"): ("201", "File"),
     ("get", "/v1/files"): ("200", "Files"),
     ("get", "/v1/files/{file_id}"): ("200", "File"),

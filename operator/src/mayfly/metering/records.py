@@ -35,6 +35,7 @@ class UsageRecord:
         corrects: the record that this one corrects; None for the bill itself.
         why: of a correction, for people.
         author: who made a correction.
+        request: what a repeat of the request that made it is known by.
         active_ms: a correction's time, items, tokens and cost are signed differences.
     """
 
@@ -69,6 +70,7 @@ class UsageRecord:
     corrects: str | None = None
     why: str = ""
     author: str = ""
+    request: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class Correction:
         active_ms: signed difference of the active time, in milliseconds.
         why: for people.
         author: who says so.
+        request: what a repeat of the request is known by; None where it has nothing.
     """
 
     why: str
     author: str
     cost: Decimal | None = None
     active_ms: int = 0
+    request: str | None = None
 
     def cost_with(self, pins: Sequence[PricePin]) -> Decimal:
         """The signed difference of the cost, at the prices of the bill."""
@@ -162,27 +166,47 @@ async def costs(tx: AsyncConnection, uids: Sequence[str]) -> dict[str, Decimal]:
 
 
 class NotCorrectable(Exception):
-    """A correction that can't be; the words say why and what can."""
+    """A correction that can't be; the words say why."""
+
+
+class NotBilled(NotCorrectable):
+    """There is no bill yet."""
+
+
+class BelowNothing(NotCorrectable):
+    """Less than nothing would be left of the bill."""
+
+
+class KeyUsed(NotCorrectable):
+    """The request's key was used for another correction of the bill."""
 
 
 async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
     """Write a further record that puts a bill right.
 
+    Returns:
+        The record: an earlier one where the same request made it.
+
     Raises:
-        NotCorrectable: there is no bill yet, or less than nothing would be left of it.
+        NotCorrectable: why it can't be.
     """
     found = await of(tx, uid)
     if not found:
-        raise NotCorrectable("The prediction has no usage record yet: it has not ended.")
+        raise NotBilled("The prediction has no usage record yet: it has not ended.")
     before = summed(found)
+    repeated = next(
+        (each for each in found if change.request and each.request == change.request), None
+    )
+    if repeated is not None:
+        return _same(repeated, change)
     cost = change.cost_with(read_pins(json.loads(before.prices)))
     if exact_sum((before.cost, cost)) < 0:
-        raise NotCorrectable(
+        raise BelowNothing(
             f"The prediction is billed {decimal_text(before.cost)} {before.currency}; "
             f"a correction of {decimal_text(cost)} would leave less than nothing."
         )
     if before.active_ms + change.active_ms < 0:
-        raise NotCorrectable(
+        raise BelowNothing(
             f"The prediction is billed {before.active_ms} ms of active time; "
             f"a correction of {change.active_ms} ms would leave less than nothing."
         )
@@ -199,6 +223,18 @@ async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetim
         corrects=uid,
         why=change.why,
         author=change.author,
+        request=change.request,
     )
     await add(tx, record)
+    return record
+
+
+def _same(record: UsageRecord, change: Correction) -> UsageRecord:
+    wanted = change.cost_with(read_pins(json.loads(record.prices)))
+    said = (record.cost, record.active_ms, record.why)
+    if said != (wanted, change.active_ms, change.why):
+        raise KeyUsed(
+            "This Idempotency-Key was used for another correction of the prediction; "
+            "send this one with a key of its own."
+        )
     return record

@@ -88,5 +88,6 @@ usage_records = Table(
     Column("corrects", String(80)),
     Column("why", Text, nullable=False),
     Column("author", String(320), nullable=False),
+    Column("request", String(64)),
     Index("ix_usage_records_namespace", "namespace", "recorded_at"),
 )

@@ -55,6 +55,7 @@ Table(
     Column("corrects", String(80)),
     Column("why", Text, nullable=False),
     Column("author", String(320), nullable=False),
+    Column("request", String(64)),
     Index("ix_usage_records_run_uid", "run_uid"),
     Index("ix_usage_records_root_uid", "root_uid"),
     Index("ix_usage_records_namespace", "namespace", "recorded_at"),
