@@ -54,6 +54,7 @@ class MemoryCluster:
 
     Attributes:
         writes: writes of the gateway, by (verb, plural).
+        results: how the client counts their ends; nothing is counted here.
         on_write: called with (verb, body as it is stored now) before each write of the gateway;
             it may write as somebody else, or raise.
         tokens: token -> (audiences, user); "" among the audiences is the API server's own.
@@ -66,6 +67,7 @@ class MemoryCluster:
 
     def __init__(self) -> None:
         self.writes: Counter[tuple[str, str]] = Counter()
+        self.results: Counter[tuple[str, ...]] = Counter()
         self.on_write: Callable[[str, Json], None] | None = None
         self.tokens: dict[str, tuple[set[str], Json]] = {}
         self.allowed: set[tuple[str, str]] = set()

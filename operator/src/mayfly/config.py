@@ -143,6 +143,20 @@ class RatesConfig(ConfigPart):
     run_others: int = Field(default=300_000, ge=1)
 
 
+class MetricsConfig(ConfigPart):
+    """Labels of metrics that tell whose runs they count.
+
+    Attributes:
+        namespaces: the label `namespace`, who pays.
+        pipelines: the label `pipeline`.
+        limit: how many different ones get series of their own; all others share one.
+    """
+
+    namespaces: bool = False
+    pipelines: bool = False
+    limit: int = Field(default=10, ge=1, le=15)
+
+
 class GatewayConfig(ConfigPart):
     """The gateway's settings.
 
@@ -180,3 +194,4 @@ class GatewayConfig(ConfigPart):
     models: ModelsConfig = ModelsConfig()
     outbound: OutboundConfig = OutboundConfig()
     rates: RatesConfig = RatesConfig()
+    metrics: MetricsConfig = MetricsConfig()

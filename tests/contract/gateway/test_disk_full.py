@@ -42,7 +42,7 @@ def full(gateway: Running) -> Iterator[None]:
 
 
 def storage_full(gateway: Running) -> float | None:
-    return gateway.gateway.metrics.registry.get_sample_value("mayfly_gateway_storage_full")
+    return gateway.gateway.metrics.registry.get_sample_value("mayfly_database_full")
 
 
 async def test_an_end_that_finds_no_room_is_told_and_taken_once_there_is(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from support.builders import NOW, UID
 
 from mayfly.controller.health import Health
@@ -52,7 +53,7 @@ class Listing:
 
 def world(listing: Listing) -> tuple[Sweep, State, WorkQueue, Health]:
     state, queue = State(), WorkQueue(lambda: 0.0)
-    health = Health(queue)
+    health = Health(queue, CollectorRegistry())
     sweep = Sweep(listing, state, queue, health, lambda: NOW, 300, lag_seconds=0)
     return sweep, state, queue, health
 
@@ -124,7 +125,7 @@ async def test_a_pod_that_a_listing_lacks_is_gone():
 async def test_a_key_that_waits_for_minutes_fails_the_probe():
     now = [0.0]
     queue = WorkQueue(lambda: now[0])
-    health = Health(queue)
+    health = Health(queue, CollectorRegistry())
     queue.add(KEY)
     assert health.problem() == ""
     now[0] = 121.0

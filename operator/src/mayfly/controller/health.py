@@ -1,9 +1,9 @@
-"""Whether the controller lives and leads: what the probes ask, and the metrics beside them."""
+"""Whether the controller lives and leads: what the probes ask, with the metrics beside it."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mayfly.controller.queue import WorkQueue
@@ -12,21 +12,24 @@ STALLED_SECONDS = 120.0
 
 
 class Health:
-    """Answers /healthz, /readyz and /metrics."""
+    """Answers /healthz, /readyz and /metrics.
 
-    def __init__(self, queue: WorkQueue) -> None:
+    Attributes:
+        leading: whether this replica leads.
+        listed_at: when everything was last listed, in Unix seconds; 0 before the first time.
+    """
+
+    def __init__(self, queue: WorkQueue, registry: CollectorRegistry) -> None:
         self._queue = queue
+        self._registry = registry
         self._dead_watch = ""
         self.leading = False
-        self.registry = CollectorRegistry()
-        depth = Gauge(
-            "mayfly_controller_queue_depth", "Keys that wait for a look.", registry=self.registry
-        )
-        depth.set_function(lambda: float(len(queue)))
-        leads = Gauge(
-            "mayfly_controller_leading", "1 while this replica leads.", registry=self.registry
-        )
-        leads.set_function(lambda: float(self.leading))
+        self.listed_at = 0.0
+
+    @property
+    def watch_dead(self) -> bool:
+        """Whether a watch is silent while objects change."""
+        return bool(self._dead_watch)
 
     def watch_is_dead(self, plural: str) -> None:
         """A watch did not tell what a listing showed: only a restart helps."""
@@ -62,5 +65,5 @@ class Health:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )

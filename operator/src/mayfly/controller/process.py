@@ -19,6 +19,7 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import ControllerConfig, NetworkConfig
 from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
+from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.state import State
@@ -66,7 +67,9 @@ class Controller:
             reserve=config.reserve_depth,
             standstill=timedelta(seconds=config.standstill_seconds),
         )
-        self.health = Health(self.queue)
+        self.metrics = Metrics()
+        self.health = Health(self.queue, self.metrics.registry)
+        self.metrics.show(self.queue, self.state, self.health)
 
     async def run(self) -> None:
         """Stand by, lead, end. Returns when it was told to stop or lost the Lease."""
@@ -75,6 +78,7 @@ class Controller:
             loop.add_signal_handler(number, self._stop.set)
         server = await self._serve()
         cluster = await Cluster.connect(self._kubeconfig)
+        self.metrics.show_writes(cluster)
         try:
             if not await self._unless_stopped(self._installation(cluster)):
                 return
@@ -102,7 +106,9 @@ class Controller:
             sources,
             Resolver(cluster, self.state, sources, self._config.depth_limit),
             self._pod_settings(),
+            self.metrics,
             self._clock,
+            self._monotonic,
             network_enabled=self._config.network_policy.enabled,
             horizon_seconds=self._config.sweep_seconds,
         )

@@ -54,6 +54,21 @@ class WorkQueue:
         return len(self._ready)
 
     @property
+    def busy(self) -> int:
+        """Keys that are being looked at."""
+        return len(self._busy)
+
+    @property
+    def later(self) -> int:
+        """Keys that are to be looked at at some later time."""
+        return len(self._due)
+
+    @property
+    def failing(self) -> int:
+        """Keys whose last look failed."""
+        return len(self._failures)
+
+    @property
     def oldest_seconds(self) -> float:
         """How long the longest-waiting key has waited."""
         if not self._ready:

@@ -69,6 +69,7 @@ class Sweep:
                 self.pods_listed.set()
                 await self._unfinished()
                 await self._finished()
+                self._health.listed_at = self._clock().timestamp()
                 self._state.networks.clear()  # a policy that somebody deleted comes back
             except KubeError as error:
                 logger.warning("sweep: %s", error)

@@ -10,7 +10,8 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
 from mayfly.api.v1alpha1.identity import pod_name, run_id
-from mayfly.clock import Clock
+from mayfly.clock import Clock, Monotonic
+from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.state import State, Taken
@@ -62,7 +63,9 @@ class Worker:
         sources: SourceReader,
         resolver: Resolver,
         pods: PodSettings,
+        metrics: Metrics,
         clock: Clock,
+        monotonic: Monotonic,
         *,
         network_enabled: bool,
         horizon_seconds: float,
@@ -74,7 +77,9 @@ class Worker:
         self._sources = sources
         self._resolver = resolver
         self._pods = pods
+        self._metrics = metrics
         self._clock = clock
+        self._monotonic = monotonic
         self._network_enabled = network_enabled
         self._horizon = horizon_seconds
 
@@ -82,18 +87,22 @@ class Worker:
         """Look at keys until cancelled."""
         while True:
             key = await self._queue.take()
+            began, result = self._monotonic(), "done"
             try:
                 await self._look(key)
                 self._queue.succeeded(key)
             except (Conflict, Unavailable) as error:
+                result = "retried"
                 logger.info("again later: %s", error, extra={"key": str(key)})
                 self._queue.retry(key)
             except asyncio.CancelledError:
                 raise
             except Exception:
+                result = "failed"
                 logger.exception("failed", extra={"key": str(key)})
                 self._queue.retry(key)
             finally:
+                self._metrics.looked(key.subject, result, self._monotonic() - began)
                 self._queue.done(key)
 
     async def _look(self, key: Key) -> None:
@@ -260,7 +269,7 @@ class Worker:
         again = False
         for action in plan.actions:
             try:
-                left = await self._executor.execute(action)
+                left = await self._counted(key, action)
             except NotFound as error:
                 if isinstance(action, CreatePod):
                     return False  # the namespace is gone, and the run with it
@@ -273,6 +282,19 @@ class Worker:
                 return True
             again = self._learn(key, action, left) or again
         return again
+
+    async def _counted(self, key: Key, action: Action) -> Json | None:
+        """Execute an action, and count it if it claims a pod for the run."""
+        known = (self._state.runs.get(key) or {}).get("status", {}).get("podUID")
+        if not isinstance(action, WriteRunStatus) or action.status.pod_uid in {None, known}:
+            return await self._executor.execute(action)
+        try:
+            left = await self._executor.execute(action)
+        except KubeError as error:
+            self._metrics.claims.of(error.word).inc()
+            raise
+        self._metrics.claimed(left or {}, self._clock())
+        return left
 
     def _learn(self, key: Key, action: Action, left: Json | None) -> bool:
         """Take in what an action left. Returns whether the next step can be planned at once."""

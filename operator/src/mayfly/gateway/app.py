@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from mayfly import __version__
 from mayfly.clock import Clock, Monotonic
@@ -23,10 +22,13 @@ from mayfly.gateway.auth import Access, Authenticator
 from mayfly.gateway.cards import Cards
 from mayfly.gateway.catalog import Catalog
 from mayfly.gateway.corrections import Corrections
+from mayfly.gateway.counting import Requests, Reviews
 from mayfly.gateway.creation import Creation
 from mayfly.gateway.directory import Directory
 from mayfly.gateway.dispatch import Dispatcher
 from mayfly.gateway.files import Files, open_store
+from mayfly.gateway.gauges import LedgerWatch
+from mayfly.gateway.gauges import install as install_gauges
 from mayfly.gateway.health import HealthRoutes
 from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.models.callbacks import CallbackListener, CallbackRoutes
@@ -71,6 +73,7 @@ from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
 from mayfly.sources import SourceReader
+from mayfly.telemetry.payers import PayerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +100,12 @@ class Gateway:
     ) -> None:
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = Metrics(PayerSettings(**config.metrics.model_dump()))
         self.notices = Notices()
         self.sessions = Sessions()
         self.worklist = Worklist()
         self.database = Database(config.database_url)
+        self.database.on_commit = self.metrics.recorded
         self.runs = Runs(cluster, self.worklist.add, monotonic)
         self.files = Files(
             open_store(config.files_url, config.files_options),
@@ -112,9 +116,10 @@ class Gateway:
         )
         sources = SourceReader()
         catalog = Catalog(cluster, sources, monotonic)
-        authenticator = Authenticator(cluster, key, monotonic)
+        reviews = Reviews(cluster, self.metrics)
+        authenticator = Authenticator(reviews, key, monotonic)
         self.directory = Directory(cluster, config.shared_namespaces, self._on_model, monotonic)
-        callers = Callers(authenticator, Access(cluster, monotonic), self.runs, self.directory)
+        callers = Callers(authenticator, Access(reviews, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
         windows = Windows(monotonic)
         self.outbound = Outbound(
@@ -213,6 +218,7 @@ class Gateway:
             database=self.database,
             outbound=self.outbound,
             notices=self.notices,
+            metrics=self.metrics,
             key=key,
             base=(config.external_url or config.internal_url).rstrip("/"),
             clock=clock,
@@ -339,6 +345,7 @@ class Gateway:
             root_of=self._root_of,
             monotonic=monotonic,
         )
+        self.app.add_middleware(Requests, metrics=self.metrics, monotonic=monotonic)
         for routes in (
             HealthRoutes(self.database, self.runs, self._ended_tasks),
             AgentRoutes(self.agents, self.files, self.runs),
@@ -392,9 +399,16 @@ class Gateway:
         ):
             self.app.include_router(routes.router())
         openapi.install(self.app)
-        self.metrics.sessions.set_function(lambda: len(self.sessions))
-        self.metrics.storage_full.set_function(lambda: float(self.database.full))
-        self.metrics.unfinished.set_function(lambda: len(self.runs))
+        self.ledger_watch = LedgerWatch(self.database, clock)
+        self.ledger_watch.gauges(self.metrics)
+        install_gauges(
+            self.metrics,
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            sessions=self.sessions,
+            conductor=self.conductor,
+        )
 
     def _root_of(self, uid: str) -> str | None:
         seen = self.runs.get(uid)
@@ -419,6 +433,7 @@ class Gateway:
                 asyncio.create_task(self.versions.run(), name="watch:models"),
                 asyncio.create_task(self.conductor.run(), name="work:models"),
                 asyncio.create_task(self.sweep.run(), name="sweep"),
+                asyncio.create_task(self.ledger_watch.run(), name="watch:ledger"),
             ]
             for task in self._tasks:
                 task.add_done_callback(_on_task_end)

@@ -136,7 +136,6 @@ class Dispatcher:
                     return
                 latest = self._runs.get(uid)
             except Conflict:
-                self._metrics.conflicts.inc()
                 latest = await self._runs.fetch(*view.seen.key, uid)
             except NotFound:
                 if await self._runs.fetch(*view.seen.key, uid) is not None:
@@ -361,8 +360,7 @@ class Dispatcher:
         session.sent_at = now
         self._windows.open(uid, now)
         await session.send(message)
-        self._metrics.work_sent.inc()
-        self._metrics.send_seconds.observe(self._monotonic() - began)
+        self._metrics.dispatch_seconds.observe(self._monotonic() - began)
 
     def _sendable(self, uid: str) -> tuple[Seen, Session] | None:
         seen = self._runs.get(uid)

@@ -131,6 +131,8 @@ class Recorder:
             window = self._windows.of(row, received)
             started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
             await ledger.note_start(tx, uid, started.started_at or received)
+        if row.started_at is None:
+            self._metrics.started(row, started.started_at or received)
         self._notices.tell(uid)
 
     async def mark_started(self, seen: Seen, row: RunRow) -> None:
@@ -402,14 +404,15 @@ class Recorder:
         """Make an end final; `bill` is what was written onto the object just now."""
         if State(ending.outcome) not in MOVES[state_of(row)]:
             return
+        now = self._clock()
         async with self._database.write() as tx:
-            await ledger.close(tx, row, ending, by=by, at=self._clock())
+            await ledger.close(tx, row, ending, by=by, at=now)
             if bill is not None and bill.final:
                 await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
             await self._sealed.forget(tx, row.uid)
         self._windows.forget(row.uid)
-        self._metrics.closed.labels(ending.outcome.value, by.value).inc()
-        self._metrics.active_seconds.inc(ending.active_ms / 1000)
+        if by is ClosedBy.GATEWAY and ending.started_at is not None:
+            self._metrics.ended(ending.completed_at, now)
         self._notices.tell(row.uid)
 
     async def _write(self, seen: Seen, wanted: Json) -> None:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from mayfly.clock import Clock, Monotonic
 from mayfly.gateway import archive, deliveries
 from mayfly.gateway.deliveries import Delivery
+from mayfly.gateway.metrics import Metrics
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.outbound import Forbidden, Outbound, OutboundError
 from mayfly.gateway.predictions import Prediction, Predictions
@@ -69,6 +70,7 @@ class Webhooks:
         database: Database,
         outbound: Outbound,
         notices: Notices,
+        metrics: Metrics,
         key: SigningKey,
         base: str,
         clock: Clock,
@@ -82,6 +84,7 @@ class Webhooks:
             database: what is owed.
             outbound: tells it.
             notices: says when there is news.
+            metrics: counts.
             key: signs.
             base: the base URL of links, for receivers.
             clock: stamps.
@@ -91,6 +94,7 @@ class Webhooks:
         self._presenter = presenter
         self._database = database
         self._outbound = outbound
+        self._metrics = metrics
         self._key = key
         self._base = base
         self._clock = clock
@@ -168,7 +172,7 @@ class Webhooks:
 
     async def _try(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
         try:
-            await self._send(owed, found, f"{owed.id}-{event}{suffix}")
+            await self._send(owed, found, event, suffix)
         except OutboundError as error:
             logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
 
@@ -193,7 +197,7 @@ class Webhooks:
                 self._worklist.add_after(owed.run_uid, pause)
                 return
         try:
-            await self._send(owed, found, f"{owed.id}-completed")
+            await self._send(owed, found, "completed")
         except OutboundError as error:
             last = isinstance(error, Forbidden) or owed.attempts >= len(BACKOFF)
             logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
@@ -207,16 +211,26 @@ class Webhooks:
     async def _settle(self, owed: Delivery, error: str) -> None:
         async with self._database.write() as tx:
             await deliveries.settle(tx, owed.run_uid, error)
+        if error:
+            self._metrics.webhooks_abandoned.inc()
         self._told.pop(owed.run_uid, None)
 
     # -- one call --------------------------------------------------------------------------------
 
-    async def _send(self, owed: Delivery, found: Prediction, message_id: str) -> None:
-        """Tell the receiver.
+    async def _send(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
+        """Tell the receiver, and count whether it took it.
 
         Raises:
             OutboundError: it did not answer, or not with 2xx.
         """
+        try:
+            await self._post(owed, found, f"{owed.id}-{event}{suffix}")
+        except OutboundError:
+            self._metrics.webhooks.of(event, "failed").inc()
+            raise
+        self._metrics.webhooks.of(event, "delivered").inc()
+
+    async def _post(self, owed: Delivery, found: Prediction, message_id: str) -> None:
         body = (await self._presenter.body(found, self._base)).encode("utf-8", "replace")
         timestamp = str(int(self._clock().timestamp()))
         secret = webhook_secret(self._key, owed.namespace)

@@ -38,11 +38,13 @@ class Cluster:
 
     Attributes:
         writes: how many writes were sent, by (verb, plural): what the benchmarks count.
+        results: how they went, by (verb, plural, word): ok or what `KubeError` it was.
     """
 
     def __init__(self, api: kubernetes_client.ApiClient) -> None:
         self._api = api
         self.writes: Counter[tuple[str, str]] = Counter()
+        self.results: Counter[tuple[str, ...]] = Counter()
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> Self:
@@ -244,7 +246,13 @@ class Cluster:
         content_type: str = "application/json",
     ) -> Json:
         self.writes[verb, kind.plural] += 1
-        return await self._json(verb, path, query, body, content_type)
+        try:
+            answer = await self._json(verb, path, query, body, content_type)
+        except KubeError as error:
+            self.results[verb, kind.plural, error.word] += 1
+            raise
+        self.results[verb, kind.plural, "ok"] += 1
+        return answer
 
     async def _json(
         self,

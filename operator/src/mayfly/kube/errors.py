@@ -17,7 +17,10 @@ class KubeError(Exception):
     Attributes:
         status: the HTTP code, 0 where there was no answer.
         message: the server's own words.
+        word: what kind of error it is, in metrics.
     """
+
+    word = "error"
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}" if status else message)
@@ -28,21 +31,31 @@ class KubeError(Exception):
 class NotFound(KubeError):
     """404."""
 
+    word = "not_found"
+
 
 class Conflict(KubeError):
     """409: a stale resourceVersion, or a name that exists."""
+
+    word = "conflict"
 
 
 class Gone(KubeError):
     """410: the watch is too old."""
 
+    word = "gone"
+
 
 class Refused(KubeError):
     """400, 401, 403, 405, 413, 422: trying again changes nothing."""
 
+    word = "refused"
+
 
 class Unavailable(KubeError):
     """No connection, a time-out, 429 or 5xx."""
+
+    word = "unavailable"
 
 
 def error_for(status: int, message: str) -> KubeError:

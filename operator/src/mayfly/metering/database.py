@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,6 +36,8 @@ metadata = MetaData(
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUSY_SECONDS = 20
+_NOTED = "mayfly_noted"
+_SQLITE_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _POSTGRESQL_FULL = "53100"
 _WRITERS_LOCK = 0x6D6179666C79  # "mayfly"
@@ -81,6 +84,8 @@ class Database:
 
     Attributes:
         full: the last write found no room on the disk.
+        errors: how often the database failed, by what was wrong: full, busy, connection, other.
+        on_commit: called with each thing that a transaction noted, once that is committed.
 
     One transaction writes at a time, in all gateways of a database: what it reads stays true until
     its commit. Writers of this process queue on a lock, and a write takes the database's own at its
@@ -97,6 +102,8 @@ class Database:
         self._engine = create_async_engine(parsed.set(drivername=driver), **options)
         self._writers = asyncio.Lock()
         self.full = False
+        self.errors: Counter[str] = Counter()
+        self.on_commit: Callable[[object], None] = _ignore
         if self._sqlite:
             event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
@@ -124,8 +131,12 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads."""
-        async with self._engine.connect() as tx, tx.begin():
-            yield tx
+        try:
+            async with self._engine.connect() as tx, tx.begin():
+                yield tx
+        except DBAPIError as error:
+            self.errors[_what_failed(error)] += 1
+            raise
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -134,10 +145,12 @@ class Database:
         Raises:
             StorageFull: there is no room for it.
         """
+        noted: list[object] = []
         try:
-            async with self._write() as tx:
+            async with self._write(noted) as tx:
                 yield tx
         except DBAPIError as error:
+            self.errors[_what_failed(error)] += 1
             if not _is_full(error):
                 raise
             if not self.full:
@@ -149,16 +162,41 @@ class Database:
             logger.info("the database's disk has room again")
 
     @asynccontextmanager
-    async def _write(self) -> AsyncIterator[AsyncConnection]:
-        if not self._sqlite:
-            async with self._writers, self._engine.begin() as tx:
-                await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
-                yield tx
-            return
+    async def _write(self, noted: list[object]) -> AsyncIterator[AsyncConnection]:
         async with self._writers, self._engine.connect() as connection:
-            tx = await connection.execution_options(mayfly_write=True)
+            tx = await connection.execution_options(mayfly_write=True, **{_NOTED: noted})
             async with tx.begin():
+                if not self._sqlite:
+                    await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
                 yield tx
+            # Before the connection is given back: nothing is awaited between commit and telling.
+            for each in noted:
+                self.on_commit(each)
+
+
+def note(tx: AsyncConnection, what: object) -> None:
+    """Have `Database.on_commit` called with something once the transaction is committed.
+
+    It is not called when the transaction is rolled back.
+    """
+    if tx.sync_connection is not None:
+        tx.sync_connection.get_execution_options()[_NOTED].append(what)
+
+
+def _ignore(_: object) -> None:
+    """Nobody listens."""
+
+
+def _what_failed(error: DBAPIError) -> str:
+    if _is_full(error):
+        return "full"
+    if error.connection_invalidated:
+        return "connection"
+    if isinstance(error.orig, sqlite3.Error):
+        # The extended code's low byte is the code.
+        return "busy" if error.orig.sqlite_errorcode & 0xFF in _SQLITE_BUSY else "other"
+    state = getattr(error.orig, "sqlstate", None)
+    return "connection" if state is None or state.startswith("08") else "other"
 
 
 def _is_full(error: DBAPIError) -> bool:

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    func,
     select,
     update,
 )
@@ -216,6 +217,17 @@ async def unclosed(tx: AsyncConnection, kind: str = RUN) -> Sequence[str]:
         .order_by(runs.c.opened_at)
     )
     return found.scalars().all()
+
+
+async def unrecorded(tx: AsyncConnection) -> tuple[int, datetime | None]:
+    """How many ends are journalled and not final, and when the oldest of them was journalled."""
+    found = await tx.execute(
+        select(func.count(), func.min(runs.c.journalled_at)).where(
+            runs.c.closed_at.is_(None), runs.c.journalled_at.is_not(None)
+        )
+    )
+    count, oldest = found.one()
+    return int(count), oldest
 
 
 async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:

@@ -16,7 +16,7 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering.database import insert_once
+from mayfly.metering.database import insert_once, note
 from mayfly.metering.tables import usage_records
 from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
 
@@ -107,9 +107,16 @@ class Correction:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
-    """Write a record, unless it is there. Returns whether it is new."""
+    """Write a record, unless it is there; a new one is noted, for whoever counts.
+
+    Returns:
+        Whether it is new.
+    """
     values = {each.name: getattr(record, each.name) for each in fields(record)}
-    return await insert_once(tx, usage_records, values)
+    new = await insert_once(tx, usage_records, values)
+    if new:
+        note(tx, record)
+    return new
 
 
 async def of(tx: AsyncConnection, uid: str) -> Sequence[UsageRecord]:

@@ -152,6 +152,7 @@ class ModelCalls:
                 .values(prices=prices, version=version, sent_at=now)
             )
         self._windows.open(uid, now)
+        self._metrics.sent(found[1].created_at, now)
         return True
 
     async def _under_way(self, tx: AsyncConnection, call: Call) -> int:
@@ -225,7 +226,7 @@ class ModelCalls:
             if found is None or found[1].closed:
                 return
             await self._cut_in(tx, found[1], outcome, reason, error, at, to_now=now)
-        self._told(uid, outcome)
+        self._told(uid)
 
     async def _cut_in(
         self,
@@ -267,8 +268,7 @@ class ModelCalls:
             if found is None or found[1].closed:
                 return
             await self._close(tx, found[1], ending, self._clock())
-        self._metrics.active_seconds.inc(ending.active_ms / 1000)
-        self._told(uid, ending.outcome)
+        self._told(uid)
 
     async def _close(self, tx: AsyncConnection, row: RunRow, ending: Ending, at: datetime) -> None:
         if state_of(row) in ENDS:
@@ -287,9 +287,8 @@ class ModelCalls:
         await self._step(tx, row.uid, Step.DONE)
         await self._sealed.forget(tx, row.uid)
 
-    def _told(self, uid: str, outcome: Outcome) -> None:
+    def _told(self, uid: str) -> None:
         self._windows.forget(uid)
-        self._metrics.closed.labels(outcome.value, ClosedBy.GATEWAY.value).inc()
         self._notices.tell(uid)
         self._on_end(uid)  # what called it may have waited for this to say its last word
 
@@ -312,7 +311,7 @@ class ModelCalls:
             else:
                 await self._note(tx, uid, cancel=True)
         if ended:
-            self._told(uid, Outcome.CANCELED)
+            self._told(uid)
         else:
             self._notices.tell(uid)
         return ended
@@ -338,7 +337,7 @@ class ModelCalls:
             for row in await _rows(tx, ended):
                 await self._end_unstarted(tx, row, now)
         for uid in ended:
-            self._told(uid, Outcome.CANCELED)
+            self._told(uid)
         return ended
 
     # -- forgotten -------------------------------------------------------------------------------

@@ -87,6 +87,16 @@ class Conductor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs = False
 
+    @property
+    def queued(self) -> int:
+        """Calls that wait."""
+        return sum(len(lane.queue) for lane in list(self._lanes.values()))
+
+    @property
+    def active(self) -> int:
+        """Calls that are being sent, or were."""
+        return sum(len(lane.under_way) for lane in list(self._lanes.values()))
+
     async def run(self) -> None:
         """Work until cancelled, beginning with what an earlier process left."""
         await self._directory.synced()

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what controller and gateway have in common."""

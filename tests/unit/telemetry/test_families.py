@@ -1,0 +1,156 @@
+"""However much comes, a process has at most so many series, and their sums stay whole."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from support.kube_memory import MemoryCluster
+
+from mayfly.clock import monotonic
+from mayfly.controller.health import Health
+from mayfly.controller.metrics import Metrics as ControllerMetrics
+from mayfly.controller.queue import WorkQueue
+from mayfly.controller.state import State
+from mayfly.gateway.metrics import Metrics
+from mayfly.metering.ledger import Recorded
+from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, ExactCounter, Families
+from mayfly.telemetry.payers import PayerSettings
+
+MANY = 3_000
+
+
+def series(registry: CollectorRegistry) -> list[str]:
+    lines = generate_latest(registry).decode().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def total(registry: CollectorRegistry, name: str) -> float:
+    return sum(
+        sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    )
+
+
+def record(number: int, **changes: object) -> Recorded:
+    fields = {
+        "kind": "run",
+        "namespace": f"team-{number}",
+        "pipeline_namespace": f"team-{number}",
+        "pipeline": f"pipeline-{number}",
+        "outcome": ("succeeded", "failed", "canceled")[number % 3],
+        "reason": f"Reason{number}",
+        "active_ms": 100,
+        "cost": Decimal("0.1"),
+        "currency": "USD",
+    }
+    return Recorded(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def flood(metrics: Metrics) -> None:
+    """More of everything than anybody has."""
+    for number in range(MANY):
+        metrics.recorded(record(number))
+        metrics.recorded(record(number, kind="model"))
+        metrics.recorded(record(number, cost=Decimal(-1), active_ms=-5, corrects="x"))
+        metrics.recorded(record(number, currency=f"C{number}"))
+        metrics.requests.of(f"/path/{number}", f"METHOD{number}", f"{number}xx").inc()
+        metrics.webhooks.of(f"event-{number}", f"result-{number}").inc()
+        metrics.token_reviews.of(f"result-{number}").inc()
+        metrics.access_reviews.of(f"result-{number}").inc()
+
+
+@pytest.mark.parametrize("namespaces", [False, True])
+@pytest.mark.parametrize("pipelines", [False, True])
+def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: bool) -> None:
+    settings = PayerSettings(namespaces=namespaces, pipelines=pipelines, limit=15)
+    metrics = Metrics(settings)
+    flood(metrics)
+    assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES
+    assert total(metrics.registry, "mayfly_runs_total") == 2 * MANY
+    assert total(metrics.registry, "mayfly_model_predictions_total") == MANY
+    assert total(metrics.registry, "mayfly_http_requests_total") == MANY
+    assert total(metrics.registry, "mayfly_cost_total") == pytest.approx(0.3 * MANY, rel=1e-12)
+    assert total(metrics.registry, "mayfly_cost_reductions_total") == MANY
+
+
+def test_labels_of_payers_are_there_once_switched_on() -> None:
+    metrics = Metrics(PayerSettings(namespaces=True, pipelines=True, limit=2))
+    for number in (0, 1, 2, 3, 0):
+        metrics.recorded(record(number, outcome="succeeded"))
+    metrics.recorded(record(0, pipeline="", outcome="succeeded"))
+    found = {
+        (sample.labels["namespace"], sample.labels["pipeline"]): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "mayfly_runs_total"
+    }
+    assert found == {
+        ("team-0", "team-0/pipeline-0"): 2,
+        ("team-1", "team-1/pipeline-1"): 1,
+        ("other", "other"): 3,
+    }
+
+
+def test_without_the_switch_no_series_names_a_payer() -> None:
+    metrics = Metrics(PayerSettings())
+    flood(metrics)
+    assert not [line for line in series(metrics.registry) if "team-" in line]
+
+
+def test_the_controller_has_few_series_whatever_comes() -> None:
+    metrics = ControllerMetrics()
+    queue, state = WorkQueue(monotonic), State()
+    metrics.show(queue, state, Health(queue, metrics.registry))
+
+    writes = MemoryCluster()
+    writes.results.update({(f"V{n}", f"kind{n}", f"r{n}"): 1 for n in range(MANY)})
+    metrics.show_writes(writes)  # type: ignore[arg-type]
+    for number in range(MANY):
+        metrics.looked(f"subject-{number}", f"result-{number}", 0.1)
+        metrics.claims.of(f"result-{number}").inc()
+    for _ in range(2):
+        assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES
+        assert total(metrics.registry, "mayfly_kubernetes_writes_total") == MANY
+    assert total(metrics.registry, "mayfly_reconciles_total") == MANY
+
+
+def test_the_standard_series_are_counted() -> None:
+    families = Families("test")
+    assert len(series(families.registry)) == STANDARD_SERIES + 1 == families.most
+
+
+def test_families_that_could_outgrow_the_bound_are_refused_at_the_start() -> None:
+    families = Families("test")
+    with pytest.raises(ValueError, match="over 500"):
+        families.counters("mayfly_much_total", "Much.", ("name",), MOST_SERIES)
+
+
+@given(st.lists(st.decimals(min_value=0, max_value=10**9, places=12), max_size=50))
+def test_a_sum_of_decimals_is_rounded_once(amounts: list[Decimal]) -> None:
+    counter = ExactCounter("mayfly_cost_total", "Cost.", ("currency",), 1)
+    for amount in amounts:
+        counter.add(amount, "USD")
+    (family,) = counter.collect()
+    shown = [sample.value for sample in family.samples]
+    assert shown == ([float(sum(amounts))] if amounts else [])
+
+
+def test_ten_thousand_tenths_are_a_thousand() -> None:
+    counter = ExactCounter("mayfly_cost_total", "Cost.", (), 1)
+    for _ in range(10_000):
+        counter.add(Decimal("0.1"))
+    (family,) = counter.collect()
+    assert [sample.value for sample in family.samples] == [1000.0]
+
+
+def test_a_counter_does_not_go_down() -> None:
+    counter = ExactCounter("mayfly_cost_total", "Cost.", (), 1)
+    with pytest.raises(ValueError, match="only go up"):
+        counter.add(Decimal(-1))
