@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+from support.builders import NOW
 from support.kube_memory import MemoryCluster
 
 from mayfly.clock import monotonic
@@ -17,7 +18,7 @@ from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
 from mayfly.gateway.metrics import Metrics
-from mayfly.metering.ledger import Recorded
+from mayfly.metering.records import UsageRecord
 from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, ExactCounter, Families
 from mayfly.telemetry.payers import PayerSettings
 
@@ -38,19 +39,39 @@ def total(registry: CollectorRegistry, name: str) -> float:
     )
 
 
-def record(number: int, **changes: object) -> Recorded:
+def record(number: int, **changes: object) -> UsageRecord:
+    uid = str(number)
     fields = {
+        "record_id": uid,
+        "run_uid": uid,
+        "id": uid,
+        "name": uid,
         "kind": "run",
         "namespace": f"team-{number}",
         "pipeline_namespace": f"team-{number}",
         "pipeline": f"pipeline-{number}",
+        "called": "",
+        "version": "v",
+        "runtime_digest": "",
+        "root_uid": uid,
+        "parent_uid": None,
+        "depth": 1,
         "outcome": ("succeeded", "failed", "canceled")[number % 3],
         "reason": f"Reason{number}",
+        "started": True,
+        "started_at": NOW,
+        "completed_at": NOW,
         "active_ms": 100,
+        "output_items": 1,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "prices": "[]",
         "cost": Decimal("0.1"),
         "currency": "USD",
+        "flags": "[]",
+        "recorded_at": NOW,
     }
-    return Recorded(**{**fields, **changes})  # type: ignore[arg-type]
+    return UsageRecord(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def flood(metrics: Metrics) -> None:
@@ -70,7 +91,7 @@ def flood(metrics: Metrics) -> None:
 @pytest.mark.parametrize("pipelines", [False, True])
 def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: bool) -> None:
     settings = PayerSettings(namespaces=namespaces, pipelines=pipelines, limit=15)
-    metrics = Metrics(settings)
+    metrics = Metrics(settings, "USD")
     flood(metrics)
     assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES
     assert total(metrics.registry, "mayfly_runs_total") == 2 * MANY
@@ -81,7 +102,7 @@ def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: 
 
 
 def test_labels_of_payers_are_there_once_switched_on() -> None:
-    metrics = Metrics(PayerSettings(namespaces=True, pipelines=True, limit=2))
+    metrics = Metrics(PayerSettings(namespaces=True, pipelines=True, limit=2), "USD")
     for number in (0, 1, 2, 3, 0):
         metrics.recorded(record(number, outcome="succeeded"))
     metrics.recorded(record(0, pipeline="", outcome="succeeded"))
@@ -99,7 +120,7 @@ def test_labels_of_payers_are_there_once_switched_on() -> None:
 
 
 def test_without_the_switch_no_series_names_a_payer() -> None:
-    metrics = Metrics(PayerSettings())
+    metrics = Metrics(PayerSettings(), "USD")
     flood(metrics)
     assert not [line for line in series(metrics.registry) if "team-" in line]
 

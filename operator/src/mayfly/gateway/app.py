@@ -100,7 +100,7 @@ class Gateway:
     ) -> None:
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.metrics = Metrics(PayerSettings(**config.metrics.model_dump()))
+        self.metrics = Metrics(PayerSettings(**config.metrics.model_dump()), config.currency)
         self.notices = Notices()
         self.sessions = Sessions()
         self.worklist = Worklist()

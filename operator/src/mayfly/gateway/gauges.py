@@ -15,7 +15,7 @@ from mayfly.gateway.runs import Runs
 from mayfly.gateway.sessions import Sessions
 from mayfly.kube.client import Cluster
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
+from mayfly.metering.database import FAILURES, Database
 
 LOOK_SECONDS = 10.0
 WRITES = 30
@@ -93,8 +93,8 @@ def install(
         "mayfly_database_errors_total",
         "Failed transactions, by what was wrong: full, busy, connection, other.",
         ("error",),
-        4,
-        lambda: {(word,): count for word, count in list(database.errors.items())},
+        len(FAILURES),
+        lambda: {(word,): database.errors[word] for word in FAILURES},
     )
     families.gauge(
         "mayfly_database_full",

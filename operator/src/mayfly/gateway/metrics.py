@@ -6,14 +6,21 @@ from datetime import datetime
 from decimal import Decimal
 
 from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.conditions import REASONS, ConditionType
 from mayfly.metering.ledger import Outcome, RunRow
 from mayfly.metering.records import UsageRecord
-from mayfly.metering.tables import RUN
+from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Payers, PayerSettings
 
 CURRENCIES = 2
 """That one ledger may hold: the installation's, and the one before."""
+
+FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
+    Reason.SUCCEEDED,
+    Reason.RUNNING,
+    Reason.CANCELED,
+}
 
 ROUTES = 90
 """Series of requests: about sixty routes, most of which answer in one way."""
@@ -24,18 +31,20 @@ _THOUSAND = Decimal(1000)
 class Metrics:
     """The gateway's metrics, on a registry of their own."""
 
-    def __init__(self, settings: PayerSettings) -> None:
+    def __init__(self, settings: PayerSettings, currency: str) -> None:
         self.families = Families("gateway")
         self.registry = self.families.registry
         self._payers = Payers(settings)
-        self._count_bills()
+        self._count_bills(currency)
         self._time_runs()
         self._count_traffic()
 
-    def _count_bills(self) -> None:
+    def _count_bills(self, currency: str) -> None:
         payers, most = self._payers.labels, self._payers.most
+        # Shown at 0 from the beginning, so that the rate of the first end is seen; those that are
+        # told apart by who pays come with their first.
         ends = [] if payers else [(each.value,) for each in Outcome]
-        # One of each, so that a rate of the first end is seen.
+        kinds = [(currency, RUN), (currency, MODEL)]
         self._runs = self.families.counters(
             "mayfly_runs_total",
             "Runs whose end is recorded, by how they ended.",
@@ -55,6 +64,7 @@ class Metrics:
             "Runs that are recorded as failed, by the reason of their condition Succeeded.",
             ("reason",),
             len(Reason),
+            start=[(each.value,) for each in sorted(FAILURES)],
         )
         self._active = {
             True: self.families.exact(
@@ -62,31 +72,36 @@ class Metrics:
                 "Billed active time of recorded runs.",
                 payers,
                 most,
+                start=[] if payers else [()],
             ),
             False: self.families.exact(
                 "mayfly_model_active_seconds_total",
                 "Billed active time of recorded calls of Models.",
                 payers,
                 most,
+                start=[] if payers else [()],
             ),
         }
         self._cost = self.families.exact(
             "mayfly_cost_total",
             "Cost of usage records, in units of the currency; kind is run or model.",
             ("currency", "kind", *payers),
-            CURRENCIES * 2 * most if not payers else 2 * most,
+            CURRENCIES * 2 * most,
+            start=[] if payers else kinds,
         )
         self._cost_back = self.families.exact(
             "mayfly_cost_reductions_total",
             "What corrections took off the cost, in units of the currency.",
             ("currency", "kind"),
             CURRENCIES * 2,
+            start=kinds,
         )
         self._active_back = self.families.exact(
             "mayfly_active_seconds_reductions_total",
             "What corrections took off the billed active time.",
             ("kind",),
             2,
+            start=[(RUN,), (MODEL,)],
         )
 
     def _time_runs(self) -> None:
@@ -151,6 +166,7 @@ class Metrics:
             "Times that a webhook's receiver was told, by event and by whether it took it.",
             ("event", "result"),
             8,
+            start=[("completed", "delivered"), ("completed", "failed")],
         )
         self.webhooks_abandoned = self.families.counter(
             "mayfly_webhooks_abandoned_total",

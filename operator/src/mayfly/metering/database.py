@@ -44,6 +44,9 @@ _WRITERS_LOCK = 0x6D6179666C79  # "mayfly"
 _alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Alembic keeps its context in a module, and must not be entered twice while it waits for SQL."""
 
+FAILURES = ("full", "busy", "connection", "other")
+"""What can be wrong with a transaction."""
+
 
 class StorageFull(Exception):
     """Nothing can be stored: the disk is full. Trying again helps once there is room."""

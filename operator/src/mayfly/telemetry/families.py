@@ -185,11 +185,21 @@ class Families:
             family.of(*values)
         return family
 
-    def exact(self, name: str, help_text: str, labels: tuple[str, ...], limit: int) -> ExactCounter:
-        """A counter of decimals."""
+    def exact(
+        self,
+        name: str,
+        help_text: str,
+        labels: tuple[str, ...],
+        limit: int,
+        *,
+        start: Iterable[Labels] = (),
+    ) -> ExactCounter:
+        """A counter of decimals; `start` as of `counters`."""
         self._note(name, help_text, "counter", labels, limit + 1)
         counter = ExactCounter(name, help_text, labels, limit)
         self.registry.register(counter)
+        for values in start:
+            counter.add(Decimal(0), *values)
         return counter
 
     def tally(
