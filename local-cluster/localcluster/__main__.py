@@ -6,7 +6,17 @@ import os
 import shlex
 import sys
 
-from localcluster import binaries, demo, installation, models, network, state, venv
+from localcluster import (
+    binaries,
+    cache,
+    demo,
+    installation,
+    models,
+    network,
+    packages,
+    state,
+    venv,
+)
 from localcluster.cluster import Cluster, choose
 from localcluster.failure import Failure
 from localcluster.given import GivenCluster
@@ -41,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs")
     commands.add_parser("down", help="take it all away")
     commands.add_parser("venv", help="make the developers' environment, print its folder")
+    commands.add_parser("packages", help="install the servers that tests start")
     commands.add_parser("binaries", help="build kubernetes and helm, print their paths")
     return parser
 
@@ -125,6 +136,10 @@ def _venv(_: argparse.Namespace) -> None:
     print(venv.prepare())
 
 
+def _packages(_: argparse.Namespace) -> None:
+    packages.require(packages.TESTS, cache.folder() / "logs")
+
+
 def _binaries(_: argparse.Namespace) -> None:
     paths = {"kubernetes": binaries.kubernetes() / "kubernetes", "helm": binaries.helm()}
     print(json.dumps({name: str(path) for name, path in paths.items()}))
@@ -139,6 +154,7 @@ _COMMANDS = {
     "status": _status,
     "down": _down,
     "venv": _venv,
+    "packages": _packages,
     "binaries": _binaries,
 }
 

