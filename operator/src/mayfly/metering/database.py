@@ -182,8 +182,10 @@ def note(tx: AsyncConnection, what: object) -> None:
 
     It is not called when the transaction is rolled back.
     """
-    if tx.sync_connection is not None:
-        tx.sync_connection.get_execution_options()[_NOTED].append(what)
+    connection = tx.sync_connection
+    noted = connection.get_execution_options().get(_NOTED) if connection is not None else None
+    if noted is not None:  # else nobody can listen: it is no transaction of a `Database`
+        noted.append(what)
 
 
 def _ignore(_: object) -> None:
