@@ -16,6 +16,7 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.metering import periods
 from mayfly.metering.database import insert_once
 from mayfly.metering.tables import usage_records
 from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
@@ -107,7 +108,11 @@ class Correction:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
-    """Write a record, unless it is there. Returns whether it is new."""
+    """Write a record, unless it is there. Returns whether it is new.
+
+    It is recorded behind the last month that was closed, whatever its own clock says.
+    """
+    record = replace(record, recorded_at=await periods.admitted(tx, record.recorded_at))
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     return await insert_once(tx, usage_records, values)
 
