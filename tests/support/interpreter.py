@@ -52,19 +52,35 @@ def of_images() -> Path:
     return cache.entry("python", inputs, f"unpack Python {wheels.PYTHON}", build) / "python"
 
 
-def with_packages(python: str, requirements: Path, name: str) -> Path:
-    """The interpreter with the wheels of a locked requirements file, and nothing else."""
+def with_packages(python: str, requirements: Path, name: str, sources: Path | None = None) -> Path:
+    """The interpreter with the wheels of a locked requirements file, and nothing else.
+
+    Args:
+        python: the interpreter.
+        requirements: what it gets.
+        name: of the environment.
+        sources: packages that are only published as sources, locked likewise; what builds them is
+            among the requirements.
+    """
     ask = "import sys; print('{}.{}'.format(*sys.version_info))"
     version = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout
 
     def build(folder: Path, current: Step) -> None:
-        command = [*packages.pip(), "install", "--require-hashes", "--only-binary=:all:"]
+        # The wheels have to fit the interpreter that they are for, not the one that runs pip.
+        command = [*packages.pip(), "install", "--require-hashes", "--ignore-requires-python"]
         command += ["--no-deps", "--progress-bar=off", "--python-version", version.strip()]
-        command += [word for tag in wheels.platforms() for word in ("--platform", tag)]
-        current.run([*command, "--requirement", requirements, "--target", folder / "site"])
+        command += ["--target", folder / "site"]
+        wheel = [word for tag in wheels.platforms() for word in ("--platform", tag)]
+        current.run([*command, "--only-binary=:all:", *wheel, "--requirement", requirements])
+        if sources is not None:
+            current.run(
+                [*command, "--no-build-isolation", "--requirement", sources],
+                env={"PYTHONPATH": str(folder / "site")},
+            )
         launcher = folder / "python"
         launcher.write_text(WITH_SITE.format(python=python))
         launcher.chmod(0o755)
 
-    inputs = cache.key(requirements.read_bytes(), python, version, WITH_SITE)
+    locks = [each.read_bytes() for each in (requirements, sources) if each is not None]
+    inputs = cache.key(*locks, python, version, WITH_SITE)
     return cache.entry(f"client-{name}", inputs, f"set up {name}", build) / "python"

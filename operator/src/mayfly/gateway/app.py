@@ -56,6 +56,7 @@ from mayfly.gateway.routes.models import ModelRoutes
 from mayfly.gateway.routes.predictions import PredictionRoutes
 from mayfly.gateway.routes.runtimes import RuntimeRoutes
 from mayfly.gateway.routes.streams import StreamRoutes
+from mayfly.gateway.routes.usage import UsageRoutes
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.schemas import Schemas
 from mayfly.gateway.sealed import Sealed
@@ -396,6 +397,7 @@ class Gateway:
             ),
             AccountRoutes(callers, catalog, key),
             RuntimeRoutes(catalog),
+            UsageRoutes(database=self.database, callers=callers, clock=clock),
         ):
             self.app.include_router(routes.router())
         openapi.install(self.app)

@@ -181,7 +181,7 @@ class Access:
         *,
         group: str = "mayfly.dev",
     ) -> bool:
-        """Whether a user may do `verb` on `resource` (or `resource/subresource`) of a group."""
+        """Whether a user may do `verb` on `resource` (or `resource/subresource`) of a group; namespace "" is all."""
         question = (user, verb, resource, namespace, name, group)
         known = self._answers.get(question)
         if known is not None:

@@ -68,7 +68,14 @@ class Callers:
         return Standing(None, seen, caller.namespace)
 
     async def may(self, standing: Standing, verb: str, resource: str, namespace: str) -> bool:
-        """Whether a person may do `verb` on `resource` of `mayfly.dev`; a run never may."""
+        """Whether a person may do `verb` on `resource` of `mayfly.dev`; a run never may.
+
+        Args:
+            standing: who asks.
+            verb: as the API server knows it.
+            resource: `pipelineruns`, or with a subresource `pipelineruns/status`.
+            namespace: where; "" for all namespaces.
+        """
         if standing.user is None:
             return False
         return await self._access.allowed(standing.user, verb, resource, namespace)

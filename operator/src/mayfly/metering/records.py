@@ -16,6 +16,7 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.metering import periods
 from mayfly.metering.database import insert_once, note
 from mayfly.metering.tables import usage_records
 from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
@@ -109,9 +110,12 @@ class Correction:
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
     """Write a record, unless it is there; a new one is noted, for whoever counts.
 
+    It is recorded behind the last month that was closed, whatever its own clock says.
+
     Returns:
         Whether it is new.
     """
+    record = replace(record, recorded_at=await periods.admitted(tx, record.recorded_at))
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     new = await insert_once(tx, usage_records, values)
     if new:

@@ -90,4 +90,17 @@ usage_records = Table(
     Column("author", String(320), nullable=False),
     Column("request", String(64)),
     Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+    Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
+)
+
+usage_periods = Table(
+    "usage_periods",
+    metadata,
+    Column("period", String(7), primary_key=True),
+    Column("ends_at", Instant, nullable=False),
+    Column("closed_at", Instant, nullable=False),
+    Column("closed_by", String(320), nullable=False),
+    Column("records", BigInteger),
+    Column("sums", Text),
+    Column("sha256", String(64)),
 )

@@ -1,0 +1,160 @@
+"""Usage as JSON and CSV: rows of reports, records, closed months, and what a bill is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import rfc3339
+from mayfly.metering import charges
+from mayfly.metering.explain import Explanation
+from mayfly.metering.periods import Period, Totals
+from mayfly.metering.records import UsageRecord
+from mayfly.metering.reports import Key, Row, Span, totals_of
+from mayfly.metering.sheets import line
+from mayfly.metering.usage import decimal_text
+
+Json = dict[str, Any]
+
+SUMS = (
+    *("predictions", "active_milliseconds", "output_items", "input_tokens", "output_tokens"),
+    *("cost", "currency"),
+)
+
+PARTS = 1000
+"""Downstream predictions that an explanation names; their sum is of all of them."""
+
+
+def report(span: Span, keys: Sequence[Key], rows: Sequence[Row]) -> Json:
+    """A report; the totals, one a currency, are the sums of its rows."""
+    return {
+        "from": rfc3339(span.since) if span.since else None,
+        "to": rfc3339(span.until) if span.until else None,
+        "namespace": span.namespace,
+        "by": [key.value for key in keys],
+        "rows": [
+            {**dict(zip((key.value for key in keys), row.keys, strict=True)), **_sums(row)}
+            for row in rows
+        ],
+        "totals": [_sums(row) for row in totals_of(rows)],
+    }
+
+
+def report_lines(keys: Sequence[Key], rows: Sequence[Row]) -> Iterator[str]:
+    """The rows of a report as CSV, with a header and without totals."""
+    yield line([*(key.value for key in keys), *SUMS])
+    for row in rows:
+        yield line([*row.keys, *_sums(row).values()])
+
+
+def _sums(row: Row) -> Json:
+    return {
+        "predictions": row.predictions,
+        "active_milliseconds": row.active_ms,
+        "output_items": row.output_items,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cost": decimal_text(row.cost),
+        "currency": row.currency,
+    }
+
+
+def record(found: UsageRecord) -> Json:
+    """A usage record."""
+    return {
+        "record_id": found.record_id,
+        "recorded_at": rfc3339(found.recorded_at),
+        "cost": decimal_text(found.cost),
+        "currency": found.currency,
+        "namespace": found.namespace,
+        "id": found.id,
+        "kind": found.kind,
+        "name": found.name,
+        "model": charges.model_of(found),
+        "version": found.version,
+        "runtime_digest": found.runtime_digest,
+        "root": run_id(found.root_uid),
+        "parent": run_id(found.parent_uid) if found.parent_uid else None,
+        "depth": found.depth,
+        "outcome": found.outcome,
+        "reason": found.reason,
+        "started_at": rfc3339(found.started_at) if found.started_at else None,
+        "completed_at": rfc3339(found.completed_at) if found.completed_at else None,
+        "active_milliseconds": found.active_ms,
+        "output_items": found.output_items,
+        "input_tokens": found.input_tokens,
+        "output_tokens": found.output_tokens,
+        "prices": [
+            {"meter": each["meter"], "unit_price": each["unitPrice"]}
+            for each in json.loads(found.prices)
+        ],
+        "flags": json.loads(found.flags),
+        "corrects": found.corrects,
+        "why": found.why,
+        "author": found.author,
+    }
+
+
+def explanation(found: Explanation) -> Json:
+    """A bill, line by line; every amount is exact decimal text."""
+    return {
+        **record(found.bill),
+        "charges": [
+            {
+                "meter": each.meter.value,
+                "quantity": decimal_text(each.quantity),
+                "unit_price": decimal_text(each.unit_price),
+                "amount": decimal_text(each.amount),
+            }
+            for each in found.charges
+        ],
+        "billed": decimal_text(found.bill.cost),
+        "corrections": [record(each) for each in found.corrections],
+        "cost": decimal_text(found.cost),
+        "downstream": [_part(each) for each in found.parts[:PARTS]],
+        "downstream_predictions": len(found.parts),
+        "downstream_cost": decimal_text(found.downstream),
+        "total_cost": decimal_text(found.total),
+        "final": found.final,
+    }
+
+
+def _part(bill: UsageRecord) -> Json:
+    return {
+        "id": bill.id,
+        "model": charges.model_of(bill),
+        "kind": bill.kind,
+        "depth": bill.depth,
+        "parent": run_id(bill.parent_uid) if bill.parent_uid else None,
+        "outcome": bill.outcome,
+        "active_milliseconds": bill.active_ms,
+        "cost": decimal_text(bill.cost),
+    }
+
+
+def period(found: Period) -> Json:
+    """A closed month; without totals where its close was interrupted."""
+    return {
+        "period": str(found.month),
+        "from": rfc3339(found.month.start),
+        "to": rfc3339(found.month.end),
+        "closed_at": rfc3339(found.closed_at),
+        "closed_by": found.closed_by,
+        **totals(found.totals),
+    }
+
+
+def totals(found: Totals | None) -> Json:
+    """What a month came to."""
+    if found is None:
+        return {"records": None, "sums": None, "sha256": None}
+    return {
+        "records": found.records,
+        "sums": [
+            {"currency": currency, "cost": decimal_text(cost)}
+            for currency, cost in sorted(found.sums.items())
+        ],
+        "sha256": found.sha256,
+    }

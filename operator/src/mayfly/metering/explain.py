@@ -1,0 +1,89 @@
+"""Why a prediction costs what it costs: everything that its bill is made of, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.metering import records, tree
+from mayfly.metering.charges import Charge, charges
+from mayfly.metering.records import UsageRecord, exact_sum, summed
+from mayfly.metering.tables import runs, usage_records
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A bill and what led to it.
+
+    Attributes:
+        bill: the prediction's own record, as it was written at its end.
+        charges: its lines; they add up to the cost of `bill`.
+        corrections: what was put right later; with `bill` they add up to `cost`.
+        cost: of the prediction itself.
+        parts: the bill of every prediction below it, corrections summed in.
+        downstream: the sum of `parts`.
+        total: `cost` and `downstream`.
+        final: nothing below can add to it any more.
+    """
+
+    bill: UsageRecord
+    charges: Sequence[Charge]
+    corrections: Sequence[UsageRecord]
+    cost: Decimal
+    parts: Sequence[UsageRecord]
+    downstream: Decimal
+    total: Decimal
+    final: bool
+
+
+async def explain(tx: AsyncConnection, uid: str) -> Explanation | None:
+    """The explanation of a prediction's bill; None before its end, or where there is none."""
+    own = await records.of(tx, uid)
+    if not own:
+        return None
+    below = await _below(tx, uid)
+    cost = exact_sum(each.cost for each in own)
+    downstream = exact_sum(each.cost for each in below)
+    return Explanation(
+        bill=own[0],
+        charges=charges(own[0]),
+        corrections=own[1:],
+        cost=cost,
+        parts=below,
+        downstream=downstream,
+        total=exact_sum((cost, downstream)),
+        final=(await tree.below(tx, uid)).settled,
+    )
+
+
+async def _below(tx: AsyncConnection, uid: str) -> list[UsageRecord]:
+    """The bills below a prediction, in the order in which they were recorded."""
+    root = await tx.scalar(select(usage_records.c.root_uid).where(usage_records.c.run_uid == uid))
+    bills: dict[str, list[UsageRecord]] = {}
+    made: dict[str | None, set[str]] = {}
+    found = await tx.stream(select(usage_records).where(usage_records.c.root_uid == root))
+    async for row in found.mappings():
+        record = UsageRecord(**row)
+        bills.setdefault(record.run_uid, []).append(record)
+        made.setdefault(record.parent_uid, set()).add(record.run_uid)
+    # What has not ended has no bill yet, and may have made what has one.
+    open_rows = select(runs.c.uid, runs.c.parent_uid).where(
+        runs.c.root_uid == root, runs.c.closed_at.is_(None)
+    )
+    for child, parent in await tx.execute(open_rows):
+        made.setdefault(parent, set()).add(child)
+    below: list[UsageRecord] = []
+    left = [uid]
+    while left:
+        children = made.get(left.pop(), set())
+        left += children
+        below += [
+            summed(sorted(bills[child], key=lambda record: record.corrects is not None))
+            for child in children
+            if child in bills
+        ]
+    return sorted(below, key=lambda record: (record.recorded_at, record.record_id))

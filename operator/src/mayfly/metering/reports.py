@@ -1,0 +1,254 @@
+"""Usage records, read: one after another, summed by keys, and counted for the close of a month.
+
+Records are read in batches, each in a transaction of its own, so that neither memory nor a slow
+reader of an answer holds anything up; what is behind a reader in time doesn't change any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.metering import periods
+from mayfly.metering.charges import model_of
+from mayfly.metering.database import Database
+from mayfly.metering.periods import Month, Period, Totals
+from mayfly.metering.records import UsageRecord, of
+from mayfly.metering.sheets import line
+from mayfly.metering.tables import RUN, usage_records
+from mayfly.metering.usage import EXACT
+
+BATCH = 1000
+
+MAX_ROWS = 10_000
+"""Of a report: its memory is what these need."""
+
+_FIRST = ("record_id", "recorded_at", "cost", "currency", "namespace")
+COLUMNS = (
+    *_FIRST,
+    *("id", "run_uid", "kind", "name", "pipeline_namespace", "pipeline", "called", "version"),
+    *("runtime_digest", "root_uid", "parent_uid", "depth", "outcome", "reason", "started"),
+    *("started_at", "completed_at", "active_ms", "output_items", "input_tokens", "output_tokens"),
+    *("prices", "flags", "corrects", "why", "author"),
+)
+"""Of a record as CSV. Closed months are checked by these lines, so they stay as they are; no comma
+can be in the first of them, so that simple tools can cut them out."""
+
+HEADER = line(COLUMNS)
+
+
+class Key(StrEnum):
+    """What a report can be split by."""
+
+    NAMESPACE = "namespace"
+    PIPELINE = "pipeline"
+    MODEL = "model"
+    DAY = "day"
+    TREE = "tree"
+
+    def of(self, record: UsageRecord) -> str | None:
+        """Where a record belongs; None where the key says nothing of it.
+
+        A run of a Pipeline has no model and a call of a Model no pipeline; a day is one in UTC, of
+        `recorded_at`; a tree has the id of its root.
+        """
+        match self:
+            case Key.NAMESPACE:
+                return record.namespace
+            case Key.PIPELINE:
+                return model_of(record) if record.kind == RUN else None
+            case Key.MODEL:
+                return None if record.kind == RUN else model_of(record)
+            case Key.DAY:
+                return record.recorded_at.astimezone(UTC).date().isoformat()
+            case Key.TREE:
+                return run_id(record.root_uid)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which records are wanted: by `recorded_at`, from the first moment to before the second one.
+
+    Attributes:
+        namespace: who pays; None for all.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a report, or its total.
+
+    Attributes:
+        keys: what it is of, in the order that was asked for.
+        predictions: how many bills; corrections are none.
+    """
+
+    keys: tuple[str | None, ...]
+    currency: str
+    predictions: int = 0
+    active_ms: int = 0
+    output_items: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal = Decimal(0)
+
+
+class TooManyRows(Exception):
+    """A report has more rows than `MAX_ROWS`."""
+
+
+async def page(
+    tx: AsyncConnection, span: Span, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[UsageRecord]:
+    """Records in order: by `recorded_at`, then by id.
+
+    Args:
+        tx: the transaction.
+        span: which.
+        after: behind the one of this moment and id; None from the first on.
+        limit: at most so many.
+    """
+    moment = usage_records.c.recorded_at
+    identity = _by_bytes(tx)
+    wanted = select(*(usage_records.c[each.name] for each in fields(UsageRecord)))
+    if span.since is not None:
+        wanted = wanted.where(moment >= span.since)
+    if span.until is not None:
+        wanted = wanted.where(moment < span.until)
+    if span.namespace is not None:
+        wanted = wanted.where(usage_records.c.namespace == span.namespace)
+    if after is not None:
+        # The first condition is for the index, which does not look into an OR.
+        wanted = wanted.where(moment >= after[0], (moment > after[0]) | (identity > after[1]))
+    found = await tx.execute(wanted.order_by(moment, identity).limit(limit))
+    return [UsageRecord(**each) for each in found.mappings()]
+
+
+def _by_bytes(tx: AsyncConnection) -> ColumnElement[str]:
+    """The id, compared byte by byte: in the same order in every database."""
+    collation = "C" if tx.dialect.name == "postgresql" else "BINARY"
+    return usage_records.c.record_id.collate(collation)
+
+
+async def records(database: Database, span: Span) -> AsyncIterator[UsageRecord]:
+    """Every record of a span, in order."""
+    after: tuple[datetime, str] | None = None
+    while True:
+        async with database.read() as tx:
+            found = await page(tx, span, after, BATCH)
+        for record in found:
+            yield record
+        if len(found) < BATCH:
+            return
+        after = (found[-1].recorded_at, found[-1].record_id)
+
+
+async def with_corrected(
+    database: Database, span: Span
+) -> AsyncIterator[tuple[UsageRecord, UsageRecord | None]]:
+    """Every record of a span, in order, and the bill that it corrects, where it corrects one."""
+    async for record in records(database, span):
+        corrected = None
+        if record.corrects is not None:
+            async with database.read() as tx:
+                corrected = (await of(tx, record.run_uid))[0]
+        yield record, corrected
+
+
+def line_of(record: UsageRecord) -> str:
+    """A record as a line of CSV."""
+    return line(getattr(record, column) for column in COLUMNS)
+
+
+async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Row]:
+    """Sums of a span, a row each combination of keys and currency; sorted by the keys.
+
+    Raises:
+        TooManyRows: there are more of them than `MAX_ROWS`.
+    """
+    rows: dict[tuple[tuple[str | None, ...], str], Row] = {}
+    async for record in records(database, span):
+        place = (tuple(key.of(record) for key in keys), record.currency)
+        rows[place] = _plus(rows.get(place) or Row(*place), record)
+        if len(rows) > MAX_ROWS:
+            raise TooManyRows
+    return sorted(rows.values(), key=lambda row: ([key or "" for key in row.keys], row.currency))
+
+
+def _plus(row: Row, record: UsageRecord) -> Row:
+    with localcontext(EXACT):
+        cost = row.cost + record.cost
+    return replace(
+        row,
+        predictions=row.predictions + (record.corrects is None),
+        active_ms=row.active_ms + record.active_ms,
+        output_items=row.output_items + record.output_items,
+        input_tokens=row.input_tokens + record.input_tokens,
+        output_tokens=row.output_tokens + record.output_tokens,
+        cost=cost,
+    )
+
+
+def totals_of(rows: Sequence[Row]) -> list[Row]:
+    """The sums of a report's rows, one a currency."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        before = found.get(row.currency) or Row((), row.currency)
+        with localcontext(EXACT):
+            cost = before.cost + row.cost
+        found[row.currency] = Row(
+            keys=(),
+            currency=row.currency,
+            predictions=before.predictions + row.predictions,
+            active_ms=before.active_ms + row.active_ms,
+            output_items=before.output_items + row.output_items,
+            input_tokens=before.input_tokens + row.input_tokens,
+            output_tokens=before.output_tokens + row.output_tokens,
+            cost=cost,
+        )
+    return [found[currency] for currency in sorted(found)]
+
+
+async def count(database: Database, month: Month) -> Totals:
+    """What the records of a month come to now."""
+    digest, number, sums = hashlib.sha256(), 0, dict[str, Decimal]()
+    async for record in records(database, Span(month.start, month.end)):
+        digest.update(line_of(record).encode())
+        number += 1
+        with localcontext(EXACT):
+            sums[record.currency] = sums.get(record.currency, Decimal(0)) + record.cost
+    return Totals(number, sums, digest.hexdigest())
+
+
+async def close(database: Database, month: Month, at: datetime, by: str) -> Period:
+    """Close a month that is over; again, it answers the same.
+
+    Args:
+        database: the ledger's.
+        month: the month.
+        at: the clock.
+        by: the name of who closes it.
+    """
+    async with database.write() as tx:
+        await periods.draw_line(tx, month, at, by)
+        found = await periods.find(tx, month)
+    if found is None or found.totals is None:
+        totals = await count(database, month)
+        async with database.write() as tx:
+            await periods.keep(tx, month, totals)
+            found = await periods.find(tx, month)
+    if found is None:
+        raise LookupError(str(month))
+    return found

@@ -1,0 +1,50 @@
+"""CSV: one line of text a row, and no cell that a spreadsheet would take for a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from mayfly.clock import rfc3339
+from mayfly.metering.usage import decimal_text
+
+Cell = str | int | bool | Decimal | datetime | None
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet computes with when a text begins so."""
+
+_BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def line(cells: Iterable[Cell]) -> str:
+    """A row with its line feed. A cell is quoted only where it has to be; None is empty."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow([cell(each) for each in cells])
+    return text.getvalue()
+
+
+def cell(value: Cell) -> str:
+    """What stands in a cell.
+
+    Numbers stay numbers, negative ones too; a text that begins like a formula gets an apostrophe
+    before it, and a text of several lines becomes one line.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case Decimal():
+            return decimal_text(value)
+        case datetime():
+            return rfc3339(value)
+        case str():
+            # The apostrophe comes last, so that nothing which is taken away can uncover a formula.
+            flat = _BREAKS.sub(" ", value)
+            return f"'{flat}" if flat.lstrip().startswith(FORMULA) else flat

@@ -1,0 +1,106 @@
+"""The FOCUS export of a real ledger, and what the official validator says of it."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.focus_validator import validate
+from support.gateway_world import Run, Running
+from support.model_world import ModelWorld, create, ended
+
+from mayfly.clock import utc_now
+from mayfly.metering import tree
+from mayfly.metering.records import Correction
+
+PRICE = [
+    {"meter": "predictSeconds", "unitPrice": "0.001"},
+    {"meter": "prediction", "unitPrice": "1"},
+]
+
+Rows = list[dict[str, str]]
+
+
+async def correct(gateway: Running, uid: str, cost: str, at: datetime) -> None:
+    change = Correction(why="=the clock, it was wrong", author="admin", cost=Decimal(cost))
+    async with gateway.gateway.database.write() as tx:
+        await tree.correct(tx, uid, change, at)
+
+
+async def work(gateway: Running, run: Run, **end) -> None:
+    async with run.working(gateway) as agent:
+        await agent.end(**end)
+    await gateway.closed(run.uid)
+
+
+async def never_started(gateway: Running, run: Run) -> None:
+    async with run.dial(gateway) as agent:
+        await agent.hello()
+        await agent.accept()
+        run.cancel()
+        await agent.expect_last("cancel")
+        await agent.end_unstarted()
+    await gateway.closed(run.uid)
+
+
+@pytest.fixture
+async def export(world: ModelWorld, cog) -> str:
+    """Every kind of record: run, model, failed, cancelled, free, corrected now and later."""
+    world.cluster.allowed.add(("reader", ""))
+    world.at(await cog("echo"), price=PRICE)
+    world.at(await cog("echo"), "free")
+    async with world.gateway() as gateway, gateway.client() as reader:
+        good = world.claimed("good")
+        await work(gateway, good, activeMs=3)
+        failed = {"outcome": "failed", "reason": "UserError", "outputJSON": None}
+        await work(gateway, world.claimed("bad"), **failed)
+        await never_started(gateway, world.claimed("gone"))
+        for name in ("model", "free"):
+            made = await create(reader, {"text": "hello"}, name)
+            await ended(reader, made["id"])
+        await correct(gateway, good.uid, "-0.003", utc_now())
+        await correct(gateway, good.uid, "-0.001", utc_now() + timedelta(days=32))
+        answer = await reader.get("/v1/usage/focus")
+        report = (await reader.get("/v1/usage")).json()
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    (total,) = report["totals"]
+    assert sum(Decimal(row["BilledCost"]) for row in rows) == Decimal(total["cost"])
+    assert {row["ServiceName"] for row in rows} == {"Mayfly Pipelines", "Mayfly Models"}
+    assert {row["ChargeClass"] for row in rows} == {"", "Correction"}
+    assert {row["ChargeCategory"] for row in rows} == {"Usage", "Adjustment"}
+    assert len({row["x_RecordId"] for row in rows}) == 7
+    return answer.text
+
+
+async def test_the_validator_accepts_it(export: str, tmp_path: Path) -> None:
+    path = tmp_path / "focus.csv"
+    path.write_text(export)
+    verdict = validate(path)
+    assert verdict.failures == set(), verdict.output
+    assert len(verdict.passed) > 250
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        (lambda row: {**row, "BillingCurrency": "dollars"}, "BillingCurrency-C-00"),
+        (lambda row: {**row, "ChargeCategory": "Fun"}, "ChargeCategory-C-00"),
+        (lambda row: {**row, "ListUnitPrice": row["ListUnitPrice"] and "77"}, "ListUnitPrice-C-0"),
+        (lambda row: {k: v for k, v in row.items() if k != "BilledCost"}, "BilledCost-C-00"),
+    ],
+)
+async def test_the_validator_refuses_a_broken_one(
+    export: str, tmp_path: Path, broken: Callable[[dict], dict], rule: str
+) -> None:
+    rows = [broken(row) for row in csv.DictReader(io.StringIO(export))]
+    path = tmp_path / "broken.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    verdict = validate(path)
+    assert any(each.startswith(rule) for each in verdict.failures), verdict.output

@@ -1,0 +1,132 @@
+"""Reports: every record in one row and once, sums exact, whatever the size of a batch."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.bills import bill, correction, uid
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.metering import records, reports
+from mayfly.metering.database import Database
+from mayfly.metering.records import UsageRecord, exact_sum
+from mayfly.metering.reports import Key, Row, Span
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+    await database.create()
+    yield database
+    await database.close()
+
+
+async def write(database: Database, *found: UsageRecord) -> None:
+    async with database.write() as tx:
+        for each in found:
+            assert await records.add(tx, each)
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 10, number, tzinfo=UTC)
+
+
+async def test_each_key_splits_and_no_split_changes_the_sum(database: Database) -> None:
+    root = bill(1)
+    made = [
+        root,
+        bill(2, root_uid=root.run_uid, parent_uid=root.run_uid, depth=2, outcome="failed"),
+        bill(3, kind="model", called="acme/llm", namespace="other", input_tokens=1_234_567),
+        bill(4, recorded_at=day(31) + timedelta(hours=23, minutes=59)),
+        correction(root, 1, "-0.003", recorded_at=day(20)),
+    ]
+    await write(database, *made)
+    shown = {
+        key: [
+            (row.keys[0], row.predictions) for row in await reports.report(database, Span(), [key])
+        ]
+        for key in Key
+    }
+    assert shown == {
+        Key.NAMESPACE: [("other", 1), ("team", 3)],
+        Key.PIPELINE: [(None, 1), ("team/answer", 3)],
+        Key.MODEL: [(None, 3), ("acme/llm", 1)],
+        Key.DAY: [("2026-10-05", 3), ("2026-10-20", 0), ("2026-10-31", 1)],
+        Key.TREE: [(run_id(uid(1)), 2), (run_id(uid(3)), 1), (run_id(uid(4)), 1)],
+    }
+    for keys in ([], [Key.DAY], list(Key)):
+        rows = await reports.report(database, Span(), keys)
+        (total,) = reports.totals_of(rows)
+        assert total.cost == exact_sum(row.cost for row in rows) == exact_sum(r.cost for r in made)
+        assert total.active_ms == sum(each.active_ms for each in made)
+        assert (total.predictions, total.input_tokens) == (4, 1_234_567)
+
+
+async def test_a_span_has_its_first_moment_and_not_its_last(database: Database) -> None:
+    moments = [day(1), day(2), day(3) - timedelta(microseconds=1), day(3)]
+    await write(database, *(bill(number, recorded_at=at) for number, at in enumerate(moments)))
+    (row,) = await reports.report(database, Span(day(2), day(3)), [])
+    assert row.predictions == 2
+    assert await reports.report(database, Span(day(4)), []) == []
+    (team,) = await reports.report(database, Span(namespace="team"), [])
+    assert team.predictions == 4
+    assert await reports.report(database, Span(namespace="other"), []) == []
+
+
+async def test_batches_lose_and_repeat_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most have one moment, so that a batch ends between two of them."""
+    made = [bill(number, recorded_at=day(1 + number // 20)) for number in range(50)]
+    await write(database, *made)
+    monkeypatch.setattr(reports, "BATCH", 7)
+    found = [each.record_id async for each in reports.records(database, Span())]
+    assert found == sorted(each.record_id for each in made)
+
+
+async def test_sums_are_exact_where_floats_are_not(database: Database) -> None:
+    base = bill(0)
+    costs = ["0.1", "0.2", "1" + "0" * 30, "0." + "0" * 29 + "1", "-0.3"]
+    await write(database, *(replace(bill(n), cost=Decimal(c)) for n, c in enumerate(costs)))
+    (row,) = await reports.report(database, Span(), [])
+    assert row == Row(
+        (),
+        "USD",
+        predictions=5,
+        active_ms=5 * base.active_ms,
+        output_items=5,
+        cost=Decimal("1" + "0" * 30 + "." + "0" * 29 + "1"),
+    )
+
+
+async def test_two_currencies_are_two_rows_and_two_totals(database: Database) -> None:
+    await write(database, bill(1), bill(2, currency="EUR"))
+    rows = await reports.report(database, Span(), [Key.NAMESPACE])
+    assert [(row.keys, row.currency) for row in rows] == [(("team",), "EUR"), (("team",), "USD")]
+    assert [row.currency for row in reports.totals_of(rows)] == ["EUR", "USD"]
+
+
+async def test_a_report_of_too_many_rows_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(database, *(bill(number) for number in range(5)))
+    monkeypatch.setattr(reports, "MAX_ROWS", 4)
+    with pytest.raises(reports.TooManyRows):
+        await reports.report(database, Span(), [Key.TREE])
+    assert len(await reports.report(database, Span(), [Key.DAY])) == 1
+
+
+def test_the_line_of_a_record_stays_as_it_is() -> None:
+    """Closed months are checked by it."""
+    assert reports.line_of(bill(7)) == (
+        "0000abc0-0000-0000-0000-000000000007,2026-10-05T12:00:04.123456Z,0.010075025,USD,team,"
+        f"{run_id(uid(7))},0000abc0-0000-0000-0000-000000000007,run,run-7,team,answer,,{'c' * 64},"
+        f"registry.example/runtime@sha256:{'ab' * 32},0000abc0-0000-0000-0000-000000000007,,1,"
+        "succeeded,Succeeded,true,2026-10-05T12:00:00.123456Z,2026-10-05T12:00:03.123456Z,3001,1,"
+        '0,0,"[{""meter"": ""predictSeconds"", ""unitPrice"": ""0.000025""}, {""meter"": '
+        '""prediction"", ""unitPrice"": ""0.01""}, {""meter"": ""inputTokens"", ""unitPrice"": '
+        '""0.00000013""}]",[],,,\n'
+    )
