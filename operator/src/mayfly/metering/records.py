@@ -16,6 +16,7 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.metering import spending
 from mayfly.metering.database import insert_once
 from mayfly.metering.tables import usage_records
 from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
@@ -107,9 +108,18 @@ class Correction:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
-    """Write a record, unless it is there. Returns whether it is new."""
+    """Write a record, unless it is there, and count what it costs. Returns whether it is new."""
     values = {each.name: getattr(record, each.name) for each in fields(record)}
-    return await insert_once(tx, usage_records, values)
+    new = await insert_once(tx, usage_records, values)
+    if new:
+        await spending.add(
+            tx,
+            namespace=record.namespace,
+            run_uid=record.run_uid,
+            amount=record.cost,
+            at=record.recorded_at,
+        )
+    return new
 
 
 async def of(tx: AsyncConnection, uid: str) -> Sequence[UsageRecord]:
