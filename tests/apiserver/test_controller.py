@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from support.controller_world import IMAGE, SOURCE, Runs, container, message, reason
 from support.waiting import eventually
 
+from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.reconcile.ending import refused
+from mayfly.reconcile.observed import Refusal
 
 TAKES_A_SECRET = "from cog import Secret\ndef main(key: Secret = None) -> int: ...\n"
 
@@ -436,3 +440,42 @@ def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path
         )
     finally:
         plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
+
+
+def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(controller, runs, plane):
+    """A run by kubectl has no pod before the gateway's word; a child, which is its own, has."""
+    budget = "mayfly.dev/budget-monthly"
+    plane.kubectl("annotate", "namespace", runs.namespace, f"{budget}=25")
+    runs.create("first", queueDeadline="10m")
+    eventually(lambda: reason(runs.get("first"), "Started", "False") == "Queued")
+    assert budget in message(runs.get("first"), "Started")
+    assert runs.pods() == []
+    runs.write_status("first", {"budgetChecked": True})
+    parent = runs.claimed("first")
+    assert parent["status"]["budgetChecked"] is True
+    runs.child("child", parent)
+    runs.claimed("child")
+    # Without the annotation nobody is asked, and what waited goes on.
+    runs.create("second")
+    eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
+    plane.kubectl("annotate", "namespace", runs.namespace, f"{budget}-")
+    runs.claimed("second")
+
+
+def test_an_end_by_the_gateway_before_any_claim_is_left_alone(controllers, runtime, runs, plane):
+    """Its queue place is free, no pod is made, and the run goes when its time is over."""
+    controllers.start()
+    plane.kubectl("annotate", "namespace", runs.namespace, "mayfly.dev/budget-monthly=25")
+    body = runs.create("beyond", ttlSecondsAfterFinished=2)
+    eventually(lambda: reason(runs.get("beyond"), "Started", "False") == "Queued")
+    run = PipelineRun.model_validate(runs.get("beyond"))
+    refusal = Refusal(Reason.BUDGET_EXCEEDED, "No money is left.")
+    ended = refused(run, refusal, now=datetime.now(UTC)).body()
+    runs.write_status("beyond", {**ended, "recorded": True, "finished": True})
+    assert reason(runs.get("beyond"), "Accepted", "False") == "BudgetExceeded"
+    gone = plane.kubectl(
+        "wait", "--for=delete", f"prun/{body['metadata']['name']}", "-n", runs.namespace,
+        "--timeout=60s",
+    )  # fmt: skip
+    assert gone.returncode == 0
+    assert runs.pods() == []

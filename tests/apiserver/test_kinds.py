@@ -55,6 +55,7 @@ def test_a_run_gets_its_defaults(plane, namespace):
         ({"pipelineSpec": {"source": {"inline": ""}, "entrypoint": "main"}}, "entrypoint"),
         ({"ttlSecondsAfterFinished": -1}, "ttlSecondsAfterFinished"),
         ({"budget": "1e3"}, "spec.budget"),
+        ({"budget": "0.00"}, "spec.budget is above 0"),
     ],
 )
 def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):

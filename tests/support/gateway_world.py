@@ -319,7 +319,7 @@ class Run:
 
     async def finished(self) -> Json:
         """The status, once the run is finished."""
-        body = await self.until(lambda each: each["status"].get("finished") is True)
+        body = await self.until(lambda each: (each.get("status") or {}).get("finished") is True)
         return dict(body["status"])
 
     @asynccontextmanager

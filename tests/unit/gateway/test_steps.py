@@ -9,11 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.builders import NOW, ledger_row
 
-from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.gateway.auth import Pod
 from mayfly.gateway.sessions import Session
 from mayfly.gateway.status import STORAGE_FULL
-from mayfly.gateway.steps import Facts, Link, Step, decide, link_of, look_again_at, may_send
+from mayfly.gateway.steps import (
+    Facts,
+    Link,
+    Step,
+    Withheld,
+    decide,
+    link_of,
+    look_again_at,
+    may_send,
+)
 from mayfly.metering.ledger import RunRow
 
 CLAIMED = {"podUID": "pod", "attempt": 1, "id": "0" * 26}
@@ -21,6 +30,8 @@ ROW = ledger_row(pod_uid="pod", attempt=1)
 SENT = replace(ROW, sent_at=NOW)
 ENDED = replace(SENT, outcome="succeeded", reason="Succeeded")
 CLOSED = replace(ENDED, closed_at=NOW)
+NO_SECRET = Withheld(Reason.SECRET_UNAVAILABLE, "no")
+NO_MONEY = Withheld(Reason.BUDGET_EXCEEDED, "no")
 STARTED = replace(SENT, started_at=NOW - timedelta(seconds=2))
 
 
@@ -86,10 +97,43 @@ TABLE = [
     ("that was told", facts(run(LOST, **CLAIMED), ROW, Link.TAKEN), Step.WAIT),
     ("the pod may have another run", facts(claimed, ROW, Link.OTHER), Step.WAIT),
     ("idle", facts(claimed, ROW, Link.IDLE), Step.SEND),
-    ("idle, a secret is missing", facts(claimed, ROW, Link.IDLE, withheld="no"), Step.WITHHOLD),
-    ("the same, no row yet", facts(claimed, None, Link.IDLE, withheld="no"), Step.OPEN),
-    ("the same, cancelled", facts(stopped, ROW, Link.IDLE, withheld="no"), Step.RETIRE),
-    ("a secret is missing, sent by then", facts(claimed, withheld="no"), Step.WAIT),
+    (
+        "idle, a secret is missing",
+        facts(claimed, ROW, Link.IDLE, withheld=NO_SECRET),
+        Step.WITHHOLD,
+    ),
+    ("the same, no row yet", facts(claimed, None, Link.IDLE, withheld=NO_SECRET), Step.OPEN),
+    ("the same, cancelled", facts(stopped, ROW, Link.IDLE, withheld=NO_SECRET), Step.RETIRE),
+    ("a secret is missing, sent by then", facts(claimed, withheld=NO_SECRET), Step.WAIT),
+    ("no money, not claimed", facts(run(), None, Link.NONE, withheld=NO_MONEY), Step.REFUSE),
+    (
+        "no money, not claimed, cancelled",
+        facts(run(spec={"cancel": True}), None, Link.NONE, withheld=NO_MONEY),
+        Step.WAIT,
+    ),
+    (
+        "no money, not claimed, cancelled above",
+        facts(run(), None, Link.NONE, withheld=NO_MONEY, canceled_above="no"),
+        Step.WAIT,
+    ),
+    (
+        "no money, never connected",
+        facts(claimed, ROW, Link.NONE, withheld=NO_MONEY, pod_seen=False),
+        Step.WITHHOLD,
+    ),
+    ("no money, away", facts(claimed, ROW, Link.NONE, withheld=NO_MONEY), Step.WAIT),
+    ("no money, idle", facts(claimed, ROW, Link.IDLE, withheld=NO_MONEY), Step.WITHHOLD),
+    (
+        "no money, never connected, cancelled",
+        facts(stopped, ROW, Link.NONE, withheld=NO_MONEY, pod_seen=False),
+        Step.BURY,
+    ),
+    ("money to be looked at", facts(run(), None, Link.NONE, wants_a_word=True), Step.PASS),
+    (
+        "money looked at, none left",
+        facts(run(), None, Link.NONE, wants_a_word=True, withheld=NO_MONEY),
+        Step.REFUSE,
+    ),
     ("idle, cancelled", facts(stopped, ROW, Link.IDLE), Step.RETIRE),
     (
         "idle, a cancel that the controller has not seen",

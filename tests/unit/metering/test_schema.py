@@ -227,3 +227,30 @@ async def test_usage_records_from_before_corrections_are_bills(database: Databas
         ("lost", "lost", "run", "", "", "[]", None),
     ]
     assert [bill["cost"] for bill in bills if bill] == [Decimal("0.25")] * 2
+
+
+async def test_months_before_budgets_are_added_up_exactly(database: Database) -> None:
+    """By namespace and UTC month, to the last digit; what cost nothing leaves no row."""
+    records = FIRST.tables["usage_records"]
+    end_of_january = 1_769_903_999_999_999
+    costs = [
+        ("team", end_of_january, "100000000000.000000000000000001"),
+        ("team", end_of_january - 1, "0.000000000000000002"),
+        ("team", end_of_january + 1, "0.1"),
+        ("other", end_of_january, "0.2"),
+        ("free", end_of_january, "0"),
+    ]
+    async with database.write() as tx:
+        await tx.run_sync(FIRST.create_all)
+        for number, (namespace, at, cost) in enumerate(costs):
+            row = {each.name: sample(each.type.python_type) for each in records.columns}
+            own = {"namespace": namespace, "recorded_at": at, "cost": cost}
+            await tx.execute(records.insert().values({**row, **own, "run_uid": str(number)}))
+    await database.create()
+    async with database.read() as tx:
+        found = await tx.execute(text("SELECT namespace, month, cost FROM spending ORDER BY 1, 2"))
+        assert [tuple(row) for row in found] == [
+            ("other", "2026-01", "0.2"),
+            ("team", "2026-01", "100000000000.000000000000000003"),
+            ("team", "2026-02", "0.1"),
+        ]

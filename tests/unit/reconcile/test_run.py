@@ -430,3 +430,18 @@ def test_a_cancel_has_a_sentence_though_no_error():
     status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
     assert find(status.conditions, ConditionType.SUCCEEDED).message == "The run was cancelled."
     assert not status.error
+
+
+def test_where_a_budget_is_the_gateway_is_waited_for():
+    waits = {"resolution": target(), "waits_for_budget": True}
+    first = plan_run(seen(run(), **waits))
+    assert first.actions == ()
+    assert first.wake == at(5)
+    # A pod that an earlier look made is not claimed before that either.
+    assert plan_run(seen(run(), next_pod=pod(), **waits)).actions == ()
+    late = plan_run(seen(run(), now=at(5), **waits))
+    told = find(written(late).conditions, ConditionType.STARTED)
+    assert (told.reason, written(late).phase) == ("Queued", "Queued")
+    assert "mayfly.dev/budget-monthly" in told.message
+    refusal = Refusal(Reason.INVALID_INPUT, "name: gone")
+    assert written(plan_run(seen(run(), resolution=refusal, waits_for_budget=True))).ended

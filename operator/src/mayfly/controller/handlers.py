@@ -14,6 +14,7 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
+from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import QUOTA_ANNOTATION, State, owner_key
@@ -143,9 +144,10 @@ class Handlers:
         self._wake_waiting(name)
 
     async def on_namespace(self, *, event: Any, **_: Any) -> None:
-        """A namespace may have got another quota."""
+        """A namespace may have got another quota, or a budget."""
         body = dict(event["object"])
         name = body["metadata"]["name"]
+        self._note_budget(name, body, gone=event["type"] == "DELETED")
         text = body["metadata"].get("annotations", {}).get(QUOTA_ANNOTATION)
         quota = int(text) if text is not None and text.isascii() and text.isdigit() else None
         if text is not None and quota is None:
@@ -156,6 +158,17 @@ class Handlers:
         if before != self._state.quotas.get(name):
             for runtime in list(self._state.waiting):
                 self._wake_waiting(runtime)
+
+    def _note_budget(self, name: str, body: Json, *, gone: bool) -> None:
+        has = BUDGET_MONTHLY in body["metadata"].get("annotations", {}) and not gone
+        if has == (name in self._state.budgeted):
+            return
+        if has:
+            self._state.budgeted.add(name)
+            return
+        self._state.budgeted.discard(name)
+        for key in self._state.unclaimed_in(name):
+            self._queue.add(key)
 
     def _offer_places(self, body: Json) -> None:
         """A pod that is over leaves its place to the run that has waited longest."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.controller.queue import Key
 from mayfly.reconcile.observed import GivesUp, ObservedPod
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
@@ -55,6 +56,7 @@ class State:
         runtimes: by name.
         waiting: runs that wait for a pod, by runtime.
         quotas: the most active runs of a namespace, where its annotation says so.
+        budgeted: namespaces with the annotation of a monthly budget.
         creating: keys whose pod is being created, with the place that it takes.
         reserve: how many levels of a chain always find a pod.
         standstill: how long nothing may move before someone gives up.
@@ -71,6 +73,7 @@ class State:
     runtimes: dict[str, Json] = field(default_factory=dict)
     waiting: dict[str, dict[Key, Waiting[Key]]] = field(default_factory=dict)
     quotas: dict[str, int] = field(default_factory=dict)
+    budgeted: set[str] = field(default_factory=set)
     creating: dict[Key, Taken] = field(default_factory=dict)
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
@@ -116,6 +119,22 @@ class State:
             key
             for key in self.children.get(uid, ())
             if not self.runs[key].get("status", {}).get("podUID")
+        ]
+
+    def waits_for_budget(self, run: PipelineRun) -> bool:
+        """Whether the gateway must say first that a run's namespace has money left.
+
+        A child is the gateway's own, made when there was some.
+        """
+        ours = run.metadata.namespace in self.budgeted and run.spec.parent_ref is None
+        return ours and not run.status.budget_checked
+
+    def unclaimed_in(self, namespace: str) -> list[Key]:
+        """The unfinished runs of a namespace that have no pod."""
+        return [
+            key
+            for key, body in self.runs.items()
+            if key.namespace == namespace and not body.get("status", {}).get("podUID")
         ]
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:

@@ -171,7 +171,7 @@ class Worker:
             place, resolution = found.place, found.problem
             if place is not None and resolution is None and not run.spec.cancel:
                 resolution = await self._resolver.resolve(key, run, place)
-            if isinstance(resolution, Target):
+            if isinstance(resolution, Target) and not self._state.waits_for_budget(run):
                 resolution = self._with_place(key, run, resolution, next_pod)
         return ObservedRun(
             run=run,
@@ -190,6 +190,7 @@ class Worker:
             network_ready=not self._network_enabled
             or (run.metadata.namespace or "") in self._state.networks,
             pod_refused=self._state.pod_refused.pop(key, ""),
+            waits_for_budget=self._state.waits_for_budget(run),
         )
 
     async def _claimed_pod(self, run: PipelineRun) -> ObservedPod | None:

@@ -19,6 +19,7 @@ from mayfly.config import GatewayConfig
 from mayfly.gateway import errors, openapi
 from mayfly.gateway.agents import Agents
 from mayfly.gateway.auth import Access, Authenticator
+from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.cards import Cards
 from mayfly.gateway.catalog import Catalog
 from mayfly.gateway.corrections import Corrections
@@ -123,6 +124,15 @@ class Gateway:
         callers = Callers(authenticator, Access(reviews, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
         windows = Windows(monotonic)
+        self.budgets = Budgets(
+            cluster=cluster,
+            database=self.database,
+            runs=self.runs,
+            poke=self.worklist.add,
+            currency=config.currency,
+            clock=clock,
+            monotonic=monotonic,
+        )
         self.outbound = Outbound(
             allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
         )
@@ -186,6 +196,7 @@ class Gateway:
             versions=self.versions,
             cog=cog,
             replicate=replicate,
+            budgets=self.budgets,
             notices=self.notices,
             config=config.models,
             clock=clock,
@@ -251,6 +262,7 @@ class Gateway:
             trees=trees,
             windows=windows,
             vault=vault,
+            budgets=self.budgets,
             queues=(self.calls,),
             key=key,
             limits=config.limits,
@@ -299,6 +311,7 @@ class Gateway:
             runs=self.runs,
             files=self.files,
             directory=self.directory,
+            budgets=self.budgets,
             callers=callers,
             sealed=sealed,
             sources=sources,
@@ -309,6 +322,7 @@ class Gateway:
         )
         intake = Intake(
             creation=creation,
+            budgets=self.budgets,
             calls=self.calls,
             versions=self.versions,
             conductor=self.conductor,
@@ -357,6 +371,7 @@ class Gateway:
                 presenter=presenter,
                 creation=creation,
                 intake=intake,
+                budgets=self.budgets,
                 callers=callers,
                 notices=self.notices,
                 stopping=self.stopping,
@@ -429,6 +444,7 @@ class Gateway:
             self._tasks = [
                 asyncio.create_task(self.runs.watch(), name="watch:runs"),
                 asyncio.create_task(self.directory.watch(), name="watch:directory"),
+                asyncio.create_task(self.budgets.watch(), name="watch:budgets"),
                 asyncio.create_task(self.dispatcher.run(), name="work:runs"),
                 asyncio.create_task(self.webhooks.run(), name="work:webhooks"),
                 asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),

@@ -20,6 +20,7 @@ from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import Clock, parse_rfc3339, rfc3339
 from mayfly.config import GatewayConfig
 from mayfly.gateway import creates, links
+from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.creates import Created
 from mayfly.gateway.directory import Directory, Entry, PipelineVersionEntry
 from mayfly.gateway.errors import Busy, Forbidden, Invalid, Missing, Refusal
@@ -86,6 +87,7 @@ class Creation:
         runs: Runs,
         files: Files,
         directory: Directory,
+        budgets: Budgets,
         callers: Callers,
         sealed: Sealed,
         sources: SourceReader,
@@ -99,6 +101,7 @@ class Creation:
         self._runs = runs
         self._files = files
         self._directory = directory
+        self._budgets = budgets
         self._callers = callers
         self._sealed = sealed
         self._sources = sources
@@ -160,6 +163,7 @@ class Creation:
 
         Raises:
             Forbidden: the caller may not, or its run may create nothing (any more).
+            BudgetReached: nothing more may be started.
             Invalid: the input or an option is wrong; the run is nowhere.
             Busy: the API server does not answer; nothing was made, or it will be found by a
                 repeat.
@@ -171,6 +175,7 @@ class Creation:
             before = await self._recall(known)
             if before is not None:
                 return before
+        await self._budgets.require(namespace, standing.run)
         entry, version = await self._checked(target, namespace, order)
         concealed = self._sealed.conceal(version.schema, order)
         order = await self.with_references(concealed.order, namespace, base)
@@ -296,6 +301,8 @@ class Creation:
             spec["timeout"] = pipeline.spec.timeout
         if order.webhook:
             spec["webhook"] = {"url": order.webhook, "events": list(order.events)}
+        if order.budget:
+            spec["budget"] = order.budget
         return spec
 
     async def _input(self, namespace: str, order: Order) -> Json:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, assert_never
 
+from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.gateway import messages, pods, steps, tokens
+from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.catalog import Catalog
 from mayfly.gateway.creation import deadline_of
 from mayfly.gateway.metrics import Metrics
@@ -21,7 +23,7 @@ from mayfly.gateway.runs import UNFINISHED, Runs, Seen
 from mayfly.gateway.sessions import Session, Sessions
 from mayfly.gateway.signing import SigningKey
 from mayfly.gateway.status import is_ended
-from mayfly.gateway.steps import Facts, Link, Step
+from mayfly.gateway.steps import Facts, Link, Step, Withheld
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.gateway.windows import Windows
@@ -81,6 +83,7 @@ class Dispatcher:
         trees: Trees,
         windows: Windows,
         vault: Vault,
+        budgets: Budgets,
         key: SigningKey,
         limits: GatewayLimits,
         metrics: Metrics,
@@ -99,12 +102,13 @@ class Dispatcher:
         self._trees = trees
         self._windows = windows
         self._vault = vault
+        self._budgets = budgets
         self._key = key
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
         self._monotonic = monotonic
-        self._withheld: dict[str, str] = {}
+        self._withheld: dict[str, Withheld] = {}
 
     async def run(self) -> None:
         """Work until cancelled, beginning with what an earlier process left open."""
@@ -199,13 +203,22 @@ class Dispatcher:
             connected_at=ours.connected_at if ours else None,
             now=self._clock(),
             started_write=timedelta(milliseconds=self._limits.started_write_ms),
-            withheld=self._withheld.get(seen.uid, ""),
+            withheld=await self._why_withheld(seen, row, link),
+            wants_a_word=self._budgets.wants_a_word(seen),
             spare_sent=ours is not None and ours.spared,
             canceled_above=self._runs.canceled_above(seen),
             open_below=open_below,
             cancel_at=deadline_of(seen),
         )
         return View(seen, row, session, facts)
+
+    async def _why_withheld(self, seen: Seen, row: RunRow | None, link: Link) -> Withheld | None:
+        known = self._withheld.get(seen.uid)
+        status = seen.run.status
+        began = row is not None and (row.started_at is not None or row.journalled)
+        if known is not None or began or status.ended or status.started or link is Link.OURS:
+            return known
+        return _beyond(await self._budgets.why_no_run(seen))
 
     # -- what a cancelled run has made -----------------------------------------------------------
 
@@ -309,10 +322,17 @@ class Dispatcher:
                 why = view.facts.canceled_above or CANCELLED
                 await self._recorder.end_unstarted(seen, row, why, bury=False)
                 await session.send(messages.retire())
-            case Step.WITHHOLD if row is not None and session is not None:
-                session.retired = True
-                await self._recorder.withhold(seen, row, view.facts.withheld)
-                await session.send(messages.retire())
+            case Step.REFUSE if view.facts.withheld is not None:
+                await self._recorder.refuse(seen, view.facts.withheld)
+            case Step.PASS:
+                await self._recorder.pass_on(seen)
+            case Step.WITHHOLD if row is not None and view.facts.withheld is not None:
+                if session is not None:
+                    session.retired = True
+                bury = session is None
+                await self._recorder.withhold(seen, row, view.facts.withheld, bury=bury)
+                if session is not None:
+                    await session.send(messages.retire())
             case Step.BURY if row is not None:
                 why = view.facts.canceled_above or CANCELLED
                 await self._recorder.end_unstarted(seen, row, why, bury=True)
@@ -326,6 +346,7 @@ class Dispatcher:
                 | Step.END
                 | Step.RETIRE
                 | Step.WITHHOLD
+                | Step.REFUSE
                 | Step.BURY
                 | Step.MARK_STARTED
             ):
@@ -335,7 +356,10 @@ class Dispatcher:
         return True
 
     async def _send_now(self, uid: str) -> None:
-        """Send a run's work if its pod waits for it. No SQL: this is the way to main()."""
+        """Send a run's work if its pod waits for it. No SQL: this is the way to main().
+
+        But for a run with a budget over it, which is looked at once more.
+        """
         began = self._monotonic()
         if self._sendable(uid) is None:
             return
@@ -344,7 +368,11 @@ class Dispatcher:
         try:
             unlocked = await self._vault.unlock(asked, program)
         except SecretUnavailable as error:
-            self._withheld[uid] = str(error)
+            self._withheld[uid] = Withheld(Reason.SECRET_UNAVAILABLE, str(error))
+            return
+        beyond = _beyond(await self._budgets.why_no_run(asked))
+        if beyond is not None:
+            self._withheld[uid] = beyond
             return
         found = self._sendable(uid)  # once more: the cancel may have come meanwhile
         if found is None:
@@ -424,6 +452,10 @@ class Dispatcher:
         due = steps.look_again_at(view.facts)
         if due is not None and due > view.facts.now:
             self._worklist.add_after(view.seen.uid, (due - view.facts.now).total_seconds())
+
+
+def _beyond(why: str) -> Withheld | None:
+    return Withheld(Reason.BUDGET_EXCEEDED, why) if why else None
 
 
 def _version(seen: Seen) -> int:

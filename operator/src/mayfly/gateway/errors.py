@@ -2,6 +2,7 @@
 
     Problem                    an HTTP answer with title, detail, status and type
     ├── Unauthenticated        401: no token, or one that nobody vouches for
+    ├── BudgetReached          402: a budget is spent; the detail names it
     ├── Forbidden              403: known caller, no right
     ├── Missing                404: not there, or not for this caller to know
     ├── Taken                  409: the name is given, or something changed meanwhile
@@ -49,6 +50,13 @@ class Unauthenticated(Problem):
 
     status = 401
     title = "Unauthenticated"
+
+
+class BudgetReached(Problem):
+    """402."""
+
+    status = 402
+    title = "Budget reached"
 
 
 class Forbidden(Problem):

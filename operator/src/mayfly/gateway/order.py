@@ -31,6 +31,8 @@ _DURATION = re.compile(
 
 MIN_CANCEL_AFTER = 5.0
 
+_BUDGET = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,18})?")
+
 
 @dataclass(frozen=True)
 class Order:
@@ -45,6 +47,7 @@ class Order:
         events: which events; all of them when empty.
         wait: how long the answer may wait for an end, in seconds; None when it need not.
         cancel_after: when to cancel what has not ended, in seconds; None for never.
+        budget: what a run and everything below it may cost, a decimal; None for no limit.
     """
 
     body: bytes = field(repr=False)
@@ -55,6 +58,7 @@ class Order:
     events: tuple[str, ...] = ()
     wait: float | None = None
     cancel_after: float | None = None
+    budget: str | None = None
 
 
 def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> Order:
@@ -91,6 +95,7 @@ def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> Order:
         events=_events(members),
         wait=wait_of(headers),
         cancel_after=cancel_after_of(headers),
+        budget=budget_of(headers),
     )
 
 
@@ -160,3 +165,17 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     if seconds < MIN_CANCEL_AFTER:
         raise Invalid(f"Cancel-After is at least {MIN_CANCEL_AFTER:.0f} seconds.")
     return seconds
+
+
+def budget_of(headers: Mapping[str, str]) -> str | None:
+    """`Mayfly-Budget`: the text of a decimal above 0.
+
+    Raises:
+        Invalid: it is none.
+    """
+    text = headers.get("mayfly-budget", "").strip()
+    if not text:
+        return None
+    if not _BUDGET.fullmatch(text) or not text.strip("0."):
+        raise Invalid('Mayfly-Budget is a decimal number above 0, such as "0.50".')
+    return text

@@ -11,11 +11,12 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
-from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.gateway import archive, deliveries, links, meter, pods, status
+from mayfly.gateway.budgets import own_budget
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
 from mayfly.gateway.messages import ERROR_BYTES, Result, storable, utf8_head
@@ -25,6 +26,7 @@ from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.states import MOVES, State, state_of
+from mayfly.gateway.steps import Withheld
 from mayfly.gateway.trees import Trees
 from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.windows import Windows
@@ -32,12 +34,14 @@ from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger, tree
+from mayfly.metering import ledger, spending, tree
 from mayfly.metering.clocks import measured
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.usage import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
+from mayfly.reconcile.lineage import lineage
+from mayfly.reconcile.observed import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +95,11 @@ class Recorder:
             terms = await self._catalog.terms(run) if pod_uid else Terms()
             known = await self._new_row(seen, terms)
         webhook = run.spec.webhook
+        budget = own_budget(seen)
         async with self._database.write() as tx:
             await ledger.open_run(tx, known)
+            if budget is not None:
+                await spending.open_budget(tx, known.uid, budget)
             if webhook is not None:
                 await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
             if pod_uid:
@@ -239,22 +246,50 @@ class Recorder:
         )
         return await self._shut_out(seen, row, ending, now, bury=bury)
 
-    async def withhold(self, seen: Seen, row: RunRow, why: str) -> None:
-        """Journal the end of a run whose secrets can't be had, and shut its pod out.
+    async def withhold(self, seen: Seen, row: RunRow, withheld: Withheld, *, bury: bool) -> bool:
+        """Journal the end of a run that must not start, and shut its pod out.
 
         Args:
             seen: the claimed run, whose work was not sent.
             row: its ledger row.
-            why: for the person who can help.
+            withheld: why.
+            bury: as in `end_unstarted`.
+
+        Returns:
+            Whether it was done.
         """
         now = self._clock()
         ending = Ending(
             outcome=Outcome.FAILED,
-            reason=Reason.SECRET_UNAVAILABLE,
-            error=utf8_head(why, ERROR_BYTES),
+            reason=withheld.reason,
+            error=utf8_head(withheld.why, ERROR_BYTES),
             completed_at=now,
         )
-        await self._shut_out(seen, row, ending, now, bury=False)
+        return await self._shut_out(seen, row, ending, now, bury=bury)
+
+    async def refuse(self, seen: Seen, withheld: Withheld) -> None:
+        """End a run that has no pod. The controller's claim and this: the first write wins.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        parent = await self._parent(seen)
+        place = lineage(seen.run, parent, self._config.depth_limit).place
+        refusal = Refusal(withheld.reason, withheld.why)
+        await self._write(seen, status.refused(seen, refusal, place, self._clock()))
+
+    async def _parent(self, seen: Seen) -> PipelineRun | None:
+        ref = seen.run.spec.parent_ref
+        if ref is None:
+            return None
+        known = self._runs.get(ref.uid)
+        found = known or await self._runs.fetch(seen.key[0], ref.name, ref.uid)
+        return None if found is None else found.run
+
+    async def pass_on(self, seen: Seen) -> None:
+        """Write that the namespace's budget has room for a run: the controller waits for that."""
+        await self._write(seen, status.budget_checked(seen))
 
     async def _shut_out(
         self, seen: Seen, row: RunRow, ending: Ending, now: datetime, *, bury: bool

@@ -21,6 +21,7 @@ from mayfly.gateway.runs import Seen
 from mayfly.metering.ledger import Ending, Outcome
 from mayfly.metering.usage import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
+from mayfly.reconcile.observed import Place, Refusal
 
 Json = dict[str, Any]
 
@@ -112,6 +113,19 @@ def claim_lost(seen: Seen, now: datetime) -> Json:
     return _merged(
         seen, _conditioned(seen, ConditionType.STARTED, "False", Reason.CLAIM_LOST, message, now)
     )
+
+
+def refused(seen: Seen, refusal: Refusal, place: Place | None, now: datetime) -> Json:
+    """The run ends before it had a pod, and is not accepted."""
+    ended = shapes.refused(seen.run, refusal, now=now)
+    if place is not None and ended.root_ref is None:
+        ended = ended.model_copy(update={"depth": place.depth, "root_ref": place.root})
+    return _merged(seen, ended)
+
+
+def budget_checked(seen: Seen) -> Json:
+    """The controller may give the run a pod, as far as money goes."""
+    return {**seen.status, "budgetChecked": True}
 
 
 def cancel_accepted(seen: Seen, now: datetime) -> Json:

@@ -56,7 +56,11 @@ class Step(Enum):
     LOSE_CLAIM = auto()
     """Tell the controller that the pod has another run."""
     WITHHOLD = auto()
-    """A Secret can't be had: end the run as not started."""
+    """A Secret can't be had, or a budget was reached: end the claimed run as not started."""
+    REFUSE = auto()
+    """A budget was reached before the run had a pod: end it."""
+    PASS = auto()
+    """Tell the controller that the namespace's budget has room for the run."""
     RETIRE = auto()
     """The connected pod never gets the work: end the run as not started."""
     BURY = auto()
@@ -80,6 +84,14 @@ class Step(Enum):
 
 
 @dataclass(frozen=True)
+class Withheld:
+    """Why a run's work is not sent, and the run ends: a reason, and words for who can help."""
+
+    reason: Reason
+    why: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known of a run.
 
@@ -99,7 +111,8 @@ class Facts:
         now: the time.
         started_write: how long a run works before Started=True is written.
         connected_at: when that connection began.
-        withheld: why its secrets can't be had, in words; "" where they can, or were not read.
+        withheld: why it must not start: its secrets can't be had, or a budget was reached.
+        wants_a_word: the controller waits for our word that the budget has room.
     """
 
     run: PipelineRun
@@ -111,7 +124,8 @@ class Facts:
     now: datetime
     started_write: timedelta
     connected_at: datetime | None = None
-    withheld: str = ""
+    withheld: Withheld | None = None
+    wants_a_word: bool = False
     spare_sent: bool = False
     canceled_above: str = ""
     open_below: bool = False
@@ -165,6 +179,7 @@ def decide(facts: Facts) -> Step:
         or _unclaimed(facts)
         or _lost(facts)
         or _never_to_start(facts)
+        or _buried(facts)
         or _spared(facts)
         or _cancelled(facts)
         or _sendable(facts)
@@ -207,7 +222,13 @@ def _expired(facts: Facts) -> Step | None:
 
 
 def _unclaimed(facts: Facts) -> Step | None:
-    return None if facts.run.status.pod_uid else Step.WAIT
+    if facts.run.status.pod_uid:
+        return None
+    if facts.run.spec.cancel or facts.canceled_above:
+        return Step.WAIT  # the controller ends it
+    if facts.withheld is not None:
+        return Step.REFUSE
+    return Step.PASS if facts.wants_a_word else Step.WAIT
 
 
 def _lost(facts: Facts) -> Step | None:
@@ -224,6 +245,13 @@ def _never_to_start(facts: Facts) -> Step | None:
     if facts.link is Link.IDLE:
         return Step.RETIRE
     return Step.BURY if facts.link is Link.NONE and not facts.pod_seen else None
+
+
+def _buried(facts: Facts) -> Step | None:
+    """What must not start, and whose pod has not connected, never starts."""
+    if facts.withheld is None or facts.run.spec.cancel or _started(facts):
+        return None
+    return Step.WITHHOLD if facts.link is Link.NONE and not facts.pod_seen else None
 
 
 def _started(facts: Facts) -> bool:

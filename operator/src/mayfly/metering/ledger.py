@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering import records
+from mayfly.metering import records, spending
 from mayfly.metering.database import insert_once
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import RUN, runs
@@ -56,6 +56,7 @@ class RunRow:
         called: the name that a Model was called by; "" for runs.
         downstream: what everything below it cost, once nothing can add to it any more.
         flags: JSON list of what its clocks contradict each other in.
+        budget_uid: the nearest run with a budget, itself or above it.
     """
 
     uid: str
@@ -94,6 +95,7 @@ class RunRow:
     input_tokens: int = 0
     output_tokens: int = 0
     flags: str = "[]"
+    budget_uid: str | None = None
 
     @property
     def is_run(self) -> bool:
@@ -172,8 +174,14 @@ def _items(output: str | None) -> int:
 
 
 async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
-    """Open a run's row; a row that is there stays. Returns whether it is new."""
-    new = await insert_once(tx, runs, {each.name: getattr(row, each.name) for each in fields(row)})
+    """Open a run's row; a row that is there stays. Returns whether it is new.
+
+    One without a budget of its own is bounded by its parent's.
+    """
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    if row.budget_uid is None and row.parent_uid is not None:
+        values["budget_uid"] = await spending.budget_of(tx, row.parent_uid)
+    new = await insert_once(tx, runs, values)
     if new:
         # A call that was on its way when its caller ended adds to what was thought to be settled.
         await unsettle(tx, row.parent_uid)

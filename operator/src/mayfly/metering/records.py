@@ -16,7 +16,7 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering import periods
+from mayfly.metering import periods, spending
 from mayfly.metering.database import insert_once, note
 from mayfly.metering.tables import usage_records
 from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
@@ -108,7 +108,7 @@ class Correction:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
-    """Write a record, unless it is there; a new one is noted, for whoever counts.
+    """Write a record, unless it is there; a new one is noted, for whoever counts, and is spent.
 
     It is recorded behind the last month that was closed, whatever its own clock says.
 
@@ -120,6 +120,13 @@ async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
     new = await insert_once(tx, usage_records, values)
     if new:
         note(tx, record)
+        await spending.add(
+            tx,
+            namespace=record.namespace,
+            run_uid=record.run_uid,
+            amount=record.cost,
+            at=record.recorded_at,
+        )
     return new
 
 

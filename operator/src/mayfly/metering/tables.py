@@ -48,6 +48,7 @@ runs = Table(
     Column("input_tokens", BigInteger, nullable=False, server_default="0"),
     Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("flags", Text, nullable=False, server_default="[]"),
+    Column("budget_uid", String(64)),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),

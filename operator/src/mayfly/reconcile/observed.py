@@ -163,6 +163,8 @@ class ObservedRun:
         tree_finished: whether every run below this root is finished (asked only at its TTL).
         network_ready: the namespace has its NetworkPolicy.
         pod_refused: what the cluster said when it refused the pod.
+        waits_for_budget: its namespace has a budget, and the gateway has not said that there is
+            something left of it.
         now: the time of this look.
     """
 
@@ -177,6 +179,7 @@ class ObservedRun:
     tree_finished: bool = True
     network_ready: bool = True
     pod_refused: str = ""
+    waits_for_budget: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@
     cancel asked, pod claimed      stop claims below it; the gateway stops the pod
     claimed, pod over              claim again if nothing can have started, else end it
     claimed, pod on its way        start deadline; say why it waits
-    not claimed                    refuse, wait for a place, make the pod, claim it; when the run
+    not claimed                    refuse, wait for the budget's word and for a place, make the
+                                   pod, claim it; when the run
                                    that made it was cancelled, end it: Canceled
 
 Every decision is made on the run as it was read: a write carries that resourceVersion, so a
@@ -19,6 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
+from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import run_id
@@ -62,6 +64,14 @@ CANCEL_GRACE = timedelta(seconds=60)
 CANCEL_GRACE_POD_SECONDS = 5
 
 TREE_POLL = timedelta(seconds=30)
+
+BUDGET_PATIENCE = timedelta(seconds=5)
+"""The gateway says within milliseconds whether a budget has room; who waits longer is told why."""
+
+WAITS_FOR_BUDGET = (
+    f"The namespace has a monthly budget (its annotation {BUDGET_MONTHLY}), and the gateway has "
+    f"not said yet that something is left of it."
+)
 
 
 def plan_run(seen: ObservedRun) -> Plan:
@@ -303,6 +313,8 @@ def _unclaimed(seen: ObservedRun) -> Plan:
     if resolution is None or isinstance(resolution, Unsettled):
         pause = timedelta(seconds=resolution.seconds if resolution else 0.2)
         return Plan((), min(seen.now + pause, max(due, seen.now)))
+    if seen.waits_for_budget:
+        return _wait_for_budget(seen)
     attempt = _next_attempt(seen)
     if seen.next_pod is not None:
         return Plan((_write(seen, _claim(seen, resolution, seen.next_pod, attempt)),))
@@ -322,8 +334,11 @@ def _next_attempt(seen: ObservedRun) -> int:
 
 
 def _queue_deadline(seen: ObservedRun) -> datetime:
-    created = parse_rfc3339(seen.run.metadata.creation_timestamp or rfc3339_seconds(seen.now))
-    return created + timedelta(seconds=seconds(seen.run.spec.queue_deadline))
+    return _created(seen) + timedelta(seconds=seconds(seen.run.spec.queue_deadline))
+
+
+def _created(seen: ObservedRun) -> datetime:
+    return parse_rfc3339(seen.run.metadata.creation_timestamp or rfc3339_seconds(seen.now))
 
 
 def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
@@ -337,6 +352,14 @@ def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
         started=False,
     )
     return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+
+
+def _wait_for_budget(seen: ObservedRun) -> Plan:
+    """The gateway knows what is spent; it passes the run on, or ends it."""
+    due = _created(seen) + BUDGET_PATIENCE
+    if seen.now < due:
+        return Plan((), due)
+    return _wait(seen, Reason.QUEUED, WAITS_FOR_BUDGET)
 
 
 def _wait_for_place(seen: ObservedRun, words: str, gives_up: GivesUp | None) -> Plan:

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     FORBIDDEN = "Forbidden"
     DEPTH_EXCEEDED = "DepthExceeded"
     PARENT_ENDED = "ParentEnded"
+    BUDGET_EXCEEDED = "BudgetExceeded"
     # Started
     STARTED = "Started"
     QUEUED = "Queued"
@@ -102,6 +103,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
         Reason.PARENT_ENDED: "The run's parent is gone, or ended before it started.",
         Reason.NAME_CONFLICT: "An older Model of the namespace has the pipeline's name.",
+        Reason.BUDGET_EXCEEDED: "A budget was reached before the run had a pod: its namespace's "
+        "monthly one, or that of a run above it.",
     },
     ConditionType.STARTED: {
         Reason.STARTED: "main() is running or ran.",
@@ -148,6 +151,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "not read it; the message has the command that helps.",
         Reason.INPUT_FETCH_FAILED: "A file that the input names could not be fetched.",
         Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
+        Reason.BUDGET_EXCEEDED: "A budget was reached before the run, or the Model's prediction, "
+        "had started.",
         Reason.UNREACHABLE: "A Model's server could not be used, and nothing was sent to it.",
         Reason.NOT_FOUND: "The Model was deleted before the prediction was sent to it.",
     },

@@ -126,6 +126,10 @@ class PipelineRunSpec(Part):
             f"{TOTAL.format('self.pipelineSpec.source')} : 0) <= {MAX_BYTES}",
             "source and input together are larger than 128 KiB; send large input by the HTTP API",
         ),
+        (
+            "!has(self.budget) || self.budget.matches('[1-9]')",
+            "spec.budget is above 0; leave it out for a run without a budget",
+        ),
         *(_frozen(name) for name in FROZEN),
         (
             "!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",
@@ -179,8 +183,8 @@ class PipelineRunSpec(Part):
         default=None,
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
         max_length=32,
-        description="What the run and everything below it may cost: a decimal number as text. "
-        "Not enforced by this version.",
+        description="What the run and everything below it may cost: a decimal number above 0, as "
+        "text. Once as much is spent, nothing more of it starts; what runs goes on to its end.",
     )
 
 
@@ -251,6 +255,11 @@ class PipelineRunStatus(Part):
     phase: Phase | None = Field(default=None, description="The state in a word, for people.")
     recorded: bool | None = Field(default=None, description="The ledger has the run's end.")
     finished: bool | None = Field(default=None, description="Ended and recorded.")
+    budget_checked: bool | None = Field(
+        default=None,
+        description="The gateway found room for it in its namespace's monthly budget. A run that "
+        "no run made waits for this, where there is such a budget.",
+    )
     version: str | None = Field(
         default=None, max_length=64, description="The version that runs: a sha256 in hex."
     )

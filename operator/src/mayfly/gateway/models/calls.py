@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,23 @@ Json = dict[str, Any]
 
 CANCELED_UNSTARTED = "The prediction was cancelled before it started."
 CANCELED = "The prediction was cancelled."
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A call that waits, and who pays.
+
+    Attributes:
+        uid: of its row.
+        key: namespace and name of the Model.
+        payer: the namespace that pays.
+        budget_uid: the nearest run above with a budget.
+    """
+
+    uid: str
+    key: tuple[str, str]
+    payer: str
+    budget_uid: str | None
 
 
 class Shut(Exception):
@@ -85,6 +102,32 @@ class ModelCalls:
                 .order_by(model_calls.c.queued_at, model_calls.c.uid)
             )
             return [_unfinished(dict(each)) for each in found.mappings()]
+
+    async def bounded(self, limited: Collection[str]) -> list[Bounded]:
+        """Calls that wait, with a budget over them.
+
+        Args:
+            limited: namespaces with a monthly budget.
+        """
+        async with self._database.read() as tx:
+            found = await tx.execute(
+                select(
+                    model_calls.c.uid,
+                    model_calls.c.namespace,
+                    model_calls.c.model,
+                    tables.runs.c.namespace.label("payer"),
+                    tables.runs.c.budget_uid,
+                )
+                .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
+                .where(
+                    model_calls.c.step == Step.QUEUED.value,
+                    tables.runs.c.budget_uid.is_not(None) | tables.runs.c.namespace.in_(limited),
+                )
+            )
+            return [
+                Bounded(row.uid, (row.namespace, row.model), row.payer, row.budget_uid)
+                for row in found
+            ]
 
     # -- made ------------------------------------------------------------------------------------
 
@@ -315,6 +358,18 @@ class ModelCalls:
         else:
             self._notices.tell(uid)
         return ended
+
+    async def refuse(self, uid: str, why: str) -> bool:
+        """End a call that waits: a budget was reached. Returns whether it waited."""
+        now = self._clock()
+        async with self._database.write() as tx:
+            found = await self._find(tx, uid)
+            if found is None or found[0].step is not Step.QUEUED:
+                return False
+            reason = Reason.BUDGET_EXCEEDED
+            await self._cut_in(tx, found[1], Outcome.FAILED, reason, why, now, to_now=True)
+        self._told(uid, Outcome.FAILED)
+        return True
 
     async def close_queue_of(self, parent_uid: str) -> list[str]:
         """A run's cancel is accepted: its calls that wait end, and it can queue no others.

@@ -17,6 +17,7 @@ from mayfly.api.v1alpha1 import Model, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
+from mayfly.gateway.budgets import LOOK_SECONDS, Budgets
 from mayfly.gateway.directory import Directory, Key
 from mayfly.gateway.models.call import Call, Step
 from mayfly.gateway.models.calls import CANCELED, ModelCalls
@@ -67,6 +68,7 @@ class Conductor:
         versions: Versions,
         cog: Courier,
         replicate: Courier,
+        budgets: Budgets,
         notices: Notices,
         config: ModelsConfig,
         clock: Clock,
@@ -77,6 +79,7 @@ class Conductor:
         self._versions = versions
         self._cog = cog
         self._replicate = replicate
+        self._budgets = budgets
         self._notices = notices
         self._config = config
         self._clock = clock
@@ -85,6 +88,7 @@ class Conductor:
         self._waiting_since: dict[str, float] = {}
         self._cancel_at: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._budgets_due = 0.0
         self._runs = False
 
     @property
@@ -158,6 +162,19 @@ class Conductor:
         for uid in [uid for uid, due in self._cancel_at.items() if due <= now]:
             self._cancel_at.pop(uid, None)
             await self._calls.cancel(uid)
+        if self._monotonic() >= self._budgets_due:
+            self._budgets_due = self._monotonic() + LOOK_SECONDS
+            await self._end_unpaid()
+
+    async def _end_unpaid(self) -> None:
+        """End the calls that wait, and whose budget was reached meanwhile."""
+        known: dict[tuple[str, str | None], str] = {}
+        for each in await self._calls.bounded(self._budgets.limited):
+            payer = (each.payer, each.budget_uid)
+            if payer not in known:
+                known[payer] = await self._budgets.why_not(*payer)
+            if known[payer] and await self._calls.refuse(each.uid, known[payer]):
+                self.forget(each.uid, each.key)
 
     # -- whose turn ------------------------------------------------------------------------------
 
@@ -253,6 +270,9 @@ class Conductor:
         if found is None or found[0].step is not Step.QUEUED:
             return
         call, row = found
+        why = await self._budgets.why_not(row.namespace, row.budget_uid)
+        if why:
+            raise Refused(Reason.BUDGET_EXCEEDED, why)
         if entry is None:
             namespace, name = key
             raise Refused(Reason.NOT_FOUND, f'The Model "{namespace}/{name}" was deleted.')

@@ -11,6 +11,7 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.gateway import creates, deliveries
+from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.creates import Created
 from mayfly.gateway.directory import Directory, Entry
 from mayfly.gateway.errors import Forbidden, Invalid, Missing, Refusal, TooMany
@@ -44,6 +45,7 @@ class Intake:
         self,
         *,
         creation: Creation,
+        budgets: Budgets,
         calls: ModelCalls,
         versions: Versions,
         conductor: Conductor,
@@ -58,6 +60,7 @@ class Intake:
         new_uid: Callable[[], str],
     ) -> None:
         self._creation = creation
+        self._budgets = budgets
         self._calls = calls
         self._versions = versions
         self._conductor = conductor
@@ -94,9 +97,10 @@ class Intake:
         Raises:
             Forbidden: the caller may not, or its run may create nothing (any more).
             Missing: the Model has no such version, or none that can still be called.
-            Invalid: a Pipeline has the Model's name.
+            Invalid: a Pipeline has the Model's name, or the order has a budget.
             Refusal: the input is wrong.
             TooMany: too many calls wait for the Model.
+            BudgetReached: nothing more may be started.
         """
         entry = target.entry
         namespace = standing.namespace or entry.namespace
@@ -112,6 +116,7 @@ class Intake:
                 before = await creates.recall(tx, known, self._clock())
             if before is not None:
                 return before.name
+        await self._budgets.require(namespace, standing.run)
         concealed = await self._checked(target, order)
         order = await self._creation.with_references(concealed.order, namespace, base)
         row, call = self._row(standing, target, namespace, order)
@@ -146,6 +151,8 @@ class Intake:
             raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
 
     async def _checked(self, target: Target, order: Order) -> Concealed:
+        if order.budget:
+            raise Invalid("Mayfly-Budget bounds a run of a pipeline, and this is a Model.")
         version = await self._version(target)
         if version is None:
             return Concealed(order)  # its server will say what it thinks of the input

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from mayfly.gateway import order, pages, rawjson, wire
+from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.creation import Creation, Target
 from mayfly.gateway.errors import Missing
 from mayfly.gateway.models.intake import Intake
@@ -37,6 +38,7 @@ class PredictionRoutes:
         presenter: Presenter,
         creation: Creation,
         intake: Intake,
+        budgets: Budgets,
         callers: Callers,
         notices: Notices,
         stopping: asyncio.Event,
@@ -46,6 +48,7 @@ class PredictionRoutes:
         self._presenter = presenter
         self._creation = creation
         self._intake = intake
+        self._budgets = budgets
         self._callers = callers
         self._notices = notices
         self._stopping = stopping
@@ -102,6 +105,9 @@ class PredictionRoutes:
         if wanted.wait is not None:
             found = await self._predictions.until_ended(found, wanted.wait)
             headers["Preference-Applied"] = "wait"
+        warning = self._budgets.warning(found.row.namespace)
+        if warning:
+            headers["Warning"] = f'299 mayfly "{warning.replace(chr(34), chr(39))}"'
         text = await self._presenter.created(found, base)
         headers["Location"] = f"{base}/v1/predictions/{found.row.id}"
         return Response(text, 201, headers, "application/json")
