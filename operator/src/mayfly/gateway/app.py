@@ -66,7 +66,7 @@ from mayfly.gateway.vault import Vault
 from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
-from mayfly.metering.database import Database
+from mayfly.metering.database import Database, stand_by
 from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
@@ -390,6 +390,7 @@ class Gateway:
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         try:
             await self.database.create()
+            stand_by()
             self.callbacks.bind()
             self._tasks = [
                 asyncio.create_task(self.runs.watch(), name="watch:runs"),
