@@ -359,8 +359,9 @@ class Run:
 class World:
     """An API server, a folder, and gateways that come and go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
+        self.database_url = database_url or f"sqlite:///{folder}/mayfly.db"
         self.cluster = MemoryCluster()
         self.clock = Clock()
         self.limits: Json = {"startedWriteMs": 0}
@@ -478,7 +479,7 @@ class World:
             {
                 "listenHost": "127.0.0.1",
                 "listenPort": 0,
-                "databaseURL": f"sqlite:///{self.folder}/mayfly.db",
+                "databaseURL": self.database_url,
                 "filesURL": (self.folder / "files").as_uri(),
                 "signingKeyFile": str(self.folder / "key"),
                 "internalURL": "https://mayfly-gateway.mayfly-system.svc",

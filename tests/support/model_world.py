@@ -19,8 +19,8 @@ ENDS = {"succeeded", "failed", "canceled"}
 class ModelWorld(World):
     """A world whose gateways may call loopback, with one callback port for all of them."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
+        super().__init__(folder, database_url)
         self.models: Json = {
             "callbackPort": free_port(),
             "patienceSeconds": 3,

@@ -5,5 +5,5 @@ from support.gateway_world import World
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+async def world(tmp_path: Path, database_url: str) -> World:
+    return World(tmp_path, database_url)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from support.gateway_world import KEY, Run, World
 from support.kube_memory import WAIT_SECONDS
+from support.postgresql import BOTH, Databases
 
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.gateway.app import Gateway
@@ -23,6 +24,8 @@ from mayfly.gateway.errors import Rejected
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
 from mayfly.metering import ledger, tables
+
+pytestmark = BOTH
 
 EVENTS = st.lists(
     st.sampled_from(
@@ -202,8 +205,8 @@ def trouble(scene: Scene, event: str) -> None:
     scene.world.cluster.on_write = once
 
 
-async def play(events: list[str], folder: Path) -> None:
-    scene = Scene(World(folder))
+async def play(events: list[str], folder: Path, database_url: str) -> None:
+    scene = Scene(World(folder, database_url))
     waiting = list(events)
     while waiting:
         async with scene.gateway() as gateway:
@@ -275,6 +278,6 @@ async def closed(gateway: Gateway, uid: str, *, needed: bool) -> ledger.RunRow |
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 @given(EVENTS)
-def test_one_end_and_one_record(events: list[str]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(asyncio.wait_for(play(events, Path(folder)), 60))
+def test_one_end_and_one_record(databases: Databases, events: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as url:
+        asyncio.run(asyncio.wait_for(play(events, Path(folder), url), 60))

@@ -1,7 +1,10 @@
 """A cancelled run and what it has made: nothing unstarted starts, nothing started is stopped."""
 
 from support.gateway_world import Run, World
+from support.postgresql import BOTH
 from support.waiting import looks
+
+pytestmark = BOTH
 
 WORDS = 'The run "parent", which made this one, was cancelled before this one had started.'
 SPARE = {"type": "cancel", "unlessStarted": True}

@@ -6,8 +6,8 @@ writes. Then a life is lived once for each of its steps. Agents redial, as they 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -19,10 +19,13 @@ from sqlalchemy import func, select
 from support.fate import Edge, Fate
 from support.gateway_world import Agent, Run, Running, World, first_of
 from support.kube_memory import WAIT_SECONDS, condition
+from support.postgresql import BOTH, Databases
 
 from mayfly.clock import rfc3339
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tables
+
+pytestmark = BOTH
 
 Json = dict[str, Any]
 LOG = "one\ntwo\n"
@@ -202,13 +205,12 @@ LIVES = {
 }
 
 
-async def live(life: Life, folder: Path, fate: Fate) -> Json:
+async def live(life: Life, world: World, fate: Fate) -> Json:
     """Live the life with one gateway that may die, and then with one that does not.
 
     Returns:
         The facts, when it is over.
     """
-    world = World(folder)
     scene = Scene(world, world.claimed() if life.claimed else world.run())
     async with world.gateway(fate) as gateway:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -221,9 +223,11 @@ async def live(life: Life, folder: Path, fate: Fate) -> Json:
         return await facts(scene, gateway)
 
 
-def new(folder: Path) -> Path:
+@contextmanager
+def new_world(databases: Databases, folder: Path) -> Iterator[World]:
     folder.mkdir()
-    return folder
+    with databases(folder) as url:
+        yield World(folder, url)
 
 
 async def facts(scene: Scene, gateway: Running) -> Json:
@@ -278,13 +282,14 @@ def seen(scene: Scene) -> Json:
 
 @pytest.mark.parametrize("edge", ["before", "after"])
 async def test_dead_at_each_step_every_run_ends_as_if_nothing_had_happened(
-    tmp_path: Path, edge: Edge
+    tmp_path: Path, databases: Databases, edge: Edge
 ) -> None:
     met: set[tuple[str, str]] = set()
     struck: list[tuple[str, Json, int, str]] = []
     for name, life in LIVES.items():
         fate = Fate()
-        calm = await live(life, new(tmp_path / name), fate)
+        with new_world(databases, tmp_path / name) as world:
+            calm = await live(life, world, fate)
         assert calm["records"] == 1
         assert calm["ends"] == (life.play is not is_deleted)
         assert (calm["usage"]["outcome"], calm["usage"]["reason"]) == life.end
@@ -298,7 +303,8 @@ async def test_dead_at_each_step_every_run_ends_as_if_nothing_had_happened(
     async def strike(name: str, calm: Json, number: int, step: str) -> str | None:
         async with places:
             fate = Fate(number, edge)
-            found = await live(LIVES[name], new(tmp_path / f"{name} {number}"), fate)
+            with new_world(databases, tmp_path / f"{name} {number}") as world:
+                found = await live(LIVES[name], world, fate)
         assert fate.died.is_set(), f"{name} never came to: {step}"
         changed = {key: (found[key], calm[key]) for key in calm if found[key] != calm[key]}
         told = json.dumps(changed, default=str)

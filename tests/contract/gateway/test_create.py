@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from support.gateway_world import KEY, NAMESPACE, Run, World
+from support.postgresql import BOTH
 
 from mayfly.gateway import tokens
 from mayfly.kube.errors import Refused, Unavailable
 from mayfly.kube.kinds import PIPELINES, RUNS
+
+pytestmark = BOTH
 
 VERSION = "c" * 64
 

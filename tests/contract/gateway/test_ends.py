@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 from support.gateway_world import NAMESPACE, World
+from support.postgresql import BOTH
 
 from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.errors import Refused, Unavailable
+
+pytestmark = BOTH
 
 
 async def test_the_controllers_end_wins_and_the_ledger_copies_it(world: World) -> None:

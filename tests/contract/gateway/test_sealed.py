@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from support.gateway_world import KEY, NAMESPACE, Run, Running, World
+from support.postgresql import BOTH
 from support.receiver import receiving
 
 from mayfly.gateway import tokens
@@ -15,6 +16,8 @@ from mayfly.gateway.sealed import sealed_secrets
 from mayfly.gateway.signing import SigningKey
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
+
+pytestmark = BOTH
 
 VALUE = 'hunter2-\u00e9"\\'
 SECRET = {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}

@@ -17,6 +17,8 @@ from mayfly.kube.kinds import PIPELINES, SECRETS, VERSIONS
 VALUE = "hunter2-\u00e9"
 SOURCE = """
 from cog import Secret
+
+pytestmark = BOTH
 def main(key: Secret, more: list[Secret] = [], n: float = 1.0): ...
 """
 REF = {"secretKeyRef": {"name": "tokens", "key": "api"}}

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import func, select, update
 from support.gateway_world import BUILDER, NAMESPACE, Run, Running, World
+from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.creates import creates
@@ -16,6 +17,8 @@ from mayfly.gateway.sealed import sealed_secrets
 from mayfly.gateway.uploads import uploads
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import tables
+
+pytestmark = BOTH
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 RETENTION = timedelta(days=30)

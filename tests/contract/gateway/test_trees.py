@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 
 from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
+from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway import tokens
@@ -46,6 +47,7 @@ async def shown(gateway: Running, run: Run) -> dict:
         return (await reader.get(f"/v1/predictions/{run.id}")).json()
 
 
+@BOTH
 async def test_children_and_costs_are_counted_before_and_at_the_end(world: World) -> None:
     world.limits["startedWriteMs"] = 60_000
     parent = world.claimed("parent")
@@ -82,6 +84,7 @@ async def test_children_and_costs_are_counted_before_and_at_the_end(world: World
         assert after["children"] == status["children"]
 
 
+@BOTH
 async def test_a_tree_that_outlives_its_root_has_one_last_word_on_each_run_above(
     world: World,
 ) -> None:
@@ -120,6 +123,7 @@ async def test_a_tree_that_outlives_its_root_has_one_last_word_on_each_run_above
         assert (await shown(gateway, root))["final"] is True
 
 
+@BOTH
 async def test_the_last_word_survives_a_gateway_that_dies_before_it(world: World) -> None:
     root = world.claimed("root")
     async with world.gateway() as gateway, AsyncExitStack() as stack:
@@ -142,6 +146,7 @@ async def test_the_last_word_survives_a_gateway_that_dies_before_it(world: World
         await root.until(lambda each: each["status"]["usage"]["final"] is True)
 
 
+@BOTH
 async def test_a_queued_child_that_is_deleted_is_waited_for_no_longer(world: World) -> None:
     root = world.claimed("root")
     async with world.gateway() as gateway, AsyncExitStack() as stack:
@@ -195,6 +200,7 @@ async def test_250_levels_run_and_level_251_is_refused(world: World) -> None:
         assert writes(world) == LEVELS
 
 
+@BOTH
 async def test_a_run_that_polls_its_child_is_answered_when_there_is_news(world: World) -> None:
     """Asked again for what it knows, the gateway holds the answer as long as nothing was new."""
     world.limits["startedWriteMs"] = 600_000

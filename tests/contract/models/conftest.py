@@ -9,8 +9,8 @@ Start = Callable[..., Awaitable[CogServer]]
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> ModelWorld:
-    return ModelWorld(tmp_path)
+async def world(tmp_path: Path, database_url: str) -> ModelWorld:
+    return ModelWorld(tmp_path, database_url)
 
 
 @pytest.fixture

@@ -8,8 +8,11 @@ from decimal import Decimal
 import httpx
 from support.gateway_world import NAMESPACE
 from support.model_world import ModelWorld, create, ended, read, until, usage
+from support.postgresql import BOTH
 
 from mayfly.kube.kinds import MODELS
+
+pytestmark = BOTH
 
 PRICE = [
     {"meter": "predictSeconds", "unitPrice": "0.001"},

@@ -78,6 +78,8 @@ async def test_use_of_a_model_that_was_never_reached_hears_why_it_failed(world: 
     client = python_client("replicate-1.1", (3, 12))
     code = f"""
 import json, replicate
+
+pytestmark = BOTH
 try:
     replicate.use("{NAMESPACE}/model")(text="x")
 except replicate.exceptions.ModelError as error:

@@ -12,6 +12,8 @@ VALUE = "hunter2-\u00e9"
 SOURCE = """
 from cog import Input, Secret
 
+pytestmark = BOTH
+
 
 def run(
     key: Secret = Input(description="A key."),

@@ -6,11 +6,14 @@ from typing import Any
 from sqlalchemy import select
 from support.gateway_world import NAMESPACE, Running
 from support.model_world import ModelWorld, create, ended, read, usage
+from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.models.call import model_calls
 from mayfly.gateway.models.versions import KEPT, model_versions
 from mayfly.kube.kinds import MODELS
+
+pytestmark = BOTH
 
 LATER = timedelta(days=31)
 

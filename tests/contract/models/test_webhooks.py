@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from support.gateway_world import KEY, NAMESPACE
 from support.model_world import ModelWorld, ended
+from support.postgresql import BOTH
 from support.receiver import Call, receiving
 
 from mayfly.gateway.signing import webhook_secret
 from mayfly.gateway.webhooks import signature
+
+pytestmark = BOTH
 
 STORY = {"words": 4, "pause": 0.7}
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import ledger_row
+from support.postgresql import BOTH, Databases
 
 from mayfly.metering import ledger
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome
 
+pytestmark = BOTH
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ROW = ledger_row(
     created_at=T0,
@@ -33,8 +35,8 @@ BAD = replace(GOOD, outcome=Outcome.FAILED, reason="UserError", error="no", outp
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.create()
     yield database
     await database.close()
@@ -104,9 +106,9 @@ STEPS = st.lists(
 
 @settings(max_examples=30, deadline=None)
 @given(STEPS)
-def test_any_order_gives_one_record(steps: list[str]) -> None:
-    async def play(folder: str) -> None:
-        database = Database(f"sqlite:///{folder}/ledger.db")
+def test_any_order_gives_one_record(databases: Databases, steps: list[str]) -> None:
+    async def play(url: str) -> None:
+        database = Database(url)
         await database.create()
         first: Ending | None = None
         opened = False
@@ -135,8 +137,8 @@ def test_any_order_gives_one_record(steps: list[str]) -> None:
         if usage is not None and first is not None and row is not None:
             assert usage["outcome"] == row.outcome == first.outcome.value
 
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(folder))
+    with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as url:
+        asyncio.run(play(url))
 
 
 async def test_writers_wait_for_each_other(database: Database) -> None:

@@ -2,11 +2,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.builders import ledger_row
+from support.postgresql import BOTH
 
 from mayfly.metering import ledger, records, tree
 from mayfly.metering.database import Database
@@ -14,6 +14,7 @@ from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.records import Correction, NotCorrectable
 from mayfly.metering.tables import MODEL
 
+pytestmark = BOTH
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 PRICES = '[{"meter": "predictSeconds", "unitPrice": "0.002"}]'
 SECOND = Ending(Outcome.SUCCEEDED, "Succeeded", started_at=T0, completed_at=T0, active_ms=1000)
@@ -36,8 +37,8 @@ CALL = row("call", CHILD, kind=MODEL, called="acme/llm")
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.create()
     yield database
     await database.close()

@@ -1,10 +1,11 @@
 """The schema's revisions: whatever database is found, it becomes the newest or stays as it is."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
+from support.postgresql import PostgreSQL
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
 from mayfly.metering import ledger
@@ -32,9 +34,20 @@ FIRST: MetaData = scripts().get_revision(BEFORE_REVISIONS).module.tables
 HEAD = scripts().get_current_head()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/mayfly.db"
+        return
+    postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+    with postgresql.database(template="template1") as url:
+        yield url
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/mayfly.db")
+async def database(bare_url: str) -> AsyncIterator[Database]:
+    database = Database(bare_url)
     yield database
     await database.close()
 
@@ -158,12 +171,58 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
     await database.create()
 
 
-async def test_the_process_ends_in_a_sentence(database: Database, tmp_path: Path) -> None:
+def test_processes_that_start_at_once_make_the_tables_once(bare_url: str) -> None:
+    """Each fails if it makes a table that another one has made meanwhile."""
+    start = (
+        "import asyncio, sys, mayfly.gateway.app\n"
+        "from mayfly.metering.database import Database\n"
+        "print('here', flush=True), sys.stdin.read()\n"
+        "async def main():\n"
+        "    database = Database(sys.argv[1])\n"
+        "    await database.create()\n"
+        "    await database.close()\n"
+        "asyncio.run(main())\n"
+    )
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-c", start, bare_url],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in starting:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+    for process in starting:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    for process in starting:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    asyncio.run(check_head(bare_url))
+
+
+async def check_head(url: str) -> None:
+    database = Database(url)
+    async with database.read() as tx:
+        assert await tx.run_sync(differences) == []
+        assert await tx.run_sync(revision) == HEAD
+    await database.close()
+
+
+async def test_the_process_ends_in_a_sentence(
+    database: Database, bare_url: str, tmp_path: Path
+) -> None:
     await database.create()
     async with database.write() as tx:
         await tx.execute(text("UPDATE alembic_version SET version_num = '9000'"))
     await database.close()
-    ended = run_gateway(tmp_path, f"sqlite:///{tmp_path}/mayfly.db")
+    ended = run_gateway(tmp_path, bare_url)
     assert ended.returncode == 1
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("The database has revision 9000")

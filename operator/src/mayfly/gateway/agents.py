@@ -39,7 +39,7 @@ from mayfly.gateway.windows import Windows
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
-from mayfly.metering.database import Database, StorageFull
+from mayfly.metering.database import Database, StorageAway, StorageFull
 from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)
@@ -123,6 +123,8 @@ class Agents:
             await self._serve(connection, pod)
         except StorageFull as error:
             await self._tell_full(pod)
+            raise Rejected(RESTART, str(error)) from error
+        except StorageAway as error:
             raise Rejected(RESTART, str(error)) from error
 
     async def _tell_full(self, pod: Pod) -> None:

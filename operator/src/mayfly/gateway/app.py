@@ -73,7 +73,7 @@ from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.windows import Windows
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
-from mayfly.metering.database import Database
+from mayfly.metering.database import Database, stand_by
 from mayfly.sources import SourceReader
 from mayfly.telemetry.payers import PayerSettings
 
@@ -89,7 +89,7 @@ class Gateway:
         stopping: set when the process is about to end, so that long answers end too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - what depends on what is to be seen in one piece
         self,
         config: GatewayConfig,
         *,
@@ -440,6 +440,7 @@ class Gateway:
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         try:
             await self.database.create()
+            stand_by()
             self.callbacks.bind()
             self._tasks = [
                 asyncio.create_task(self.runs.watch(), name="watch:runs"),

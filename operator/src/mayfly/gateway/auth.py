@@ -181,7 +181,10 @@ class Access:
         *,
         group: str = "mayfly.dev",
     ) -> bool:
-        """Whether a user may do `verb` on `resource` (or `resource/subresource`) of a group; namespace "" is all."""
+        """Whether a user may do `verb` on `resource` of a group, in all namespaces with "".
+
+        A subresource is named as in RBAC: `pipelineruns/status`.
+        """
         question = (user, verb, resource, namespace, name, group)
         known = self._answers.get(question)
         if known is not None:

@@ -34,7 +34,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
-from mayfly.metering.database import Database, StorageFull
+from mayfly.metering.database import Database, StorageError
 from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
 from mayfly.sources import SourceReader
 
@@ -201,8 +201,8 @@ class Creation:
         if concealed.texts:
             try:
                 await self._sealed.bind(made["metadata"]["uid"], namespace, name, made["spec"])
-            except StorageFull:
-                logger.warning("a run's secrets are sealed later: the disk is full")
+            except StorageError as error:
+                logger.warning("a run's secrets are sealed later: %s", error)
         return made
 
     async def permit(self, standing: Standing, namespace: str) -> None:

@@ -29,7 +29,7 @@ from starlette.exceptions import HTTPException
 from typing_extensions import override
 
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused
-from mayfly.metering.database import StorageFull
+from mayfly.metering.database import StorageAway, StorageFull
 
 logger = logging.getLogger(__name__)
 
@@ -250,6 +250,10 @@ async def _on_full(_request: Request, error: Exception) -> JSONResponse:
     return render(Full(f"The gateway can't store anything: {error}."))
 
 
+async def _on_away(_request: Request, _error: Exception) -> JSONResponse:
+    return render(Busy("The database does not answer; try again."))
+
+
 def install(app: FastAPI) -> None:
     """Make the app answer every error in one shape."""
     app.add_exception_handler(Problem, _on_problem)
@@ -257,4 +261,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(KubeError, _on_kube)
     app.add_exception_handler(StorageFull, _on_full)
+    app.add_exception_handler(StorageAway, _on_away)
     app.add_exception_handler(Exception, _on_bug)

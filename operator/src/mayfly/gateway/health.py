@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import SQLAlchemyError
 
 from mayfly.gateway.runs import Runs
-from mayfly.metering.database import Database
+from mayfly.metering.database import Database, StorageAway
 
 SILENCE_SECONDS = 150.0
 """Bookmarks come every minute; a watch that is silent for longer than two is dead."""
@@ -43,7 +42,7 @@ class HealthRoutes:
         problems = []
         try:
             await self._database.ping()
-        except (SQLAlchemyError, OSError):
+        except StorageAway:
             problems.append("the database does not answer")
         if not self._runs.synced.is_set():
             problems.append("the runs are not listed yet")

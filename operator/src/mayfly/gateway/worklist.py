@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from mayfly.kube.errors import KubeError
-from mayfly.metering.database import StorageFull
+from mayfly.metering.database import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Worklist:
             try:
                 await work(key)
                 self._failures.pop(key, None)
-            except (KubeError, StorageFull) as error:
+            except (KubeError, StorageError) as error:
                 logger.warning("work is put off: %s", error, extra={"key": key})
                 self._retry(key)
             except Exception:

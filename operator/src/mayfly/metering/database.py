@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, text
+from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, literal, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
@@ -35,21 +38,51 @@ metadata = MetaData(
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BUSY_SECONDS = 20
 _NOTED = "mayfly_noted"
+PATIENCE_SECONDS = 5.0
+"""How long someone who waits with a connection in hand waits for a database that is away."""
+
+RETRY_SECONDS = 0.5
+_SQLITE = {"connect_args": {"timeout": 5}}
+_POSTGRESQL = {
+    "connect_args": {
+        "connect_timeout": 5,
+        # A server that went without a word is noticed; a gateway that froze lets others write.
+        "tcp_user_timeout": 15_000,
+        "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+    },
+    "pool_size": 15,
+    "max_overflow": 0,
+    "pool_timeout": 5,
+    "pool_pre_ping": True,
+}
 _SQLITE_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _POSTGRESQL_FULL = "53100"
+_LOCK_NOT_HAD = "55P03"
 _WRITERS_LOCK = 0x6D6179666C79  # "mayfly"
+_POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_stands_by: ContextVar[bool] = ContextVar("stands_by", default=False)
+T = TypeVar("T")
+Begin = Callable[[AsyncExitStack], Awaitable[AsyncConnection]]
 _alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Alembic keeps its context in a module, and must not be entered twice while it waits for SQL."""
+
 
 FAILURES = ("full", "busy", "connection", "other")
 """What can be wrong with a transaction."""
 
 
-class StorageFull(Exception):
-    """Nothing can be stored: the disk is full. Trying again helps once there is room."""
+class StorageError(Exception):
+    """Not now. The words name what is wrong; trying again helps once that is not."""
+
+
+class StorageFull(StorageError):
+    """Nothing can be stored: the disk is full."""
+
+
+class StorageAway(StorageError):
+    """Nothing can be read or stored: the database does not answer, or someone has it locked."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -87,7 +120,7 @@ class Database:
 
     Attributes:
         full: the last write found no room on the disk.
-        errors: how often the database failed, by what was wrong: full, busy, connection, other.
+        errors: how often the database failed, by what was wrong: a word of `FAILURES`.
         on_commit: called with each thing that a transaction noted, once that is committed.
 
     One transaction writes at a time, in all gateways of a database: what it reads stays true until
@@ -99,14 +132,14 @@ class Database:
         parsed = make_url(url)
         driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
         self._sqlite = driver.startswith("sqlite")
-        options: dict[str, Any] = (
-            {"connect_args": {"timeout": _BUSY_SECONDS}} if self._sqlite else {}
-        )
+        options: dict[str, Any] = _SQLITE if self._sqlite else _POSTGRESQL
         self._engine = create_async_engine(parsed.set(drivername=driver), **options)
+        self._reading: dict[str, Any] = {} if self._sqlite else _POSTGRESQL_READ
         self._writers = asyncio.Lock()
         self.full = False
         self.errors: Counter[str] = Counter()
         self.on_commit: Callable[[object], None] = _ignore
+        self._away = False
         if self._sqlite:
             event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
@@ -123,9 +156,13 @@ class Database:
             await tx.run_sync(bring_up_to_date)
 
     async def ping(self) -> None:
-        """Ask the database for an answer; raises its error when there is none."""
-        async with self.read() as tx:
-            await tx.execute(text("SELECT 1"))
+        """Ask the database for an answer.
+
+        Raises:
+            StorageAway: there is none, now.
+        """
+        async with self._translated(), AsyncExitStack() as stack:
+            await (await self._begin_read(stack)).execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -133,13 +170,13 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
-        try:
-            async with self._engine.connect() as tx, tx.begin():
-                yield tx
-        except DBAPIError as error:
-            self.errors[_what_failed(error)] += 1
-            raise
+        """A transaction that only reads, and sees one state of the database from its start on.
+
+        Raises:
+            StorageAway: the database does not answer, or stopped to while it was read.
+        """
+        async with self._translated(), AsyncExitStack() as stack:
+            yield await self._begun(stack, self._begin_read)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -147,34 +184,83 @@ class Database:
 
         Raises:
             StorageFull: there is no room for it.
+            StorageAway: the database does not answer. When it stopped to at the commit, nobody
+                knows whether that was done.
         """
-        noted: list[object] = []
-        try:
-            async with self._write(noted) as tx:
-                yield tx
-        except DBAPIError as error:
-            self.errors[_what_failed(error)] += 1
-            if not _is_full(error):
-                raise
-            if not self.full:
-                self.full = True
-                logger.warning("the database's disk is full: %s", error.orig)
-            raise StorageFull("the database's disk is full") from error
-        if self.full:
-            self.full = False
-            logger.info("the database's disk has room again")
+        async with self._translated():
+            async with AsyncExitStack() as stack:
+                yield await self._begun(stack, self._begin_write)
+            if self.full:
+                self.full = False
+                logger.info("the database's disk has room again")
 
     @asynccontextmanager
-    async def _write(self, noted: list[object]) -> AsyncIterator[AsyncConnection]:
-        async with self._writers, self._engine.connect() as connection:
-            tx = await connection.execution_options(mayfly_write=True, **{_NOTED: noted})
-            async with tx.begin():
-                if not self._sqlite:
-                    await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
-                yield tx
-            # Before the connection is given back: nothing is awaited between commit and telling.
-            for each in noted:
-                self.on_commit(each)
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            self.errors[_what_failed(error)] += 1
+            if _is_full(error):
+                if not self.full:
+                    self.full = True
+                    logger.warning("the database's disk is full: %s", error)
+                raise StorageFull("the database's disk is full") from error
+            if _is_away(error):
+                self._note_away(error)
+                raise StorageAway("the database does not answer") from error
+            raise
+
+    def _note_away(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            logger.warning("the database does not answer: %s", error)
+
+    async def _begun(self, stack: AsyncExitStack, begin: Begin) -> AsyncConnection:
+        """Begin a transaction, after a while if the database is away: nothing has happened yet."""
+        clock = asyncio.get_running_loop().time
+        until = math.inf if _stands_by.get() else clock() + PATIENCE_SECONDS
+        while True:
+            try:
+                async with AsyncExitStack() as attempt:
+                    tx = await begin(attempt)
+                    stack.push_async_exit(attempt.pop_all())
+            except SQLAlchemyError as error:
+                if not _is_away(error) or clock() >= until:
+                    raise
+                self._note_away(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self._away:
+                self._away = False
+                logger.info("the database answers again")
+            return tx
+
+    async def _begin_read(self, attempt: AsyncExitStack) -> AsyncConnection:
+        connection = await attempt.enter_async_context(self._engine.connect())
+        tx = await connection.execution_options(**self._reading)
+        _ = await attempt.enter_async_context(tx.begin())
+        return tx
+
+    async def _begin_write(self, attempt: AsyncExitStack) -> AsyncConnection:
+        try:
+            patience = None if _stands_by.get() else PATIENCE_SECONDS
+            await asyncio.wait_for(self._writers.acquire(), patience)
+        except TimeoutError as error:
+            raise PoolTimeout("another transaction of this process writes") from error
+        attempt.callback(self._writers.release)
+        connection = await attempt.enter_async_context(self._engine.connect())
+        noted: list[object] = []
+        tx = await connection.execution_options(mayfly_write=True, **{_NOTED: noted})
+        # Between commit and giving the connection back, where nothing is awaited.
+        attempt.push(lambda problem, *_: None if problem else self._tell(noted))
+        _ = await attempt.enter_async_context(tx.begin())
+        if not self._sqlite:
+            await tx.execute(text(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
+        return tx
+
+    def _tell(self, noted: Iterable[object]) -> None:
+        for each in noted:
+            self.on_commit(each)
 
 
 def note(tx: AsyncConnection, what: object) -> None:
@@ -192,22 +278,51 @@ def _ignore(_: object) -> None:
     """Nobody listens."""
 
 
-def _what_failed(error: DBAPIError) -> str:
+def stand_by() -> None:
+    """Let this task, and those that it starts, wait for a database that is away, however long.
+
+    For work that nobody waits for with a connection in hand: it goes on when the database does.
+    """
+    _stands_by.set(True)
+
+
+async def insist(act: Callable[[], Awaitable[T]]) -> T:
+    """Do what may be done twice again and again, until the database has taken it."""
+    while True:
+        try:
+            return await act()
+        except StorageError as error:
+            logger.warning("it is tried again: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _is_full(error: SQLAlchemyError) -> bool:
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return cause.sqlite_errorcode in _SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _POSTGRESQL_FULL
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    if isinstance(error, PoolTimeout):
+        return True
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return cause.sqlite_errorcode & 0xFF in _SQLITE_BUSY
+    # Of PostgreSQL: no connection, a lost one, a server that ends or starts, a lock not had.
+    return isinstance(error, OperationalError) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+
+
+def _what_failed(error: SQLAlchemyError) -> str:
     if _is_full(error):
         return "full"
-    if error.connection_invalidated:
-        return "connection"
-    if isinstance(error.orig, sqlite3.Error):
-        # The extended code's low byte is the code.
-        return "busy" if error.orig.sqlite_errorcode & 0xFF in _SQLITE_BUSY else "other"
-    state = getattr(error.orig, "sqlstate", None)
-    return "connection" if state is None or state.startswith("08") else "other"
-
-
-def _is_full(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return error.orig.sqlite_errorcode in _SQLITE_FULL
-    return getattr(error.orig, "sqlstate", None) == _POSTGRESQL_FULL
+    if not _is_away(error):
+        return "other"
+    cause = getattr(error, "orig", None)
+    waited = isinstance(error, PoolTimeout) or isinstance(cause, sqlite3.Error)
+    return "busy" if waited or getattr(cause, "sqlstate", None) == _LOCK_NOT_HAD else "connection"
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
@@ -231,4 +346,5 @@ async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, An
     """
     dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    return (await tx.execute(statement)).rowcount == 1
+    # RETURNING, because the drivers don't agree on how many rows an INSERT has touched.
+    return (await tx.execute(statement.returning(literal(1)))).first() is not None

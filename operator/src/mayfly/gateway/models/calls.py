@@ -368,7 +368,7 @@ class ModelCalls:
                 return False
             reason = Reason.BUDGET_EXCEEDED
             await self._cut_in(tx, found[1], Outcome.FAILED, reason, why, now, to_now=True)
-        self._told(uid, Outcome.FAILED)
+        self._told(uid)
         return True
 
     async def close_queue_of(self, parent_uid: str) -> list[str]:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from mayfly.gateway.models.courier import Courier, Json, Lost, NotNow, Refused, 
 from mayfly.gateway.models.queue import Queue, Waiting
 from mayfly.gateway.models.versions import Versions, target_of
 from mayfly.gateway.notices import Notices
+from mayfly.metering.database import StorageError, insist, stand_by
 from mayfly.metering.ledger import Outcome, RunRow
 
 logger = logging.getLogger(__name__)
@@ -112,7 +114,8 @@ class Conductor:
                 self._pump(key)
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                await self._tick()
+                with suppress(StorageError):  # the next tick is soon
+                    await self._tick()
         finally:
             self._runs = False
             for lane in self._lanes.values():
@@ -153,15 +156,19 @@ class Conductor:
             self._spawn(self._resume(call.key, call.uid), call.uid)
 
     def _spawn(self, work: Coroutine[Any, Any, None], uid: str) -> None:
-        task = asyncio.create_task(work, name=f"model-call:{uid}")
+        async def patient() -> None:
+            stand_by()  # who has queued the call waits for an answer; the call itself waits on
+            await work
+
+        task = asyncio.create_task(patient(), name=f"model-call:{uid}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _tick(self) -> None:
         now = self._clock()
         for uid in [uid for uid, due in self._cancel_at.items() if due <= now]:
-            self._cancel_at.pop(uid, None)
             await self._calls.cancel(uid)
+            self._cancel_at.pop(uid, None)
         if self._monotonic() >= self._budgets_due:
             self._budgets_due = self._monotonic() + LOOK_SECONDS
             await self._end_unpaid()
@@ -220,7 +227,7 @@ class Conductor:
 
     async def _end(self, key: Key, uid: str, reason: Reason, words: str) -> None:
         try:
-            await self._calls.fail(uid, reason, words)
+            await insist(lambda: self._calls.fail(uid, reason, words))
         finally:
             self._done(key, uid)
 
@@ -248,9 +255,15 @@ class Conductor:
         lane = self._lanes[key]
         uid = waiting.uid
         try:
-            await self._dispatch(key, uid)
+            try:
+                await self._dispatch(key, uid)
+            except StorageError as error:
+                # What was claimed is looked after as after a restart; what was not waits on.
+                found = await insist(lambda: self._calls.find(uid))
+                if found is not None and found[0].step is Step.QUEUED:
+                    raise NotNow(str(error), down=False) from error
             lane.down_since = None
-            await self._tend(uid)
+            await insist(lambda: self._tend(uid))
         except NotNow as error:
             await self._later(lane, waiting, error)
             if uid in lane.queue:
@@ -258,10 +271,12 @@ class Conductor:
                 self._pump(key)
                 return
         except Refused as error:
-            await self._calls.fail(uid, error.reason, str(error))
+            refusal = error
+            await insist(lambda: self._calls.fail(uid, refusal.reason, str(refusal)))
         except Exception:
             logger.exception("a call of a Model failed", extra={"call": uid})
-            await self._calls.fail(uid, Reason.LOST, "The gateway failed; its log says why.")
+            words = "The gateway failed; its log says why."
+            await insist(lambda: self._calls.fail(uid, Reason.LOST, words))
         self._done(key, uid)
 
     async def _dispatch(self, key: Key, uid: str) -> None:
@@ -296,7 +311,7 @@ class Conductor:
         try:
             await courier.send(call, parcel, target)
         except NotNow:
-            await self._calls.put_back(uid)
+            await insist(lambda: self._calls.put_back(uid))
             raise
         except Unknown as error:
             # Its server may tell of it all the same, if it got it.
@@ -318,13 +333,13 @@ class Conductor:
                     f"The model's server could not be used for {waited:.0f} s: {error}. "
                     f"Nothing was sent to it."
                 )
-                await self._calls.fail(waiting.uid, Reason.UNREACHABLE, words)
+                await insist(lambda: self._calls.fail(waiting.uid, Reason.UNREACHABLE, words))
                 return
         lane.queue.put_back(waiting)
 
     async def _resume(self, key: Key, uid: str) -> None:
         try:
-            await self._tend(uid)
+            await insist(lambda: self._tend(uid))
         finally:
             self._done(key, uid)
 

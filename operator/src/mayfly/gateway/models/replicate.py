@@ -23,6 +23,7 @@ from mayfly.gateway.outbound import Answer, Forbidden, Outbound, OutboundError
 from mayfly.gateway.sealed import Sealed, Unsealable
 from mayfly.gateway.vault import SecretUnavailable, Vault
 from mayfly.kube.errors import KubeError
+from mayfly.metering.database import insist
 from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class ReplicateCourier:
             raise Unknown(f"{_at(target)} answers with garbage: {error}") from None
         if not made.identity:
             raise Unknown(f"{_at(target)} answers with a prediction without an id")
-        await self._calls.accepted(call.uid, made.identity)
+        await insist(lambda: self._calls.accepted(call.uid, made.identity))
         await self._hearing.hear(call.uid, made, fetchable=fetchable(target))
 
     # -- followed --------------------------------------------------------------------------------

@@ -1,0 +1,35 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.postgresql import Databases, PostgreSQL, server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server; one for each process of the tests."""
+    with server() as running:
+        running.make_template()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Empty databases: SQLite's, or of both kinds where the tests say so."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        running: PostgreSQL = request.getfixturevalue("postgresql")
+        return lambda _folder: running.database()
+
+    @contextmanager
+    def sqlite(folder: Path) -> Iterator[str]:
+        yield f"sqlite:///{folder}/mayfly.db"
+
+    return sqlite
+
+
+@pytest.fixture
+def database_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    with databases(tmp_path) as url:
+        yield url

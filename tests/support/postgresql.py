@@ -1,0 +1,142 @@
+"""A PostgreSQL server of the tests' own: Debian's programs, a folder that goes, no port.
+
+Tests that are to hold on both databases say so for their whole file: `pytestmark = BOTH`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
+from mayfly.metering.database import Database
+
+BOTH = pytest.mark.parametrize("databases", ["sqlite", "postgresql"], indirect=True)
+Databases = Callable[[Path], AbstractContextManager[str]]
+"""Gives the URL of an empty database, in a folder where it needs one."""
+
+PATIENCE_SECONDS = 60
+TEMPLATE = "mayfly_template"
+INITDB = ("-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",  # the machine does not lose power in a test
+    "max_connections": "60",
+    "shared_buffers": "16MB",
+    "timezone": "UTC",
+}
+
+
+def programs() -> Path:
+    """Where Debian keeps the server's programs, of the newest version that is there."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda each: int(each.parts[-3])
+    )
+    if not found:
+        pytest.fail("there is no PostgreSQL here: apt-get install postgresql (tests/run does)")
+    return found[-1].parent
+
+
+class PostgreSQL:
+    """A server. It refuses to be root's, so root starts it as the package's user.
+
+    Attributes:
+        folder: all that it has, its socket included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._data = folder / "data"
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._numbers = count()
+        self._log = folder / "log"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(programs() / program), *map(str, arguments)]
+        identity = {"user": self._user, "group": self._user, "extra_groups": []}
+        done = subprocess.run(
+            command,
+            **(identity if self._user else {}),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        said = self._log.read_text() if self._log.exists() else ""
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{said}"
+
+    def make(self) -> None:
+        """Make the server's files."""
+        if self._user:
+            shutil.chown(self.folder, self._user, self._user)
+        self._run("initdb", "-D", self._data, "-U", "mayfly", *INITDB)
+        settings = {**SETTINGS, "unix_socket_directories": str(self.folder)}
+        with (self._data / "postgresql.auto.conf").open("a") as conf:
+            conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+    def start(self) -> None:
+        """Start it, and return once it answers."""
+        # Its output goes to a file: the server would keep our pipe open.
+        self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self._log)
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash does: its clients lose their connections."""
+        self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self._data)
+
+    def url(self, name: str) -> str:
+        """The URL of a database."""
+        return f"postgresql://mayfly@/{name}?host={self.folder}"
+
+    def say(self, statement: str, name: str = "postgres") -> None:
+        """Say one thing, outside of transactions."""
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def make_template(self) -> None:
+        """Make the database that others are copies of: every table, no row."""
+
+        async def fill() -> None:
+            database = Database(self.url(TEMPLATE))
+            await database.create()
+            await database.close()
+
+        self.say(f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(fill())
+
+    @contextmanager
+    def database(self, template: str = TEMPLATE) -> Iterator[str]:
+        """A database that goes when the test does."""
+        name = f"test{next(self._numbers)}"
+        self.say(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self.say(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def server() -> Iterator[PostgreSQL]:
+    """A server that runs, and nothing of it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="mayfly-postgresql-"))
+    postgresql = PostgreSQL(folder)
+    try:
+        postgresql.make()
+        postgresql.start()
+        try:
+            yield postgresql
+        finally:
+            postgresql.stop()
+    finally:
+        shutil.rmtree(folder)
