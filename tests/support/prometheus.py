@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -23,7 +24,7 @@ from support.installation import SYSTEM, Kubectl
 from support.waiting import eventually
 
 Json = dict[str, Any]
-ACCOUNT = "e2e-prometheus"
+ACCOUNT = f"e2e-prometheus-{os.getpid()}"
 LOOK_SECONDS = 2.0
 
 
