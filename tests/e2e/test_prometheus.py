@@ -96,7 +96,7 @@ def test_the_variables_of_a_dashboard_have_values(prometheus, namespace) -> None
     namespace.finished(namespace.run(GOOD, input={"number": 1}))
 
     def values(label: str) -> list[str]:
-        match = {"match[]": "mayfly_runs_total"}
+        match = {"match[]": "mayfly_payer_runs_total"}
         return list(prometheus.ask(f"label/{label}/values", **match))
 
     for label in ("namespace", "pipeline"):

@@ -28,6 +28,8 @@ DASHBOARDS = sorted(CHART.glob("dashboards/*.json"))
 STANDARD = re.compile(r"(process|python)_[a-z_]+")
 NAME = re.compile(r"\b(?:mayfly|process|python)_[a-z_]+")
 
+EVERYTHING = PayerSettings(namespaces=True, pipelines=True)
+
 VARIABLES = {
     "$__rate_interval": "5m",
     "$__range": "1h",
@@ -78,7 +80,7 @@ def controller_families() -> Families:
 
 def declared() -> dict[str, str]:
     """The type of every family of both processes, by name."""
-    gateway = gateway_families(PayerSettings())
+    gateway = gateway_families(EVERYTHING)
     return {**gateway.kind_of, **controller_families().kind_of}
 
 
@@ -118,18 +120,15 @@ def alerts() -> list[dict[str, Any]]:
 def table() -> str:
     """The table of docs/metrics.md."""
     parts = {
-        "gateway": gateway_families(PayerSettings()),
+        "gateway": gateway_families(EVERYTHING),
         "controller": controller_families(),
     }
-    optional = gateway_families(PayerSettings(namespaces=True, pipelines=True)).labels_of
     rows = ["| name | type | labels | of | meaning |", "|---|---|---|---|---|"]
     names = sorted({name for families in parts.values() for name in families.kind_of})
     for name in names:
         owners = [part for part, families in parts.items() if name in families.kind_of]
         families = parts[owners[0]]
-        plain = families.labels_of[name]
-        words = [f"`{label}`" for label in plain]
-        words += [f"(`{label}`)" for label in optional.get(name, ()) if label not in plain]
+        words = [f"`{label}`" for label in families.labels_of[name]]
         kind, meaning = families.kind_of[name], families.help_of[name]
         cells = (f"`{name}`", kind, ", ".join(words), ", ".join(owners), meaning)
         rows.append(f"| {' | '.join(cells)} |")

@@ -154,7 +154,7 @@ class MetricsConfig(ConfigPart):
 
     namespaces: bool = False
     pipelines: bool = False
-    limit: int = Field(default=10, ge=1, le=15)
+    limit: int = Field(default=10, ge=1, le=12)
 
 
 class GatewayConfig(ConfigPart):

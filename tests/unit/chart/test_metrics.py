@@ -45,7 +45,7 @@ def test_a_pod_monitor_finds_both_parts(render):
 
 
 def test_a_service_monitor_finds_both_parts_by_one_service(render):
-    labels = {"namespaces": True, "pipelines": True, "limit": 15}
+    labels = {"namespaces": True, "pipelines": True, "limit": 12}
     rendered = render({"metrics": {"serviceMonitor": {"enabled": True}, "labels": labels}})
     monitor = rendered.named("ServiceMonitor", "mayfly")
     wanted = monitor["spec"]["selector"]["matchLabels"]
@@ -101,6 +101,6 @@ def test_grafanas_sidecar_finds_the_dashboards(render, chart):
         assert json.loads(held["data"][name]) == json.loads(path.read_text())
 
 
-@pytest.mark.parametrize("limit", [0, 16])
+@pytest.mark.parametrize("limit", [0, 13])
 def test_the_number_of_labelled_series_is_bounded(refusal, limit):
     assert "limit" in refusal({"metrics": {"labels": {"limit": limit}}})

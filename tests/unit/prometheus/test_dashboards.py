@@ -90,6 +90,6 @@ def test_there_are_four() -> None:
 
 @pytest.mark.parametrize("switched_on", [False, True])
 def test_both_processes_stay_below_the_bound(switched_on: bool) -> None:
-    settings = PayerSettings(namespaces=switched_on, pipelines=switched_on, limit=15)
+    settings = PayerSettings(namespaces=switched_on, pipelines=switched_on, limit=12)
     assert gateway_families(settings).most <= MOST_SERIES
     assert controller_families().most <= MOST_SERIES

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType
+from mayfly.gateway.bills import CURRENCIES, Bills, active_seconds
 from mayfly.metering.ledger import Outcome, RunRow
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Payers, PayerSettings
-
-CURRENCIES = 2
-"""That one ledger may hold: the installation's, and the one before."""
 
 FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
     Reason.SUCCEEDED,
@@ -25,8 +22,6 @@ FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
 ROUTES = 90
 """Series of requests: about sixty routes, most of which answer in one way."""
 
-_THOUSAND = Decimal(1000)
-
 
 class Metrics:
     """The gateway's metrics, on a registry of their own."""
@@ -34,60 +29,22 @@ class Metrics:
     def __init__(self, settings: PayerSettings, currency: str) -> None:
         self.families = Families("gateway")
         self.registry = self.families.registry
-        self._payers = Payers(settings)
-        self._count_bills(currency)
+        self._count_bills(currency, settings)
         self._time_runs()
         self._count_traffic()
 
-    def _count_bills(self, currency: str) -> None:
-        payers, most = self._payers.labels, self._payers.most
-        # Shown at 0 from the beginning, so that the rate of the first end is seen; those that are
-        # told apart by who pays come with their first.
-        ends = [] if payers else [(each.value,) for each in Outcome]
+    def _count_bills(self, currency: str, settings: PayerSettings) -> None:
+        self._bills = [Bills(self.families, Payers(PayerSettings()), currency)]
+        payers = Payers(settings)
+        if payers.labels:
+            self._bills.append(Bills(self.families, payers, currency, "mayfly_payer"))
         kinds = [(currency, RUN), (currency, MODEL)]
-        self._runs = self.families.counters(
-            "mayfly_runs_total",
-            "Runs whose end is recorded, by how they ended.",
-            ("outcome", *payers),
-            len(Outcome) * most,
-            start=ends,
-        )
-        self._calls = self.families.counters(
-            "mayfly_model_predictions_total",
-            "Calls of Models whose end is recorded, by how they ended.",
-            ("outcome", *payers),
-            len(Outcome) * most,
-            start=ends,
-        )
         self._failures = self.families.counters(
             "mayfly_run_failures_total",
             "Runs that are recorded as failed, by the reason of their condition Succeeded.",
             ("reason",),
             len(Reason),
             start=[(each.value,) for each in sorted(FAILURES)],
-        )
-        self._active = {
-            True: self.families.exact(
-                "mayfly_run_active_seconds_total",
-                "Billed active time of recorded runs.",
-                payers,
-                most,
-                start=[] if payers else [()],
-            ),
-            False: self.families.exact(
-                "mayfly_model_active_seconds_total",
-                "Billed active time of recorded calls of Models.",
-                payers,
-                most,
-                start=[] if payers else [()],
-            ),
-        }
-        self._cost = self.families.exact(
-            "mayfly_cost_total",
-            "Cost of usage records, in units of the currency; kind is run or model.",
-            ("currency", "kind", *payers),
-            CURRENCIES * 2 * most,
-            start=[] if payers else kinds,
         )
         self._cost_back = self.families.exact(
             "mayfly_cost_reductions_total",
@@ -183,38 +140,34 @@ class Metrics:
         """
         if not isinstance(record, UsageRecord):
             return
-        is_run = record.kind == RUN
-        pipeline = f"{record.pipeline_namespace}/{record.pipeline}"
-        payer = self._payers.of(record.namespace, pipeline if is_run and record.pipeline else "")
-        if record.corrects is None:
-            (self._runs if is_run else self._calls).of(record.outcome, *payer).inc()
-            if is_run and record.outcome == Outcome.FAILED.value:
-                self._failures.of(record.reason).inc()
-        self._bill(record, is_run, payer)
-
-    def _bill(self, record: UsageRecord, is_run: bool, payer: tuple[str, ...]) -> None:
-        active = Decimal(record.active_ms) / _THOUSAND
-        if active >= 0:
-            self._active[is_run].add(active, *payer)
-        else:
-            self._active_back.add(-active, record.kind)
-        if record.cost >= 0:
-            self._cost.add(record.cost, record.currency, record.kind, *payer)
-        else:
+        for bills in self._bills:
+            bills.add(record)
+        failed = record.outcome == Outcome.FAILED.value
+        if failed and record.kind == RUN and record.corrects is None:
+            self._failures.of(record.reason).inc()
+        if record.cost < 0:
             self._cost_back.add(-record.cost, record.currency, record.kind)
+        if record.active_ms < 0:
+            self._active_back.add(-active_seconds(record), record.kind)
 
     def started(self, row: RunRow, at: datetime) -> None:
         """The ledger took down that main() was called."""
         self._start_seconds.observe(_seconds(row.created_at, at))
+        self._expect(row)
 
     def ended(self, completed_at: datetime | None, now: datetime) -> None:
         """An end that the agent told is recorded."""
         if completed_at is not None:
             self._end_seconds.observe(_seconds(completed_at, now))
 
-    def sent(self, created_at: datetime, now: datetime) -> None:
+    def sent(self, row: RunRow, now: datetime) -> None:
         """A call of a Model left its queue."""
-        self._model_queue_seconds.observe(_seconds(created_at, now))
+        self._model_queue_seconds.observe(_seconds(row.created_at, now))
+        self._expect(row)
+
+    def _expect(self, row: RunRow) -> None:
+        for bills in self._bills:
+            bills.expect(row)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -195,7 +195,7 @@ class ModelCalls:
                 .values(prices=prices, version=version, sent_at=now)
             )
         self._windows.open(uid, now)
-        self._metrics.sent(found[1].created_at, now)
+        self._metrics.sent(found[1], now)
         return True
 
     async def _under_way(self, tx: AsyncConnection, call: Call) -> int:
