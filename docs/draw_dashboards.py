@@ -71,7 +71,7 @@ class Drawing:
         self._end = end
 
     def draw(self, board: dict[str, Any], file: Path) -> None:
-        """Draw the panels as they lie, into an SVG file."""
+        """Draw the panels as they lie, into a file."""
         panels = board["panels"]
         rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
         width, height = COLUMNS * CELL, rows * CELL * 0.55 + 1
@@ -84,7 +84,7 @@ class Drawing:
             left, bottom = place["x"] / COLUMNS, body * (1 - (place["y"] + place["h"]) / rows)
             box = (place["w"] / COLUMNS, body * place["h"] / rows)
             self._panel(figure, panel, (left, bottom, *box))
-        figure.savefig(file, metadata={"Date": None})
+        figure.savefig(file, dpi=60, metadata={"Date": None})
         plt.close(figure)
 
     def _panel(self, figure: Any, panel: dict[str, Any], box: tuple[float, ...]) -> None:
