@@ -51,6 +51,17 @@ def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
     assert known.keys() - {family_of(name, known) for name in used} == set()
 
 
+def test_what_needs_labels_switched_on_is_where_it_is_said() -> None:
+    always = {**gateway_families(PayerSettings()).kind_of, **controller_families().kind_of}
+    optional = declared().keys() - always.keys()
+    assert optional
+    for query in queries():
+        if names_in(query.expr) & optional:
+            assert query.dashboard in {"pipeline", "billing"}, query.label
+    for rule in alerts():
+        assert not names_in(rule["expr"]) & optional, rule["alert"]
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_a_dashboard_says_what_its_panels_show(path) -> None:
     board = json.loads(path.read_text())
