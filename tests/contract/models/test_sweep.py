@@ -42,8 +42,10 @@ async def test_a_calls_row_goes_after_the_retention_and_its_record_stays(
         (left,) = await column(gateway, model_calls.c.step)
         assert left == "queued"
         assert (await read(caller, waits))["status"] == "starting"
-        # Shown as ever, and paid for as ever.
-        assert (await read(caller, done))["output"] == "x"
+        # Its data are gone with it; what it was and what it cost stays.
+        shown = await read(caller, done)
+        assert (shown["status"], shown["data_removed"]) == ("succeeded", True)
+        assert (shown["input"], shown["output"], shown["logs"]) == ({}, None, None)
         assert await usage(gateway, done) is not None
 
 

@@ -41,6 +41,7 @@ from mayfly.gateway.models.intake import Intake
 from mayfly.gateway.models.outputs import Outputs
 from mayfly.gateway.models.replicate import ReplicateCourier
 from mayfly.gateway.models.versions import Versions
+from mayfly.gateway.namespaces import Namespaces
 from mayfly.gateway.notices import Notices
 from mayfly.gateway.outbound import Outbound
 from mayfly.gateway.polls import Polls
@@ -49,6 +50,8 @@ from mayfly.gateway.presenter import Presenter
 from mayfly.gateway.publishing import Publishing
 from mayfly.gateway.rates import RateLimit
 from mayfly.gateway.recorder import Recorder
+from mayfly.gateway.removal import Removal
+from mayfly.gateway.retention import Retention
 from mayfly.gateway.routes.account import AccountRoutes
 from mayfly.gateway.routes.agent import AgentRoutes
 from mayfly.gateway.routes.corrections import CorrectionRoutes
@@ -124,14 +127,15 @@ class Gateway:
         callers = Callers(authenticator, Access(reviews, monotonic), self.runs, self.directory)
         trees = Trees(cluster, self.database, self.runs)
         windows = Windows(monotonic)
+        self.namespaces = Namespaces(cluster, monotonic)
+        self.retention = Retention(self.namespaces, config.retention_seconds)
         self.budgets = Budgets(
-            cluster=cluster,
+            namespaces=self.namespaces,
             database=self.database,
             runs=self.runs,
             poke=self.worklist.add,
             currency=config.currency,
             clock=clock,
-            monotonic=monotonic,
         )
         self.outbound = Outbound(
             allowed=config.outbound.allow_cidrs, denied=config.outbound.deny_cidrs
@@ -288,7 +292,7 @@ class Gateway:
             database=self.database,
             callers=callers,
             runs=self.runs,
-            retention_seconds=config.retention_seconds,
+            retention=self.retention,
             clock=clock,
         )
         self.sweep = Sweep(
@@ -296,13 +300,19 @@ class Gateway:
             database=self.database,
             runs=self.runs,
             directory=self.directory,
-            files=self.files,
             uploads=uploads,
+            removal=Removal(
+                database=self.database,
+                runs=self.runs,
+                files=self.files,
+                retention=self.retention,
+                input_bytes=config.limits.input_bytes,
+                clock=clock,
+            ),
             calls=self.calls,
             versions=self.versions,
             sealed=sealed,
             retention_seconds=config.retention_seconds,
-            input_bytes=config.limits.input_bytes,
             clock=clock,
         )
         creation = Creation(
@@ -445,7 +455,8 @@ class Gateway:
             self._tasks = [
                 asyncio.create_task(self.runs.watch(), name="watch:runs"),
                 asyncio.create_task(self.directory.watch(), name="watch:directory"),
-                asyncio.create_task(self.budgets.watch(), name="watch:budgets"),
+                asyncio.create_task(self.namespaces.watch(), name="watch:namespaces"),
+                asyncio.create_task(self.budgets.run(), name="watch:budgets"),
                 asyncio.create_task(self.dispatcher.run(), name="work:runs"),
                 asyncio.create_task(self.webhooks.run(), name="work:webhooks"),
                 asyncio.create_task(self.callbacks.run(), name="serve:callbacks"),

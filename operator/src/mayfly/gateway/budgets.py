@@ -13,23 +13,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
-from mayfly.clock import Clock, Monotonic
+from mayfly.clock import Clock
 from mayfly.gateway.errors import BudgetReached
+from mayfly.gateway.namespaces import Namespaces
 from mayfly.gateway.runs import Runs, Seen
-from mayfly.kube.client import Cluster
-from mayfly.kube.informer import Change, Informer
-from mayfly.kube.kinds import NAMESPACES
 from mayfly.metering import spending
 from mayfly.metering.database import Database
 from mayfly.metering.spending import Budget
 from mayfly.metering.usage import decimal_text
 
 logger = logging.getLogger(__name__)
-
-Json = dict[str, Any]
 
 LOOK_SECONDS = 2.0
 """How often what waits is compared with what was spent meanwhile."""
@@ -56,24 +51,22 @@ class Budgets:
     def __init__(
         self,
         *,
-        cluster: Cluster,
+        namespaces: Namespaces,
         database: Database,
         runs: Runs,
         poke: Callable[[str], None],
         currency: str,
         clock: Clock,
-        monotonic: Monotonic,
     ) -> None:
         """Get ready.
 
         Args:
-            cluster: tells of namespaces.
+            namespaces: whose annotations count.
             database: tells what is spent.
             runs: those that are not finished.
             poke: has a run looked at.
             currency: of the installation.
             clock: tells the month.
-            monotonic: the clock of the watch.
         """
         self._database = database
         self._runs = runs
@@ -81,15 +74,19 @@ class Budgets:
         self._currency = currency
         self._clock = clock
         self._limits: dict[str, Limit] = {}
-        self._namespaces = Informer(
-            cluster, NAMESPACES, self._on_namespace, monotonic, trim=_annotations
-        )
+        self._namespaces = namespaces
+        namespaces.listen(self._on_namespace)
 
-    async def watch(self) -> None:
-        """Follow the namespaces, and look at what waits, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._namespaces.run())
-            group.create_task(self._look_on())
+    async def run(self) -> None:
+        """Look at what waits, until cancelled."""
+        await self._namespaces.synced.wait()
+        await self._runs.synced.wait()
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("budgets were not looked at")
+            await asyncio.sleep(LOOK_SECONDS)
 
     # -- asked -----------------------------------------------------------------------------------
 
@@ -199,16 +196,6 @@ class Budgets:
 
     # -- looked at without being asked -----------------------------------------------------------
 
-    async def _look_on(self) -> None:
-        await self._namespaces.synced.wait()
-        await self._runs.synced.wait()
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("budgets were not looked at")
-            await asyncio.sleep(LOOK_SECONDS)
-
     async def look(self) -> None:
         """Have the runs looked at that wait, and whose budget was reached meanwhile."""
         known: dict[tuple[str, str | None], str] = {}
@@ -231,11 +218,10 @@ class Budgets:
         """Namespaces with a monthly budget."""
         return frozenset(name for name, each in self._limits.items() if each.amount is not None)
 
-    def _on_namespace(self, change: Change, body: Json) -> None:
-        name = str(body["metadata"]["name"])
-        text = body["metadata"]["annotations"].get(BUDGET_MONTHLY)
+    def _on_namespace(self, name: str, annotations: dict[str, str]) -> None:
+        text = annotations.get(BUDGET_MONTHLY)
         before = self._limits.pop(name, None)
-        if text is not None and change != "DELETED":
+        if text is not None:
             self._limits[name] = Limit(text, _amount(text))
         if before == self._limits.get(name):
             return
@@ -248,16 +234,6 @@ class Budgets:
 
 def _amount(text: str) -> Decimal | None:
     return Decimal(text) if _AMOUNT.fullmatch(text) else None
-
-
-def _annotations(body: Json) -> Json:
-    metadata = body["metadata"]
-    kept = {
-        "name": metadata["name"],
-        "resourceVersion": metadata["resourceVersion"],
-        "annotations": metadata.get("annotations") or {},
-    }
-    return {"metadata": kept}
 
 
 def own_budget(seen: Seen) -> Decimal | None:

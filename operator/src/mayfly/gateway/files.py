@@ -24,13 +24,13 @@ from urllib.request import url2pathname
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
-from sqlalchemy import BigInteger, Column, String, Table, delete, func, insert, select
+from sqlalchemy import BigInteger, Column, String, Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
 from mayfly.gateway.errors import Missing, TooLarge
-from mayfly.metering.database import Database, Instant, StorageFull, metadata
+from mayfly.metering.database import Database, Instant, StorageFull, insert_once, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,9 @@ escaped, and before a colon it would be a key."""
 CHUNK = 256 * 1024
 NAME_BYTES = 200
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}")
+INPUT_NAME = "input.json"
+"""Of an input that is too long for its object."""
+
 OCTETS = "application/octet-stream"
 
 CONNECTION = frozenset({"allow_http", "connect_timeout", "proxy_url", "timeout"})
@@ -60,6 +63,10 @@ files = Table(
     Column("sha256", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+
+
+doomed_files = Table("doomed_files", metadata, Column("id", String(26), primary_key=True))
+"""Files that nobody finds any more, and whose bytes may still be there."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +225,7 @@ class Files:
             once(),
             namespace=namespace,
             run_uid="",
-            name="input.json",
+            name=INPUT_NAME,
             content_type="application/json",
             announced=None,
         )
@@ -237,9 +244,43 @@ class Files:
     async def delete(self, file_id: str) -> None:
         """Forget a file; one that is not there is forgotten already."""
         async with self._database.write() as tx:
-            await tx.execute(delete(files).where(files.c.id == file_id))
-        with contextlib.suppress(FileNotFoundError):
-            await obstore.delete_async(self._store, _path(file_id))
+            await self.doom(tx, [file_id])
+        await self.delete_doomed()
+
+    @staticmethod
+    async def own(tx: AsyncConnection, reference: str, *, namespace: str, run_uid: str) -> None:
+        """Give a long input to the run that was made with it: it goes with that one."""
+        await tx.execute(
+            update(files)
+            .where(
+                files.c.id == reference.removeprefix(SCHEME),
+                files.c.namespace == namespace,
+                files.c.run_uid == "",
+                files.c.name == INPUT_NAME,
+            )
+            .values(run_uid=run_uid)
+        )
+
+    @staticmethod
+    async def doom(tx: AsyncConnection, ids: Sequence[str]) -> None:
+        """Let files be found no more, and note that their bytes are to go."""
+        for batch in _batches(ids, 500):
+            await tx.execute(delete(files).where(files.c.id.in_(batch)))
+            for file_id in batch:
+                await insert_once(tx, doomed_files, {"id": file_id})
+
+    async def delete_doomed(self) -> None:
+        """Delete the bytes of doomed files, also of those that an earlier process left."""
+        while True:
+            async with self._database.read() as tx:
+                ids = list((await tx.execute(select(doomed_files.c.id).limit(500))).scalars())
+            if not ids:
+                return
+            for file_id in ids:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, _path(file_id))
+            async with self._database.write() as tx:
+                await tx.execute(delete(doomed_files).where(doomed_files.c.id.in_(ids)))
 
     def _admit(self, size: int, others: int) -> None:
         if size > self._limits.file_bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayLimits
-from mayfly.gateway import archive, deliveries, links, rawjson, wire
+from mayfly.gateway import archive, deliveries, links, rawjson, sources, wire
 from mayfly.gateway.creation import deadline_of
 from mayfly.gateway.files import Files, references
 from mayfly.gateway.models.call import Call
@@ -19,6 +19,7 @@ from mayfly.gateway.runs import Seen
 from mayfly.gateway.schemas import Schemas, gives_files, is_iterator
 from mayfly.gateway.sealed import redacted
 from mayfly.gateway.signing import SigningKey, file_link, stream_link
+from mayfly.gateway.sources import KeptSource
 from mayfly.gateway.states import State
 from mayfly.gateway.trees import Trees
 from mayfly.metering import ledger, records
@@ -176,6 +177,11 @@ class Presenter:
         """A piece of a prediction's log from a position on, and the position after it."""
         async with self._database.read() as tx:
             return await archive.read_log(tx, row.uid, position)
+
+    async def source(self, row: RunRow) -> KeptSource | None:
+        """The source that a prediction ran, where it is kept."""
+        async with self._database.read() as tx:
+            return await sources.find(tx, row.version)
 
     async def log_end(self, row: RunRow) -> str:
         """The line on what was not kept of a log, or ""."""

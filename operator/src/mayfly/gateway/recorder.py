@@ -15,7 +15,7 @@ from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway import archive, deliveries, links, meter, pods, status
+from mayfly.gateway import archive, deliveries, links, meter, pods, sources, status
 from mayfly.gateway.budgets import own_budget
 from mayfly.gateway.catalog import Catalog, Terms
 from mayfly.gateway.files import Files
@@ -25,6 +25,7 @@ from mayfly.gateway.notices import Notices
 from mayfly.gateway.rows import new_row
 from mayfly.gateway.runs import Json, Runs, Seen
 from mayfly.gateway.sealed import Sealed
+from mayfly.gateway.sources import KeptSource
 from mayfly.gateway.states import MOVES, State, state_of
 from mayfly.gateway.steps import Withheld
 from mayfly.gateway.trees import Trees
@@ -32,7 +33,7 @@ from mayfly.gateway.webhooks import Webhooks
 from mayfly.gateway.windows import Windows
 from mayfly.gateway.work import shown_input
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Refused
+from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, spending, tree
 from mayfly.metering.clocks import measured
@@ -96,8 +97,13 @@ class Recorder:
             known = await self._new_row(seen, terms)
         webhook = run.spec.webhook
         budget = own_budget(seen)
+        source = await self._source(run) if pod_uid else None
         async with self._database.write() as tx:
-            await ledger.open_run(tx, known)
+            if await ledger.open_run(tx, known) and run.spec.input_from is not None:
+                long = run.spec.input_from.file
+                await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
+            if source is not None:
+                await sources.keep(tx, source)
             if budget is not None:
                 await spending.open_budget(tx, known.uid, budget)
             if webhook is not None:
@@ -121,6 +127,17 @@ class Recorder:
             now=self._clock(),
             root_uid=self._runs.root_of(seen),
         )
+
+    async def _source(self, run: PipelineRun) -> KeptSource | None:
+        """The source of a claimed run, to be kept with its row."""
+        version = run.status.version
+        if version is None:
+            return None
+        try:
+            program = await self._catalog.program(run)
+        except NotFound:
+            return None  # its Pipeline was deleted; what sends the work says so
+        return KeptSource(version, program.entrypoint, program.files)
 
     async def _input(self, seen: Seen) -> str:
         source = seen.run.spec.input_from

@@ -1,6 +1,6 @@
 """Every few minutes: what nobody can need any more leaves the store.
 
-The ledger is no part of it: rows of `runs` and `usage_records` are never deleted here.
+Rows of `runs` and `usage_records` are never deleted; `removal` takes data out of the first.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import timedelta
 from mayfly.clock import Clock
 from mayfly.gateway import creates
 from mayfly.gateway.directory import Directory
-from mayfly.gateway.files import Files, references
+from mayfly.gateway.files import references
 from mayfly.gateway.models.calls import ModelCalls
 from mayfly.gateway.models.versions import Versions
-from mayfly.gateway.runs import Runs, Seen
+from mayfly.gateway.removal import Removal
+from mayfly.gateway.runs import Runs
 from mayfly.gateway.sealed import Sealed
 from mayfly.gateway.uploads import Uploads
-from mayfly.gateway.work import input_text
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
@@ -47,13 +47,12 @@ class Sweep:
         database: Database,
         runs: Runs,
         directory: Directory,
-        files: Files,
         uploads: Uploads,
+        removal: Removal,
         calls: ModelCalls,
         versions: Versions,
         sealed: Sealed,
         retention_seconds: int,
-        input_bytes: int,
         clock: Clock,
     ) -> None:
         """Get ready.
@@ -63,26 +62,24 @@ class Sweep:
             database: where everything is.
             runs: those that are not finished.
             directory: the Models that there are.
-            files: where long inputs are.
             uploads: go after the retention.
-            calls: rows of those that are done go after the retention.
+            removal: takes the data of predictions.
+            calls: cancelled runs that can call nothing any more are forgotten there.
             versions: of Models; old ones go after the retention.
             sealed: secrets of what was never made, or ended unseen.
-            retention_seconds: how long what ended is kept; 0 for ever.
-            input_bytes: the largest input.
+            retention_seconds: the installation's, for versions of Models; 0 for ever.
             clock: what ages are counted by.
         """
         self._cluster = cluster
         self._database = database
         self._runs = runs
         self._directory = directory
-        self._files = files
         self._uploads = uploads
+        self._removal = removal
         self._calls = calls
         self._versions = versions
         self._sealed = sealed
         self._retention = timedelta(seconds=retention_seconds)
-        self._input_bytes = input_bytes
         self._clock = clock
 
     async def run(self) -> None:
@@ -97,8 +94,9 @@ class Sweep:
     async def once(self) -> None:
         """Sweep. What fails is tried again the next time, and hinders nothing else."""
         parts: list[Callable[[], Awaitable[None]]] = [self._creates, self._shut, self._secrets]
+        parts += [self._removal.once, self._old_uploads]
         if self._retention:
-            parts += [self._calls_of_models, self._versions_of_models, self._old_uploads]
+            parts.append(self._versions_of_models)
         for part in parts:
             try:
                 await part()
@@ -119,37 +117,24 @@ class Sweep:
 
     # -- by the retention ------------------------------------------------------------------------
 
-    async def _calls_of_models(self) -> None:
-        await self._calls.forget_done(self._clock() - self._retention)
-
     async def _versions_of_models(self) -> None:
         await self._versions.forget_old(self._clock() - self._retention)
 
     async def _old_uploads(self) -> None:
         """Expired uploads, but for what a prediction names that is kept itself.
 
-        That is one that has not ended, one of a tree that has not, and one that ended within the
-        retention.
+        That is one that has not ended, one of a tree that has not, and one within its retention.
         """
-        before = self._clock() - self._retention
-        expired = await self._uploads.older_than(before)
+        expired = await self._uploads.expired(self._clock())
         if not expired:
             return
-        named: set[str] = set()
-        for seen in self._runs.unfinished():
-            named.update(references(await self._input(seen)))
+        named = await self._removal.named()
         async with self._database.read() as tx:
-            async for text in listing.kept_texts(tx, '"mayfly-file:', before):
+            async for text in listing.kept_texts(tx, '"mayfly-file:'):
                 named.update(references(text))
         for file_id in expired:
             if file_id not in named:
                 await self._uploads.forget(file_id)
-
-    async def _input(self, seen: Seen) -> str:
-        source = seen.run.spec.input_from
-        if source is None:
-            return input_text(seen)
-        return await self._files.text(source.file, source.sha256, self._input_bytes) or ""
 
     # -- secrets ---------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, Index, String, Table, Text, delete, insert, select
@@ -19,6 +19,7 @@ from mayfly.clock import Clock, rfc3339
 from mayfly.gateway.errors import Forbidden, Invalid, Missing
 from mayfly.gateway.files import ID, Files, StoredFile
 from mayfly.gateway.multipart import Form, Part
+from mayfly.gateway.retention import Retention
 from mayfly.gateway.runs import Runs
 from mayfly.gateway.standing import Callers, Standing
 from mayfly.metering.database import Database, Instant, metadata
@@ -60,14 +61,14 @@ class Uploads:
         database: Database,
         callers: Callers,
         runs: Runs,
-        retention_seconds: int,
+        retention: Retention,
         clock: Clock,
     ) -> None:
         self._files = files
         self._database = database
         self._callers = callers
         self._runs = runs
-        self._retention = timedelta(seconds=retention_seconds)
+        self._retention = retention
         self._clock = clock
 
     # -- brought ---------------------------------------------------------------------------------
@@ -223,18 +224,22 @@ class Uploads:
             raise Forbidden("A run may only delete what its own tree brought.")
         await self.forget(file_id)
 
-    async def older_than(self, moment: datetime) -> list[str]:
-        """The ids of the uploads that were brought before a moment."""
+    async def expired(self, now: datetime) -> list[str]:
+        """The ids of the uploads that are older than their namespace's retention."""
+        await self._retention.synced()
+        found: list[str] = []
         async with self._database.read() as tx:
-            found = await tx.execute(select(uploads.c.file_id).where(uploads.c.created_at < moment))
-            return list(found.scalars())
+            for theirs, before in self._retention.scopes(uploads.c.namespace, now):
+                old = select(uploads.c.file_id).where(theirs, uploads.c.created_at < before)
+                found += (await tx.execute(old)).scalars()
+        return found
 
     async def forget(self, file_id: str) -> None:
         """Delete an upload, for whoever knows that nobody needs it."""
-        # The file first: an upload without one is found again, a file without its upload is not.
-        await self._files.delete(file_id)
         async with self._database.write() as tx:
             await tx.execute(delete(uploads).where(uploads.c.file_id == file_id))
+            await Files.doom(tx, [file_id])
+        await self._files.delete_doomed()
 
     # -- shown -----------------------------------------------------------------------------------
 
@@ -243,7 +248,8 @@ class Uploads:
         stored = upload.stored
         url = f"{base}/v1/files/{stored.id}"
         sums = {"sha256": stored.sha256} | ({"md5": upload.md5} if upload.md5 else {})
-        expires = stored.created_at + self._retention if self._retention else None
+        age = self._retention.of(stored.namespace)
+        expires = stored.created_at + age if age else None
         return {
             "id": stored.id,
             "name": stored.name,

@@ -80,8 +80,8 @@ def prediction(
         "status": state.value,
         "input": RawJSON(input_json or "{}"),
         "output": RawJSON(output or "null"),
-        "logs": logs,
-        "error": row.error if ended and state is not State.SUCCEEDED else None,
+        "logs": None if row.data_removed else logs,
+        "error": _error(row) if ended and state is not State.SUCCEEDED else None,
         "metrics": _metrics(row) if ended else {},
         "created_at": rfc3339(row.created_at),
         "started_at": _stamp(row.started_at),
@@ -92,7 +92,7 @@ def prediction(
             "web": f"{host_of(base)}/ui/predictions/{row.id}",
             "stream": stream,
         },
-        "data_removed": False,
+        "data_removed": row.data_removed,
         "source": "api",
         "namespace": row.namespace,
         "name": row.name,
@@ -104,6 +104,10 @@ def prediction(
         "currency": row.currency,
         **(extra or {}),
     }
+
+
+def _error(row: RunRow) -> str | None:
+    return None if row.data_removed else row.error
 
 
 def _metrics(row: RunRow) -> dict[str, float]:

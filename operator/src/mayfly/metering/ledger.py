@@ -57,6 +57,7 @@ class RunRow:
         downstream: what everything below it cost, once nothing can add to it any more.
         flags: JSON list of what its clocks contradict each other in.
         budget_uid: the nearest run with a budget, itself or above it.
+        data_removed: its retention is over: input, output, error, log and files are gone.
     """
 
     uid: str
@@ -96,6 +97,7 @@ class RunRow:
     output_tokens: int = 0
     flags: str = "[]"
     budget_uid: str | None = None
+    data_removed: bool = False
 
     @property
     def is_run(self) -> bool:

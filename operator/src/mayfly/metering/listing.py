@@ -85,22 +85,17 @@ async def versions_in_use(tx: AsyncConnection) -> Sequence[str]:
     return found.scalars().all()
 
 
-async def kept_texts(tx: AsyncConnection, mark: str, ended_after: datetime) -> AsyncIterator[str]:
-    """Inputs and outputs that hold a mark, of predictions that are still of interest.
+async def kept_texts(tx: AsyncConnection, mark: str) -> AsyncIterator[str]:
+    """Inputs and outputs that hold a mark: a text without wildcards of SQL."""
+    for text in (runs.c.input_json, runs.c.output):
+        async for row in await tx.stream(select(text).where(text.contains(mark))):
+            yield row[0]
 
-    Args:
-        tx: the transaction.
-        mark: a text without wildcards of SQL.
-        ended_after: those that have not ended, those of trees that have not, and those that ended
-            after this moment.
-    """
+
+async def open_texts(tx: AsyncConnection, mark: str) -> AsyncIterator[str]:
+    """The same of trees that have not ended."""
     open_trees = select(runs.c.root_uid).where(runs.c.closed_at.is_(None))
     for text in (runs.c.input_json, runs.c.output):
-        wanted = select(text).where(
-            text.contains(mark),
-            runs.c.closed_at.is_(None)
-            | (runs.c.closed_at > ended_after)
-            | runs.c.root_uid.in_(open_trees),
-        )
+        wanted = select(text).where(text.contains(mark), runs.c.root_uid.in_(open_trees))
         async for row in await tx.stream(wanted):
             yield row[0]

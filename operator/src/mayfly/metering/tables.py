@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
 
 from mayfly.metering.database import Exact, Instant, metadata
 
@@ -49,7 +49,10 @@ runs = Table(
     Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("flags", Text, nullable=False, server_default="[]"),
     Column("budget_uid", String(64)),
+    Column("data_removed", Boolean, nullable=False, server_default=false()),
     Index("ix_runs_open", "closed_at"),
+    Index("ix_runs_kept", "data_removed", "closed_at"),
+    Index("ix_runs_version", "version"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
     Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),

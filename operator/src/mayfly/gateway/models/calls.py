@@ -397,16 +397,6 @@ class ModelCalls:
 
     # -- forgotten -------------------------------------------------------------------------------
 
-    async def forget_done(self, before: datetime) -> None:
-        """Forget the calls that were over before a moment; the ledger keeps theirs."""
-        over = select(tables.runs.c.uid).where(tables.runs.c.closed_at < before)
-        async with self._database.write() as tx:
-            await tx.execute(
-                delete(model_calls).where(
-                    model_calls.c.step == Step.DONE.value, model_calls.c.uid.in_(over)
-                )
-            )
-
     async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:
         """Forget the cancelled runs whose token is worth nothing any more.
 

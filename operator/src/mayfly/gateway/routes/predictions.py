@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.gateway import order, pages, rawjson, wire
 from mayfly.gateway.budgets import Budgets
@@ -66,6 +66,7 @@ class PredictionRoutes:
                 ("POST", f"{one}/cancel", self.cancel),
                 ("GET", f"{one}/logs", self.logs),
                 ("GET", f"{one}/output", self.output),
+                ("GET", f"{one}/source", self.source),
                 ("GET", f"{one}/tree", self.tree),
             )
         )
@@ -163,14 +164,26 @@ class PredictionRoutes:
     async def output(self, request: Request, identity: str) -> Response:
         """The output as the run made it, with its files as links."""
         found, base = await self._find(request, identity)
+        _require_data(found)
         text = await self._presenter.linked(found.row, found.output, base)
         if text is None:
             raise Missing("The prediction has no output.")
         return Response(text, media_type="application/json", headers=UNCACHED)
 
+    async def source(self, request: Request, identity: str) -> Response:
+        """The source that it ran, though its Pipeline may have another one now, or be gone."""
+        found, _ = await self._find(request, identity)
+        _require_data(found)
+        kept = await self._presenter.source(found.row)
+        if kept is None:
+            raise Missing("The prediction ran no source: it had no pod, or is a Model's.")
+        shown = {"version": kept.version, "entrypoint": kept.entrypoint, "files": kept.files}
+        return JSONResponse(shown, headers=UNCACHED)
+
     async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
         """The log as text; with `follow`, as it comes, until the prediction ends."""
         found, _ = await self._find(request, identity)
+        _require_data(found)
         return StreamingResponse(
             self._log(found, follow=follow),
             media_type="text/plain; charset=utf-8",
@@ -210,3 +223,11 @@ class PredictionRoutes:
         standing = await self._callers.standing(request.headers, namespace)
         found = await self._predictions.find(standing, identity, namespace)
         return found, wire.base_of(request, namespace)
+
+
+def _require_data(found: Prediction) -> None:
+    if found.row.data_removed:
+        raise Missing(
+            "The prediction's data were removed when the retention of its namespace was over "
+            "(annotation mayfly.dev/retention)."
+        )

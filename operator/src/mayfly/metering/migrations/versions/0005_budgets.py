@@ -14,7 +14,7 @@ from alembic import op
 from sqlalchemy import BigInteger, Column, Connection, String, column, select, table
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=120, traps=[InvalidOperation, Inexact])
