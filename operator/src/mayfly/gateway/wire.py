@@ -111,7 +111,11 @@ def _error(row: RunRow) -> str | None:
 
 
 def _metrics(row: RunRow) -> dict[str, float]:
-    metrics = {"predict_time": row.active_ms / 1000}
+    metrics: dict[str, float] = {"predict_time": row.active_ms / 1000}
+    if row.input_tokens:
+        metrics["input_token_count"] = row.input_tokens
+    if row.output_tokens:
+        metrics["output_token_count"] = row.output_tokens
     if row.completed_at is not None:
         metrics["total_time"] = max(0.0, (row.completed_at - row.created_at).total_seconds())
     return metrics
