@@ -212,3 +212,14 @@ def test_a_version_never_changes(plane, namespace):
     changed = {"spec": {"source": {"inline": "x"}}}
     done = plane.patch("mplv", namespace, "v", changed, check=False)
     assert "never changes" in done.stderr
+
+
+def test_the_wide_list_has_the_cost_of_the_whole_tree(plane, namespace):
+    assert create(plane, namespace, run("a")).returncode == 0
+    usage = {"activeMilliseconds": 3, "cost": "0.01", "downstreamCost": "0.0000251"}
+    usage |= {"totalCost": "0.0100251", "currency": "USD", "final": True}
+    assert status(plane, namespace, {"usage": usage}).returncode == 0
+    wide = plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "wide").stdout
+    header, row = wide.splitlines()
+    assert row[header.index("COST") :].split()[0] == "0.0100251"
+    assert "COST" not in plane.kubectl("get", "prun", "a", "-n", namespace).stdout

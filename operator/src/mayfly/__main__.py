@@ -1,4 +1,4 @@
-"""`python -m mayfly controller | gateway | crds`: builds the object graph and owns the clock."""
+"""`mayfly controller | gateway | crds | usage`: builds the object graph and owns the clock."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from mayfly.clock import monotonic, utc_now
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the processes, or write what is generated."""
+    """Run one of the processes, write what is generated, or ask a gateway something."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["usage"]:
+        return _ask(arguments)
     parser = argparse.ArgumentParser(prog="mayfly", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("controller", help="the operator: pods, claims, cancels, ends")
     commands.add_parser("gateway", help="the HTTP API and the pods' side door")
     crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
+    commands.add_parser("usage", help="what was used, what it costs, and why")
     crds.add_argument("--write", metavar="DIR", help="the repository to write them into")
     options = parser.parse_args(arguments)
     if options.command == "crds":
@@ -33,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "controller":
         return _controller()
     return _gateway()
+
+
+def _ask(arguments: list[str]) -> int:
+    from mayfly.cli.app import run  # noqa: PLC0415 - no process of the cluster needs a terminal
+
+    return run(arguments)
 
 
 def _controller() -> int:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 
 from support.clients import environment
-from support.gateway_world import BUILDER, World
+from support.gateway_world import BUILDER, NAMESPACE, World
 from support.player import playing
 
 EXAMPLES = 5
@@ -22,6 +22,13 @@ async def test_the_description_has_every_noun(world: World) -> None:
         "/v1/files": {"get", "post"},
         "/v1/files/{file_id}": {"get", "delete"},
         "/v1/account": {"get"},
+        "/v1/usage": {"get"},
+        "/v1/usage/records": {"get"},
+        "/v1/usage/focus": {"get"},
+        "/v1/usage/periods": {"get"},
+        "/v1/usage/periods/{period}/close": {"post"},
+        "/v1/usage/periods/{period}/verify": {"get"},
+        "/v1/usage/{identity}": {"get"},
         "/v1/webhooks/default/secret": {"get"},
         "/v1/streams/{identity}": {"get"},
     }.items():
@@ -30,6 +37,7 @@ async def test_the_description_has_every_noun(world: World) -> None:
 
 async def test_whatever_the_description_allows_is_answered_without_a_5xx(world: World) -> None:
     python = environment("schemathesis", (3, 11))
+    world.cluster.allowed.add((f"system:serviceaccount:{NAMESPACE}:builder", ""))
     async with playing(world) as (gateway, _):
         process = await asyncio.create_subprocess_exec(
             *(str(python), "-c", "from schemathesis.cli import schemathesis; schemathesis()"),

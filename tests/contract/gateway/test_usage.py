@@ -9,11 +9,14 @@ from decimal import Decimal
 
 import pytest
 from support.gateway_world import KEY, NAMESPACE, Run, Running, World
+from support.postgresql import BOTH
 
 from mayfly.clock import utc_now
 from mayfly.gateway import tokens
 from mayfly.metering import tree
 from mayfly.metering.records import Correction
+
+pytestmark = BOTH
 
 
 @pytest.fixture

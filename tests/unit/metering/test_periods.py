@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from support.bills import OCTOBER, bill, correction
+from support.postgresql import BOTH
 
 from mayfly.metering import periods, records, reports
 from mayfly.metering.database import Database
 from mayfly.metering.periods import Month
 from mayfly.metering.reports import Span
+
+pytestmark = BOTH
 
 MONTH = Month(2026, 10)
 ADD = """
@@ -27,8 +30,8 @@ LATER = datetime(2026, 11, 3, tzinfo=UTC)
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.create()
     yield database
     await database.close()
@@ -38,17 +41,6 @@ async def write(database: Database, *found: records.UsageRecord) -> None:
     async with database.write() as tx:
         for each in found:
             assert await records.add(tx, each)
-
-
-@pytest.mark.parametrize("text", ["2026-1", "2026-13", "26-01", "2026-10-01", "", "9999-12", "x"])
-def test_what_is_no_month(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the words are of strptime
-        Month.read(text)
-
-
-def test_a_month_ends_where_the_next_begins() -> None:
-    assert Month.read("2026-12").end == datetime(2027, 1, 1, tzinfo=UTC)
-    assert Month.of(datetime(2026, 10, 31, 23, 59, 59, 999999, tzinfo=UTC)) == MONTH
 
 
 async def test_a_month_is_closed_once(database: Database) -> None:

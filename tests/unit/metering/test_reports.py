@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from support.bills import bill, correction, uid
+from support.postgresql import BOTH
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.metering import records, reports
@@ -15,10 +15,12 @@ from mayfly.metering.database import Database
 from mayfly.metering.records import UsageRecord, exact_sum
 from mayfly.metering.reports import Key, Row, Span
 
+pytestmark = BOTH
+
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.create()
     yield database
     await database.close()
@@ -117,16 +119,3 @@ async def test_a_report_of_too_many_rows_is_refused(
     with pytest.raises(reports.TooManyRows):
         await reports.report(database, Span(), [Key.TREE])
     assert len(await reports.report(database, Span(), [Key.DAY])) == 1
-
-
-def test_the_line_of_a_record_stays_as_it_is() -> None:
-    """Closed months are checked by it."""
-    assert reports.line_of(bill(7)) == (
-        "0000abc0-0000-0000-0000-000000000007,2026-10-05T12:00:04.123456Z,0.010075025,USD,team,"
-        f"{run_id(uid(7))},0000abc0-0000-0000-0000-000000000007,run,run-7,team,answer,,{'c' * 64},"
-        f"registry.example/runtime@sha256:{'ab' * 32},0000abc0-0000-0000-0000-000000000007,,1,"
-        "succeeded,Succeeded,true,2026-10-05T12:00:00.123456Z,2026-10-05T12:00:03.123456Z,3001,1,"
-        '0,0,"[{""meter"": ""predictSeconds"", ""unitPrice"": ""0.000025""}, {""meter"": '
-        '""prediction"", ""unitPrice"": ""0.01""}, {""meter"": ""inputTokens"", ""unitPrice"": '
-        '""0.00000013""}]",[],,,\n'
-    )

@@ -117,6 +117,70 @@ SCHEMAS: dict[str, Json] = {
         recorded_at=TEXT,
         billed=OBJECT,
     ),
+    "UsageSums": _object(
+        ["predictions", "active_milliseconds", "cost", "currency"],
+        predictions={"type": "integer"},
+        active_milliseconds={"type": "integer"},
+        output_items={"type": "integer"},
+        input_tokens={"type": "integer"},
+        output_tokens={"type": "integer"},
+        cost={**TEXT, "description": "Exact decimal text."},
+        currency=TEXT,
+    ),
+    "UsageReport": _object(
+        ["from", "to", "namespace", "by", "rows", "totals"],
+        **{"from": TEXT},
+        to={"type": ["string", "null"]},
+        namespace={"type": ["string", "null"]},
+        by={"type": "array", "items": TEXT},
+        rows={
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/UsageSums"},
+            "description": "Each also has the keys of `by`.",
+        },
+        totals={"type": "array", "items": {"$ref": "#/components/schemas/UsageSums"}},
+    ),
+    "UsageRecord": _object(
+        ["record_id", "recorded_at", "id", "namespace", "cost", "currency"],
+        record_id=TEXT,
+        recorded_at={**TEXT, "format": "date-time"},
+        id=TEXT,
+        namespace=TEXT,
+        kind={"enum": ["run", "model"]},
+        model=TEXT,
+        outcome=TEXT,
+        active_milliseconds={"type": "integer"},
+        prices={"type": "array", "items": OBJECT},
+        cost=TEXT,
+        currency=TEXT,
+        corrects={"type": ["string", "null"]},
+    ),
+    "UsageExplanation": _object(
+        ["id", "charges", "billed", "corrections", "cost", "downstream_cost", "total_cost"],
+        id=TEXT,
+        charges={"type": "array", "items": OBJECT},
+        billed=TEXT,
+        corrections={"type": "array", "items": {"$ref": "#/components/schemas/UsageRecord"}},
+        cost=TEXT,
+        downstream={"type": "array", "items": OBJECT},
+        downstream_predictions={"type": "integer"},
+        downstream_cost=TEXT,
+        total_cost=TEXT,
+        final={"type": "boolean"},
+    ),
+    "UsagePeriod": _object(
+        ["period", "closed_at", "closed_by", "records", "sums", "sha256"],
+        period={**TEXT, "description": "A month in UTC, as 2030-01."},
+        closed_at={**TEXT, "format": "date-time"},
+        closed_by=TEXT,
+        records={"type": ["integer", "null"]},
+        sums={"type": ["array", "null"], "items": OBJECT},
+        sha256={"type": ["string", "null"]},
+        matches={"type": "boolean"},
+        now=OBJECT,
+    ),
+    "UsageRecords": _list("UsageRecord"),
+    "UsagePeriods": _list("UsagePeriod"),
     "Predictions": _list("Prediction"),
     "Models": _list("Model"),
     "Versions": _list("Version"),
@@ -150,8 +214,17 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/files"): ("201", "File"),
     ("get", "/v1/files"): ("200", "Files"),
     ("get", "/v1/files/{file_id}"): ("200", "File"),
+    ("get", "/v1/usage"): ("200", "UsageReport"),
+    ("get", "/v1/usage/records"): ("200", "UsageRecords"),
+    ("get", "/v1/usage/periods"): ("200", "UsagePeriods"),
+    ("post", "/v1/usage/periods/{period}/close"): ("200", "UsagePeriod"),
+    ("get", "/v1/usage/periods/{period}/verify"): ("200", "UsagePeriod"),
+    ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
 }
 """What a request is answered with: code and schema."""
+
+CSV = ("/v1/usage", "/v1/usage/records", "/v1/usage/focus")
+"""What is also, or only, answered as CSV."""
 
 FORM: Json = {
     "multipart/form-data": {
@@ -196,6 +269,10 @@ def _complete(path: str, method: str, operation: Json) -> None:
     if answer is not None:
         content = {"application/json": {"schema": _reference(answer[1])}}
         responses[answer[0]] = {"description": "Done.", "content": content}
+        if path in CSV:
+            content["text/csv"] = {"schema": TEXT}
+    elif path in CSV:
+        responses["200"] = {"description": "Done.", "content": {"text/csv": {"schema": TEXT}}}
     else:
         responses["2XX"] = {"description": "Done."}
     problem = {"application/problem+json": {"schema": _reference("Problem")}}

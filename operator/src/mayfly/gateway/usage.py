@@ -9,6 +9,7 @@ from typing import Any
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import rfc3339
 from mayfly.metering import charges
+from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.explain import Explanation
 from mayfly.metering.periods import Period, Totals
 from mayfly.metering.records import UsageRecord
@@ -101,6 +102,10 @@ def explanation(found: Explanation) -> Json:
     """A bill, line by line; every amount is exact decimal text."""
     return {
         **record(found.bill),
+        "contradictions": [
+            {"flag": flag, "sentence": SENTENCES.get(flag, "")}
+            for flag in json.loads(found.bill.flags)
+        ],
         "charges": [
             {
                 "meter": each.meter.value,

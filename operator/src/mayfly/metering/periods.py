@@ -2,8 +2,9 @@
 
 A record belongs to the month of its `recorded_at` in UTC. A close first draws the line, in a short
 transaction of its own, and counts afterwards; whatever is written later is recorded at the first
-instant behind the line, even when its clock says earlier. On PostgreSQL the line is drawn when no
-transaction is under way that wrote a record; SQLite has one writer at a time anyway.
+instant behind the line, even when its clock says earlier. A database has one writer at a time
+(`Database.write`), so no transaction can have looked for the line before it was drawn and write
+its record afterwards.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from mayfly.metering.database import insert_once
-from mayfly.metering.tables import usage_periods, usage_records
+from mayfly.metering.tables import usage_periods
 from mayfly.metering.usage import decimal_text
 
 
@@ -98,12 +99,9 @@ async def admitted(tx: AsyncConnection, at: datetime) -> datetime:
     """When a record that is written in this transaction is recorded.
 
     Args:
-        tx: the transaction that writes it.
+        tx: the transaction of `Database.write` that writes it.
         at: the clock.
     """
-    if tx.dialect.name == "postgresql":
-        # Held to the end of the transaction: a close waits for it, and it waits for a close.
-        await tx.execute(text(f"LOCK TABLE {usage_records.name} IN ROW EXCLUSIVE MODE"))
     line = await tx.scalar(select(func.max(usage_periods.c.ends_at)))
     return at if line is None else max(at, line)
 
@@ -112,13 +110,11 @@ async def draw_line(tx: AsyncConnection, month: Month, at: datetime, by: str) ->
     """Let no record enter a month, nor one before it, any more. A second time it changes nothing.
 
     Args:
-        tx: a writing transaction that does nothing else.
+        tx: a transaction of `Database.write`.
         month: a month that is over.
         at: the clock.
         by: the name of who closes it.
     """
-    if tx.dialect.name == "postgresql":
-        await tx.execute(text(f"LOCK TABLE {usage_records.name} IN SHARE ROW EXCLUSIVE MODE"))
     values = {"period": str(month), "ends_at": month.end, "closed_at": at, "closed_by": by}
     await insert_once(tx, usage_periods, values)
 

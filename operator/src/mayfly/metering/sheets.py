@@ -45,6 +45,7 @@ def cell(value: Cell) -> str:
         case datetime():
             return rfc3339(value)
         case str():
-            # The apostrophe comes last, so that nothing which is taken away can uncover a formula.
+            # Spaces before it hide a formula from us, and not from a spreadsheet.
             flat = _BREAKS.sub(" ", value)
-            return f"'{flat}" if flat.lstrip().startswith(FORMULA) else flat
+            formula = flat.startswith(FORMULA) or flat.lstrip().startswith(FORMULA)
+            return f"'{flat}" if formula else flat
