@@ -28,7 +28,7 @@ NODE = (
 )
 IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
 PYTHON = ("python3-venv",)
-TESTS = ("prometheus",)
+TESTS = ("prometheus", "postgresql")
 """Real servers that tests start by themselves, as processes of their own."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")

@@ -1,4 +1,4 @@
-"""`mayfly controller | gateway | crds | usage`: builds the object graph and owns the clock."""
+"""`mayfly controller | gateway | usage | …`: builds the object graph and owns the clock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
     commands.add_parser("usage", help="what was used, what it costs, and why")
     crds.add_argument("--write", metavar="DIR", help="the repository to write them into")
+    database = commands.add_parser("database", help="backup and restore of the gateway's SQLite")
+    database.add_argument("action", choices=["backup", "restore"])
+    database.add_argument("file", nargs="?", default="-", help='"-": standard output, or input')
     options = parser.parse_args(arguments)
+    if options.command == "database":
+        return _database(options.action, options.file)
     if options.command == "crds":
         return _crds(options.write)
     logging.basicConfig(
@@ -70,6 +75,26 @@ def _gateway() -> int:
     from mayfly.gateway import serve  # noqa: PLC0415
 
     serve(GatewayConfig.model_validate_json(_config_text()))
+    return 0
+
+
+def _database(action: str, file: str) -> int:
+    from mayfly.config import GatewayConfig  # noqa: PLC0415
+    from mayfly.metering import backup  # noqa: PLC0415
+
+    url = os.environ.get("MAYFLY_DATABASE_URL")
+    url = url or GatewayConfig.model_validate_json(_config_text()).database_url
+    writes = action == "backup"
+    act = backup.backup if writes else backup.restore
+    try:
+        if file == "-":
+            act(url, sys.stdout.buffer if writes else sys.stdin.buffer)
+        else:
+            with Path(file).open("wb" if writes else "rb") as opened:
+                act(url, opened)
+    except (backup.NotPossible, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

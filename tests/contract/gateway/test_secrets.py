@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from support.gateway_world import NAMESPACE, World
+from support.postgresql import BOTH
 
 from mayfly.kube.errors import Unavailable
 from mayfly.kube.kinds import PIPELINES, SECRETS, VERSIONS
 
+pytestmark = BOTH
 VALUE = "hunter2-\u00e9"
 SOURCE = """
 from cog import Secret
 
-pytestmark = BOTH
 def main(key: Secret, more: list[Secret] = [], n: float = 1.0): ...
 """
 REF = {"secretKeyRef": {"name": "tokens", "key": "api"}}

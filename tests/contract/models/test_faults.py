@@ -14,6 +14,7 @@ from support.gateway_world import KEY, NAMESPACE
 from support.kube_memory import condition
 from support.model_world import ModelWorld, create, ended, until, usage
 from support.plain_server import PlainServer, Request, reply
+from support.postgresql import BOTH
 from typing_extensions import override
 
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id
@@ -21,6 +22,7 @@ from mayfly.gateway import tokens
 from mayfly.gateway.server import new_uid
 from mayfly.kube.kinds import MODELS
 
+pytestmark = BOTH
 READY = {"status": "READY", "setup": {"started_at": "2026-01-01T00:00:00Z"}}
 
 
@@ -79,7 +81,6 @@ async def test_use_of_a_model_that_was_never_reached_hears_why_it_failed(world: 
     code = f"""
 import json, replicate
 
-pytestmark = BOTH
 try:
     replicate.use("{NAMESPACE}/model")(text="x")
 except replicate.exceptions.ModelError as error:

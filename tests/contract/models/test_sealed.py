@@ -5,14 +5,14 @@ from typing import Any
 from sqlalchemy import select
 from support.gateway_world import NAMESPACE, Running
 from support.model_world import ModelWorld, create, ended, read
+from support.postgresql import BOTH
 
 from mayfly.gateway.sealed import sealed_secrets
 
+pytestmark = BOTH
 VALUE = "hunter2-\u00e9"
 SOURCE = """
 from cog import Input, Secret
-
-pytestmark = BOTH
 
 
 def run(

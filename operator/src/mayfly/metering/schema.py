@@ -30,11 +30,10 @@ def bring_up_to_date(connection: Connection) -> None:
     Raises:
         SchemaMismatch: a newer Mayfly has changed the database, or nobody knows what it is.
     """
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "mayfly.metering:migrations")
+    config = _config(connection=connection)
     scripts = ScriptDirectory.from_config(config)
     present = MigrationContext.configure(connection).get_current_heads()
-    unknown = set(present) - {each.revision for each in scripts.walk_revisions()}
+    unknown = set(present) - revisions()
     if unknown:
         raise SchemaMismatch(
             f"The database has revision {', '.join(sorted(unknown))}, and this Mayfly knows none "
@@ -44,6 +43,17 @@ def bring_up_to_date(connection: Connection) -> None:
     if not present and _made_before_revisions(connection, scripts):
         command.stamp(config, BEFORE_REVISIONS)
     command.upgrade(config, "head")
+
+
+def revisions() -> set[str]:
+    """The revisions that this code knows."""
+    return {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _config(**attributes: object) -> Config:
+    config = Config(attributes=attributes)
+    config.set_main_option("script_location", "mayfly.metering:migrations")
+    return config
 
 
 def _made_before_revisions(connection: Connection, scripts: ScriptDirectory) -> bool:
