@@ -442,10 +442,14 @@ def test_a_default_runtime_is_applied_by_the_leader(controllers, plane, tmp_path
         plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
 
 
-def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(controller, runs, plane):
+def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(
+    controllers, runtime, runs, plane
+):
     """A run by kubectl has no pod before the gateway's word; a child, which is its own, has."""
     budget = "mayfly.dev/budget-monthly"
+    # Before the controller: later, annotation and run would reach it by two watches, in any order.
     plane.kubectl("annotate", "namespace", runs.namespace, f"{budget}=25")
+    controllers.start()
     runs.create("first", queueDeadline="10m")
     eventually(lambda: reason(runs.get("first"), "Started", "False") == "Queued")
     assert budget in message(runs.get("first"), "Started")
@@ -464,8 +468,8 @@ def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(controller, r
 
 def test_an_end_by_the_gateway_before_any_claim_is_left_alone(controllers, runtime, runs, plane):
     """Its queue place is free, no pod is made, and the run goes when its time is over."""
-    controllers.start()
     plane.kubectl("annotate", "namespace", runs.namespace, "mayfly.dev/budget-monthly=25")
+    controllers.start()
     body = runs.create("beyond", ttlSecondsAfterFinished=2)
     eventually(lambda: reason(runs.get("beyond"), "Started", "False") == "Queued")
     run = PipelineRun.model_validate(runs.get("beyond"))

@@ -4,24 +4,18 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 from support.kube_memory import WAIT_SECONDS
+from support.ports import free_port
 
 from mayfly.sources import SourceReader
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 Json = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class CogServer:

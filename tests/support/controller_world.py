@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.controlplane import ControlPlane, free_port
+from support.controlplane import ControlPlane
+from support.ports import free_port
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1.identity import run_id

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from support.ports import free_port
 
 ADMIN = "test-admin-token"
 TOKENS = f"""{ADMIN},admin,admin,"system:masters"
@@ -19,13 +20,6 @@ TOKENS = f"""{ADMIN},admin,admin,"system:masters"
 
 class ControlPlaneError(RuntimeError):
     """The servers did not start; the message has the end of their logs."""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -163,6 +163,7 @@ async def test_an_end_from_a_termination_message_is_billed_by_its_own_stamps(
     run = world.claimed()
     began = utc_now()
     async with world.gateway():
+        world.clock.ahead = timedelta(seconds=30)  # what is told of has passed
         run.end_by_controller(
             "UserError",
             startedAt=rfc3339(began),

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 from support.clients import python_client
-from support.cog_server import CogServer, free_port
+from support.cog_server import CogServer
 from support.gateway_world import KEY, NAMESPACE
 from support.kube_memory import condition
 from support.model_world import ModelWorld, create, ended, until, usage
 from support.plain_server import PlainServer, Request, reply
+from support.ports import free_port
 from support.postgresql import BOTH
 from typing_extensions import override
 

@@ -15,7 +15,7 @@ from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import State
 from mayfly.controller.sweep import Sweep
 from mayfly.kube.errors import Unavailable
-from mayfly.kube.kinds import PODS, RUNS, Kind
+from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, Kind
 
 KEY = Key("run", "team", "run")
 
@@ -37,9 +37,15 @@ def run(version: int, **status: Any) -> dict[str, Any]:
 class Listing:
     """The API server's lists, at the seam of `kube.client.Cluster`."""
 
-    def __init__(self, *runs: dict[str, Any], pods: tuple[dict[str, Any], ...] = ()) -> None:
+    def __init__(
+        self,
+        *runs: dict[str, Any],
+        pods: tuple[dict[str, Any], ...] = (),
+        namespaces: tuple[dict[str, Any], ...] = (),
+    ) -> None:
         self.runs = runs
         self.pods = pods
+        self.namespaces = namespaces
 
     async def pages(self, kind: Kind, **selectors: Any) -> AsyncIterator[dict[str, Any]]:
         finished = selectors.get("field_selector") == "status.finished=true"
@@ -48,6 +54,8 @@ class Listing:
             items = [r for r in self.runs if bool(r["status"].get("finished")) is finished]
         if kind == PODS:
             items = list(self.pods)
+        if kind == NAMESPACES:
+            items = list(self.namespaces)
         yield {"metadata": {}, "items": items}
 
 
@@ -70,6 +78,30 @@ async def test_a_run_that_vanished_unseen_is_looked_at():
     await sweep._unfinished()
     assert KEY not in state.runs
     assert await queue.take() == KEY
+
+
+async def test_a_child_that_vanished_unseen_is_nobodys_child_any_more():
+    sweep, state, _, _ = world(Listing())
+    child = run(1)
+    child["spec"]["parentRef"] = {"name": "parent", "uid": "parent-uid"}
+    state.put_run(KEY, child)
+    assert state.unclaimed_children("parent-uid") == [KEY]
+    await sweep._unfinished()
+    assert state.unclaimed_children("parent-uid") == []
+
+
+async def test_quotas_and_budgets_are_known_before_any_pod_is_made():
+    annotations = {"mayfly.dev/max-active-runs": "3", "mayfly.dev/budget-monthly": "25"}
+    team = {"metadata": {"name": "team", "annotations": annotations}}
+    sweep, state, queue, _ = world(Listing(run(1), namespaces=(team,)))
+    state.put_run(KEY, run(1))
+    sweeping = asyncio.create_task(sweep.run())
+    await sweep.pods_listed.wait()
+    assert (state.quotas, state.budgeted) == ({"team": 3}, {"team"})
+    assert await queue.take() == KEY  # it was made while nobody knew
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping
 
 
 async def test_a_cache_that_stays_behind_fails_the_probe():

@@ -14,10 +14,9 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.state import QUOTA_ANNOTATION, State, owner_key
+from mayfly.controller.state import State, owner_key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
 from mayfly.reconcile.pods import RUN_LABEL, RUNTIME_ANNOTATION
 
@@ -92,7 +91,7 @@ class Handlers:
         body = dict(event["object"])
         key = _key("run", body)
         if event["type"] == "DELETED":
-            self._state.runs.pop(key, None)
+            self._state.drop_run(key)
         else:
             self._state.put_run(key, body)
         self._queue.add(key)
@@ -146,29 +145,9 @@ class Handlers:
     async def on_namespace(self, *, event: Any, **_: Any) -> None:
         """A namespace may have got another quota, or a budget."""
         body = dict(event["object"])
-        name = body["metadata"]["name"]
-        self._note_budget(name, body, gone=event["type"] == "DELETED")
-        text = body["metadata"].get("annotations", {}).get(QUOTA_ANNOTATION)
-        quota = int(text) if text is not None and text.isascii() and text.isdigit() else None
-        if text is not None and quota is None:
-            logger.warning("%s of namespace %s is no number: %r", QUOTA_ANNOTATION, name, text)
-        before = self._state.quotas.pop(name, None)
-        if quota is not None and event["type"] != "DELETED":
-            self._state.quotas[name] = quota
-        if before != self._state.quotas.get(name):
-            for runtime in list(self._state.waiting):
-                self._wake_waiting(runtime)
-
-    def _note_budget(self, name: str, body: Json, *, gone: bool) -> None:
-        has = BUDGET_MONTHLY in body["metadata"].get("annotations", {}) and not gone
-        if has == (name in self._state.budgeted):
-            return
-        if has:
-            self._state.budgeted.add(name)
-            return
-        self._state.budgeted.discard(name)
-        for key in self._state.unclaimed_in(name):
-            self._queue.add(key)
+        if self._state.put_namespace(body, gone=event["type"] == "DELETED"):
+            for key in self._state.unclaimed_in(body["metadata"]["name"]):
+                self._queue.add(key)
 
     def _offer_places(self, body: Json) -> None:
         """A pod that is over leaves its place to the run that has waited longest."""

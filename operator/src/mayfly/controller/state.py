@@ -5,16 +5,20 @@ Only what is not finished is here, so that nothing finished costs memory.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.controller.queue import Key
 from mayfly.reconcile.observed import GivesUp, ObservedPod
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
 from mayfly.reconcile.pods import DEPTH_LABEL, RUNTIME_ANNOTATION, observed_pod
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -92,6 +96,11 @@ class State:
             if (parent := _parent_uid(body)) is not None:
                 self.children.setdefault(parent, set()).add(key)
 
+    def drop_run(self, key: Key) -> None:
+        """A run that the watch does not show any more; what else is kept for it stays."""
+        self._disown(key)
+        self.runs.pop(key, None)
+
     def _disown(self, key: Key) -> None:
         parent = _parent_uid(self.runs[key]) if key in self.runs else None
         if parent is None:
@@ -103,8 +112,7 @@ class State:
 
     def forget_run(self, key: Key, uid: str | None) -> None:
         """Drop all that is kept for a run that is finished or gone."""
-        self._disown(key)
-        self.runs.pop(key, None)
+        self.drop_run(key)
         self.creating.pop(key, None)
         self.pod_refused.pop(key, None)
         self.leave_queue(key)
@@ -136,6 +144,25 @@ class State:
             for key, body in self.runs.items()
             if key.namespace == namespace and not body.get("status", {}).get("podUID")
         ]
+
+    def put_namespace(self, body: Json, *, gone: bool = False) -> bool:
+        """Take in a namespace's quota, and whether it has a budget.
+
+        Returns:
+            Whether either is another now.
+        """
+        name = body["metadata"]["name"]
+        before = self.quotas.pop(name, None), name in self.budgeted
+        self.budgeted.discard(name)
+        annotations = {} if gone else body["metadata"].get("annotations", {})
+        text = annotations.get(QUOTA_ANNOTATION)
+        if text is not None and text.isascii() and text.isdigit():
+            self.quotas[name] = int(text)
+        elif text is not None:
+            logger.warning("%s of namespace %s is no number: %r", QUOTA_ANNOTATION, name, text)
+        if BUDGET_MONTHLY in annotations:
+            self.budgeted.add(name)
+        return before != (self.quotas.get(name), name in self.budgeted)
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
         """Take in a pod's state. Returns the UID of the run that owns it."""

@@ -20,7 +20,7 @@ from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import State, owner_key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
-from mayfly.kube.kinds import PODS, RUNS
+from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
 from mayfly.reconcile.pods import RUN_LABEL
 from mayfly.reconcile.run import ttl_due
 
@@ -39,7 +39,8 @@ class Sweep:
     """Lists everything now and then.
 
     Attributes:
-        pods_listed: set once every run pod is known. Who makes pods before that may make too many.
+        pods_listed: set once every run pod and every quota is known. Who makes pods before that may
+            make too many.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Sweep:
         """Sweep until cancelled; the first time at once."""
         while True:
             try:
+                await self._namespaces()
                 await self._pods()
                 self.pods_listed.set()
                 await self._unfinished()
@@ -75,6 +77,14 @@ class Sweep:
                 logger.warning("sweep: %s", error)
             await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
 
+    async def _namespaces(self) -> None:
+        """Who has a quota or a budget; before any pod is made, since that depends on it."""
+        async for page in self._cluster.pages(NAMESPACES):
+            for body in page["items"]:
+                if self._state.put_namespace(body):
+                    for key in self._state.unclaimed_in(body["metadata"]["name"]):
+                        self._queue.add(key)
+
     async def _unfinished(self) -> None:
         listed: dict[Key, int] = {}
         async for page in self._cluster.pages(RUNS, field_selector=UNFINISHED):
@@ -84,7 +94,7 @@ class Sweep:
                 if key not in self._state.runs:
                     self._queue.add(key)
         for key in self._state.runs.keys() - listed.keys():
-            self._state.runs.pop(key, None)
+            self._state.drop_run(key)
             self._queue.add(key)
         await self._compare(listed)
 
