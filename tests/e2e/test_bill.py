@@ -172,7 +172,7 @@ def test_the_counters_are_the_ledger_over_one_life_of_the_gateway(kubectl, names
     assert abs(cost - reported) <= reported * Decimal("1e-9")
 
 
-def asked(namespace: Namespace, path: str, **parameters: str) -> Json:
+def asked(namespace: Namespace, path: str, /, **parameters: str) -> Json:
     answer = namespace.api.get(path, params=parameters)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())

@@ -211,7 +211,7 @@ class UsageRoutes:
         namespace = namespace or None
         if not await self._callers.may(standing, "list", "pipelineruns", namespace or ""):
             where = f'the namespace "{namespace}"' if namespace else "all namespaces"
-            help_ = "" if namespace else " Name one: ?namespace=…"
+            help_ = "" if namespace else " Name one: `namespace=…`, `--namespace` of mayfly usage."
             raise Forbidden(f"You may not list pipelineruns in {where}.{help_}")
         start = _moment(since, "from") or Month.of(self._clock()).start
         end = _moment(to, "to")
