@@ -386,7 +386,7 @@ class Dispatcher:
         session.run = uid
         session.attempt = seen.run.status.attempt or 1
         session.sent_at = now
-        self._windows.open(uid, now)
+        self._windows.open(uid, now, session.attempt)
         await session.send(message)
         self._metrics.dispatch_seconds.observe(self._monotonic() - began)
 

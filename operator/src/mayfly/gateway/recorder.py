@@ -379,7 +379,8 @@ class Recorder:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
         now = self._clock()
-        stamps = meter.of_object(row, told, self._windows.of(row, now))
+        sent = self._windows.with_dispatch(row)
+        stamps = meter.of_object(sent, told, self._windows.of(row, now))
         return replace(
             told,
             output=output,
@@ -406,7 +407,8 @@ class Recorder:
         else:
             async with self._database.read() as tx:
                 partial = await archive.items(tx, row.uid)
-            stamps = meter.of_deleted(row, self._windows.of(row, now), running=running)
+            sent = self._windows.with_dispatch(row)
+            stamps = meter.of_deleted(sent, self._windows.of(row, now), running=running)
             ending = Ending(
                 outcome=Outcome.CANCELED,
                 reason=Reason.CANCELED,
