@@ -14,6 +14,14 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield running
 
 
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQL]:
+    """A server of one test alone, that it may stop."""
+    with server() as running:
+        running.make_template()
+        yield running
+
+
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Empty databases: SQLite's, or of both kinds where the tests say so."""

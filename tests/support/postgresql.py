@@ -26,6 +26,9 @@ Databases = Callable[[Path], AbstractContextManager[str]]
 """Gives the URL of an empty database, in a folder where it needs one."""
 
 PATIENCE_SECONDS = 60
+DISK_BYTES = 64 << 20
+"""Of `small_disk`: some times an empty database."""
+
 TEMPLATE = "mayfly_template"
 INITDB = ("-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
 SETTINGS = {
@@ -124,6 +127,33 @@ class PostgreSQL:
             yield self.url(name)
         finally:
             self.say(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def small_disk(self) -> Iterator[tuple[str, Path]]:
+        """A database on a disk of its own, and that disk: what is put there is room that it lacks.
+
+        The server's log of writes stays elsewhere: without room for that, a server stops.
+        """
+        disk = self.folder / "disk"
+        disk.mkdir()
+        size = f"size={DISK_BYTES}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", disk], check=True)
+        try:
+            space = disk / "space"
+            space.mkdir()
+            if self._user:
+                shutil.chown(space, self._user, self._user)
+            self.say(f"CREATE TABLESPACE small LOCATION '{space}'")
+            self.say(f"CREATE DATABASE small TEMPLATE {TEMPLATE} TABLESPACE small")
+            try:
+                yield self.url("small"), disk
+            finally:
+                self.say("DROP DATABASE small WITH (FORCE)")
+                self.say("DROP TABLESPACE small")
+        finally:
+            # Lazily: the server may hold a file a moment longer.
+            subprocess.run(["umount", "--lazy", disk], check=True)
+            disk.rmdir()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What else clients ask for, what is not here, and how often one may ask."""
 
+import asyncio
 import logging
 
 import pytest
@@ -15,6 +16,7 @@ PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 
 async def test_python_1_reads_account_and_lists(world: World, python_1_0: Client) -> None:
     code = """
+import asyncio
 import json, replicate
 missing = []
 for call in (lambda: replicate.deployments.get("a/b"), lambda: replicate.trainings.get("x"),
@@ -131,6 +133,21 @@ except replicate.APITimeoutError:
     async with world.gateway() as gateway:
         assert await python_2_0.run(gateway, code) == "timed out"
     assert len(world.cluster.every(RUNS)) == 1
+
+
+async def test_creates_of_one_key_that_come_at_once_are_one_run(world: World) -> None:
+    path = f"/v1/models/{NAMESPACE}/answer/predictions"
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        headers = {"Idempotency-Key": "one"}
+        made = await asyncio.gather(
+            *(caller.post(path, json={"input": {}}, headers=headers) for _ in range(10))
+        )
+        # Alike, and no repeat: the same thing is wanted twice.
+        others = await asyncio.gather(*(caller.post(path, json={"input": {}}) for _ in range(2)))
+    assert {each.status_code for each in (*made, *others)} == {201}
+    assert len({each.json()["id"] for each in made}) == 1
+    assert len({each.json()["id"] for each in others}) == 2
+    assert len(world.cluster.every(RUNS)) == 3
 
 
 # -- what is not there -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 from support.gateway_world import KEY, NAMESPACE, Run, Running, World
+from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
@@ -15,6 +16,8 @@ from mayfly.clock import utc_now
 from mayfly.gateway import budgets, tokens
 from mayfly.kube.kinds import NAMESPACES, RUNS
 from mayfly.metering import ledger, spending
+
+pytestmark = BOTH
 
 CALL = f"/v1/models/{NAMESPACE}/answer/predictions"
 

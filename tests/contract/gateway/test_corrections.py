@@ -5,9 +5,12 @@ from decimal import Decimal
 
 import pytest
 from support.gateway_world import KEY, NAMESPACE, READER, Run, Running, World
+from support.postgresql import BOTH
 
 from mayfly.gateway import tokens
 from mayfly.metering import records
+
+pytestmark = BOTH
 
 
 async def correct(gateway: Running, run: Run, body: dict, **headers: str):

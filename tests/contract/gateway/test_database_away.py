@@ -2,35 +2,23 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
-from support import postgresql as support
 from support.gateway_world import Running, World
 from support.postgresql import PostgreSQL
 
 from mayfly.metering import database, tables
 
 AWAY = "The database does not answer; try again."
-
-
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    """A server of this test alone, to be stopped."""
-    with support.server() as running:
-        running.make_template()
-        yield running
+AWAY_SECONDS = 60
+"""Longer than a gateway waits for anything."""
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.5)
-
-
-async def in_thread(act) -> None:
-    await asyncio.to_thread(act)
 
 
 async def records(gateway: Running) -> int:
@@ -41,15 +29,16 @@ async def records(gateway: Running) -> int:
 
 @pytest.mark.usefixtures("impatient")
 async def test_runs_that_end_while_the_server_is_away_are_recorded_once_it_is_back(
-    tmp_path: Path, server: PostgreSQL
+    tmp_path: Path, own_postgresql: PostgreSQL
 ) -> None:
+    server = own_postgresql
     with server.database() as url:
         world = World(tmp_path, url)
         run, other = world.claimed("one"), world.claimed("two")
         async with world.gateway() as gateway, gateway.client() as reader:
             async with run.working(gateway, written=True) as agent:
                 result = agent.result()
-                await in_thread(server.stop)
+                await asyncio.to_thread(server.stop)
                 # Told by the agent, by the API, and by the probes.
                 await agent.say("result", **result)
                 assert await agent.closed() == 1012
@@ -64,7 +53,8 @@ async def test_runs_that_end_while_the_server_is_away_are_recorded_once_it_is_ba
                 assert await agent.closed() == 1012
             # Two ends that no agent tells: by the controller, and by a hand that deletes.
             other.end_by_controller("Lost")
-            await in_thread(server.start)
+            await asyncio.sleep(AWAY_SECONDS)
+            await asyncio.to_thread(server.start)
             async with run.dial(gateway) as agent:
                 await agent.hello("done")
                 await agent.say("result", **result)

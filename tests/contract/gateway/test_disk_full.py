@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 from uuid import uuid4
 
 import obstore
+import pytest
 from obstore.exceptions import GenericError
 from sqlalchemy import event
 from support.gateway_world import Running, World
+from support.postgresql import PostgreSQL
 
 from mayfly.clock import utc_now
 from mayfly.gateway import pods
 from mayfly.gateway.status import STORAGE_FULL
 from mayfly.metering.database import StorageFull
 
-LARGE = '"' + "x" * 200_000 + '"'
-"""More than the pages that the database has."""
+LARGE = json.dumps(token_urlsafe(150_000))
+"""More than the pages that the database has, however well it packs."""
 
 NO_LIMIT = 4_294_967_294
+Disk = Callable[[Running], AbstractContextManager[None]]
+"""While one is in it, the database of that gateway can't grow."""
 
 
 @contextmanager
-def full(gateway: Running) -> Iterator[None]:
+def full_sqlite(gateway: Running) -> Iterator[None]:
     """The database can't grow: SQLite says that its disk is full."""
     engine = gateway.gateway.database._engine.sync_engine
     most = 1  # SQLite makes this the size that it has
@@ -41,34 +48,71 @@ def full(gateway: Running) -> Iterator[None]:
         most = NO_LIMIT
 
 
+def fills(disk: Path) -> Disk:
+    """Of a disk that is there."""
+
+    @contextmanager
+    def full(_: Running) -> Iterator[None]:
+        ballast = disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    return full
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Disk]]:
+    """The URL of an empty database, and its disk."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/mayfly.db", full_sqlite
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    with server.small_disk() as (url, disk):
+        yield url, fills(disk)
+
+
+@pytest.fixture
+def full(database_on_disk: tuple[str, Disk]) -> Disk:
+    return database_on_disk[1]
+
+
+@pytest.fixture
+def database_url(database_on_disk: tuple[str, Disk]) -> str:
+    return database_on_disk[0]
+
+
 def storage_full(gateway: Running) -> float | None:
     return gateway.gateway.metrics.registry.get_sample_value("mayfly_database_full")
 
 
-async def test_an_end_that_finds_no_room_is_told_and_taken_once_there_is(world: World) -> None:
+async def test_an_end_that_finds_no_room_is_told_and_taken_once_there_is(
+    world: World, full: Disk
+) -> None:
     run = world.claimed()
     async with world.gateway() as gateway, gateway.client() as reader:
-        with full(gateway):
-            async with run.dial(gateway) as agent:
-                await agent.hello()
-                await agent.start()
-                await run.until(lambda each: each["status"].get("phase") == "Processing")
-                result = agent.result(outputJSON=LARGE)
+        async with run.working(gateway, written=True) as agent:
+            result = agent.result(outputJSON=LARGE)
+            with full(gateway):
                 await agent.say("result", **result)
                 assert await agent.closed() == 1012
-            started = run.condition("Started")
-            assert started["status"] == "True"
-            assert started["message"] == f"main() was called. {STORAGE_FULL}"
-            assert storage_full(gateway) == 1
-            told = await reader.get(f"/v1/predictions/{run.id}")
-            assert told.json()["status"] == "processing"
-            # Again and again, and no more is written.
-            writes = world.cluster.writes.total()
-            async with run.dial(gateway) as agent:
-                await agent.hello("running")
-                await agent.say("result", **result)
-                assert await agent.closed() == 1012
-            assert world.cluster.writes.total() == writes
+                started = run.condition("Started")
+                assert started["status"] == "True"
+                assert started["message"] == f"main() was called. {STORAGE_FULL}"
+                assert storage_full(gateway) == 1
+                told = await reader.get(f"/v1/predictions/{run.id}")
+                assert told.json()["status"] == "processing"
+                # Again and again, and no more is written.
+                writes = world.cluster.writes.total()
+                async with run.dial(gateway) as again:
+                    await again.hello("running")
+                    await again.say("result", **result)
+                    assert await again.closed() == 1012
+                assert world.cluster.writes.total() == writes
         async with run.dial(gateway) as agent:
             await agent.hello("done")
             await agent.say("result", **result)
@@ -84,7 +128,7 @@ async def test_an_end_that_finds_no_room_is_told_and_taken_once_there_is(world: 
     assert usage["active_ms"] == 3
 
 
-async def test_a_run_that_can_not_start_is_told_why(world: World) -> None:
+async def test_a_run_that_can_not_start_is_told_why(world: World, full: Disk) -> None:
     run = world.claimed()
     async with world.gateway() as gateway:
         with full(gateway):

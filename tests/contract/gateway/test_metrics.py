@@ -14,8 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 from support.gateway_world import NAMESPACE, Running, World
 from support.kube_memory import WAIT_SECONDS
+from support.postgresql import BOTH
 
 from mayfly.metering.tables import usage_records
+
+pytestmark = BOTH
 
 
 def value(gateway: Running, name: str, **labels: str) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from support.gateway_world import BUILDER, KEY, NAMESPACE, Run, Running, World
+from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.annotations import RETENTION
@@ -17,6 +18,8 @@ from mayfly.gateway.sources import sources
 from mayfly.kube.kinds import NAMESPACES, PIPELINES, RUNS, VERSIONS
 from mayfly.metering.database import metadata
 from mayfly.metering.tables import usage_records
+
+pytestmark = BOTH
 
 DEFAULT = timedelta(days=30)
 SOURCE = "def main():\n    return 42.0\n"

@@ -24,6 +24,8 @@ PRICE = [
 COUNTS = """
 import cog
 
+pytestmark = BOTH
+
 
 def run(text: str, fail: bool = False) -> list[str]:
     scope = cog.current_scope()

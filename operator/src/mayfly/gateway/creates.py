@@ -7,8 +7,10 @@ digest of who asked for what.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,6 +64,42 @@ def digest(headers: Mapping[str, str], target: str, body: bytes) -> str:
         data = part if isinstance(part, bytes) else part.encode("utf-8", "replace")
         whole.update(b"%d:" % len(data) + data)
     return whole.hexdigest()
+
+
+class InFlight:
+    """Creates that this process has not answered yet: what they make, nobody can find so far."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, set[asyncio.Event]] = {}
+
+    @asynccontextmanager
+    async def turn(
+        self, headers: Mapping[str, str], target: str, body: bytes
+    ) -> AsyncIterator[None]:
+        """Answer a create; one that may have been sent before waits for those that it may repeat.
+
+        Args:
+            headers: the request's.
+            target: what it is sent to.
+            body: its bytes.
+
+        Raises:
+            Invalid: the Idempotency-Key is too long.
+        """
+        known = digest(headers, target, body)
+        alike = self._open.setdefault(known, set())
+        earlier, done = tuple(alike), asyncio.Event()
+        alike.add(done)
+        try:
+            if is_repeat(headers):
+                for each in earlier:
+                    await each.wait()
+            yield
+        finally:
+            done.set()
+            alike.discard(done)
+            if not alike:
+                self._open.pop(known, None)
 
 
 async def recall(tx: AsyncConnection, known: str, now: datetime) -> Created | None:

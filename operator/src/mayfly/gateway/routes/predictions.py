@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from mayfly.gateway import order, pages, rawjson, wire
+from mayfly.gateway import creates, order, pages, rawjson, wire
 from mayfly.gateway.budgets import Budgets
 from mayfly.gateway.creation import Creation, Target
 from mayfly.gateway.errors import Missing
@@ -53,6 +53,7 @@ class PredictionRoutes:
         self._notices = notices
         self._stopping = stopping
         self._input_bytes = input_bytes
+        self._in_flight = creates.InFlight()
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -96,12 +97,13 @@ class PredictionRoutes:
         self, request: Request, standing: Standing, target: Target, wanted: Order
     ) -> Response:
         base = wire.base_of(request, request.path_params.get("namespace"))
-        if target.entry.is_model:
-            made = await self._intake.call(standing, target, wanted, request.headers, base)
-            found = await self._predictions.made(made)
-        else:
-            seen = await self._creation.run(standing, target, wanted, request.headers, base)
-            found = await self._predictions.of(seen)
+        async with self._in_flight.turn(request.headers, request.url.path, wanted.body):
+            if target.entry.is_model:
+                made = await self._intake.call(standing, target, wanted, request.headers, base)
+                found = await self._predictions.made(made)
+            else:
+                seen = await self._creation.run(standing, target, wanted, request.headers, base)
+                found = await self._predictions.of(seen)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
             found = await self._predictions.until_ended(found, wanted.wait)
