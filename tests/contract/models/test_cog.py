@@ -36,7 +36,8 @@ async def test_a_prediction_ends_with_its_output_log_time_and_bill(world: ModelW
         assert record is not None
         assert (record["outcome"], record["started"]) == ("succeeded", True)
         assert record["cost"] == Decimal(1) + Decimal(str(predicted)) / 1000
-        assert shown["cost"] == str(record["cost"])
+        assert shown["cost"] == shown["total_cost"] == str(record["cost"])
+        assert (shown["downstream_cost"], shown["final"]) == ("0", True)
 
 
 async def test_a_waiting_create_is_answered_with_the_end(world: ModelWorld, cog) -> None:

@@ -11,9 +11,12 @@ import pytest
 from support.gateway_world import BUILDER, NAMESPACE
 from support.model_world import ModelWorld, create, ended, usage
 from support.plain_server import PlainServer, Request, reply
+from support.postgresql import BOTH
 from typing_extensions import override
 
 from mayfly.kube.kinds import SECRETS
+
+pytestmark = BOTH
 
 PRICE = [
     {"meter": "inputTokens", "unitPrice": "0.001"},
@@ -23,9 +26,6 @@ PRICE = [
 ]
 COUNTS = """
 import cog
-
-pytestmark = BOTH
-
 
 def run(text: str, fail: bool = False) -> list[str]:
     scope = cog.current_scope()

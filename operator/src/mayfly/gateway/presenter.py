@@ -85,7 +85,8 @@ class Presenter:
         if found.row.is_run:
             return {**_asked(found.seen), **await self._made(found, own)}
         call = await self._calls.find(found.row.uid)
-        return _asked_of(call[0]) if call else {}
+        alone = {"downstream_cost": "0", "total_cost": _text(own), "final": found.ended}
+        return alone | (_asked_of(call[0]) if call else {})
 
     async def _made(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
         """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
