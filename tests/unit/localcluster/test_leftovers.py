@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -193,6 +194,9 @@ def shim():
         words = [name, "-IS", "-c", PAUSE, "-namespace", "k8s.io", "-address", str(socket_)]
         child = subprocess.Popen(words, executable=sys.executable)
         started.append(child)
+        # Popen returns when the new program's descriptors are set, a moment before its words are.
+        while not Path(f"/proc/{child.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
         return child
 
     yield start
