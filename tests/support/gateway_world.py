@@ -300,14 +300,15 @@ class Run:
             for each in self.status.get("conditions", [])
             if each["type"] not in {"Finished", "Succeeded"}
         ]
+        good = reason == "Succeeded"
         self.edit(
             conditions=[
                 *rest,
-                make_condition("Succeeded", "False", reason),
+                make_condition("Succeeded", str(good), reason),
                 make_condition("Finished", "True", "Finished"),
             ],
-            phase="Failed",
-            error="The pod went away.",
+            phase="Succeeded" if good else "Failed",
+            error="" if good else "The pod went away.",
             **{"completedAt": rfc3339(utc_now()), "id": self.id, **fields},
         )
 

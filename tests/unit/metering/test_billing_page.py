@@ -4,9 +4,9 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
+from support.billing_page import ENDS, EXAMPLES, PAGE, table
 
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType, Reason
 from mayfly.gateway.recorder import _outcome
@@ -15,20 +15,8 @@ from mayfly.metering.ledger import Ending
 from mayfly.metering.records import exact_sum
 from mayfly.metering.usage import Meter, PricePin, cost, decimal_text
 
-PAGE = (Path(__file__).parents[3] / "docs" / "billing.md").read_text()
 TIMES = "\N{MULTIPLICATION SIGN}"
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def table(title: str) -> list[list[str]]:
-    """The rows of the table under a heading."""
-    section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-ENDS = {Reason(row[0].strip("`")): row for row in table("Every end")}
-EXAMPLES = table("Worked examples")
 
 
 def ended(reason: Reason, *, started: bool, items: int = 0, ms: int = 0, **tokens: int) -> Ending:
@@ -50,22 +38,21 @@ def test_every_end_is_in_the_table_once() -> None:
 
 @pytest.mark.parametrize("reason", ENDS)
 def test_an_end_charges_what_the_table_says(reason: Reason) -> None:
-    _, of, time, prediction, items, tokens, words = ENDS[reason]
-    started = not words.startswith("never")
-    ending = ended(reason, started=started, items=3, ms=1000)
-    if "calls" in of:
+    end = ENDS[reason]
+    ending = ended(reason, started=end.starts, items=3, ms=1000)
+    if "calls" in end.of:
         ending = replace(ending, input_tokens=5, output_tokens=7)
     charged = {
         meter: cost(ending.consumption, [PricePin(meter, Decimal(1))]) > 0 for meter in Meter
     }
     assert charged == {
-        Meter.PREDICT_SECONDS: time == "✓",
-        Meter.PREDICTION: prediction == "✓",
-        Meter.OUTPUT_ITEMS: items == "✓",
-        Meter.INPUT_TOKENS: tokens == "✓",
-        Meter.OUTPUT_TOKENS: tokens == "✓",
+        Meter.PREDICT_SECONDS: end.time,
+        Meter.PREDICTION: end.prediction,
+        Meter.OUTPUT_ITEMS: end.items,
+        Meter.INPUT_TOKENS: end.tokens,
+        Meter.OUTPUT_TOKENS: end.tokens,
     }
-    assert (time == "✓") == started
+    assert end.time == end.starts
     unstarted = ended(reason, started=False, items=3, ms=1000, input_tokens=5, output_tokens=7)
     assert cost(unstarted.consumption, [PricePin(meter, Decimal(1)) for meter in Meter]) == 0
 
@@ -76,7 +63,7 @@ def computed(row: list[str]) -> Decimal:
     given, made = (int(each) for each in tokens.split(","))
     ending = ended(
         reason,
-        started=ENDS[reason][2] == "✓",
+        started=ENDS[reason].starts,
         items=int(items),
         ms=int(ms),
         input_tokens=given,
