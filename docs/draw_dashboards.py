@@ -21,7 +21,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-from matplotlib.dates import DateFormatter
+from matplotlib.dates import DateFormatter, MinuteLocator
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "charts" / "mayfly" / "dashboards"
@@ -100,8 +100,8 @@ class Drawing:
             self._table(axes, panel, unit)
 
     def _lines(self, axes: Any, panel: dict[str, Any]) -> None:
+        start = self._end - 60 * self._minutes
         for target in panel["targets"]:
-            start = self._end - 60 * self._minutes
             times = {"start": f"{start}", "end": f"{self._end}", "step": "5"}
             expr = filled(target["expr"], self._minutes)
             for series in ask(self._prometheus, "query_range", query=expr, **times):
@@ -109,12 +109,16 @@ class Drawing:
                 values = [float(value) for _, value in series["values"]]
                 name = legend(target["legendFormat"], series["metric"])
                 axes.plot(stamps, values, linewidth=1, label=name)
-        axes.set_ylim(bottom=0)
+        top = axes.get_ylim()[1]
+        axes.set_ylim(-0.03 * top, top)  # a line at 0 is seen
+        axes.set_xlim(*(datetime.fromtimestamp(at, UTC) for at in (start, self._end)))
         axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_locator(MinuteLocator(interval=max(1, self._minutes // 6)))
         axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
         axes.grid(alpha=0.3)
         if axes.get_lines():
-            axes.legend(fontsize=6, loc="upper left", ncol=2, framealpha=0.6)
+            below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1), "ncol": 5}
+            axes.legend(fontsize=6, frameon=False, **below)
 
     def _number(self, axes: Any, panel: dict[str, Any], unit: str) -> None:
         axes.axis("off")

@@ -526,9 +526,11 @@ class World:
                 server.cut()
                 fate.bury()
             server.should_exit = True
-            with suppress(NotStarted) if fate.died.is_set() else nullcontext():
-                await task
-            listener.close()
+            try:
+                with suppress(NotStarted) if fate.died.is_set() else nullcontext():
+                    await task
+            finally:
+                listener.close()
 
 
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:

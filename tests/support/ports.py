@@ -1,21 +1,39 @@
 """Ports for servers of tests."""
 
+import os
 import random
 import socket
+from collections.abc import Iterator
 
 LOWEST, HIGHEST = 15_000, 29_999
 """Below those that the kernel gives to outgoing connections, and node ports: a port from there may
 be taken between its choice and its use."""
 
+SHARES = 8
+"""Processes of tests that run at a time, at most: each chooses from ports of its own."""
+
+
+def _ports() -> Iterator[int]:
+    """The ports of this process, each once before any comes again."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    size = (HIGHEST - LOWEST + 1) // SHARES
+    # Not from the same port each time: what ran before may still hold some.
+    at = random.SystemRandom().randrange(size)
+    while True:
+        yield LOWEST + worker * size + at
+        at = (at + 1) % size
+
+
+_PORTS = _ports()
+
 
 def free_port() -> int:
     """A port of loopback that nobody listens on now."""
-    dice = random.SystemRandom()
-    while True:
-        port = dice.randint(LOWEST, HIGHEST)
+    for port in _PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
+    raise AssertionError("the ports have no end")

@@ -140,7 +140,8 @@ class Agents:
     async def _serve(self, connection: Connection, pod: Pod) -> None:
         secret = pods.secret_hash(connection.headers.get(SESSION_HEADER, ""))
         try:
-            await asyncio.wait_for(self._runs.synced.wait(), SYNC_SECONDS)
+            async with asyncio.timeout(SYNC_SECONDS):
+                await self._runs.synced.wait()
         except TimeoutError as error:
             raise Rejected(RESTART, "the Kubernetes API does not answer") from error
         async with self._database.write() as tx:
@@ -159,7 +160,8 @@ class Agents:
         self, connection: Connection, pod: Pod, texts: AsyncIterator[str]
     ) -> Session | None:
         try:
-            text = await asyncio.wait_for(anext(texts, None), HELLO_SECONDS)
+            async with asyncio.timeout(HELLO_SECONDS):
+                text = await anext(texts, None)
         except TimeoutError as error:
             raise Rejected(BAD_MESSAGE, "no hello") from error
         if text is None:

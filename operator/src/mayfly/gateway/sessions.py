@@ -59,7 +59,8 @@ class Session:
         """Send a message; a connection that is gone or does not read is closed instead."""
         text = json.dumps(message, ensure_ascii=True, separators=(",", ":"))
         try:
-            await asyncio.wait_for(self.wire.send_text(text), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await self.wire.send_text(text)
         except (TimeoutError, RuntimeError, OSError):
             # RuntimeError: the connection was closed meanwhile. The agent redials and resumes.
             await self.close(RESTART, "the agent does not read")
@@ -67,7 +68,8 @@ class Session:
     async def close(self, code: int, reason: str) -> None:
         """End the connection, if it is still there."""
         try:
-            await asyncio.wait_for(self.wire.close(code, reason), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await self.wire.close(code, reason)
         except (TimeoutError, RuntimeError, OSError):
             return
 

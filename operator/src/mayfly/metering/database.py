@@ -244,7 +244,8 @@ class Database:
     async def _begin_write(self, attempt: AsyncExitStack) -> AsyncConnection:
         try:
             patience = None if _stands_by.get() else PATIENCE_SECONDS
-            await asyncio.wait_for(self._writers.acquire(), patience)
+            async with asyncio.timeout(patience):
+                await self._writers.acquire()
         except TimeoutError as error:
             raise PoolTimeout("another transaction of this process writes") from error
         attempt.callback(self._writers.release)

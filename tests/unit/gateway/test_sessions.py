@@ -1,0 +1,42 @@
+"""Sending to an agent, and a gateway that stops meanwhile."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from mayfly.gateway.auth import Pod
+from mayfly.gateway.sessions import Session
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Wire:
+    """A connection that takes a message once it may."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.sent: list[str] = []
+
+    async def send_text(self, data: str) -> None:
+        await self.open.wait()
+        self.sent.append(data)
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        await self.open.wait()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancel_at_the_moment_of_the_sending_is_not_lost(turns: int) -> None:
+    """Else the worker that sends would go on, and the gateway would never stop."""
+    wire = Wire()
+    session = Session(Pod(str(UUID(int=1)), "pod", "team"), wire, NOW)
+    sending = asyncio.create_task(session.send({"type": "cancel"}))
+    await asyncio.sleep(0.01)
+    wire.open.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    taken = sending.cancel()
+    await asyncio.wait([sending])
+    assert sending.cancelled() == taken
