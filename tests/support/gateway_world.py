@@ -35,6 +35,9 @@ READER = "reader-token"
 BUILDER = "builder-token"
 """Of a ServiceAccount of the namespace."""
 
+UNSTARTED: Json = {"started": False, "startedAt": None, "completedAt": None, "activeMs": 0}
+"""The fields of a result that say that main() was not called."""
+
 
 class Clock:
     """The real time, and what a test adds to it.
@@ -191,15 +194,7 @@ class Agent:
 
     async def end_unstarted(self) -> None:
         """Tell that a cancel came before main(), and wait until that is recorded."""
-        await self.end(
-            outcome="canceled",
-            reason="Canceled",
-            outputJSON=None,
-            started=False,
-            startedAt=None,
-            completedAt=None,
-            activeMs=0,
-        )
+        await self.end(outcome="canceled", reason="Canceled", outputJSON=None, **UNSTARTED)
 
     def result(self, **changes: Any) -> Json:
         """The fields of a result."""
@@ -526,11 +521,8 @@ class World:
                 server.cut()
                 fate.bury()
             server.should_exit = True
-            try:
-                with suppress(NotStarted) if fate.died.is_set() else nullcontext():
-                    await task
-            finally:
-                listener.close()
+            with listener, suppress(NotStarted) if fate.died.is_set() else nullcontext():
+                await task
 
 
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from support.gateway_world import World
+from support.gateway_world import UNSTARTED, World
 
 
 async def test_before_the_pod_connects(world: World) -> None:
@@ -47,12 +47,9 @@ async def test_before_the_start(world: World) -> None:
         canceled = agent.result(
             outcome="canceled",
             reason="Canceled",
-            started=False,
-            startedAt=None,
-            completedAt=None,
-            activeMs=0,
             outputJSON=None,
             error="The run was cancelled.",
+            **UNSTARTED,
         )
         await agent.say("result", **canceled)
         await agent.expect("ack")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from support.billing_page import ENDS
-from support.gateway_world import Running, World
+from support.gateway_world import UNSTARTED, Running, World
 
 from mayfly.api.v1alpha1.conditions import Reason
 from mayfly.clock import rfc3339
@@ -41,7 +41,6 @@ def wanted(reason: Reason, active_ms: int) -> Decimal:
 
 
 async def billed(gateway: Running, uid: str) -> tuple[str, Decimal]:
-    await gateway.closed(uid)
     usage = await gateway.usage(uid)
     assert usage is not None
     return usage["reason"], usage["cost"]
@@ -64,7 +63,7 @@ async def test_an_end_that_the_agent_tells(world: World, reason: Reason) -> None
             ended = rfc3339(world.clock())
             stamps = {"startedAt": started, "completedAt": ended, "activeMs": TOLD_MS}
         else:
-            stamps = {"started": False, "startedAt": None, "completedAt": None, "activeMs": 0}
+            stamps = UNSTARTED
         await agent.end(**told, **stamps)
         await run.finished()
         assert await billed(gateway, run.uid) == (reason, wanted(reason, TOLD_MS))

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 
@@ -17,11 +16,9 @@ class Wire:
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
-        self.sent: list[str] = []
 
     async def send_text(self, data: str) -> None:
         await self.open.wait()
-        self.sent.append(data)
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         await self.open.wait()
@@ -31,7 +28,7 @@ class Wire:
 async def test_a_cancel_at_the_moment_of_the_sending_is_not_lost(turns: int) -> None:
     """Else the worker that sends would go on, and the gateway would never stop."""
     wire = Wire()
-    session = Session(Pod(str(UUID(int=1)), "pod", "team"), wire, NOW)
+    session = Session(Pod("uid", "pod", "team"), wire, NOW)
     sending = asyncio.create_task(session.send({"type": "cancel"}))
     await asyncio.sleep(0.01)
     wire.open.set()

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
+from support.at_once import at_once
 from support.postgresql import PostgreSQL
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
@@ -183,27 +184,7 @@ def test_processes_that_start_at_once_make_the_tables_once(bare_url: str) -> Non
         "    await database.close()\n"
         "asyncio.run(main())\n"
     )
-    starting = [
-        subprocess.Popen(
-            [sys.executable, "-c", start, bare_url],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in starting:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-    for process in starting:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    for process in starting:
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+    at_once(start, bare_url)
     asyncio.run(check_head(bare_url))
 
 

@@ -1,11 +1,9 @@
 """Two processes write to one database at a time: neither overwrites what the other did."""
 
 import asyncio
-import os
-import subprocess
-import sys
 
 from sqlalchemy import text
+from support.at_once import at_once
 from support.postgresql import BOTH
 
 from mayfly.metering.database import Database
@@ -22,8 +20,8 @@ from mayfly.metering.database import Database, stand_by
 async def count(url: str, turns: int) -> None:
     stand_by()
     database = Database(url)
-    print("ready", flush=True)
-    sys.stdin.readline()
+    print("here", flush=True)
+    sys.stdin.read()
     for _ in range(turns):
         async with database.write() as tx:
             value = await tx.scalar(text("SELECT value FROM counter"))
@@ -42,33 +40,7 @@ async def test_what_a_write_reads_is_true_until_its_commit(database_url: str) ->
     async with database.write() as tx:
         await tx.execute(text("CREATE TABLE counter (value INTEGER)"))
         await tx.execute(text("INSERT INTO counter VALUES (0)"))
-    await asyncio.to_thread(race, database_url)
+    await asyncio.to_thread(at_once, COUNTER, database_url, str(TURNS))
     async with database.read() as tx:
         assert await tx.scalar(text("SELECT value FROM counter")) == 2 * TURNS
     await database.close()
-
-
-def race(url: str) -> None:
-    """Have two processes count, from the same moment on."""
-    command = [sys.executable, "-c", COUNTER, url, str(TURNS)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    counters = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        for _ in range(2)
-    ]
-    try:
-        for each in counters:
-            assert each.stdout is not None
-            assert each.stdout.readline() == "ready\n"
-        for each in counters:
-            assert each.stdin is not None
-            each.stdin.write("\n")
-            each.stdin.flush()
-        for each in counters:
-            _ = each.communicate(timeout=120)
-            assert each.returncode == 0
-    finally:
-        for each in counters:
-            each.kill()
