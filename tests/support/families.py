@@ -15,8 +15,8 @@ from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
-from mayfly.gateway import gauges
-from mayfly.gateway.metrics import Metrics as GatewayMetrics
+from mayfly.gateway.metrics import ledger_watch
+from mayfly.gateway.metrics.counters import Metrics as GatewayMetrics
 from mayfly.metering.database import Database
 from mayfly.telemetry.families import Families
 from mayfly.telemetry.payers import PayerSettings
@@ -55,9 +55,9 @@ def gateway_families(settings: PayerSettings) -> Families:
     """The gateway's, as it wires them; nothing is read."""
     metrics = GatewayMetrics(settings, "USD")
     database = Database("sqlite://")
-    gauges.LedgerWatch(database, utc_now).gauges(metrics)
+    ledger_watch.LedgerWatch(database, utc_now).gauges(metrics)
     nobody: Any = None
-    gauges.install(
+    ledger_watch.install(
         metrics,
         cluster=nobody,
         database=database,

@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import monotonic, rfc3339, rfc3339_seconds, utc_now
 from mayfly.config import GatewayConfig
+from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.server import Server, new_id, new_uid, server_for
-from mayfly.gateway.signing import SigningKey
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.metering import ledger
 

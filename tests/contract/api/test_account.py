@@ -8,7 +8,7 @@ from support.clients import Client
 from support.gateway_world import BUILDER, KEY, NAMESPACE, World
 from support.player import gives, playing
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import RUNS
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
@@ -157,7 +157,7 @@ async def test_creates_of_one_key_that_come_at_once_are_one_run(world: World) ->
 async def test_an_unknown_path_is_a_problem_and_in_the_log(
     world: World, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, logger="mayfly.gateway.errors"):
+    with caplog.at_level(logging.INFO, logger="mayfly.gateway.http.errors"):
         async with world.gateway() as gateway, gateway.client() as caller:
             answer = await caller.get(path)
     assert answer.status_code == 404
@@ -225,7 +225,7 @@ async def test_the_runs_of_a_tree_share_a_larger_one(world: World) -> None:
     async with world.gateway() as gateway, run.dial(gateway) as agent:
         await agent.hello()
         await agent.start()
-        async with gateway.client(tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
+        async with gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
             made = [await caller.post(PREDICTIONS, json={}) for _ in range(4)]
             reads = [await caller.get("/v1/account") for _ in range(20)]
     assert [each.status_code for each in made] == [201, 201, 201, 429]

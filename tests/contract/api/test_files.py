@@ -10,7 +10,7 @@ from support.clients import Client
 from support.gateway_world import BUILDER, KEY, NAMESPACE, World
 from support.player import echo, playing
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import RUNS
 
 DATA = b"GIF89a" + bytes(range(256)) * 40
@@ -243,7 +243,7 @@ async def test_a_run_brings_files_and_lists_its_own_trees(world: World) -> None:
         await agent.start()
         async with gateway.client(BUILDER) as person:
             theirs = (await person.post("/v1/files", files=content())).json()
-        async with gateway.client(tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
+        async with gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
             made = (await caller.post("/v1/files", files=content())).json()
             listed = (await caller.get("/v1/files")).json()["results"]
             assert [each["id"] for each in listed] == [made["id"]]

@@ -10,7 +10,7 @@ from support.clients import Client
 from support.gateway_world import BUILDER, KEY, NAMESPACE, World
 from support.player import gives, playing
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import MODELS, PIPELINES, RUNS
 
@@ -331,7 +331,7 @@ async def test_a_runs_token_reads_models_and_changes_none(world: World) -> None:
     async with world.gateway() as gateway, run.dial(gateway) as agent:
         await agent.hello()
         await agent.start()
-        async with gateway.client(tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
+        async with gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
             assert (await caller.get(ANSWER)).status_code == 200
             assert len((await caller.get(MODELS_PATH)).json()["results"]) == 1
             body = {"owner": NAMESPACE, "name": "mine", "source": SOURCE}

@@ -11,8 +11,8 @@ from support.player import fails, gives, playing, streams
 from support.receiver import Call, receiving
 
 from mayfly.api.v1alpha1.identity import uid_of
-from mayfly.gateway import tokens
-from mayfly.gateway.webhooks import BACKOFF
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.predictions.webhooks import BACKOFF
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 
@@ -257,5 +257,5 @@ async def test_the_secret_is_its_namespaces_and_no_runs(world: World) -> None:
             assert ours.count("_") == 1
             assert ours != theirs
             assert (await stranger.get(f"/ns/{NAMESPACE}{path}")).status_code == 403
-        async with gateway.client(tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
+        async with gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid)) as caller:
             assert (await caller.get(path)).status_code == 403

@@ -20,7 +20,7 @@ from support.postgresql import BOTH, Databases
 
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.gateway.app import Gateway
-from mayfly.gateway.errors import Rejected
+from mayfly.gateway.http.errors import Rejected
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
 from mayfly.metering import ledger, tables

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 
-from mayfly.gateway import archive, tokens
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.lifecycle import archive
 
 
 async def finish(run: Run, gateway: Running, **result: Any) -> None:
@@ -144,7 +145,7 @@ async def test_reviews_are_kept_for_a_moment(world: World) -> None:
 
 async def test_a_runs_token_reads_its_tree_while_it_lives(world: World) -> None:
     run, other = world.claimed(), world.claimed("other")
-    token = tokens.mint(KEY, NAMESPACE, run.uid)
+    token = run_tokens.mint(KEY, NAMESPACE, run.uid)
     async with world.gateway() as gateway, gateway.client(token) as client:
         await gateway.gateway.runs.synced.wait()
         assert (await client.get(f"/v1/predictions/{run.id}")).status_code == 200

@@ -13,7 +13,8 @@ from support.waiting import looks
 
 from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.clock import utc_now
-from mayfly.gateway import budgets, tokens
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.namespaces import budgets
 from mayfly.kube.kinds import NAMESPACES, RUNS
 from mayfly.metering import ledger, spending
 
@@ -62,7 +63,7 @@ def only_run(world: World) -> Run:
 
 def code_of(gateway: Running, run: Run) -> httpx.AsyncClient:
     """What the run's own code calls with."""
-    return gateway.client(tokens.mint(KEY, NAMESPACE, run.uid))
+    return gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid))
 
 
 async def shown(gateway: Running, run: Run) -> dict[str, Any]:

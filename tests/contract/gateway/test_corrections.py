@@ -7,7 +7,7 @@ import pytest
 from support.gateway_world import KEY, NAMESPACE, READER, Run, Running, World
 from support.postgresql import BOTH
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.metering import records
 
 pytestmark = BOTH
@@ -153,7 +153,7 @@ async def test_who_may_not_write_a_runs_status_corrects_nothing(world: World, wh
         if who == "one who may only read":
             world.cluster.denied.add(("reader", "update", "pipelineruns/status"))
         elif who == "a run":
-            token = tokens.mint(KEY, NAMESPACE, run.uid)
+            token = run_tokens.mint(KEY, NAMESPACE, run.uid)
         else:
             token, code = "nobody", 401
         header = {"Authorization": f"Bearer {token}"}

@@ -8,7 +8,7 @@ import pytest
 from support.gateway_world import KEY, NAMESPACE, Run, World
 from support.postgresql import BOTH
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.errors import Refused, Unavailable
 from mayfly.kube.kinds import PIPELINES, RUNS
 
@@ -189,7 +189,7 @@ async def test_without_a_right_to_create_runs_there_is_none(world: World) -> Non
 
 
 def run_token(run: Run) -> str:
-    return tokens.mint(KEY, NAMESPACE, run.uid)
+    return run_tokens.mint(KEY, NAMESPACE, run.uid)
 
 
 async def test_a_runs_call_is_its_child(world: World) -> None:

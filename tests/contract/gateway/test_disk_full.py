@@ -18,8 +18,8 @@ from support.gateway_world import Running, World
 from support.postgresql import PostgreSQL
 
 from mayfly.clock import utc_now
-from mayfly.gateway import pods
-from mayfly.gateway.status import STORAGE_FULL
+from mayfly.gateway.runs import pod_secrets
+from mayfly.gateway.runs.status import STORAGE_FULL
 from mayfly.metering.database import StorageFull
 
 LARGE = json.dumps(token_urlsafe(150_000))
@@ -152,7 +152,7 @@ async def fill_up(gateway: Running) -> None:
     with suppress(StorageFull):
         while True:
             async with gateway.gateway.database.write() as tx:
-                await pods.retire(tx, str(uuid4()), utc_now())
+                await pod_secrets.retire(tx, str(uuid4()), utc_now())
 
 
 async def test_a_file_that_finds_no_room_is_refused_in_words(world: World, monkeypatch) -> None:

@@ -9,7 +9,7 @@ from support.gateway_world import UNSTARTED, Running, World
 
 from mayfly.api.v1alpha1.conditions import Reason
 from mayfly.clock import rfc3339
-from mayfly.gateway.meter import MEASURED
+from mayfly.gateway.runs.active_time import MEASURED
 from mayfly.kube.kinds import RUNTIMES
 from mayfly.reconcile.ending import AGENT_REASONS
 

@@ -12,9 +12,10 @@ from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.annotations import RETENTION
-from mayfly.gateway import archive, tokens
-from mayfly.gateway.files import doomed_files, files
-from mayfly.gateway.sources import sources
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.files.store import doomed_files, files
+from mayfly.gateway.lifecycle import archive
+from mayfly.gateway.lifecycle.sources import sources
 from mayfly.kube.kinds import NAMESPACES, PIPELINES, RUNS, VERSIONS
 from mayfly.metering.database import metadata
 from mayfly.metering.tables import usage_records
@@ -301,7 +302,7 @@ async def test_a_removal_that_was_cut_off_is_brought_to_its_end(
     world: World, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """In the middle of a tree: nothing is readable by half, and nothing is left behind."""
-    monkeypatch.setattr("mayfly.gateway.removal.PREDICTIONS", 1)
+    monkeypatch.setattr("mayfly.gateway.cleanup.removal.PREDICTIONS", 1)
     root = world.claimed("root")
     async with world.gateway() as gateway:
         reference = await upload(gateway, root)
@@ -316,9 +317,9 @@ async def test_a_removal_that_was_cut_off_is_brought_to_its_end(
         world.clock.ahead = DEFAULT + timedelta(minutes=1)
         with monkeypatch.context() as patched:
             if where == "a transaction":
-                patched.setattr("mayfly.gateway.removal.sources.forget", dies_at(2))
+                patched.setattr("mayfly.gateway.cleanup.removal.sources.forget", dies_at(2))
             else:
-                patched.setattr("mayfly.gateway.removal.Files.delete_doomed", dies_at(1))
+                patched.setattr("mayfly.gateway.cleanup.removal.Files.delete_doomed", dies_at(1))
             await gateway.gateway.sweep.once()
         removed = [each for each in tree if (await shown(gateway, each))["data_removed"]]
         assert len(removed) == (1 if where == "a transaction" else 3)
@@ -356,7 +357,7 @@ async def test_the_source_is_for_those_who_may_read_the_prediction(world: World)
     async with world.gateway() as gateway:
         one = f"/v1/predictions/{run.id}/source"
         async with run.working(gateway) as agent:
-            async with gateway.client(tokens.mint(KEY, NAMESPACE, run.uid)) as code:
+            async with gateway.client(run_tokens.mint(KEY, NAMESPACE, run.uid)) as code:
                 assert (await code.get(one)).json()["files"] == {"main.py": SOURCE}
             await agent.end()
         world.cluster.tokens["stranger"] = ({"mayfly"}, {"username": "stranger", "groups": []})

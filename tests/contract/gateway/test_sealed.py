@@ -11,9 +11,9 @@ from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 from support.receiver import receiving
 
-from mayfly.gateway import tokens
-from mayfly.gateway.sealed import sealed_secrets
-from mayfly.gateway.signing import SigningKey
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.secrets.sealed import sealed_secrets
 from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
 
@@ -134,7 +134,7 @@ async def test_a_gateway_that_died_before_it_knew_the_uid_still_has_it(
         raise RuntimeError("the process ends here")
 
     async with world.gateway() as gateway:
-        monkeypatch.setattr("mayfly.gateway.sealed.Sealed.bind", never)
+        monkeypatch.setattr("mayfly.gateway.secrets.sealed.Sealed.bind", never)
         async with gateway.client() as caller:
             answer = await caller.post(PREDICTIONS, content=f'{{"input": {given()}}}')
             assert answer.status_code == 500
@@ -175,7 +175,7 @@ async def test_a_name_that_comes_twice_leaves_neither_behind(world: World) -> No
 async def test_a_child_that_a_run_makes(world: World) -> None:
     parent = world.claimed("parent")
     async with world.gateway() as gateway, parent.working(gateway, written=True):
-        token = tokens.mint(KEY, NAMESPACE, parent.uid)
+        token = run_tokens.mint(KEY, NAMESPACE, parent.uid)
         shown = await create(gateway, given(), token)
         assert shown["parent"] == parent.id
         assert shown["input"] == {"key": HIDDEN}
@@ -233,7 +233,7 @@ async def test_another_run_with_its_name_is_refused_in_words(
         raise RuntimeError("the process ends here")
 
     async with world.gateway() as gateway:
-        monkeypatch.setattr("mayfly.gateway.sealed.Sealed.bind", never)
+        monkeypatch.setattr("mayfly.gateway.secrets.sealed.Sealed.bind", never)
         async with gateway.client() as caller:
             await caller.post(PREDICTIONS, content=f'{{"input": {given()}}}')
         monkeypatch.undo()

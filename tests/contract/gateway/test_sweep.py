@@ -11,10 +11,10 @@ from support.gateway_world import BUILDER, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.gateway.creates import creates
-from mayfly.gateway.models.call import shut_parents
-from mayfly.gateway.sealed import sealed_secrets
-from mayfly.gateway.uploads import uploads
+from mayfly.gateway.calls.rows import shut_parents
+from mayfly.gateway.files.uploads import uploads
+from mayfly.gateway.predictions.idempotency import creates
+from mayfly.gateway.secrets.sealed import sealed_secrets
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import tables
 
@@ -81,7 +81,7 @@ async def test_an_upload_goes_after_the_retention_with_its_bytes(world: World) -
 
 
 async def test_a_gateway_sweeps_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mayfly.gateway.sweep.FIRST_SECONDS", 0.1)
+    monkeypatch.setattr("mayfly.gateway.cleanup.sweep.FIRST_SECONDS", 0.1)
     async with world.gateway() as gateway:
         url = await bring(gateway)
     world.clock.ahead = RETENTION + timedelta(hours=1)
@@ -210,7 +210,7 @@ async def test_a_secret_of_a_run_that_nobody_knows_was_made(
     method = "Sealed.bind" if made else "Sealed.forget_unmade"
     async with world.gateway() as gateway:
         with monkeypatch.context() as patched:
-            patched.setattr(f"mayfly.gateway.sealed.{method}", never)
+            patched.setattr(f"mayfly.gateway.secrets.sealed.{method}", never)
             if not made:
                 patched.setattr(world.cluster, "create", never)
             async with gateway.client(BUILDER) as caller:

@@ -8,7 +8,7 @@ from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import tables
 
@@ -171,7 +171,7 @@ async def test_250_levels_run_and_level_251_is_refused(world: World) -> None:
         for level in range(1, LEVELS + 1):
             agent = await begin(stack, gateway, run)
             chain.append((run, agent))
-            token = {"Authorization": f"Bearer {tokens.mint(KEY, NAMESPACE, run.uid)}"}
+            token = {"Authorization": f"Bearer {run_tokens.mint(KEY, NAMESPACE, run.uid)}"}
             answer = await caller.post(path, json={}, headers=token)
             if level == LEVELS:
                 break
@@ -209,7 +209,7 @@ async def test_a_run_that_polls_its_child_is_answered_when_there_is_news(world: 
         await begin(stack, gateway, parent)
         child = world.child(parent)
         below = await begin(stack, gateway, child)
-        token = {"Authorization": f"Bearer {tokens.mint(KEY, NAMESPACE, parent.uid)}"}
+        token = {"Authorization": f"Bearer {run_tokens.mint(KEY, NAMESPACE, parent.uid)}"}
         path = f"/v1/predictions/{child.id}"
         async for _ in looks():
             if (await caller.get(path, headers=token)).json()["status"] == "processing":

@@ -12,7 +12,7 @@ from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 
 from mayfly.clock import utc_now
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.metering import tree
 from mayfly.metering.records import Correction
 
@@ -114,7 +114,7 @@ async def test_what_can_mean_nothing_is_told(everywhere: World, query: str, word
 
 async def test_who_may_not_list_runs_reads_no_usage(world: World) -> None:
     run = world.claimed()
-    own = tokens.mint(KEY, NAMESPACE, run.uid)
+    own = run_tokens.mint(KEY, NAMESPACE, run.uid)
     async with world.gateway() as gateway, run.working(gateway):
         async with gateway.client() as reader:
             every = await reader.get("/v1/usage")
@@ -145,7 +145,7 @@ async def test_who_may_not_list_runs_reads_no_usage(world: World) -> None:
 async def test_records_come_in_pages_and_as_one_csv(
     everywhere: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mayfly.gateway.pages.SIZE", 2)
+    monkeypatch.setattr("mayfly.gateway.http.pages.SIZE", 2)
     async with everywhere.gateway() as gateway, gateway.client() as reader:
         parent, _, _ = await family(everywhere, gateway)
         await correct(gateway, parent, "-0.004")

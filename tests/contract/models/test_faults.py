@@ -19,7 +19,7 @@ from support.postgresql import BOTH
 from typing_extensions import override
 
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id
-from mayfly.gateway import tokens
+from mayfly.gateway.access import run_tokens
 from mayfly.gateway.server import new_uid
 from mayfly.kube.kinds import MODELS
 
@@ -329,7 +329,7 @@ async def test_an_accepted_cancel_of_a_run_ends_its_waiting_calls_and_spares_the
     async with world.gateway() as gateway, parent.dial(gateway) as agent:
         await agent.hello()
         await agent.start()
-        async with gateway.client(tokens.mint(KEY, NAMESPACE, parent.uid)) as caller:
+        async with gateway.client(run_tokens.mint(KEY, NAMESPACE, parent.uid)) as caller:
             started = await create(caller, {"text": "started", "delay": 3})
             await until(caller, started["id"], lambda shown: shown["status"] == "processing")
             waiting = await create(caller, {"text": "waiting"})

@@ -7,7 +7,7 @@ from support.gateway_world import NAMESPACE, Running
 from support.model_world import ModelWorld, create, ended, read
 from support.postgresql import BOTH
 
-from mayfly.gateway.sealed import sealed_secrets
+from mayfly.gateway.secrets.sealed import sealed_secrets
 
 pytestmark = BOTH
 VALUE = "hunter2-\u00e9"

@@ -9,8 +9,8 @@ from support.model_world import ModelWorld, create, ended, read, usage
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.gateway.models.call import model_calls
-from mayfly.gateway.models.versions import KEPT, model_versions
+from mayfly.gateway.calls.rows import model_calls
+from mayfly.gateway.calls.versions import KEPT, model_versions
 from mayfly.kube.kinds import MODELS
 
 pytestmark = BOTH

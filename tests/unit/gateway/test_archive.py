@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mayfly.gateway import archive
+from mayfly.gateway.lifecycle import archive
 from mayfly.metering.database import Database
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway import links
-from mayfly.gateway.files import OCTETS, media_type, references, safe_name
+from mayfly.gateway.files import links
+from mayfly.gateway.files.store import OCTETS, media_type, references, safe_name
 
 ID = "0123456789abcdefghjkmnpqrs"
 REFERENCE = f"mayfly-file:{ID}"

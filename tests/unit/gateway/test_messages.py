@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway import messages
-from mayfly.gateway.messages import BadMessage, Heartbeat, Hello, Log, Output, Result, parse
+from mayfly.gateway.runs import messages
+from mayfly.gateway.runs.messages import BadMessage, Heartbeat, Hello, Log, Output, Result, parse
 
 
 def test_messages_are_read() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mayfly.gateway.notices import Notices
+from mayfly.gateway.lifecycle.notices import Notices
 
 
 async def test_a_cancel_that_comes_with_the_news_is_not_forgotten() -> None:

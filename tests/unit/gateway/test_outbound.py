@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from mayfly.gateway.outbound import (
+from mayfly.gateway.http.outbound import (
     Forbidden,
     Outbound,
     Ranges,

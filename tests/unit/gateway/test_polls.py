@@ -1,6 +1,6 @@
 """How long a run that polls is kept waiting for news."""
 
-from mayfly.gateway.polls import FORGET_SECONDS, LONGEST_SECONDS, Polls
+from mayfly.gateway.predictions.long_polls import FORGET_SECONDS, LONGEST_SECONDS, Polls
 
 
 class Clock:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mayfly.gateway.auth import Pod
-from mayfly.gateway.sessions import Session
+from mayfly.gateway.access.authentication import Pod
+from mayfly.gateway.runs.sessions import Session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

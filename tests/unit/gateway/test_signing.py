@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway import tokens
-from mayfly.gateway.signing import SigningKey, file_link, link_holds
-from mayfly.gateway.tokens import RunIdentity
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.access.run_tokens import RunIdentity
+from mayfly.gateway.access.signing import SigningKey, file_link, link_holds
 
 KEY = SigningKey(b"0123456789abcdef")
 OTHER = SigningKey(b"0123456789abcdeF")
@@ -59,9 +59,9 @@ def test_a_link_stays_the_same_for_a_poller() -> None:
 
 
 def test_run_tokens() -> None:
-    token = tokens.mint(KEY, "team", "uid-1")
-    assert tokens.read(KEY, token) == RunIdentity("team", "uid-1")
-    assert tokens.mint(KEY, "team", "uid-1") == token
+    token = run_tokens.mint(KEY, "team", "uid-1")
+    assert run_tokens.read(KEY, token) == RunIdentity("team", "uid-1")
+    assert run_tokens.mint(KEY, "team", "uid-1") == token
     for wrong in (
         "",
         "mfr_",
@@ -71,5 +71,5 @@ def test_run_tokens() -> None:
         token.removeprefix("mfr_"),
         token.replace("_uid", "-uid"),
     ):
-        assert tokens.read(KEY, wrong) is None
-    assert tokens.read(OTHER, token) is None
+        assert run_tokens.read(KEY, wrong) is None
+    assert run_tokens.read(OTHER, token) is None

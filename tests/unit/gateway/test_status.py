@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mayfly.gateway import status
-from mayfly.gateway.runs import Seen
+from mayfly.gateway.cache.runs import Seen
+from mayfly.gateway.runs import status
 from mayfly.metering.ledger import Ending, Outcome
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from support.builders import NOW, ledger_row
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason
-from mayfly.gateway.auth import Pod
-from mayfly.gateway.sessions import Session
-from mayfly.gateway.status import STORAGE_FULL
-from mayfly.gateway.steps import (
+from mayfly.gateway.access.authentication import Pod
+from mayfly.gateway.runs.sessions import Session
+from mayfly.gateway.runs.status import STORAGE_FULL
+from mayfly.gateway.runs.steps import (
     Facts,
     Link,
     Step,

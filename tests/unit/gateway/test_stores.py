@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from obstore.store import LocalStore, S3Store
 
-from mayfly.gateway.files import open_store
+from mayfly.gateway.files.store import open_store
 
 
 def test_a_folder_is_made(tmp_path):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.builders import NOW, ledger_row
 
-from mayfly.gateway.windows import Windows
+from mayfly.gateway.lifecycle.dispatches import Windows
 from mayfly.metering.ledger import RunRow
 
 LATER = NOW + timedelta(seconds=5)

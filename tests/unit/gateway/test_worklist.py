@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mayfly.gateway.cache import Cache
-from mayfly.gateway.notices import Notices
+from mayfly.gateway.cache.ttl import Cache
+from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import Unavailable
 

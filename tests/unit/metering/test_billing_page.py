@@ -9,7 +9,7 @@ import pytest
 from support.billing_page import ENDS, EXAMPLES, PAGE, table
 
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType, Reason
-from mayfly.gateway.recorder import _outcome
+from mayfly.gateway.runs.recorder import _outcome
 from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.ledger import Ending
 from mayfly.metering.records import exact_sum

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway.models import news
-from mayfly.gateway.models.hearing import unseen
-from mayfly.gateway.models.versions import NotAModel, checked, version_id
+from mayfly.gateway.calls import news
+from mayfly.gateway.calls.replies import unseen
+from mayfly.gateway.calls.versions import NotAModel, checked, version_id
 
 
 def test_an_output_keeps_the_servers_text() -> None:

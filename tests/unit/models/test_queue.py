@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway.models.queue import Queue, Waiting
+from mayfly.gateway.calls.queue import Queue, Waiting
 
 calls = st.lists(
     st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=60

@@ -16,8 +16,8 @@ from support.builders import NOW, claimed, pod, run, seen, target
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
-from mayfly.gateway import steps
-from mayfly.gateway.steps import Facts, Link, Step
+from mayfly.gateway.runs import steps
+from mayfly.gateway.runs.steps import Facts, Link, Step
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.actions import WriteRunStatus
 from mayfly.reconcile.ending import End, ended

@@ -17,7 +17,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
-from mayfly.gateway.metrics import Metrics
+from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering.records import UsageRecord
 from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, ExactCounter, Families
 from mayfly.telemetry.payers import PayerSettings

@@ -16,64 +16,64 @@ from fastapi import FastAPI
 from mayfly import __version__
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayConfig
-from mayfly.gateway import errors, openapi
-from mayfly.gateway.agents import Agents
-from mayfly.gateway.auth import Access, Authenticator
-from mayfly.gateway.budgets import Budgets
-from mayfly.gateway.cards import Cards
-from mayfly.gateway.catalog import Catalog
-from mayfly.gateway.corrections import Corrections
-from mayfly.gateway.counting import Requests, Reviews
-from mayfly.gateway.creation import Creation
-from mayfly.gateway.directory import Directory
-from mayfly.gateway.dispatch import Dispatcher
-from mayfly.gateway.files import Files, open_store
-from mayfly.gateway.gauges import LedgerWatch
-from mayfly.gateway.gauges import install as install_gauges
+from mayfly.gateway.access.authentication import Access, Authenticator
+from mayfly.gateway.access.callers import Callers
+from mayfly.gateway.access.rates import RateLimit
+from mayfly.gateway.access.routes import AccountRoutes
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.billing.correction_routes import CorrectionRoutes
+from mayfly.gateway.billing.corrections import Corrections
+from mayfly.gateway.billing.routes import UsageRoutes
+from mayfly.gateway.cache.directory import Directory
+from mayfly.gateway.cache.programs import Catalog
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.calls.cog import CogCourier
+from mayfly.gateway.calls.dispatcher import Conductor
+from mayfly.gateway.calls.outputs import Outputs
+from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.replicate import ReplicateCourier
+from mayfly.gateway.calls.replies import Hearing
+from mayfly.gateway.calls.routes import CallbackListener, CallbackRoutes
+from mayfly.gateway.calls.versions import Versions
+from mayfly.gateway.catalog.presenter import Cards
+from mayfly.gateway.catalog.publishing import Publishing
+from mayfly.gateway.catalog.routes import ModelRoutes
+from mayfly.gateway.catalog.runtime_routes import RuntimeRoutes
+from mayfly.gateway.catalog.schemas import Schemas
+from mayfly.gateway.cleanup.removal import Removal
+from mayfly.gateway.cleanup.sweep import Sweep
+from mayfly.gateway.files.routes import FileRoutes
+from mayfly.gateway.files.store import Files, open_store
+from mayfly.gateway.files.uploads import Uploads
 from mayfly.gateway.health import HealthRoutes
-from mayfly.gateway.metrics import Metrics
-from mayfly.gateway.models.callbacks import CallbackListener, CallbackRoutes
-from mayfly.gateway.models.calls import ModelCalls
-from mayfly.gateway.models.cog import CogCourier
-from mayfly.gateway.models.conductor import Conductor
-from mayfly.gateway.models.hearing import Hearing
-from mayfly.gateway.models.intake import Intake
-from mayfly.gateway.models.outputs import Outputs
-from mayfly.gateway.models.replicate import ReplicateCourier
-from mayfly.gateway.models.versions import Versions
-from mayfly.gateway.namespaces import Namespaces
-from mayfly.gateway.notices import Notices
-from mayfly.gateway.outbound import Outbound
-from mayfly.gateway.polls import Polls
-from mayfly.gateway.predictions import Predictions
-from mayfly.gateway.presenter import Presenter
-from mayfly.gateway.publishing import Publishing
-from mayfly.gateway.rates import RateLimit
-from mayfly.gateway.recorder import Recorder
-from mayfly.gateway.removal import Removal
-from mayfly.gateway.retention import Retention
-from mayfly.gateway.routes.account import AccountRoutes
-from mayfly.gateway.routes.agent import AgentRoutes
-from mayfly.gateway.routes.corrections import CorrectionRoutes
-from mayfly.gateway.routes.files import FileRoutes
-from mayfly.gateway.routes.models import ModelRoutes
-from mayfly.gateway.routes.predictions import PredictionRoutes
-from mayfly.gateway.routes.runtimes import RuntimeRoutes
-from mayfly.gateway.routes.streams import StreamRoutes
-from mayfly.gateway.routes.usage import UsageRoutes
-from mayfly.gateway.runs import Runs
-from mayfly.gateway.schemas import Schemas
-from mayfly.gateway.sealed import Sealed
-from mayfly.gateway.sessions import Sessions
-from mayfly.gateway.signing import SigningKey
-from mayfly.gateway.standing import Callers
-from mayfly.gateway.streams import Streams
-from mayfly.gateway.sweep import Sweep
-from mayfly.gateway.trees import Trees
-from mayfly.gateway.uploads import Uploads
-from mayfly.gateway.vault import Vault
-from mayfly.gateway.webhooks import Webhooks
-from mayfly.gateway.windows import Windows
+from mayfly.gateway.http import errors, openapi
+from mayfly.gateway.http.outbound import Outbound
+from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.metrics.counters import Metrics
+from mayfly.gateway.metrics.ledger_watch import LedgerWatch
+from mayfly.gateway.metrics.ledger_watch import install as install_gauges
+from mayfly.gateway.metrics.requests import Requests, Reviews
+from mayfly.gateway.namespaces.budgets import Budgets
+from mayfly.gateway.namespaces.retention import Retention
+from mayfly.gateway.namespaces.watch import Namespaces
+from mayfly.gateway.predictions.create_call import Intake
+from mayfly.gateway.predictions.create_run import Creation
+from mayfly.gateway.predictions.finder import Predictions
+from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.predictions.routes import PredictionRoutes
+from mayfly.gateway.predictions.stream_routes import StreamRoutes
+from mayfly.gateway.predictions.streams import Streams
+from mayfly.gateway.predictions.webhooks import Webhooks
+from mayfly.gateway.runs.agents import Agents
+from mayfly.gateway.runs.dispatcher import Dispatcher
+from mayfly.gateway.runs.recorder import Recorder
+from mayfly.gateway.runs.routes import AgentRoutes
+from mayfly.gateway.runs.sessions import Sessions
+from mayfly.gateway.runs.trees import Trees
+from mayfly.gateway.secrets.lookup import Vault
+from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database, stand_by

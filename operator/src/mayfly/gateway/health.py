@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from mayfly.gateway.runs import Runs
+from mayfly.gateway.cache.runs import Runs
 from mayfly.metering.database import Database, StorageAway
 
 SILENCE_SECONDS = 150.0

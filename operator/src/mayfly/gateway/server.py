@@ -18,8 +18,8 @@ from typing_extensions import override
 from mayfly.api.v1alpha1.identity import crockford
 from mayfly.clock import monotonic, utc_now
 from mayfly.config import GatewayConfig
+from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
-from mayfly.gateway.signing import SigningKey
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
 from mayfly.metering.schema import SchemaMismatch

@@ -1,0 +1,210 @@
+"""Who is calling, and may they: TokenReview, SubjectAccessReview, and run tokens.
+
+There is no user database: a token is good when the API server, or our own signature, vouches for
+it. Answers are kept for some seconds, so that a polling client costs no review a poll; a token
+that is revoked works that much longer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mayfly.clock import Monotonic
+from mayfly.gateway.access import run_tokens
+from mayfly.gateway.access.run_tokens import RunIdentity
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.cache.ttl import Cache
+from mayfly.gateway.http.errors import BAD_TOKEN, Rejected, Unauthenticated
+
+API_AUDIENCE = "mayfly"
+POD_AUDIENCE = "mayfly-gateway"
+CACHE_SECONDS = 10.0
+CACHE_SIZE = 4096
+MAX_TOKEN = 16 * 1024
+POD_UID = "authentication.kubernetes.io/pod-uid"
+POD_NAME = "authentication.kubernetes.io/pod-name"
+SERVICE_ACCOUNT = "system:serviceaccount:"
+
+
+class Reviews(Protocol):
+    """What is needed of `kube.client.Cluster`."""
+
+    async def token_review(self, token: str, audiences: list[str]) -> dict[str, Any]:
+        """The status of a TokenReview."""
+
+    async def subject_access_review(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """The status of a SubjectAccessReview."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A person or program that the API server knows."""
+
+    name: str
+    uid: str
+    groups: tuple[str, ...]
+    extra: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+Caller = User | RunIdentity
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The pod that a projected token names."""
+
+    uid: str
+    name: str
+    namespace: str
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """The token of an Authorization header, `Bearer` or (old clients) `Token`.
+
+    Raises:
+        Unauthenticated: there is none.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() not in {"bearer", "token"} or not token or len(token) > MAX_TOKEN:
+        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+    return token
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+class Authenticator:
+    """Tells whose token it is."""
+
+    def __init__(self, reviews: Reviews, key: SigningKey, monotonic: Monotonic) -> None:
+        self._reviews = reviews
+        self._key = key
+        self._users: Cache[bytes, User] = Cache(
+            seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
+        )
+        self._pods: Cache[bytes, Pod] = Cache(
+            seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
+        )
+
+    async def caller(self, headers: Mapping[str, str]) -> Caller:
+        """Who sent a request to the public API. A run is yet to be checked against the live run.
+
+        Raises:
+            Unauthenticated: no token, or nobody vouches for it.
+        """
+        token = bearer(headers)
+        if token.startswith(run_tokens.PREFIX):
+            run = run_tokens.read(self._key, token)
+            if run is None:
+                raise Unauthenticated("The token is not valid.")
+            return run
+        known = self._users.get(_digest(token))
+        if known is not None:
+            return known
+        # A token made for Mayfly first; then any that the API server itself would take.
+        for audiences in ([API_AUDIENCE], []):
+            status = await self._reviews.token_review(token, audiences)
+            if _vouched(status, audiences):
+                user = _user(status)
+                self._users.put(_digest(token), user)
+                return user
+        raise Unauthenticated("The token is not valid.")
+
+    async def pod(self, headers: Mapping[str, str]) -> Pod:
+        """Which pod's agent sent a request.
+
+        Raises:
+            Rejected: 4401, when the token is none of a pod for this gateway.
+        """
+        try:
+            token = bearer(headers)
+        except Unauthenticated as error:
+            raise Rejected(BAD_TOKEN, "no token") from error
+        known = self._pods.get(_digest(token))
+        if known is not None:
+            return known
+        status = await self._reviews.token_review(token, [POD_AUDIENCE])
+        if not _vouched(status, [POD_AUDIENCE]):
+            raise Rejected(BAD_TOKEN, "the token is not valid for the gateway")
+        pod = _pod(status)
+        self._pods.put(_digest(token), pod)
+        return pod
+
+
+def _vouched(status: Mapping[str, Any], audiences: Sequence[str]) -> bool:
+    # A cluster whose authenticator ignores audiences answers without them: not good enough.
+    return status.get("authenticated") is True and (
+        not audiences or bool(set(audiences) & set(status.get("audiences") or ()))
+    )
+
+
+def _user(status: Mapping[str, Any]) -> User:
+    user = status.get("user") or {}
+    return User(
+        name=str(user.get("username", "")),
+        uid=str(user.get("uid", "")),
+        groups=tuple(user.get("groups") or ()),
+        extra=tuple((key, tuple(values)) for key, values in (user.get("extra") or {}).items()),
+    )
+
+
+def _pod(status: Mapping[str, Any]) -> Pod:
+    user = _user(status)
+    extra = dict(user.extra)
+    account = user.name.removeprefix(SERVICE_ACCOUNT).split(":")
+    if not user.name.startswith(SERVICE_ACCOUNT) or len(account) != 2 or not extra.get(POD_UID):
+        raise Rejected(BAD_TOKEN, "the token is not bound to a pod")
+    return Pod(uid=extra[POD_UID][0], name=extra.get(POD_NAME, ("",))[0], namespace=account[0])
+
+
+class Access:
+    """Asks the API server whether a user may do something."""
+
+    def __init__(self, reviews: Reviews, monotonic: Monotonic) -> None:
+        self._reviews = reviews
+        self._answers: Cache[tuple[User, str, str, str, str, str], bool] = Cache(
+            seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
+        )
+
+    async def allowed(
+        self,
+        user: User,
+        verb: str,
+        resource: str,
+        namespace: str,
+        name: str = "",
+        *,
+        group: str = "mayfly.dev",
+    ) -> bool:
+        """Whether a user may do `verb` on `resource` of a group, in all namespaces with "".
+
+        A subresource is named as in RBAC: `pipelineruns/status`.
+        """
+        question = (user, verb, resource, namespace, name, group)
+        known = self._answers.get(question)
+        if known is not None:
+            return known
+        status = await self._reviews.subject_access_review(
+            {
+                "user": user.name,
+                "uid": user.uid,
+                "groups": list(user.groups),
+                "extra": {key: list(values) for key, values in user.extra},
+                "resourceAttributes": {
+                    "group": group,
+                    "resource": resource.partition("/")[0],
+                    "subresource": resource.partition("/")[2],
+                    "verb": verb,
+                    "namespace": namespace,
+                    "name": name,
+                },
+            }
+        )
+        answer = status.get("allowed") is True
+        self._answers.put(question, answer)
+        return answer

@@ -1,0 +1,141 @@
+"""Who calls, and where: the namespace that a request acts in, and what its caller may do there.
+
+a run's token                  acts in the run's namespace, as a child of the run
+/ns/<namespace> in the URL     acts there
+a ServiceAccount's token       acts in the ServiceAccount's namespace
+anybody else                   in the namespace of what is called
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Access, Authenticator, User
+from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
+from mayfly.gateway.runs.status import is_ended
+
+CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A caller whose token was checked.
+
+    Attributes:
+        user: a person or program; None for a run.
+        run: the live run of a run's token; None for people.
+        namespace: where the caller acts; None where only what it calls can tell.
+    """
+
+    user: User | None
+    run: Seen | None
+    namespace: str | None
+
+
+class Callers:
+    """Checks tokens and rights."""
+
+    def __init__(
+        self, authenticator: Authenticator, access: Access, runs: Runs, directory: Directory
+    ) -> None:
+        self._authenticator = authenticator
+        self._access = access
+        self._runs = runs
+        self._directory = directory
+
+    async def standing(self, headers: Mapping[str, str], namespace: str | None) -> Standing:
+        """Who sent a request.
+
+        Args:
+            headers: the request's.
+            namespace: of the base URL, where it names one.
+
+        Raises:
+            Unauthenticated: no valid token, or one of a run that is over.
+            Forbidden: a run that acts for another namespace.
+        """
+        caller = await self._authenticator.caller(headers)
+        if isinstance(caller, User):
+            return Standing(caller, None, namespace or _own_namespace(caller))
+        seen = self._runs.get(caller.uid)
+        if seen is None or is_ended(seen) or seen.key[0] != caller.namespace:
+            raise Unauthenticated("The run of this token is over.")
+        if namespace and namespace != caller.namespace:
+            raise Forbidden("A run acts in its own namespace; leave /ns/… out of the base URL.")
+        return Standing(None, seen, caller.namespace)
+
+    async def may(self, standing: Standing, verb: str, resource: str, namespace: str) -> bool:
+        """Whether a person may do `verb` on `resource` of `mayfly.dev`; a run never may.
+
+        Args:
+            standing: who asks.
+            verb: as the API server knows it.
+            resource: `pipelineruns`, or with a subresource `pipelineruns/status`.
+            namespace: where; "" for all namespaces.
+        """
+        if standing.user is None:
+            return False
+        return await self._access.allowed(standing.user, verb, resource, namespace)
+
+    async def may_read_secret(self, standing: Standing, namespace: str, name: str) -> bool:
+        """Whether a person may read a Secret; a run never may."""
+        if standing.user is None:
+            return False
+        return await self._access.allowed(
+            standing.user, "get", "secrets", namespace, name, group=""
+        )
+
+    def own_namespace(self, standing: Standing) -> str:
+        """The namespace that a request without anything else in it acts in.
+
+        Raises:
+            Invalid: the caller has none of its own and names none.
+        """
+        if standing.namespace is None:
+            raise Invalid(
+                "Say in which namespace: end the base URL with /ns/<namespace>, or use the token "
+                "of a ServiceAccount."
+            )
+        return standing.namespace
+
+    async def require(self, standing: Standing, verb: str, resource: str, namespace: str) -> None:
+        """Refuse a caller who lacks a right.
+
+        Raises:
+            Forbidden: it may not; a namespace of a stranger and one that is not there look alike.
+        """
+        if not await self.may(standing, verb, resource, namespace):
+            raise Forbidden(f'You may not {verb} {resource} in the namespace "{namespace}".')
+
+    async def entry(self, standing: Standing, owner: str, name: str) -> Entry:
+        """A Pipeline or Model that the caller may know of.
+
+        Raises:
+            Missing: there is none, or the caller may not know.
+        """
+        found = self._directory.find(owner, name, standing.namespace)
+        if found is None or not await self.sees(standing, found):
+            raise Missing(
+                f'There is no model "{owner[:64]}/{name[:64]}" that you may call. It is the '
+                f"namespace and name of a Pipeline or Model, or a Model's alias."
+            )
+        return found
+
+    async def sees(self, standing: Standing, entry: Entry) -> bool:
+        """Whether the caller may know of an entry."""
+        if entry.public or self._directory.shared_by_alias(entry, standing.namespace):
+            return True
+        if standing.run is not None:
+            return entry.namespace == standing.namespace
+        resource = "models" if entry.is_model else "pipelines"
+        return await self.may(standing, "get", resource, entry.namespace)
+
+
+def _own_namespace(user: User) -> str | None:
+    """The namespace of a ServiceAccount."""
+    if not user.name.startswith(SERVICE_ACCOUNT):
+        return None
+    return user.name.removeprefix(SERVICE_ACCOUNT).partition(":")[0]

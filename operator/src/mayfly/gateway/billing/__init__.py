@@ -1,0 +1,1 @@
+"""Usage reports, usage records and their corrections over HTTP."""

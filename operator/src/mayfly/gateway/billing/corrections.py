@@ -1,0 +1,151 @@
+"""Bills put right: by people who may, each by a record of its own that says why."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from mayfly.clock import Clock
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.http.errors import Forbidden, Invalid, Taken
+from mayfly.gateway.predictions.finder import Predictions
+from mayfly.gateway.predictions.idempotency import MAX_KEY
+from mayfly.gateway.worklist import Worklist
+from mayfly.metering import records, tree
+from mayfly.metering.database import Database
+from mayfly.metering.records import BelowNothing, Correction, NotBilled, UsageRecord
+
+BODY_BYTES = 16 * 1024
+MAX_MILLISECONDS = 10**12
+COST = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,21})?")
+
+
+class _Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cost: str | None = None
+    active_milliseconds: Annotated[int, Field(ge=-MAX_MILLISECONDS, le=MAX_MILLISECONDS)] | None = (
+        None
+    )
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _is_a_difference(self) -> _Wanted:
+        if (self.cost is None) == (self.active_milliseconds is None):
+            raise ValueError('give "cost" or "active_milliseconds", one of the two')
+        if self.cost is not None and not COST.fullmatch(self.cost):
+            raise ValueError('"cost" is a signed decimal in a string, as "-0.01"')
+        if not (self.active_milliseconds or Decimal(self.cost or 0)):
+            raise ValueError("a difference of nothing corrects nothing")
+        return self
+
+
+class Corrections:
+    """Makes corrections."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        predictions: Predictions,
+        callers: Callers,
+        worklist: Worklist,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._predictions = predictions
+        self._callers = callers
+        self._worklist = worklist
+        self._clock = clock
+
+    async def make(
+        self,
+        standing: Standing,
+        identity: str,
+        namespace: str | None,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> tuple[UsageRecord, UsageRecord]:
+        """Correct a prediction's bill.
+
+        Args:
+            standing: who does.
+            identity: of the prediction.
+            namespace: of the base URL, where it names one.
+            body: JSON: `cost` or `active_milliseconds`, each a signed difference, and `why`.
+            headers: the request's; with an `Idempotency-Key`, the same again is the first one.
+
+        Returns:
+            The correction's record, and the bill with all corrections summed in.
+
+        Raises:
+            Missing: there is no such prediction, or the caller may not know.
+            Forbidden: the caller may read it, and not correct it.
+            Invalid: the body, or what would be left, can't be.
+            Taken: it has not ended, or the key was used for something else.
+        """
+        found = await self._predictions.find(standing, identity, namespace)
+        payer, uid = found.row.namespace, found.row.uid
+        user = standing.user
+        may = await self._callers.may(standing, "update", "pipelineruns/status", payer)
+        if user is None or not may:
+            raise Forbidden(
+                "You may not correct bills there: that takes the verb update on "
+                f'pipelineruns/status in the namespace "{payer}".'
+            )
+        change = _read(body, user.name, _digest(user.name, headers))
+        async with self._database.write() as tx:
+            try:
+                record = await tree.correct(tx, uid, change, self._clock())
+            except NotBilled as error:
+                raise Taken(str(error)) from None
+            except BelowNothing as error:
+                raise Invalid(str(error)) from None
+            except records.KeyUsed as error:
+                raise Taken(str(error)) from None
+            bill = records.summed(await records.of(tx, uid))
+        # The objects of it and of what is above it are told the new sums.
+        self._worklist.add(uid)
+        return record, bill
+
+
+def _read(body: bytes, author: str, request: str | None) -> Correction:
+    try:
+        wanted = _Wanted.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = "/".join(str(part) for part in first["loc"])
+        words = first["msg"].removeprefix("Value error, ")
+        raise Invalid(
+            f"The correction can't be read: {member + ': ' if member else ''}{words}.",
+            pointer=f"/{member}" if member else "",
+        ) from None
+    return Correction(
+        why=wanted.why,
+        author=author[:320],
+        cost=None if wanted.cost is None else Decimal(wanted.cost),
+        active_ms=wanted.active_milliseconds or 0,
+        request=request,
+    )
+
+
+def _digest(author: str, headers: Mapping[str, str]) -> str | None:
+    """What a repeat is known by, for ever: money is moved once, however late a retry comes."""
+    key = headers.get("idempotency-key", "")
+    if len(key) > MAX_KEY:
+        raise Invalid(f"Idempotency-Key has more than {MAX_KEY} characters.")
+    if not key:
+        return None
+    return hashlib.sha256(f"{len(author)}:{author}{key}".encode("utf-8", "replace")).hexdigest()

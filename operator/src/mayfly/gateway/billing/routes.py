@@ -1,0 +1,268 @@
+"""Usage: reports, records, FOCUS, why something costs what it costs, and the close of a month.
+
+Who may list PipelineRuns of a namespace may read what they cost; of all namespaces, who may list
+them in all. A month is closed by who may update `pipelineruns/status` in all. A run may nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from mayfly.api.v1alpha1.identity import uid_of
+from mayfly.clock import Clock
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.billing import presenter
+from mayfly.gateway.http import pages, rawjson, urls
+from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
+from mayfly.gateway.http.routing import UNCACHED, under_bases
+from mayfly.metering import focus, periods, reports
+from mayfly.metering.database import Database
+from mayfly.metering.explain import explain
+from mayfly.metering.periods import Month, Period
+from mayfly.metering.records import UsageRecord
+from mayfly.metering.reports import Key, Span
+
+CSV = "text/csv; charset=utf-8"
+
+From = Annotated[
+    str | None,
+    Query(alias="from", description="A date or a moment; from the month's beginning without it."),
+]
+To = Annotated[str | None, Query(description="A date or a moment; before it.")]
+By = Annotated[
+    str | None, Query(description="namespace, pipeline, model, day, tree; several with commas.")
+]
+Format = Annotated[str | None, Query(alias="format", description="json or csv.")]
+Namespace = str | None
+
+
+class UsageRoutes:
+    """The routes and what they need."""
+
+    def __init__(self, *, database: Database, callers: Callers, clock: Clock) -> None:
+        self._database = database
+        self._callers = callers
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        period = "/usage/periods/{period}"
+        return under_bases(
+            (
+                ("GET", "/usage", self.report),
+                ("GET", "/usage/records", self.records),
+                ("GET", "/usage/focus", self.focus),
+                ("GET", "/usage/periods", self.periods),
+                ("POST", f"{period}/close", self.close),
+                ("GET", f"{period}/verify", self.verify),
+                ("GET", "/usage/{identity}", self.explain),
+            )
+        )
+
+    # -- read ------------------------------------------------------------------------------------
+
+    async def report(
+        self,
+        request: Request,
+        since: From = None,
+        to: To = None,
+        by: By = None,
+        namespace: Namespace = None,
+        form: Format = None,
+    ) -> Response:
+        """What was used and what it costs, summed: a row each key, and the totals of the rows."""
+        span = await self._span(request, since, to, namespace)
+        keys = _keys(by)
+        as_csv = _wants_csv(request, form)
+        try:
+            rows = await reports.report(self._database, span, keys)
+        except reports.TooManyRows:
+            raise Invalid(
+                f"The report has more than {reports.MAX_ROWS} rows; ask for a shorter time, one "
+                f"namespace, or fewer keys in `by`."
+            ) from None
+        if as_csv:
+            text = "".join(presenter.report_lines(keys, rows))
+            return Response(text, media_type=CSV, headers=_named("usage"))
+        return JSONResponse(presenter.report(span, keys, rows), headers=UNCACHED)
+
+    async def records(
+        self,
+        request: Request,
+        since: From = None,
+        to: To = None,
+        namespace: Namespace = None,
+        form: Format = None,
+        cursor: str | None = None,
+    ) -> Response:
+        """Usage records, oldest first: JSON in pages, CSV in one piece."""
+        span = await self._span(request, since, to, namespace)
+        after = pages.position(cursor)
+        if _wants_csv(request, form):
+            return self._streamed(
+                span, reports.HEADER, lambda each, _: iter((reports.line_of(each),)), "records"
+            )
+        async with self._database.read() as tx:
+            found = await reports.page(tx, span, after, pages.SIZE + 1)
+        shown = found[: pages.SIZE]
+        more = len(found) > len(shown)
+        text = pages.page(
+            request,
+            urls.base_of(request, request.path_params.get("namespace")),
+            [rawjson.RawJSON(rawjson.dumps(presenter.record(each))) for each in shown],
+            pages.cursor(shown[-1].recorded_at, shown[-1].record_id) if more else None,
+        )
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def focus(
+        self, request: Request, since: From = None, to: To = None, namespace: Namespace = None
+    ) -> Response:
+        """Usage as FOCUS 1.2, the FinOps Open Cost and Usage Specification: CSV."""
+        span = await self._span(request, since, to, namespace)
+        return self._streamed(span, focus.HEADER, focus.lines, "focus")
+
+    async def explain(self, request: Request, identity: str) -> Response:
+        """Why a prediction costs what it costs: each line of its bill, and what is below it."""
+        standing = await self._standing(request)
+        nothing = Missing(
+            f'There is no bill of a prediction "{identity[:64]}" that you may read; a prediction '
+            f"has one once it has ended."
+        )
+        try:
+            uid = uid_of(identity)
+        except ValueError:
+            raise nothing from None
+        async with self._database.read() as tx:
+            found = await explain(tx, uid)
+        base = request.path_params.get("namespace")
+        if found is None or base not in {None, found.bill.namespace}:
+            raise nothing
+        if not await self._callers.may(standing, "list", "pipelineruns", found.bill.namespace):
+            raise nothing
+        return JSONResponse(presenter.explanation(found), headers=UNCACHED)
+
+    # -- months ----------------------------------------------------------------------------------
+
+    async def periods(self, request: Request) -> Response:
+        """The closed months, newest first."""
+        await self._everywhere(await self._standing(request), "list", "pipelineruns")
+        async with self._database.read() as tx:
+            found = await periods.every(tx)
+        return JSONResponse(
+            {"previous": None, "next": None, "results": [presenter.period(each) for each in found]},
+            headers=UNCACHED,
+        )
+
+    async def close(self, request: Request, period: str) -> Response:
+        """Close a month: nothing enters it any more; count, sum and checksum of its records."""
+        standing = await self._standing(request)
+        await self._everywhere(standing, "update", "pipelineruns/status")
+        month, now = _month(period), self._clock()
+        if now < month.end:
+            raise Taken(f"{month} is not over: it can be closed from {month.end:%Y-%m-%d} UTC on.")
+        name = standing.user.name if standing.user else ""
+        closed = await reports.close(self._database, month, now, name[:320])
+        return JSONResponse(presenter.period(closed), headers=UNCACHED)
+
+    async def verify(self, request: Request, period: str) -> Response:
+        """Count a closed month once more, and tell whether it still comes to the same."""
+        await self._everywhere(await self._standing(request), "list", "pipelineruns")
+        closed = await self._closed(_month(period))
+        now = await reports.count(self._database, closed.month)
+        body = {
+            **presenter.period(closed),
+            "now": presenter.totals(now),
+            "matches": closed.totals == now,
+        }
+        return JSONResponse(body, headers=UNCACHED)
+
+    async def _closed(self, month: Month) -> Period:
+        async with self._database.read() as tx:
+            found = await periods.find(tx, month)
+        if found is None or found.totals is None:
+            raise Missing(f"{month} is not closed: POST /v1/usage/periods/{month}/close.")
+        return found
+
+    # -- who and what ----------------------------------------------------------------------------
+
+    async def _standing(self, request: Request) -> Standing:
+        standing = await self._callers.standing(
+            request.headers, request.path_params.get("namespace")
+        )
+        if standing.run is not None:
+            raise Forbidden("A run's token may not read usage.")
+        return standing
+
+    async def _everywhere(self, standing: Standing, verb: str, resource: str) -> None:
+        if not await self._callers.may(standing, verb, resource, ""):
+            raise Forbidden(f"You may not {verb} {resource} in all namespaces.")
+
+    async def _span(
+        self, request: Request, since: str | None, to: str | None, namespace: str | None
+    ) -> Span:
+        standing = await self._standing(request)
+        asked = request.query_params.get("namespace")
+        if asked and namespace and asked != namespace:
+            raise Invalid("The base URL names one namespace and the parameter another.")
+        namespace = namespace or None
+        if not await self._callers.may(standing, "list", "pipelineruns", namespace or ""):
+            where = f'the namespace "{namespace}"' if namespace else "all namespaces"
+            help_ = "" if namespace else " Name one: `namespace=…`, `--namespace` of mayfly usage."
+            raise Forbidden(f"You may not list pipelineruns in {where}.{help_}")
+        start = _moment(since, "from") or Month.of(self._clock()).start
+        end = _moment(to, "to")
+        if end is not None and end <= start:
+            raise Invalid("`to` is not after `from`; without `from`, this month is meant.")
+        return Span(start, end, namespace)
+
+    def _streamed(
+        self,
+        span: Span,
+        header: str,
+        lines: Callable[[UsageRecord, UsageRecord | None], Iterable[str]],
+        name: str,
+    ) -> Response:
+        async def body() -> AsyncIterator[str]:
+            yield header
+            async for record, corrected in reports.with_corrected(self._database, span):
+                yield "".join(lines(record, corrected))
+
+        return StreamingResponse(body(), media_type=CSV, headers=_named(name))
+
+
+def _named(name: str) -> dict[str, str]:
+    return {**UNCACHED, "Content-Disposition": f'attachment; filename="{name}.csv"'}
+
+
+def _keys(text: str | None) -> list[Key]:
+    try:
+        return list(dict.fromkeys(Key(word.strip()) for word in (text or "").split(",") if word))
+    except ValueError:
+        known = ", ".join(Key)
+        raise Invalid(f"`by` is one or more of {known}, with commas between them.") from None
+
+
+def _wants_csv(request: Request, form: str | None) -> bool:
+    if form not in {None, "", "json", "csv"}:
+        raise Invalid("`format` is json or csv.")
+    return form == "csv" or (not form and "text/csv" in request.headers.get("accept", ""))
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.read(text)
+    except ValueError:
+        raise Invalid(f'"{text[:16]}" is no month; write it as 2030-01.') from None
+
+
+def _moment(text: str | None, name: str) -> datetime | None:
+    try:
+        moment = pages.moment_of(text, name)
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"`{name}` is a moment that no calendar has.") from None

@@ -1,0 +1,1 @@
+"""What the API server tells: informers and read-through caches."""

@@ -1,0 +1,145 @@
+"""What a run is made of: the source and schema of its version, the digest and price of its runtime.
+
+Versions never change, so they are kept for long; a runtime's price may be edited, so it is kept
+for seconds only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRuntime, PipelineVersion
+from mayfly.api.v1alpha1.identity import version_name
+from mayfly.clock import Monotonic
+from mayfly.gateway.cache.ttl import Cache
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNTIMES, VERSIONS
+from mayfly.reconcile.observed import SourceProblem
+from mayfly.sources import SourceReader
+
+logger = logging.getLogger(__name__)
+
+VERSION_SECONDS = 3600.0
+VERSIONS_KEPT = 256
+RUNTIME_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the agent is to load."""
+
+    files: dict[str, str]
+    entrypoint: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a run is run on, and for how much: pinned when its work is sent.
+
+    Attributes:
+        runtime_digest: the image by digest, "" where nobody knows.
+        prices: JSON text of the price list.
+    """
+
+    runtime_digest: str = ""
+    prices: str = "[]"
+
+
+class Catalog:
+    """Reads versions and runtimes, through caches."""
+
+    def __init__(self, cluster: Cluster, sources: SourceReader, monotonic: Monotonic) -> None:
+        self._cluster = cluster
+        self._sources = sources
+        self._versions: Cache[tuple[str, str], PipelineVersion] = Cache(
+            seconds=VERSION_SECONDS, size=VERSIONS_KEPT, monotonic=monotonic
+        )
+        self._runtimes: Cache[str, PipelineRuntime] = Cache(
+            seconds=RUNTIME_SECONDS, size=64, monotonic=monotonic
+        )
+        self._packages: Cache[None, dict[str, tuple[str, ...]]] = Cache(
+            seconds=RUNTIME_SECONDS, size=1, monotonic=monotonic
+        )
+
+    async def program(self, run: PipelineRun) -> Program:
+        """The source, entrypoint and schema of a claimed run.
+
+        Raises:
+            NotFound: its version is gone.
+        """
+        own = run.spec.pipeline_spec
+        if own is not None:
+            files = own.source.texts()
+            schema = await self._sources.schema(files, own.entrypoint)
+            # The controller refuses a source that can't be read before it claims a pod. If the
+            # checker was too slow here, the agent loads the source without that second check.
+            known = {} if isinstance(schema, SourceProblem) else schema
+            return Program(files, own.entrypoint, known)
+        version = await self._version(run)
+        spec = version.spec
+        return Program(spec.source.texts(), spec.entrypoint, spec.openapi_schema)
+
+    async def terms(self, run: PipelineRun) -> Terms:
+        """The runtime's digest and price of a claimed run; a missing object has no price."""
+        try:
+            own = run.spec.pipeline_spec
+            if own is not None:
+                runtime = await self._runtime(own.runtime)
+                return Terms(runtime.spec.image, _prices(runtime))
+            version = (await self._version(run)).spec
+            return Terms(version.runtime_digest, _prices(await self._runtime(version.runtime)))
+        except NotFound as error:
+            logger.warning("a run has no price: %s", error, extra={"run": list(run.key)})
+            return Terms()
+
+    async def packages(self, runtime: str) -> tuple[str, ...] | None:
+        """The packages of a runtime, each `name==version`; None where there is no such runtime."""
+        return (await self._listed()).get(runtime)
+
+    async def runtimes(self) -> list[str]:
+        """The names of all runtimes, sorted."""
+        return sorted(await self._listed())
+
+    async def _listed(self) -> dict[str, tuple[str, ...]]:
+        # All at once: this is for anyone who asks, and must not lead to a read for each name that
+        # somebody makes up.
+        known = self._packages.get(None)
+        if known is None:
+            listed = (await self._cluster.list(RUNTIMES))["items"]
+            runtimes = [PipelineRuntime.model_validate(body) for body in listed]
+            known = {found.metadata.name: found.spec.packages for found in runtimes}
+            self._packages.put(None, known)
+        return known
+
+    async def _version(self, run: PipelineRun) -> PipelineVersion:
+        reference = run.spec.pipeline_ref
+        identity = run.status.version
+        if reference is None or identity is None:
+            raise NotFound(404, "the run names no version")
+        namespace = reference.namespace or run.metadata.namespace or ""
+        known = self._versions.get((namespace, identity))
+        if known is None:
+            name = version_name(reference.name, identity)
+            known = PipelineVersion.model_validate(
+                await self._cluster.get(VERSIONS, namespace, name)
+            )
+            if known.spec.id != identity:
+                raise NotFound(404, f"PipelineVersion {name} is another version")
+            self._versions.put((namespace, identity), known)
+        return known
+
+    async def _runtime(self, name: str) -> PipelineRuntime:
+        known = self._runtimes.get(name)
+        if known is None:
+            known = PipelineRuntime.model_validate(await self._cluster.get(RUNTIMES, None, name))
+            self._runtimes.put(name, known)
+        return known
+
+
+def _prices(runtime: PipelineRuntime) -> str:
+    return json.dumps([price.body() for price in runtime.spec.price])

@@ -1,0 +1,254 @@
+"""The runs that are not finished, as the API server's watch tells them, found by what we ask for.
+
+The watch selects `status.finished!=true`: a run that is finished and one that is deleted leave it
+alike, with their state from before. So the last state stays here until someone has asked the API
+server which of the two it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.identity import run_id, uid_of
+from mayfly.clock import Monotonic
+from mayfly.gateway.cache.informer import Change, Informer
+from mayfly.gateway.cache.ttl import Cache
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNS
+from mayfly.reconcile.lineage import canceled_above, reaches_children
+from mayfly.reconcile.pods import ROOT_LABEL
+
+FRESH_SECONDS = 30.0
+"""The watch tells of a new object within milliseconds; this is for one that was broken."""
+
+FRESH_KEPT = 10_000
+
+UNFINISHED = "status.finished!=true"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A PipelineRun at one resourceVersion: its JSON as it came, and the same with types."""
+
+    raw: Json
+
+    @cached_property
+    def run(self) -> PipelineRun:
+        """The object with types; `raw` has what those do not keep, such as nulls in an output."""
+        return PipelineRun.model_validate(self.raw)
+
+    @property
+    def uid(self) -> str:
+        """`metadata.uid`."""
+        return str(self.raw["metadata"]["uid"])
+
+    @property
+    def parent_uid(self) -> str | None:
+        """The UID of the run that made it; None for a root."""
+        ref = self.raw["spec"].get("parentRef")
+        return str(ref["uid"]) if ref else None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return (self.raw["metadata"]["namespace"], self.raw["metadata"]["name"])
+
+    @property
+    def version(self) -> int:
+        """`metadata.resourceVersion` as the number that it is."""
+        return int(self.raw["metadata"]["resourceVersion"])
+
+    @property
+    def status(self) -> Json:
+        """The raw status."""
+        return dict(self.raw.get("status") or {})
+
+
+class Runs:
+    """The watch and its indexes: by UID, by id, by the claimed pod, by the parent."""
+
+    def __init__(self, cluster: Cluster, poke: Callable[[str], None], monotonic: Monotonic) -> None:
+        self._cluster = cluster
+        self._poke = poke
+        self._seen: dict[str, Seen] = {}
+        self._ids: dict[str, str] = {}
+        self._claims: defaultdict[str, set[str]] = defaultdict(set)
+        self._children: defaultdict[str, set[str]] = defaultdict(set)
+        self._names: dict[tuple[str, str], str] = {}
+        self._gone: dict[str, Seen] = {}
+        self._fresh: Cache[str, Seen] = Cache(
+            seconds=FRESH_SECONDS, size=FRESH_KEPT, monotonic=monotonic
+        )
+        self._informer = Informer(
+            cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
+        )
+
+    async def watch(self) -> None:
+        """Follow the API server until cancelled."""
+        await self._informer.run()
+
+    @property
+    def synced(self) -> asyncio.Event:
+        """Set once every unfinished run is known."""
+        return self._informer.synced
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the API server has said nothing."""
+        return self._informer.silent_seconds
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def get(self, uid: str) -> Seen | None:
+        """An unfinished run."""
+        return self._seen.get(uid)
+
+    def root_of(self, seen: Seen) -> str | None:
+        """The UID of a run's tree; None for a child whose parent and label both are gone."""
+        status, parent = seen.run.status, seen.run.spec.parent_ref
+        if status.root_ref is not None:
+            return status.root_ref.uid
+        if parent is None:
+            return seen.uid
+        above = self._seen.get(parent.uid) or self._gone.get(parent.uid)
+        # A run can only make children once it was claimed, and then its root is in its status.
+        if above is not None and above.run.status.root_ref is not None:
+            return above.run.status.root_ref.uid
+        try:
+            return uid_of((seen.raw["metadata"].get("labels") or {}).get(ROOT_LABEL, ""))
+        except ValueError:
+            return None
+
+    def tree_of(self, seen: Seen) -> str:
+        """The UID of a run's tree; a child of which nobody knows any better is its own."""
+        return self.root_of(seen) or seen.uid
+
+    def children_of(self, uid: str) -> list[Seen]:
+        """The unfinished runs that a run has made."""
+        return [self._seen[each] for each in sorted(self._children.get(uid, ()))]
+
+    def canceled_above(self, seen: Seen) -> str:
+        """Why a run must not start any more if it has not: its parent was cancelled, in words.
+
+        Returns:
+            "" where it may. A cancelled parent stays in the watch until nothing of it can start.
+        """
+        ref = seen.run.spec.parent_ref
+        parent = self._seen.get(ref.uid) if ref is not None else None
+        if ref is None or parent is None or not reaches_children(parent.run):
+            return ""
+        return canceled_above(ref.name).message
+
+    def unfinished(self) -> Iterator[Seen]:
+        """Every unfinished run, in no order."""
+        return iter(list(self._seen.values()))
+
+    def add(self, seen: Seen) -> None:
+        """Remember what a create of our own returned, until the watch tells of it."""
+        self._fresh.put(run_id(seen.uid), seen)
+
+    def gone(self, uid: str) -> Seen | None:
+        """The last state of a run that has left the watch and was not looked into yet."""
+        return self._gone.get(uid)
+
+    def forget(self, uid: str) -> None:
+        """What became of a run that left the watch is known now."""
+        self._gone.pop(uid, None)
+
+    def by_id(self, identity: str) -> Seen | None:
+        """An unfinished run by its 26-character id."""
+        uid = self._ids.get(identity)
+        if uid is not None:
+            return self._seen.get(uid)
+        fresh = self._fresh.get(identity)
+        # The watch may have told of it and of its end before the create's answer was read.
+        return None if fresh is None or fresh.uid in self._gone else fresh
+
+    def claimed_for(self, pod_uid: str) -> list[str]:
+        """UIDs of the unfinished runs that this pod is claimed for (one, if all is well)."""
+        return sorted(self._claims.get(pod_uid, ()))
+
+    async def fetch(self, namespace: str, name: str, uid: str) -> Seen | None:
+        """A run as the API server has it now, or None when it was deleted.
+
+        Raises:
+            KubeError: no answer.
+        """
+        try:
+            body = await self._cluster.get(RUNS, namespace, name)
+        except NotFound:
+            return None
+        seen = Seen(body)
+        if seen.uid != uid:
+            return None  # another run has the name now
+        self.learn(body)
+        return seen
+
+    async def find_finished(self, identity: str) -> Seen | None:
+        """A run by id from the API server, for one that SQL does not know."""
+        page = await self._cluster.list(RUNS, field_selector=f"status.id={identity}", limit=1)
+        items = page.get("items") or []
+        return Seen(items[0]) if items else None
+
+    def learn(self, body: Json) -> None:
+        """Take in what a request of our own returned, if the watch still has the run."""
+        seen = Seen(body)
+        known = self._seen.get(seen.uid)
+        if known is not None and known.version < seen.version:
+            self._informer.learn(body)
+            self._index(seen)
+
+    def _on_change(self, change: Change, body: Json) -> None:
+        seen = Seen(body)
+        replaced = self._names.get(seen.key)
+        if replaced not in {None, seen.uid}:
+            # A name was given again while the watch was broken: the old run is gone.
+            self._drop(self._seen[str(replaced)])
+        if change == "DELETED":
+            self._drop(seen)
+        else:
+            self._index(seen)
+        self._poke(seen.uid)
+
+    def _index(self, seen: Seen) -> None:
+        self._gone.pop(seen.uid, None)
+        self._unclaim(seen.uid)
+        self._seen[seen.uid] = seen
+        self._ids[run_id(seen.uid)] = seen.uid
+        self._names[seen.key] = seen.uid
+        pod_uid = seen.status.get("podUID")
+        if pod_uid:
+            self._claims[pod_uid].add(seen.uid)
+        parent = seen.parent_uid
+        if parent:
+            self._children[parent].add(seen.uid)
+
+    def _drop(self, seen: Seen) -> None:
+        self._unclaim(seen.uid)
+        self._gone[seen.uid] = self._seen.pop(seen.uid, seen)
+        self._ids.pop(run_id(seen.uid), None)
+        self._names.pop(seen.key, None)
+        siblings = self._children.get(seen.parent_uid or "")
+        if siblings is not None:
+            siblings.discard(seen.uid)
+            if not siblings:
+                del self._children[seen.parent_uid or ""]
+        self._poke(seen.uid)
+
+    def _unclaim(self, uid: str) -> None:
+        known = self._seen.get(uid)
+        pod_uid = known.status.get("podUID") if known else None
+        if pod_uid:
+            self._claims[pod_uid].discard(uid)
+            if not self._claims[pod_uid]:
+                del self._claims[pod_uid]

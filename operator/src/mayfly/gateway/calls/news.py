@@ -1,0 +1,134 @@
+"""What a server says of a prediction: the same words from a Cog server and from Replicate's API."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from mayfly.gateway.http import rawjson
+
+STATES = frozenset({"starting", "processing", "succeeded", "failed", "canceled", "aborted"})
+FAILED_PREFIX = "Prediction failed: "
+MAX_SECONDS = 10**9
+MAX_TOKENS = 10**9
+"""Beyond any model's context and any answer: what claims more is broken."""
+
+
+class Garbage(Exception):
+    """The text says nothing about a prediction; the words are for a person."""
+
+
+@dataclass(frozen=True)
+class News:
+    """The state of a prediction at its server.
+
+    Attributes:
+        status: the server's word, one of `STATES`.
+        output: JSON text, as the server wrote it; None where there is none.
+        logs: the log so far, or its end; None where the server says nothing of it.
+        error: why it failed.
+        active_ms: how long it worked, by the server's own measure.
+        input_tokens: as the server counts them; 0 where it counts none.
+        output_tokens: likewise.
+        unbelievable: a measure of the server's is no number that can be, and was left out.
+        identity: the server's id of it.
+    """
+
+    status: str
+    output: str | None = None
+    logs: str | None = None
+    error: str = ""
+    active_ms: int | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unbelievable: bool = False
+    identity: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status in {"succeeded", "failed", "canceled", "aborted"}
+
+    @property
+    def started(self) -> bool:
+        """Whether the server says that it works, or worked, on it."""
+        told = self.active_ms or self.input_tokens or self.output_tokens
+        return self.status in {"processing", "succeeded"} or bool(told)
+
+
+def read(body: bytes) -> News:
+    """Read a prediction object.
+
+    Raises:
+        Garbage: it is none.
+    """
+    try:
+        members = rawjson.split(body.decode())
+        status = json.loads(members.get("status", "null"))
+        logs = json.loads(members.get("logs", "null"))
+        error = json.loads(members.get("error", "null"))
+        metrics = json.loads(members.get("metrics", "null"))
+        identity = json.loads(members.get("id", "null"))
+    except (ValueError, RecursionError) as problem:
+        raise Garbage(f"what it says is no JSON object ({problem})"[:300]) from None
+    if status not in STATES:
+        raise Garbage(f"its word for the state is {json.dumps(status)[:60]}")
+    output = members.get("output")
+    measures = _Measures(metrics)
+    return News(
+        status=status,
+        output=None if output is None or output == "null" else output,
+        logs=logs if isinstance(logs, str) else None,
+        error=_error(error),
+        active_ms=measures.milliseconds("predict_time"),
+        input_tokens=measures.count("input_token_count"),
+        output_tokens=measures.count("output_token_count"),
+        unbelievable=measures.unbelievable,
+        identity=identity if isinstance(identity, str) else "",
+    )
+
+
+def _error(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value)
+    while text.startswith(FAILED_PREFIX):
+        text = text.removeprefix(FAILED_PREFIX)
+    return text
+
+
+class _Measures:
+    """What a server measured; one that is not there is nothing, one that can't be is left out.
+
+    Attributes:
+        unbelievable: one was left out.
+    """
+
+    def __init__(self, metrics: Any) -> None:
+        self._metrics = metrics if isinstance(metrics, dict) else {}
+        self.unbelievable = False
+
+    def milliseconds(self, name: str) -> int | None:
+        """A number of seconds in milliseconds, rounded up."""
+        found = self._number(name, MAX_SECONDS)
+        # 1.1 s are 1100.0000000000002 ms to a float, and 1101 ms to a bill that rounds that up.
+        return None if found is None else math.ceil(round(found * 1000, 6))
+
+    def count(self, name: str) -> int:
+        """A whole number."""
+        found = self._number(name, MAX_TOKENS)
+        if found is not None and found != int(found):
+            self.unbelievable, found = True, None
+        return 0 if found is None else int(found)
+
+    def _number(self, name: str, most: int) -> float | None:
+        found = self._metrics.get(name)
+        if found is None:
+            return None
+        number = isinstance(found, int | float) and not isinstance(found, bool)
+        if not number or not 0 <= found < most:
+            self.unbelievable = True
+            return None
+        return float(found)

@@ -1,0 +1,155 @@
+"""The files of an answer: taken out of it into the store, with references left in their place."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import mimetypes
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from mayfly.gateway.files.store import Files, media_type
+from mayfly.gateway.http.errors import TooLarge
+from mayfly.gateway.http.outbound import Outbound, OutboundError
+
+FETCH_SECONDS = 300.0
+DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)
+
+Fetchable = Callable[[str], bool]
+"""Whether a text of an output is a file's URL that is to be fetched."""
+
+
+class OutputLost(Exception):
+    """A file of an output could not be stored; the words are for a person."""
+
+
+class Outputs:
+    """Stores the files of answers."""
+
+    def __init__(self, files: Files, outbound: Outbound) -> None:
+        self._files = files
+        self._outbound = outbound
+
+    async def stored(
+        self,
+        text: str,
+        *,
+        namespace: str,
+        uid: str,
+        fetchable: Fetchable | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """An output's JSON text with its files as references; without files, byte for byte.
+
+        Args:
+            text: JSON.
+            namespace: whose the files are.
+            uid: the prediction.
+            fetchable: which URLs are files to fetch; None for none.
+            headers: of a fetch.
+
+        Raises:
+            OutputLost: a file is too large, can't be read, or can't be fetched.
+        """
+        if '"data:' not in text and fetchable is None:
+            return text
+        keep = _Keep(self._files, self._outbound, namespace, uid, fetchable, headers or {})
+        value = json.loads(text)
+        replaced = await _walk(value, keep.one)
+        if not keep.changed:
+            return text
+        return json.dumps(replaced, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _walk(value: Any, one: Callable[[str], Awaitable[str]]) -> Any:
+    if isinstance(value, str):
+        return await one(value)
+    if isinstance(value, list):
+        return [await _walk(each, one) for each in value]
+    if isinstance(value, dict):
+        return {name: await _walk(each, one) for name, each in value.items()}
+    return value
+
+
+class _Keep:
+    def __init__(
+        self,
+        files: Files,
+        outbound: Outbound,
+        namespace: str,
+        uid: str,
+        fetchable: Fetchable | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._files = files
+        self._outbound = outbound
+        self._namespace = namespace
+        self._uid = uid
+        self._fetchable = fetchable
+        self._headers = headers
+        self._count = 0
+
+    @property
+    def changed(self) -> bool:
+        return self._count > 0
+
+    async def one(self, text: str) -> str:
+        try:
+            if text.startswith("data:"):
+                return await self._data(text)
+            if self._fetchable is not None and self._fetchable(text):
+                return await self._fetched(text)
+        except TooLarge as error:
+            raise OutputLost(error.detail) from None
+        return text
+
+    async def _data(self, uri: str) -> str:
+        match = DATA.match(uri)
+        if match is None:
+            return uri
+        payload = uri[match.end() :]
+        try:
+            if match["rest"].lower().endswith(";base64"):
+                raw = base64.b64decode(unquote(payload), validate=True)
+            else:
+                raw = unquote_to_bytes(payload)
+        except (binascii.Error, ValueError):
+            raise OutputLost("A data: URI of the output can't be decoded.") from None
+        kind = media_type(match["type"])
+        name = f"output{mimetypes.guess_extension(kind) or ''}"
+
+        async def once() -> AsyncIterator[bytes]:
+            yield raw
+
+        return await self._put(once(), name, kind, len(raw))
+
+    async def _fetched(self, url: str) -> str:
+        host = urlsplit(url).netloc
+        name = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+        try:
+            async with self._outbound.stream("GET", url, headers=self._headers) as got:
+                status, headers, pieces = got
+                if status != 200:
+                    raise OutputLost(
+                        f"A file of the output can't be fetched: {host} says {status}."
+                    )
+                return await self._put(pieces, name, headers.get("content-type"), None)
+        except OutboundError as error:
+            raise OutputLost(f"A file of the output can't be fetched: {error}.") from None
+
+    async def _put(
+        self, pieces: AsyncIterator[bytes], name: str, kind: str | None, announced: int | None
+    ) -> str:
+        stored = await self._files.put(
+            pieces,
+            namespace=self._namespace,
+            run_uid=self._uid,
+            name=name,
+            content_type=kind,
+            announced=announced,
+        )
+        self._count += 1
+        return stored.reference

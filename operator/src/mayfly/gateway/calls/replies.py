@@ -1,0 +1,247 @@
+"""What models' servers say of calls, taken in: logs, items, files, ends. Each is heard once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.clock import Clock
+from mayfly.config import GatewayLimits
+from mayfly.gateway.calls.news import News
+from mayfly.gateway.calls.outputs import Fetchable, OutputLost, Outputs
+from mayfly.gateway.calls.recorder import CANCELED, ModelCalls
+from mayfly.gateway.calls.rows import Call, Step
+from mayfly.gateway.lifecycle import archive
+from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.secrets.sealed import Sealed
+from mayfly.metering import ledger
+from mayfly.metering.clocks import Flag, measured
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import Ending, Outcome, RunRow
+from mayfly_runtime.redaction import Redactor
+
+OVERTAKEN = 4096
+"""Characters at a log's end by which it is known again."""
+
+
+class Hearing:
+    """Takes in the news of calls; of one call, one after the other."""
+
+    def __init__(
+        self,
+        *,
+        calls: ModelCalls,
+        database: Database,
+        outputs: Outputs,
+        sealed: Sealed,
+        notices: Notices,
+        limits: GatewayLimits,
+        windows: Windows,
+        clock: Clock,
+    ) -> None:
+        self._calls = calls
+        self._database = database
+        self._outputs = outputs
+        self._sealed = sealed
+        self._notices = notices
+        self._limits = limits
+        self._windows = windows
+        self._clock = clock
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def hear(
+        self,
+        uid: str,
+        news: News,
+        *,
+        fetchable: Fetchable | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Take in what a server says of a call; what is known, or comes after the end, is nothing.
+
+        Args:
+            uid: of the call.
+            news: what the server says.
+            fetchable: which URLs of the output are files to fetch.
+            headers: of such a fetch.
+        """
+        lock = self._locks.setdefault(uid, asyncio.Lock())
+        try:
+            async with lock:
+                await self._hear(uid, news, fetchable, headers)
+        finally:
+            if not lock.locked():
+                self._locks.pop(uid, None)
+
+    async def _hear(
+        self, uid: str, news: News, fetchable: Fetchable | None, headers: dict[str, str] | None
+    ) -> None:
+        received = self._clock()
+        found = await self._calls.find(uid)
+        if found is None or found[0].step in {Step.QUEUED, Step.DONE}:
+            return
+        call, row = found
+        if call.step is Step.SENT:
+            await self._calls.accepted(uid)
+        await self._log(uid, news)
+        if news.started and row.started_at is None:
+            row = await self._started(row, received)
+        output = news.output
+        if output is not None and output.startswith("["):
+            output = await self._items(row, output, fetchable, headers)
+        if not news.ended:
+            await self._calls.alive(uid)
+            self._notices.tell(uid)
+            return
+        await self._ended(call, row, news, output, received, fetchable, headers)
+
+    async def _log(self, uid: str, news: News) -> None:
+        if not news.logs:
+            return
+        async with self._database.write() as tx:
+            logs = _shown(news, await self._sealed.texts_in(tx, uid))
+            size = await archive.log_size(tx, uid)
+            tail = await archive.log_tail(tx, uid, self._limits.log_tail_bytes)
+            fresh = unseen(tail if not size.dropped else "", logs, whole=size.received)
+            await archive.append_log(tx, uid, size.received, fresh, self._limits.log_bytes)
+
+    async def _started(self, row: RunRow, received: datetime) -> RunRow:
+        async with self._database.write() as tx:
+            await ledger.note_start(tx, row.uid, max(received, row.sent_at or received))
+            return await ledger.find(tx, row.uid) or row
+
+    async def _items(
+        self,
+        row: RunRow,
+        output: str,
+        fetchable: Fetchable | None,
+        headers: dict[str, str] | None,
+    ) -> str:
+        """Keep the items of a list that are new; the list, with the files of all of them stored."""
+        async with self._database.read() as tx:
+            known = json.loads(await archive.items(tx, row.uid) or "[]")
+        values = json.loads(output)
+        for position in range(len(known), len(values)):
+            text = json.dumps(values[position], ensure_ascii=False, separators=(",", ":"))
+            try:
+                stored = await self._outputs.stored(
+                    text,
+                    namespace=row.namespace,
+                    uid=row.uid,
+                    fetchable=fetchable,
+                    headers=headers,
+                )
+            except OutputLost:
+                return output  # told at the end, when the whole output is looked at
+            value = json.loads(stored)
+            async with self._database.write() as tx:
+                if not await archive.add_item(
+                    tx, row.uid, position, value, self._limits.output_bytes
+                ):
+                    return output
+            known.append(value)
+        # What is stored stands for what it was made of; without files the text is kept as it is.
+        same = known == values
+        return output if same else json.dumps(known[: len(values)], ensure_ascii=False)
+
+    async def _ended(
+        self,
+        call: Call,
+        row: RunRow,
+        news: News,
+        output: str | None,
+        received: datetime,
+        fetchable: Fetchable | None,
+        headers: dict[str, str] | None,
+    ) -> None:
+        outcome, reason, error = _end_of(news)
+        try:
+            if output is not None:
+                output = await self._outputs.stored(
+                    output,
+                    namespace=row.namespace,
+                    uid=row.uid,
+                    fetchable=fetchable,
+                    headers=headers,
+                )
+        except OutputLost as problem:
+            outcome, reason, error = Outcome.FAILED, Reason.OUTPUT_UPLOAD_FAILED, str(problem)
+            output = None
+        limit = self._limits.output_bytes
+        if output is not None and len(output.encode("utf-8", "replace")) > limit:
+            outcome, reason = Outcome.FAILED, Reason.OUTPUT_TOO_LARGE
+            output, error = None, f"The output has more than {limit} bytes."
+        if output is None and outcome is not Outcome.SUCCEEDED:
+            async with self._database.read() as tx:
+                output = await archive.items(tx, row.uid)
+        started = row.started_at
+        if started is None and (news.started or outcome is Outcome.SUCCEEDED):
+            started = row.sent_at or received
+        window = self._windows.of(row, received)
+        span = window.since(started, received) if started else 0
+        stamps = measured(
+            started_at=started,
+            completed_at=received,
+            active_ms=span if news.active_ms is None else news.active_ms,
+            window=window,
+            limit_ms=int(seconds(call.sent_to["timeout"]) * 1000),
+            flags={Flag.CLAIM_REFUSED} if news.unbelievable else (),
+        )
+        await self._calls.end(
+            row.uid,
+            Ending(
+                outcome=outcome,
+                reason=reason,
+                error=error,
+                output=output,
+                started_at=stamps.started_at,
+                completed_at=stamps.completed_at or received,
+                active_ms=stamps.active_ms,
+                input_tokens=news.input_tokens,
+                output_tokens=news.output_tokens,
+                flags=stamps.flags,
+            ),
+        )
+
+
+def _shown(news: News, secrets: dict[str, str]) -> str:
+    """A server's log without the prediction's secrets; it comes from its beginning each time."""
+    redactor = Redactor()
+    redactor.hide(secrets.values())
+    told = redactor.feed((news.logs or "").encode("utf-8", "replace"))
+    if news.ended:
+        told += redactor.rest()
+    return told.decode("utf-8", "ignore")
+
+
+def _end_of(news: News) -> tuple[Outcome, Reason, str]:
+    if news.status == "succeeded":
+        return Outcome.SUCCEEDED, Reason.SUCCEEDED, ""
+    if news.status in {"canceled", "aborted"}:
+        return Outcome.CANCELED, Reason.CANCELED, CANCELED
+    return Outcome.FAILED, Reason.USER_ERROR, news.error or "The model failed, and said nothing."
+
+
+def unseen(tail: str, logs: str, *, whole: int) -> str:
+    """What of a server's log is new.
+
+    Args:
+        tail: the end of what is kept; "" when the log's limit cut it off.
+        logs: the server's log: from its beginning, or the end of it where the server bounds it.
+        whole: bytes that were received so far.
+    """
+    raw = logs.encode("utf-8", "replace")
+    if len(raw) >= whole and raw[:whole].endswith(tail.encode("utf-8", "replace")):
+        return raw[whole:].decode("utf-8", "ignore")
+    if logs[-OVERTAKEN:] in tail:
+        return ""  # older than what is kept: news may overtake each other
+    # The end of a longer log: go on behind the last thing that both have.
+    for size in (4096, 1024, 256, 64):
+        mark = tail[-size:]
+        if mark and mark in logs:
+            return logs[logs.rindex(mark) + len(mark) :]
+    return logs

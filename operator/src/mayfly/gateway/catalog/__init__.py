@@ -1,0 +1,1 @@
+"""Pipelines and Models as the API shows them: read, searched, published."""

@@ -1,0 +1,232 @@
+"""What can be called, as callers see it: a Pipeline or Model as Replicate's model object."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.catalog.schemas import Schemas
+from mayfly.gateway.http.errors import Missing
+from mayfly.gateway.http.urls import NO_VERSION, host_of
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import VERSIONS
+from mayfly.metering import listing
+from mayfly.metering.database import Database
+
+Json = dict[str, Any]
+
+COG_VERSION = "0.23.1"
+"""The cog whose annotations and schemas ours are; clients read arrays of very old ones otherwise,
+and refuse null."""
+
+UNKNOWN: Json = {
+    "openapi": "3.0.2",
+    "info": {"title": "Cog", "version": "0.1.0"},
+    "paths": {},
+    "components": {"schemas": {"Input": {"type": "object"}, "Output": {}}},
+}
+"""What is said of a Model that no gateway has reached yet. Without any version `use()` raises after
+it has created a prediction, and never looks at that; with this one it hears how it went."""
+
+WORDS = 16
+
+
+class Cards:
+    """Finds what a caller may know of, and shows it."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        directory: Directory,
+        callers: Callers,
+        schemas: Schemas,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            cluster: for sources, which the directory does not keep.
+            database: for counts of runs.
+            directory: what there is.
+            callers: who may know of it.
+            schemas: the OpenAPI documents of Models.
+        """
+        self._cluster = cluster
+        self._database = database
+        self._directory = directory
+        self._callers = callers
+        self._schemas = schemas
+
+    # -- many ------------------------------------------------------------------------------------
+
+    async def visible(self, standing: Standing, words: str = "") -> list[Entry]:
+        """What the caller may call, newest first: its namespace's, the shared and the public ones.
+
+        Args:
+            standing: who asks.
+            words: all of them must be in the name, alias or description.
+        """
+        wanted = words.lower().split()[:WORDS]
+        own = await self._own(standing)
+        found = [
+            entry
+            for entry in self._directory
+            if (
+                own is None
+                or (entry.is_model, entry.namespace) in own
+                or self._open(standing, entry)
+            )
+            and _has(entry, wanted)
+        ]
+        return sorted(found, key=lambda each: (each.created, each.uid), reverse=True)
+
+    def _open(self, standing: Standing, entry: Entry) -> bool:
+        return entry.public or self._directory.shared_by_alias(entry, standing.namespace)
+
+    async def _own(self, standing: Standing) -> Collection[tuple[bool, str]] | None:
+        """Namespaces whose private entries the caller may list; None for all of them."""
+        namespace = standing.namespace
+        if standing.run is not None:
+            return {(False, namespace or ""), (True, namespace or "")}
+        rights = {
+            is_model: await self._callers.may(standing, "list", resource, namespace or "")
+            for is_model, resource in ((False, "pipelines"), (True, "models"))
+        }
+        if namespace is None:
+            return None if all(rights.values()) else ()
+        return [(is_model, namespace) for is_model, may in rights.items() if may]
+
+    async def shown(self, entries: Sequence[Entry], base: str) -> list[Json]:
+        """Entries as model objects, under the names that hold for everybody."""
+        counts = await self._counts(entries)
+        return [
+            self._card(each, f"{each.namespace}/{each.name}", counts.get(_key(each), 0), base)
+            for each in entries
+        ]
+
+    # -- one -------------------------------------------------------------------------------------
+
+    async def one(self, entry: Entry, called: str, base: str) -> Json:
+        """An entry as a model object.
+
+        Args:
+            entry: the Pipeline or Model.
+            called: the name that the caller used, owner/name.
+            base: the reader's base URL.
+        """
+        counts = await self._counts([entry])
+        return self._card(entry, called, counts.get(_key(entry), 0), base)
+
+    def versions(self, entry: Entry) -> list[Json]:
+        """Its versions as they are, newest first: a caller who pins one must find it here."""
+        if entry.is_model:
+            latest = self._latest(entry) if entry.latest_version else None
+            return [latest] if latest else []
+        found = self._directory.versions(entry.namespace, entry.name)
+        # Of several made within a second, the latest is the one that the Pipeline says.
+        found.sort(key=lambda each: each.id != entry.latest_version)
+        return [_version(each.id, each.created, each.schema) for each in found]
+
+    def version(self, entry: Entry, identity: str) -> Json:
+        """One of its versions.
+
+        Raises:
+            Missing: it has none of this id.
+        """
+        for each in self.versions(entry):
+            if each["id"] == identity:
+                return each
+        raise Missing(f'"{entry.namespace}/{entry.name}" has no version "{identity[:64]}".')
+
+    async def source(self, entry: Entry, identity: str) -> dict[str, str]:
+        """The files of a Pipeline's version.
+
+        Raises:
+            Missing: it has none of this id, or no source.
+        """
+        self.version(entry, identity)
+        found = self._directory.version(identity)
+        if found is None:
+            raise Missing("A Model has no source here.")
+        metadata = found.body["metadata"]
+        try:
+            body = await self._cluster.get(VERSIONS, metadata["namespace"], metadata["name"])
+        except NotFound:
+            raise Missing("The version was deleted just now.") from None
+        source = body["spec"]["source"]
+        return dict(source.get("files") or {"main.py": source.get("inline") or ""})
+
+    async def readme(self, entry: Entry) -> str:
+        """README.md of its source, or what its description says."""
+        text = ""
+        if (
+            not entry.is_model
+            and entry.latest_version
+            and self._directory.version(entry.latest_version)
+        ):
+            found = await self.source(entry, entry.latest_version)
+            text = next((found[name] for name in found if name.lower() == "readme.md"), "")
+        return text or f"# {entry.name}\n\n{entry.body['spec'].get('description') or ''}\n"
+
+    def _latest(self, entry: Entry) -> Json | None:
+        identity = entry.latest_version
+        if entry.is_model and identity is not None:
+            return _version(identity, entry.created, self._schemas.of_model(entry))
+        if entry.is_model:
+            return _version(NO_VERSION, entry.created, UNKNOWN)
+        if identity is None:
+            return None
+        found = self._directory.version(identity)
+        return None if found is None else _version(found.id, found.created, found.schema)
+
+    def _card(self, entry: Entry, called: str, run_count: int, base: str) -> Json:
+        owner, _, name = called.partition("/")
+        spec = entry.body["spec"]
+        return {
+            "url": f"{host_of(base)}/ui/models/{entry.namespace}/{entry.name}",
+            "owner": owner,
+            "name": name,
+            "description": spec.get("description") or "",
+            "visibility": "public" if entry.public else "private",
+            "github_url": None,
+            "paper_url": None,
+            "license_url": None,
+            "cover_image_url": None,
+            "is_official": False,
+            "run_count": run_count,
+            "default_example": None,
+            "latest_version": self._latest(entry),
+            "created_at": entry.created,
+            "kind": "model" if entry.is_model else "pipeline",
+            "namespace": entry.namespace,
+            "alias": entry.alias,
+            "hardware": spec.get("hardware", "") if entry.is_model else spec.get("runtime"),
+            "problem": entry.problem or None,
+        }
+
+    async def _counts(self, entries: Sequence[Entry]) -> dict[tuple[str, str], int]:
+        async with self._database.read() as tx:
+            return await listing.count_calls(tx, [_key(each) for each in entries])
+
+
+def _key(entry: Entry) -> tuple[str, str]:
+    return (entry.namespace, entry.name)
+
+
+def _version(identity: str, created: str, schema: Json) -> Json:
+    return {
+        "id": identity,
+        "created_at": created,
+        "cog_version": COG_VERSION,
+        "openapi_schema": schema,
+    }
+
+
+def _has(entry: Entry, words: Sequence[str]) -> bool:
+    description = entry.body["spec"].get("description") or ""
+    text = f"{entry.namespace}/{entry.name} {entry.alias or ''} {description}".lower()
+    return all(word in text for word in words)

@@ -1,0 +1,328 @@
+"""Writes Pipelines and Models for callers who may: made, changed, deleted, given a new version.
+
+The rights are those that the caller has on the kinds; the API server's own rules (schemas,
+admission) hold on top, and what they refuse is told in their words.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from mayfly.api.v1alpha1.model import OWNER_NAME, Endpoint, ReplicateUpstream
+from mayfly.api.v1alpha1.pipelineruntime import Price
+from mayfly.api.v1alpha1.resource import API_VERSION
+from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, MAX_FILES
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.cache.programs import Catalog
+from mayfly.gateway.http.errors import Busy, Forbidden, Invalid, Missing, Taken, refusal
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import Conflict, KubeError
+from mayfly.kube.kinds import MODELS, PIPELINES, Kind
+from mayfly.reconcile.observed import SourceProblem
+from mayfly.sources import SourceReader
+
+Json = dict[str, Any]
+
+DRAFT_BYTES = 1024 * 1024
+
+SETTLE_SECONDS = 10.0
+"""How long an answer waits for the version of what was written."""
+
+TRIES = 5
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+
+SEND = (
+    'Send what it is: "source" (the text of main.py) or "files" (name: text) for a pipeline, '
+    '"endpoint" ({"service": {"name", "port"}} or {"url"}) or "replicate" ({"model", …}) for a '
+    "model."
+)
+
+
+class Draft(BaseModel):
+    """The body of a create, a change or a new version; members that nobody knows are ignored."""
+
+    owner: Name | None = None
+    name: Name | None = None
+    description: str | None = Field(default=None, max_length=4096)
+    visibility: Literal["private", "public"] | None = None
+    hardware: str | None = Field(default=None, max_length=128)
+    source: str | None = Field(default=None, max_length=MAX_BYTES)
+    files: dict[str, str] | None = Field(default=None, min_length=1, max_length=MAX_FILES)
+    entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT, max_length=253)
+    timeout: str | None = Field(default=None, max_length=32)
+    endpoint: Endpoint | None = None
+    replicate: ReplicateUpstream | None = None
+    alias: str | None = Field(default=None, pattern=OWNER_NAME, max_length=253)
+    concurrency: int | None = Field(default=None, ge=1, le=10_000)
+    price: tuple[Price, ...] | None = Field(default=None, max_length=8)
+
+    @property
+    def has_source(self) -> bool:
+        """Whether it says what a Pipeline runs."""
+        return self.source is not None or self.files is not None
+
+    @property
+    def has_server(self) -> bool:
+        """Whether it says where a Model is."""
+        return self.endpoint is not None or self.replicate is not None
+
+    def source_body(self) -> Json:
+        """The Pipeline's `source`."""
+        return {"inline": self.source} if self.files is None else {"files": self.files}
+
+    def texts(self) -> dict[str, str]:
+        """Every file by its name."""
+        return {"main.py": self.source or ""} if self.files is None else self.files
+
+
+def read(body: bytes) -> Draft:
+    """Read a body.
+
+    Raises:
+        Invalid: with the member that is wrong.
+    """
+    try:
+        draft = Draft.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "/".join(str(each) for each in first["loc"])
+        words = f"{place}: {first['msg']}." if place else f"The body is not JSON: {first['msg']}."
+        raise Invalid(words, pointer=f"/{place}" if place else "") from None
+    if draft.source is not None and draft.files is not None:
+        raise Invalid("Send one of source and files.", pointer="/files")
+    if draft.endpoint is not None and draft.replicate is not None:
+        raise Invalid("Send one of endpoint and replicate.", pointer="/replicate")
+    if draft.has_source and draft.has_server:
+        raise Invalid("It is a pipeline (source, files) or a model (endpoint, replicate).")
+    return draft
+
+
+class Publishing:
+    """Writes on behalf of callers."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        directory: Directory,
+        callers: Callers,
+        catalog: Catalog,
+        sources: SourceReader,
+    ) -> None:
+        self._cluster = cluster
+        self._directory = directory
+        self._callers = callers
+        self._catalog = catalog
+        self._sources = sources
+
+    # -- made ------------------------------------------------------------------------------------
+
+    async def create(self, standing: Standing, draft: Draft) -> Entry:
+        """Make a Pipeline or a Model, and wait a moment for its version.
+
+        Raises:
+            Invalid: it says nothing, or something wrong; the source's file and line are named.
+            Forbidden: the caller may not.
+            Taken: the name is given.
+        """
+        owner = draft.owner or self._callers.own_namespace(standing)
+        if not draft.name:
+            raise Invalid("name is missing.", pointer="/name")
+        kind = MODELS if draft.has_server else PIPELINES
+        await self._require(standing, "create", kind, owner)
+        if not draft.has_source and not draft.has_server:
+            raise Invalid(f"There is nothing to run in it yet. {SEND}", pointer="/source")
+        if self._directory.named(owner, draft.name) is not None:
+            raise Taken(f'"{owner}/{draft.name}" exists already.')
+        spec = await self._spec(kind, draft)
+        await self._may_use_token(standing, owner, spec)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": kind.name,
+            "metadata": {"name": draft.name, "namespace": owner},
+            "spec": spec,
+        }
+        what = f'{kind.name} "{owner}/{draft.name}"'
+        try:
+            made = await self._cluster.create(kind, owner, body)
+        except Conflict:
+            raise Taken(f"{what} exists already.") from None
+        except KubeError as error:
+            raise refusal(error, what) from error
+        return await self._settled(kind, made)
+
+    # -- changed ---------------------------------------------------------------------------------
+
+    async def change(self, standing: Standing, entry: Entry, draft: Draft) -> Entry:
+        """Change what the draft names; a new source is a new version.
+
+        Raises:
+            Invalid: a member does not fit what it is, or is wrong.
+            Forbidden: the caller may not.
+        """
+        kind = MODELS if entry.is_model else PIPELINES
+        await self._require(standing, "patch", kind, entry.namespace)
+        if draft.has_source and entry.is_model:
+            raise Invalid(f'"{entry.name}" is a Model: it has no source here.', pointer="/source")
+        if draft.has_server and not entry.is_model:
+            raise Invalid(f'"{entry.name}" is a Pipeline; it runs its source.', pointer="/endpoint")
+        before = entry.body["spec"].get("entrypoint")
+        wanted = await self._spec(kind, draft, before)
+        if not wanted:
+            return entry
+        what = f'{kind.name} "{entry.namespace}/{entry.name}"'
+        for _ in range(TRIES):
+            try:
+                current = await self._cluster.get(kind, entry.namespace, entry.name)
+                await self._may_use_token(standing, entry.namespace, current["spec"], wanted)
+                version = current["metadata"]["resourceVersion"]
+                patch = {
+                    "metadata": {"resourceVersion": version},
+                    "spec": _replacing(current["spec"], wanted),
+                }
+                made = await self._cluster.patch(kind, entry.namespace, entry.name, patch)
+            except Conflict:
+                continue
+            except KubeError as error:
+                raise refusal(error, what) from error
+            return await self._settled(kind, made)
+        raise Taken(f"{what} is being changed by somebody else; try again.")
+
+    async def push(self, standing: Standing, owner: str, name: str, draft: Draft) -> Entry:
+        """Give a Pipeline a new version, or make the Pipeline with its first.
+
+        Raises:
+            Invalid: there is no source.
+            Busy: it is written, but its version is not made yet.
+        """
+        if not draft.has_source:
+            raise Invalid(
+                'Send "source", "files", or a form with the file source_archive (tar.gz).',
+                pointer="/source",
+            )
+        entry = self._directory.find(owner, name, standing.namespace)
+        if entry is None or not await self._callers.sees(standing, entry):
+            draft = draft.model_copy(update={"owner": owner, "name": name})
+            entry = await self.create(standing, draft)
+        else:
+            entry = await self.change(standing, entry, draft)
+        if not entry.settled:
+            raise Busy(f'"{owner}/{name}" is written, and its version is being made; look again.')
+        if entry.problem or entry.latest_version is None:
+            raise Invalid(f'"{owner}/{name}" has no version of this: {entry.problem}')
+        return entry
+
+    async def delete(self, standing: Standing, entry: Entry) -> None:
+        """Delete a Pipeline with its versions, or a Model.
+
+        Raises:
+            Forbidden: the caller may not.
+        """
+        kind = MODELS if entry.is_model else PIPELINES
+        await self._require(standing, "delete", kind, entry.namespace)
+        try:
+            await self._cluster.delete(kind, entry.namespace, entry.name, uid=entry.uid)
+        except KubeError as error:
+            raise refusal(error, f'{kind.name} "{entry.namespace}/{entry.name}"') from error
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _require(self, standing: Standing, verb: str, kind: Kind, namespace: str) -> None:
+        if standing.run is not None:
+            raise Forbidden(f"A run's token may not {verb} {kind.plural}.")
+        await self._callers.require(standing, verb, kind.plural, namespace)
+
+    async def _may_use_token(self, standing: Standing, namespace: str, *specs: Json) -> None:
+        """The admission policy asks this of whoever writes, and that is the gateway now."""
+        for spec in specs:
+            reference = (spec.get("replicate") or {}).get("tokenSecretRef")
+            if reference is None:
+                continue
+            name = str(reference["name"])
+            if not await self._callers.may_read_secret(standing, namespace, name):
+                raise Forbidden(
+                    f"You may not read the Secret {name}, so a Model of yours cannot use it. Ask "
+                    f"for `get` on that Secret in this namespace."
+                )
+
+    async def _spec(self, kind: Kind, draft: Draft, entrypoint: str | None = None) -> Json:
+        spec: Json = {
+            "description": draft.description,
+            "visibility": draft.visibility,
+            "timeout": draft.timeout,
+        }
+        if kind is PIPELINES:
+            if draft.has_source:
+                await self._check_source(draft, entrypoint)
+                spec["source"] = draft.source_body()
+            spec["entrypoint"] = draft.entrypoint
+            spec["runtime"] = await self._runtime(draft.hardware)
+        else:
+            spec |= {
+                "endpoint": draft.endpoint.body() if draft.endpoint else None,
+                "replicate": draft.replicate.body() if draft.replicate else None,
+                "alias": draft.alias,
+                "hardware": draft.hardware,
+                "concurrency": draft.concurrency,
+                "price": None if draft.price is None else [each.body() for each in draft.price],
+            }
+        return {name: value for name, value in spec.items() if value is not None}
+
+    async def _check_source(self, draft: Draft, entrypoint: str | None) -> None:
+        entrypoint = draft.entrypoint or entrypoint or "main.py:main"
+        schema = await self._sources.schema(draft.texts(), entrypoint)
+        if isinstance(schema, SourceProblem):
+            raise Invalid(f"The source can't be run: {schema.message}", pointer="/source")
+
+    async def _runtime(self, hardware: str | None) -> str | None:
+        """A pipeline's hardware is a PipelineRuntime; `cpu` is what Replicate calls the usual."""
+        if hardware in {None, "", "cpu"}:
+            return None
+        names = await self._catalog.runtimes()
+        if hardware not in names:
+            known = ", ".join(sorted(names)) or "none"
+            raise Invalid(
+                f'There is no hardware "{hardware}" for pipelines; there is: {known}.',
+                pointer="/hardware",
+            )
+        return hardware
+
+    async def _settled(self, kind: Kind, body: Json) -> Entry:
+        if kind is PIPELINES:
+            self._directory.learn_pipeline(body)
+        else:
+            self._directory.learn_model(body)
+        is_model = kind is MODELS
+        return await self._directory.written(body, is_model=is_model, seconds=SETTLE_SECONDS)
+
+
+def _replacing(current: Json, wanted: Json) -> Json:
+    """A merge patch that leaves nothing of what is replaced: it would keep old members."""
+    patch = dict(wanted)
+    if "source" in wanted:
+        new = wanted["source"]
+        old = (current.get("source") or {}).get("files") or {}
+        files = {**dict.fromkeys(old), **new["files"]} if "files" in new else None
+        patch["source"] = {"inline": new.get("inline"), "files": files}
+    for one, other in (("endpoint", "replicate"), ("replicate", "endpoint")):
+        if one in wanted:
+            patch[other] = None
+            patch[one] = dict.fromkeys(current.get(one) or {}) | wanted[one]
+    return patch
+
+
+def latest_of(entry: Entry, identity: str) -> None:
+    """Check that a version is the latest, which is the one that is called.
+
+    Raises:
+        Taken: it is an older one.
+        Missing: the entry has none.
+    """
+    if entry.latest_version is None:
+        raise Missing(f'"{entry.namespace}/{entry.name}" has no version.')
+    if identity != entry.latest_version:
+        raise Taken("Only the newest version can be released; push the older source again.")

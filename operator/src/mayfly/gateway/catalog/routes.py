@@ -1,0 +1,224 @@
+"""Models, in the API's word for Pipelines and Models alike: found, made, changed, with versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from mayfly.clock import parse_rfc3339
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.cache.directory import Entry
+from mayfly.gateway.catalog import publishing, source_archive
+from mayfly.gateway.catalog.presenter import Cards
+from mayfly.gateway.catalog.publishing import DRAFT_BYTES, Draft, Publishing
+from mayfly.gateway.catalog.source_archive import ARCHIVE_BYTES
+from mayfly.gateway.http import pages, urls
+from mayfly.gateway.http.errors import Forbidden, Invalid
+from mayfly.gateway.http.multipart import Form
+from mayfly.gateway.http.rawjson import RawJSON
+from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
+
+WORDS_BYTES = 4096
+
+
+class ModelRoutes:
+    """The routes and what they need."""
+
+    def __init__(self, *, cards: Cards, publishing: Publishing, callers: Callers) -> None:
+        self._cards = cards
+        self._publishing = publishing
+        self._callers = callers
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        one = "/models/{owner}/{name}"
+        version = f"{one}/versions/{{version}}"
+        return under_bases(
+            (
+                ("GET", "/models", self.list),
+                ("QUERY", "/models", self.query),
+                ("POST", "/models", self.create),
+                ("GET", "/search", self.search),
+                ("GET", one, self.get),
+                ("PATCH", one, self.change),
+                ("DELETE", one, self.delete),
+                ("GET", f"{one}/readme", self.readme),
+                ("GET", f"{one}/examples", self.examples),
+                ("GET", f"{one}/versions", self.versions),
+                ("POST", f"{one}/versions", self.push),
+                ("GET", version, self.version),
+                ("DELETE", version, self.delete_version),
+                ("GET", f"{version}/source", self.source),
+                ("POST", f"{one}/releases", self.release),
+            )
+        )
+
+    # -- many ------------------------------------------------------------------------------------
+
+    async def list(self, request: Request, cursor: str | None = None) -> Response:
+        """What the caller may call, newest first."""
+        standing = await self._standing(request)
+        return await self._page(request, await self._cards.visible(standing), cursor)
+
+    async def query(self, request: Request, cursor: str | None = None) -> Response:
+        """The same, of which name, alias or description have all words of the body."""
+        standing = await self._standing(request)
+        text = (await body_of(request, WORDS_BYTES)).decode(errors="replace")
+        found = await self._cards.visible(standing, _unquoted(text))
+        return await self._page(request, found, cursor)
+
+    async def search(self, request: Request, query: str = "", limit: int = 20) -> Response:
+        """The same, as the 2.x clients want it."""
+        standing = await self._standing(request)
+        found = await self._cards.visible(standing, query[:WORDS_BYTES])
+        shown = await self._cards.shown(found[: min(max(limit, 1), 50)], _base(request))
+        models = [{"model": each, "metadata": {"tags": []}} for each in shown]
+        body = {"query": query, "models": models, "collections": [], "pages": []}
+        return JSONResponse(body, headers=UNCACHED)
+
+    async def _page(self, request: Request, found: Sequence[Entry], cursor: str | None) -> Response:
+        entries, following = pages.after(
+            found, lambda each: (parse_rfc3339(each.created), each.uid), cursor
+        )
+        base = _base(request)
+        return _listed(request, base, await self._cards.shown(entries, base), following)
+
+    # -- one -------------------------------------------------------------------------------------
+
+    async def get(self, request: Request, owner: str, name: str) -> Response:
+        """The model object, with its latest version."""
+        _, entry = await self._find(request, owner, name)
+        return await self._shown(request, entry, f"{owner}/{name}")
+
+    async def readme(self, request: Request, owner: str, name: str) -> Response:
+        """README.md of the source, or the description."""
+        _, entry = await self._find(request, owner, name)
+        return PlainTextResponse(await self._cards.readme(entry), headers=UNCACHED)
+
+    async def examples(self, request: Request, owner: str, name: str) -> Response:
+        """Nobody chooses examples here: an empty list."""
+        await self._find(request, owner, name)
+        return _listed(request, _base(request), [], None)
+
+    async def create(self, request: Request) -> Response:
+        """Make a pipeline of `source` or `files`, or a model of `endpoint` or `replicate`."""
+        standing = await self._standing(request)
+        draft = publishing.read(await body_of(request, DRAFT_BYTES))
+        entry = await self._publishing.create(standing, draft)
+        return await self._shown(request, entry, f"{entry.namespace}/{entry.name}", 201)
+
+    async def change(self, request: Request, owner: str, name: str) -> Response:
+        """Change what the body names: description, visibility, source and so on."""
+        standing, entry = await self._find(request, owner, name)
+        draft = publishing.read(await body_of(request, DRAFT_BYTES))
+        entry = await self._publishing.change(standing, entry, draft)
+        return await self._shown(request, entry, f"{owner}/{name}")
+
+    async def delete(self, request: Request, owner: str, name: str) -> Response:
+        """Delete it, with its versions. Predictions and their bills stay."""
+        standing, entry = await self._find(request, owner, name)
+        await self._publishing.delete(standing, entry)
+        return Response(status_code=204)
+
+    # -- versions --------------------------------------------------------------------------------
+
+    async def versions(self, request: Request, owner: str, name: str) -> Response:
+        """Every version, newest first."""
+        _, entry = await self._find(request, owner, name)
+        return _listed(request, _base(request), self._cards.versions(entry), None)
+
+    async def version(self, request: Request, owner: str, name: str, version: str) -> Response:
+        """One version."""
+        _, entry = await self._find(request, owner, name)
+        return JSONResponse(self._cards.version(entry, version), headers=UNCACHED)
+
+    async def delete_version(
+        self, request: Request, owner: str, name: str, version: str
+    ) -> Response:
+        """Refused: versions go by themselves, and runs may be pinned to one."""
+        _, entry = await self._find(request, owner, name)
+        self._cards.version(entry, version)
+        raise Forbidden(
+            "A version can't be deleted by itself: old ones go as new ones come, and all of them "
+            "with their model."
+        )
+
+    async def push(self, request: Request, owner: str, name: str) -> Response:
+        """A new version: JSON with `source` or `files`, or a form with `source_archive`."""
+        standing = await self._standing(request)
+        draft = await _pushed(request)
+        entry = await self._publishing.push(standing, owner, name, draft)
+        latest = self._cards.version(entry, entry.latest_version or "")
+        return JSONResponse(latest, 201, UNCACHED)
+
+    async def source(self, request: Request, owner: str, name: str, version: str) -> Response:
+        """The files of a pipeline's version, as a tar."""
+        standing, entry = await self._find(request, owner, name)
+        if standing.run is not None:
+            raise Forbidden("A run's token may not read sources.")
+        found = await self._cards.source(entry, version)
+        return Response(
+            source_archive.packed(found), media_type="application/x-tar", headers=UNCACHED
+        )
+
+    async def release(self, request: Request, owner: str, name: str) -> Response:
+        """The last step of an old `cog push`: the newest version is the one that is called."""
+        _, entry = await self._find(request, owner, name)
+        try:
+            identity = json.loads(await body_of(request, WORDS_BYTES))["version"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise Invalid("version is missing.", pointer="/version") from None
+        publishing.latest_of(entry, str(identity))
+        return Response(status_code=204)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _standing(self, request: Request) -> Standing:
+        return await self._callers.standing(request.headers, request.path_params.get("namespace"))
+
+    async def _find(self, request: Request, owner: str, name: str) -> tuple[Standing, Entry]:
+        standing = await self._standing(request)
+        return standing, await self._callers.entry(standing, owner, name)
+
+    async def _shown(
+        self, request: Request, entry: Entry, called: str, status: int = 200
+    ) -> Response:
+        body = await self._cards.one(entry, called, _base(request))
+        return JSONResponse(body, status, UNCACHED)
+
+
+def _base(request: Request) -> str:
+    return urls.base_of(request, request.path_params.get("namespace"))
+
+
+def _listed(
+    request: Request, base: str, results: Sequence[dict[str, Any]], following: str | None
+) -> Response:
+    texts = [RawJSON(json.dumps(each)) for each in results]
+    text = pages.page(request, base, texts, following)
+    return Response(text, media_type="application/json", headers=UNCACHED)
+
+
+def _unquoted(text: str) -> str:
+    """Search words as they are, or as the JSON string that JavaScript's client makes of them."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text
+
+
+async def _pushed(request: Request) -> Draft:
+    if not request.headers.get("content-type", "").startswith("multipart/"):
+        return publishing.read(await body_of(request, DRAFT_BYTES))
+    form = Form(request)
+    while (part := await form.next()) is not None:
+        # The schema is read from the source: openapi_schema is what an old cog made of it.
+        if part.name == "source_archive":
+            files = source_archive.files(await part.read(ARCHIVE_BYTES))
+            return Draft(files=files, entrypoint=source_archive.entrypoint(files))
+    raise Invalid("The form has no file source_archive.", pointer="/source_archive")

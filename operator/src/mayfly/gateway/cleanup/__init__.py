@@ -1,0 +1,1 @@
+"""What goes after its time: deleted runs, data past its retention, leftovers."""

@@ -1,0 +1,192 @@
+"""Takes the data out of predictions whose retention is over; their bills and skeletons stay.
+
+A tree goes as one: once all of it has ended, and the last of its ends is older than the retention
+of its namespace. Of each prediction, one transaction removes input, output, error, log, items,
+webhook and the rows of its files, and marks it; from then on the API shows `data_removed`. The
+bytes of its files go afterwards, from a list in SQL: whatever dies in between, the next sweep goes
+on. A file that an unfinished tree names stays until that has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.clock import Clock
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.calls.rows import model_calls
+from mayfly.gateway.files.store import SCHEME, Files, files, references
+from mayfly.gateway.files.uploads import uploads
+from mayfly.gateway.lifecycle import archive, sources
+from mayfly.gateway.lifecycle.deliveries import deliveries
+from mayfly.gateway.namespaces.retention import Retention
+from mayfly.gateway.runs.work import input_text
+from mayfly.metering import listing
+from mayfly.metering.database import Database
+from mayfly.metering.tables import RUN, runs
+
+TREES = 100
+"""Trees that are looked for at a time."""
+
+PREDICTIONS = 20
+"""Predictions of one transaction: a log may have ten megabytes, and others want to write."""
+
+
+class Removal:
+    """Removes data."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        runs: Runs,
+        files: Files,
+        retention: Retention,
+        input_bytes: int,
+        clock: Clock,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            database: where everything is.
+            runs: those that are not finished: their trees stay.
+            files: the bytes.
+            retention: of each namespace.
+            input_bytes: the largest input.
+            clock: what ages are counted by.
+        """
+        self._database = database
+        self._runs = runs
+        self._files = files
+        self._retention = retention
+        self._input_bytes = input_bytes
+        self._clock = clock
+
+    async def once(self) -> None:
+        """Remove everything whose time is over."""
+        await self._retention.synced()
+        now = self._clock()
+        for theirs, before in self._retention.scopes(runs.c.namespace, now):
+            await self._remove(theirs, before)
+        await self._left_files(now)
+        await self._files.delete_doomed()
+
+    async def _remove(self, theirs: ColumnElement[bool], before: datetime) -> None:
+        last = ""
+        while True:
+            async with self._database.read() as tx:
+                roots = await _over(tx, theirs, before, after=last)
+            if not roots:
+                return
+            last = roots[-1]
+            unfinished = {self._runs.tree_of(each) for each in self._runs.unfinished()}
+            named = await self.named()
+            for root in roots:
+                if root not in unfinished:
+                    await self._remove_tree(root, named)
+
+    async def _remove_tree(self, root: str, named: Collection[str]) -> None:
+        kept = (runs.c.root_uid == root, runs.c.data_removed.is_(False))
+        async with self._database.read() as tx:
+            uids = list((await tx.execute(select(runs.c.uid).where(*kept))).scalars())
+        for batch in _batches(uids, PREDICTIONS):
+            async with self._database.write() as tx:
+                await _remove(tx, batch, named)
+
+    async def named(self) -> set[str]:
+        """The ids of the files that unfinished trees name."""
+        found: set[str] = set()
+        for seen in self._runs.unfinished():
+            source = seen.run.spec.input_from
+            if source is None:
+                found.update(references(input_text(seen)))
+                continue
+            found.add(source.file.removeprefix(SCHEME))
+            text = await self._files.text(source.file, source.sha256, self._input_bytes)
+            found.update(references(text))
+        async with self._database.read() as tx:
+            async for text in listing.open_texts(tx, '"mayfly-file:'):
+                found.update(references(text))
+        return found
+
+    async def _left_files(self, now: datetime) -> None:
+        """Files that an unfinished tree named then, and inputs of runs that were never made."""
+        gone = select(runs.c.uid).where(runs.c.data_removed)
+        left: list[str] = []
+        async with self._database.read() as tx:
+            found = await tx.execute(select(files.c.id).where(files.c.run_uid.in_(gone)))
+            left += found.scalars()
+            for theirs, before in self._retention.scopes(files.c.namespace, now):
+                found = await tx.execute(
+                    select(files.c.id).where(
+                        theirs,
+                        files.c.run_uid == "",
+                        files.c.created_at < before,
+                        files.c.id.not_in(select(uploads.c.file_id)),
+                    )
+                )
+                left += found.scalars()
+        if not left:
+            return
+        named = await self.named()
+        for batch in _batches([each for each in left if each not in named], 500):
+            async with self._database.write() as tx:
+                await _doom(tx, batch)
+
+
+async def _over(
+    tx: AsyncConnection, theirs: ColumnElement[bool], before: datetime, *, after: str
+) -> Sequence[str]:
+    """Roots of the trees with data all of whose ends are older than a moment, in order."""
+    other = runs.alias()
+    young = (
+        select(other.c.uid)
+        .where(
+            other.c.root_uid == runs.c.root_uid,
+            other.c.closed_at.is_(None)
+            | (other.c.closed_at >= before)
+            | ((other.c.kind == RUN) & other.c.downstream.is_(None)),
+        )
+        .exists()
+    )
+    found = await tx.execute(
+        select(runs.c.root_uid)
+        .where(
+            runs.c.data_removed.is_(False),
+            runs.c.closed_at < before,
+            theirs,
+            runs.c.root_uid > after,
+            ~young,
+        )
+        .distinct()
+        .order_by(runs.c.root_uid)
+        .limit(TREES)
+    )
+    return list(found.scalars())
+
+
+async def _remove(tx: AsyncConnection, uids: Sequence[str], named: Collection[str]) -> None:
+    for table in (archive.logs, archive.log_chunks, archive.output_items, deliveries):
+        await tx.execute(delete(table).where(table.c.run_uid.in_(uids)))
+    await tx.execute(delete(model_calls).where(model_calls.c.uid.in_(uids)))
+    found = await tx.execute(select(files.c.id).where(files.c.run_uid.in_(uids)))
+    await _doom(tx, [each for each in found.scalars() if each not in named])
+    await tx.execute(
+        update(runs)
+        .where(runs.c.uid.in_(uids))
+        .values(input_json="{}", output=None, error="", data_removed=True)
+    )
+    versions = select(runs.c.version).where(runs.c.uid.in_(uids)).distinct()
+    await sources.forget(tx, set((await tx.execute(versions)).scalars()))
+
+
+async def _doom(tx: AsyncConnection, ids: Sequence[str]) -> None:
+    await tx.execute(delete(uploads).where(uploads.c.file_id.in_(ids)))
+    await Files.doom(tx, ids)
+
+
+def _batches(uids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (uids[start : start + size] for start in range(0, len(uids), size))

@@ -1,0 +1,159 @@
+"""Every few minutes: what nobody can need any more leaves the store.
+
+Rows of `runs` and `usage_records` are never deleted; `removal` takes data out of the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from mayfly.clock import Clock
+from mayfly.gateway.cache.directory import Directory
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.versions import Versions
+from mayfly.gateway.cleanup.removal import Removal
+from mayfly.gateway.files.store import references
+from mayfly.gateway.files.uploads import Uploads
+from mayfly.gateway.predictions import idempotency
+from mayfly.gateway.secrets.sealed import Sealed
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger, listing
+from mayfly.metering.database import Database
+
+logger = logging.getLogger(__name__)
+
+FIRST_SECONDS = 60.0
+"""A gateway that starts has better things to do."""
+
+SWEEP_SECONDS = 600.0
+
+UNSURE = timedelta(minutes=10)
+"""What is younger may belong to something that is just being made."""
+
+
+class Sweep:
+    """Forgets."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        runs: Runs,
+        directory: Directory,
+        uploads: Uploads,
+        removal: Removal,
+        calls: ModelCalls,
+        versions: Versions,
+        sealed: Sealed,
+        retention_seconds: int,
+        clock: Clock,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            cluster: says whether a run was made.
+            database: where everything is.
+            runs: those that are not finished.
+            directory: the Models that there are.
+            uploads: go after the retention.
+            removal: takes the data of predictions.
+            calls: cancelled runs that can call nothing any more are forgotten there.
+            versions: of Models; old ones go after the retention.
+            sealed: secrets of what was never made, or ended unseen.
+            retention_seconds: the installation's, for versions of Models; 0 for ever.
+            clock: what ages are counted by.
+        """
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+        self._directory = directory
+        self._uploads = uploads
+        self._removal = removal
+        self._calls = calls
+        self._versions = versions
+        self._sealed = sealed
+        self._retention = timedelta(seconds=retention_seconds)
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        await asyncio.sleep(FIRST_SECONDS)
+        await self._runs.synced.wait()
+        await self._directory.synced()
+        while True:
+            await self.once()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def once(self) -> None:
+        """Sweep. What fails is tried again the next time, and hinders nothing else."""
+        parts: list[Callable[[], Awaitable[None]]] = [self._creates, self._shut, self._secrets]
+        parts += [self._removal.once, self._old_uploads]
+        if self._retention:
+            parts.append(self._versions_of_models)
+        for part in parts:
+            try:
+                await part()
+            except Exception:
+                logger.exception("a part of the sweep failed")
+
+    # -- by their own age ------------------------------------------------------------------------
+
+    async def _creates(self) -> None:
+        async with self._database.write() as tx:
+            await idempotency.forget_old(tx, self._clock())
+
+    async def _shut(self) -> None:
+        """Runs that can call nothing any more need no word that they may not."""
+        await self._calls.forget_shut(
+            self._clock() - UNSURE, is_there=lambda uid: self._runs.get(uid) is not None
+        )
+
+    # -- by the retention ------------------------------------------------------------------------
+
+    async def _versions_of_models(self) -> None:
+        await self._versions.forget_old(self._clock() - self._retention)
+
+    async def _old_uploads(self) -> None:
+        """Expired uploads, but for what a prediction names that is kept itself.
+
+        That is one that has not ended, one of a tree that has not, and one within its retention.
+        """
+        expired = await self._uploads.expired(self._clock())
+        if not expired:
+            return
+        named = await self._removal.named()
+        async with self._database.read() as tx:
+            async for text in listing.kept_texts(tx, '"mayfly-file:'):
+                named.update(references(text))
+        for file_id in expired:
+            if file_id not in named:
+                await self._uploads.forget(file_id)
+
+    # -- secrets ---------------------------------------------------------------------------------
+
+    async def _secrets(self) -> None:
+        """Those of runs that were never made, or were deleted before they had a row."""
+        for uid, namespace, name in await self._sealed.kept_before(self._clock() - UNSURE):
+            if uid is None:
+                await self._unmade(namespace, name)
+            elif self._runs.get(uid) is None:
+                async with self._database.write() as tx:
+                    row = await ledger.find(tx, uid)
+                    if row is None or row.closed:
+                        await self._sealed.forget(tx, uid)
+
+    async def _unmade(self, namespace: str, name: str) -> None:
+        try:
+            body = await self._cluster.get(RUNS, namespace, name)
+        except NotFound:
+            pass
+        else:
+            await self._sealed.bind(body["metadata"]["uid"], namespace, name, body["spec"])
+        await self._sealed.forget_unmade(namespace, name)

@@ -1,0 +1,1 @@
+"""Files: stored, uploaded, linked, downloaded."""

@@ -1,0 +1,142 @@
+"""Files: brought, looked at, deleted; downloaded with a token, or by a signed link without one.
+
+What is downloaded is nothing that a browser would run, and never a redirect: clients follow none.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from mayfly.clock import Clock
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.signing import SigningKey, link_holds
+from mayfly.gateway.files.store import ID, Files, StoredFile
+from mayfly.gateway.files.uploads import METADATA_BYTES, Uploads
+from mayfly.gateway.http import pages, urls
+from mayfly.gateway.http.errors import Forbidden, Missing
+from mayfly.gateway.http.multipart import Form
+from mayfly.gateway.http.rawjson import RawJSON
+from mayfly.gateway.http.routing import UNCACHED, under_bases
+
+FORM_BYTES = METADATA_BYTES + 16 * 1024
+"""What a form may have around its file: a length that is announced counts it too."""
+
+
+class FileRoutes:
+    """The routes and what they need."""
+
+    def __init__(
+        self, files: Files, uploads: Uploads, callers: Callers, key: SigningKey, clock: Clock
+    ) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._callers = callers
+        self._key = key
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = under_bases(
+            (
+                ("POST", "/files", self.create),
+                ("GET", "/files", self.list),
+                ("GET", "/files/{file_id}", self.get),
+                ("DELETE", "/files/{file_id}", self.delete),
+                ("GET", "/files/{file_id}/download", self.download_own),
+            )
+        )
+        router.include_router(self.links())
+        return router
+
+    def links(self) -> APIRouter:
+        """The route of signed links alone: Models' servers follow them without TLS."""
+        router = APIRouter()
+        for base in ("/v1", ""):
+            router.add_api_route(
+                f"{base}/files/{{file_id}}/download/{{name}}",
+                self.download,
+                methods=["GET", "HEAD"],
+                include_in_schema=False,
+            )
+        return router
+
+    # -- with a token ----------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> Response:
+        """Bring a file: a form with the file `content` and, if there is any, JSON `metadata`."""
+        standing = await self._standing(request)
+        length = request.headers.get("content-length", "")
+        announced = int(length) - FORM_BYTES if length.isdecimal() else None
+        upload = await self._uploads.take(standing, Form(request), announced)
+        return JSONResponse(self._uploads.body(upload, _base(request)), 201, UNCACHED)
+
+    async def list(self, request: Request, cursor: str | None = None) -> Response:
+        """The files that were brought, newest first."""
+        standing = await self._standing(request)
+        found = await self._uploads.page(standing, pages.position(cursor), pages.SIZE + 1)
+        shown = found[: pages.SIZE]
+        last = shown[-1].stored if len(found) > len(shown) else None
+        base = _base(request)
+        texts = [RawJSON(json.dumps(self._uploads.body(each, base))) for each in shown]
+        following = pages.cursor(last.created_at, last.id) if last else None
+        text = pages.page(request, base, texts, following)
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def get(self, request: Request, file_id: str) -> Response:
+        """What is known of a file."""
+        found = await self._uploads.find(await self._standing(request), file_id)
+        return JSONResponse(self._uploads.body(found, _base(request)), headers=UNCACHED)
+
+    async def delete(self, request: Request, file_id: str) -> Response:
+        """Delete a file that was brought."""
+        await self._uploads.delete(await self._standing(request), file_id)
+        return Response(status_code=204)
+
+    async def download_own(self, request: Request, file_id: str) -> Response:
+        """The bytes of a file, to whoever may read it."""
+        found = await self._uploads.find(await self._standing(request), file_id)
+        return await self._sent(found.stored)
+
+    async def _standing(self, request: Request) -> Standing:
+        return await self._callers.standing(request.headers, request.path_params.get("namespace"))
+
+    # -- by a link -------------------------------------------------------------------------------
+
+    async def download(
+        self, file_id: str, name: str, expires: str = "", signature: str = ""
+    ) -> Response:
+        """The bytes of a file, to whoever has the link."""
+        if not ID.fullmatch(file_id) or not link_holds(
+            self._key, file_id, name, expires, signature, self._clock()
+        ):
+            raise Forbidden("The link is not valid any more; read the prediction again.")
+        stored = await self._files.find(file_id)
+        if stored is None:
+            raise Missing("There is no such file.")
+        return await self._sent(stored)
+
+    async def _sent(self, stored: StoredFile) -> Response:
+        return StreamingResponse(
+            await self._files.read(stored.id),
+            media_type=stored.content_type,
+            headers={
+                "Content-Length": str(stored.size),
+                "Content-Disposition": _attachment(stored.name),
+                "X-Content-Type-Options": "nosniff",
+                "Content-Security-Policy": "sandbox; default-src 'none'",
+                "Cache-Control": "private, max-age=3600",
+                "Access-Control-Allow-Origin": "*",
+            },
+        )
+
+
+def _base(request: Request) -> str:
+    return urls.base_of(request, request.path_params.get("namespace"))
+
+
+def _attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

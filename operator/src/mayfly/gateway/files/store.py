@@ -1,0 +1,346 @@
+"""Files of runs: bytes in an object store, their names and sums in SQL, `mayfly-file:<id>` outside.
+
+A file belongs to a run and a namespace. Bytes stream through in pieces and are never whole in
+memory; a limit is checked as they come, and what broke one leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+from sqlalchemy import BigInteger, Column, String, Table, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.clock import Clock
+from mayfly.config import GatewayLimits
+from mayfly.gateway.http.errors import Missing, TooLarge
+from mayfly.metering.database import Database, Instant, StorageFull, insert_once, metadata
+
+logger = logging.getLogger(__name__)
+
+SCHEME = "mayfly-file:"
+ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
+REFERENCE = re.compile(r'(?<!\\)"mayfly-file:([0-9a-hjkmnp-tv-z]{26})"(?!\s*:)')
+"""A reference as a whole JSON string that is a value: inside another string its quotes would be
+escaped, and before a colon it would be a key."""
+
+CHUNK = 256 * 1024
+NAME_BYTES = 200
+MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}")
+INPUT_NAME = "input.json"
+"""Of an input that is too long for its object."""
+
+OCTETS = "application/octet-stream"
+
+CONNECTION = frozenset({"allow_http", "connect_timeout", "proxy_url", "timeout"})
+"""Options of the HTTP client, in obstore's words; the other options are the store's."""
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("namespace", String(63), nullable=False),
+    Column("run_uid", String(64), nullable=False, index=True),
+    Column("name", String(NAME_BYTES), nullable=False),
+    Column("content_type", String(127), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+
+doomed_files = Table("doomed_files", metadata, Column("id", String(26), primary_key=True))
+"""Files that nobody finds any more, and whose bytes may still be there."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file; a field is named as its column."""
+
+    id: str
+    namespace: str
+    run_uid: str
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    created_at: datetime
+
+    @property
+    def reference(self) -> str:
+        """What stands for the file in inputs and outputs."""
+        return f"{SCHEME}{self.id}"
+
+
+def safe_name(name: str) -> str:
+    """A file name without a path, control or bidirectional characters, at most 200 bytes."""
+    last = re.split(r"[/\\]", name)[-1]
+    # Cc and Cf: control and format characters (a right-to-left override hides an extension).
+    kept = "".join(each for each in last if unicodedata.category(each) not in {"Cc", "Cf", "Cs"})
+    kept = kept.strip(" .").encode()[:NAME_BYTES].decode(errors="ignore")
+    return kept or "file"
+
+
+def media_type(text: str | None) -> str:
+    """A media type as given, without parameters, or the one of plain bytes."""
+    given = (text or "").partition(";")[0].strip()
+    return given if MEDIA_TYPE.fullmatch(given) else OCTETS
+
+
+def references(text: str | None) -> list[str]:
+    """The ids of the files that a JSON text refers to, each once."""
+    return list(dict.fromkeys(REFERENCE.findall(text or "")))
+
+
+def open_store(url: str, options: dict[str, str]) -> ObjectStore:
+    """The object store of a URL: file:///folder, s3://, gs://, az://.
+
+    Raises:
+        obstore.exceptions.BaseError: the URL or an option is wrong.
+    """
+    if url.startswith("file:"):
+        folder = Path(url2pathname(urlsplit(url).path))
+        folder.mkdir(parents=True, exist_ok=True)
+        return LocalStore(folder)
+    # How to connect is the same for every store and goes apart; the rest differs by store.
+    client = {name: text for name, text in options.items() if name in CONNECTION}
+    rest = {name: text for name, text in options.items() if name not in CONNECTION}
+    store: ObjectStore = from_url(url, client_options=client, **rest)  # type: ignore[call-overload]
+    return store
+
+
+class Files:
+    """The store and its rows."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        database: Database,
+        limits: GatewayLimits,
+        clock: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._limits = limits
+        self._clock = clock
+        self._new_id = new_id
+        self._arriving: Counter[str] = Counter()
+
+    async def put(
+        self,
+        body: AsyncIterator[bytes],
+        *,
+        namespace: str,
+        run_uid: str,
+        name: str,
+        content_type: str | None,
+        announced: int | None,
+    ) -> StoredFile:
+        """Store a file.
+
+        Args:
+            body: the bytes as they come.
+            namespace: whose it is.
+            run_uid: the run that made it; "" for one that somebody brought.
+            name: as the user's code named it.
+            content_type: as the agent guessed it.
+            announced: Content-Length, where there is one.
+
+        Raises:
+            TooLarge: the file, or all files of the run together, are beyond the limit.
+            StorageFull: the store, or the database, has no room for it.
+        """
+        file_id = self._new_id()
+        digest = hashlib.sha256()
+        size = 0
+        self._admit(announced or 0, await self._held(run_uid))
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal size
+            held = await self._held(run_uid)
+            async for piece in body:
+                if not piece:
+                    continue
+                size += len(piece)
+                # What arrives at the same time counts too, or parallel uploads would beat it.
+                self._arriving[run_uid] += len(piece)
+                others = held + self._arriving[run_uid] - size if run_uid else 0
+                self._admit(size, others)
+                digest.update(piece)
+                yield piece
+
+        try:
+            await self._put(_path(file_id), counted())
+            stored = StoredFile(
+                id=file_id,
+                namespace=namespace,
+                run_uid=run_uid,
+                name=safe_name(name),
+                content_type=media_type(content_type),
+                size=size,
+                sha256=digest.hexdigest(),
+                created_at=self._clock(),
+            )
+            await self._keep(stored)
+        finally:
+            self._arriving[run_uid] -= size
+            if not self._arriving[run_uid]:
+                del self._arriving[run_uid]
+        return stored
+
+    async def _put(self, path: str, pieces: AsyncIterator[bytes]) -> None:
+        try:
+            await obstore.put_async(self._store, path, pieces, chunk_size=CHUNK * 20)
+        except BaseError as error:
+            # obstore has no class for it; these are the system's own words.
+            if os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            logger.warning("the file store's disk is full")
+            raise StorageFull("the file store's disk is full") from error
+
+    async def put_text(self, text: str, *, namespace: str) -> StoredFile:
+        """Store a text: an input that is too long for its object."""
+
+        async def once() -> AsyncIterator[bytes]:
+            yield text.encode("utf-8", "surrogatepass")
+
+        return await self.put(
+            once(),
+            namespace=namespace,
+            run_uid="",
+            name=INPUT_NAME,
+            content_type="application/json",
+            announced=None,
+        )
+
+    async def _keep(self, stored: StoredFile) -> None:
+        try:
+            async with self._database.write() as tx:
+                # Once more inside the transaction: an upload that ended meanwhile is in SQL now.
+                held = await _sum(tx, stored.run_uid)
+                self._admit(stored.size, held)
+                await tx.execute(insert(files).values(**vars(stored)))
+        except BaseException:
+            await obstore.delete_async(self._store, _path(stored.id))
+            raise
+
+    async def delete(self, file_id: str) -> None:
+        """Forget a file; one that is not there is forgotten already."""
+        async with self._database.write() as tx:
+            await self.doom(tx, [file_id])
+        await self.delete_doomed()
+
+    @staticmethod
+    async def own(tx: AsyncConnection, reference: str, *, namespace: str, run_uid: str) -> None:
+        """Give a long input to the run that was made with it: it goes with that one."""
+        await tx.execute(
+            update(files)
+            .where(
+                files.c.id == reference.removeprefix(SCHEME),
+                files.c.namespace == namespace,
+                files.c.run_uid == "",
+                files.c.name == INPUT_NAME,
+            )
+            .values(run_uid=run_uid)
+        )
+
+    @staticmethod
+    async def doom(tx: AsyncConnection, ids: Sequence[str]) -> None:
+        """Let files be found no more, and note that their bytes are to go."""
+        for batch in _batches(ids, 500):
+            await tx.execute(delete(files).where(files.c.id.in_(batch)))
+            for file_id in batch:
+                await insert_once(tx, doomed_files, {"id": file_id})
+
+    async def delete_doomed(self) -> None:
+        """Delete the bytes of doomed files, also of those that an earlier process left."""
+        while True:
+            async with self._database.read() as tx:
+                ids = list((await tx.execute(select(doomed_files.c.id).limit(500))).scalars())
+            if not ids:
+                return
+            for file_id in ids:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, _path(file_id))
+            async with self._database.write() as tx:
+                await tx.execute(delete(doomed_files).where(doomed_files.c.id.in_(ids)))
+
+    def _admit(self, size: int, others: int) -> None:
+        if size > self._limits.file_bytes:
+            raise TooLarge(f"A file may have at most {self._limits.file_bytes} bytes.")
+        if size + others > self._limits.files_bytes:
+            raise TooLarge(
+                f"The files of a run may have at most {self._limits.files_bytes} bytes together."
+            )
+
+    async def _held(self, run_uid: str) -> int:
+        async with self._database.read() as tx:
+            return await _sum(tx, run_uid)
+
+    async def find(self, file_id: str) -> StoredFile | None:
+        """A file by its id."""
+        return (await self.find_all([file_id])).get(file_id)
+
+    async def find_all(self, ids: Sequence[str]) -> dict[str, StoredFile]:
+        """Files by id; those that do not exist are left out."""
+        found: dict[str, StoredFile] = {}
+        async with self._database.read() as tx:
+            for batch in _batches(ids, 500):
+                rows = await tx.execute(select(files).where(files.c.id.in_(batch)))
+                found |= {row["id"]: StoredFile(**row) for row in rows.mappings()}
+        return found
+
+    async def read(self, file_id: str) -> AsyncIterator[bytes]:
+        """The bytes of a file.
+
+        Raises:
+            Missing: they are gone.
+        """
+        try:
+            got = await obstore.get_async(self._store, _path(file_id))
+        except FileNotFoundError as error:
+            raise Missing("There is no such file.") from error
+        return got.stream(min_chunk_size=CHUNK).__aiter__()
+
+    async def text(self, reference: str, sha256: str, limit: int) -> str | None:
+        """The text of a small file, or None when it is missing, too large or not as summed."""
+        file_id = reference.removeprefix(SCHEME)
+        stored = await self.find(file_id)
+        if stored is None or stored.size > limit or stored.sha256 != sha256:
+            return None
+        pieces = [bytes(piece) async for piece in await self.read(file_id)]
+        return b"".join(pieces).decode("utf-8", "replace")
+
+
+async def _sum(tx: AsyncConnection, run_uid: str) -> int:
+    if not run_uid:
+        return 0  # what people bring is bounded a file at a time
+    total = select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.run_uid == run_uid)
+    return int((await tx.execute(total)).scalar_one())
+
+
+def _path(file_id: str) -> str:
+    # Two levels, so that a local folder never holds a million entries.
+    return f"{file_id[-2:]}/{file_id}"
+
+
+def _batches(ids: Iterable[str], size: int) -> Iterable[list[str]]:
+    every = list(ids)
+    return (every[start : start + size] for start in range(0, len(every), size))

@@ -1,0 +1,283 @@
+"""Files that callers bring: `POST /files` of Replicate's API, for inputs of predictions.
+
+The bytes are kept as every file's are (`files`); a row here makes one an upload, with what only
+uploads have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Index, String, Table, Text, delete, insert, select
+
+from mayfly.clock import Clock, rfc3339
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.files.store import ID, Files, StoredFile
+from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
+from mayfly.gateway.http.multipart import Form, Part
+from mayfly.gateway.namespaces.retention import Retention
+from mayfly.metering.database import Database, Instant, metadata
+
+Json = dict[str, Any]
+
+METADATA_BYTES = 64 * 1024
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("file_id", String(26), primary_key=True),
+    Column("namespace", String(63), nullable=False),
+    Column("root_uid", String(64), nullable=False),
+    Column("md5", String(32), nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_uploads_namespace", "namespace", "created_at", "file_id"),
+)
+"""`root_uid` is the tree of the run that brought it; "" where a person did."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload, with its file."""
+
+    stored: StoredFile
+    md5: str
+    metadata: str
+
+
+class Uploads:
+    """Takes, finds and forgets uploads, for callers who may."""
+
+    def __init__(
+        self,
+        *,
+        files: Files,
+        database: Database,
+        callers: Callers,
+        runs: Runs,
+        retention: Retention,
+        clock: Clock,
+    ) -> None:
+        self._files = files
+        self._database = database
+        self._callers = callers
+        self._runs = runs
+        self._retention = retention
+        self._clock = clock
+
+    # -- brought ---------------------------------------------------------------------------------
+
+    async def take(self, standing: Standing, form: Form, announced: int | None) -> Upload:
+        """Store the part `content` of a form, with its `metadata`.
+
+        Args:
+            standing: who brings it.
+            form: as it arrives.
+            announced: Content-Length, where there is one.
+
+        Raises:
+            Forbidden: the caller may create no predictions there, so it needs no files.
+            TooLarge: it is over the limit; nothing is kept.
+            Invalid: there is no file in the form.
+        """
+        namespace = self._callers.own_namespace(standing)
+        await self._require(standing, "create", namespace)
+        kept: list[tuple[StoredFile, str]] = []
+        try:
+            described = await self._parts(standing, namespace, form, announced, kept)
+            upload = Upload(*kept[0], json.dumps(described))
+            async with self._database.write() as tx:
+                values = {
+                    "file_id": upload.stored.id,
+                    "namespace": namespace,
+                    "root_uid": self._root(standing),
+                    "md5": upload.md5,
+                    "metadata": upload.metadata,
+                    "created_at": upload.stored.created_at,
+                }
+                await tx.execute(insert(uploads).values(**values))
+        except BaseException:
+            for stored, _ in kept:
+                await self._files.delete(stored.id)
+            raise
+        return upload
+
+    async def _parts(
+        self,
+        standing: Standing,
+        namespace: str,
+        form: Form,
+        announced: int | None,
+        kept: list[tuple[StoredFile, str]],
+    ) -> Json:
+        """Read a form: its file goes to `kept`, its metadata is returned."""
+        described: Json = {}
+        while (part := await form.next()) is not None:
+            if part.name == "content":
+                if kept:
+                    raise Invalid("Send one content at a time.", pointer="/content")
+                kept.append(await self._store(standing, namespace, part, announced))
+            elif part.name == "metadata":
+                described = _described(await part.read(METADATA_BYTES))
+        if not kept:
+            raise Invalid("The form has no file content.", pointer="/content")
+        return described
+
+    async def _store(
+        self, standing: Standing, namespace: str, part: Part, announced: int | None
+    ) -> tuple[StoredFile, str]:
+        digest = hashlib.md5(usedforsecurity=False)
+
+        async def summed() -> AsyncIterator[bytes]:
+            async for piece in part.pieces():
+                digest.update(piece)
+                yield piece
+
+        stored = await self._files.put(
+            summed(),
+            namespace=namespace,
+            # What a run brings counts with what it makes: its code can't fill the store.
+            run_uid=standing.run.uid if standing.run else "",
+            name=part.filename,
+            content_type=part.content_type,
+            announced=announced,
+        )
+        return stored, digest.hexdigest()
+
+    # -- found -----------------------------------------------------------------------------------
+
+    async def find(self, standing: Standing, file_id: str) -> Upload:
+        """An upload, or an output's file, of the caller's namespace.
+
+        Raises:
+            Missing: there is none, or the caller may not know.
+        """
+        stored = await self._files.find(file_id) if ID.fullmatch(file_id) else None
+        if stored is None or not await self._sees(standing, stored):
+            raise Missing(f'There is no file "{file_id[:64]}" that you may read.')
+        async with self._database.read() as tx:
+            found = await tx.execute(
+                select(uploads.c.md5, uploads.c.metadata).where(uploads.c.file_id == file_id)
+            )
+            row = found.one_or_none()
+        return Upload(stored, row.md5 if row else "", row.metadata if row else "{}")
+
+    async def _sees(self, standing: Standing, stored: StoredFile) -> bool:
+        if standing.run is not None:
+            # Who has an id was given it; what a run may list is its own tree's.
+            return stored.namespace == standing.namespace
+        return await self._callers.may(standing, "get", "pipelineruns", stored.namespace)
+
+    async def page(
+        self, standing: Standing, before: tuple[datetime, str] | None, limit: int
+    ) -> list[Upload]:
+        """Uploads of the caller's namespace, newest first; a run's are those of its tree.
+
+        Raises:
+            Forbidden: the caller may not list there.
+        """
+        namespace = self._callers.own_namespace(standing)
+        await self._require(standing, "list", namespace)
+        wanted = select(uploads).where(uploads.c.namespace == namespace)
+        if standing.run is not None:
+            wanted = wanted.where(uploads.c.root_uid == self._root(standing))
+        if before is not None:
+            moment, file_id = before
+            wanted = wanted.where(
+                (uploads.c.created_at < moment)
+                | ((uploads.c.created_at == moment) & (uploads.c.file_id < file_id))
+            )
+        wanted = wanted.order_by(uploads.c.created_at.desc(), uploads.c.file_id.desc())
+        async with self._database.read() as tx:
+            rows = (await tx.execute(wanted.limit(limit))).all()
+        stored = await self._files.find_all([row.file_id for row in rows])
+        return [
+            Upload(stored[row.file_id], row.md5, row.metadata)
+            for row in rows
+            if row.file_id in stored
+        ]
+
+    # -- forgotten -------------------------------------------------------------------------------
+
+    async def delete(self, standing: Standing, file_id: str) -> None:
+        """Delete an upload.
+
+        Raises:
+            Missing: there is none, or the caller may not know.
+            Forbidden: it is a prediction's own, or the caller may only read.
+        """
+        await self.find(standing, file_id)
+        async with self._database.read() as tx:
+            found = await tx.execute(select(uploads).where(uploads.c.file_id == file_id))
+            row = found.one_or_none()
+        if row is None:
+            raise Forbidden("The file belongs to a prediction, and goes with it.")
+        if standing.run is None:
+            await self._require(standing, "create", row.namespace)
+        elif row.root_uid != self._root(standing):
+            raise Forbidden("A run may only delete what its own tree brought.")
+        await self.forget(file_id)
+
+    async def expired(self, now: datetime) -> list[str]:
+        """The ids of the uploads that are older than their namespace's retention."""
+        await self._retention.synced()
+        found: list[str] = []
+        async with self._database.read() as tx:
+            for theirs, before in self._retention.scopes(uploads.c.namespace, now):
+                old = select(uploads.c.file_id).where(theirs, uploads.c.created_at < before)
+                found += (await tx.execute(old)).scalars()
+        return found
+
+    async def forget(self, file_id: str) -> None:
+        """Delete an upload, for whoever knows that nobody needs it."""
+        async with self._database.write() as tx:
+            await tx.execute(delete(uploads).where(uploads.c.file_id == file_id))
+            await Files.doom(tx, [file_id])
+        await self._files.delete_doomed()
+
+    # -- shown -----------------------------------------------------------------------------------
+
+    def body(self, upload: Upload, base: str) -> Json:
+        """The file object."""
+        stored = upload.stored
+        url = f"{base}/v1/files/{stored.id}"
+        sums = {"sha256": stored.sha256} | ({"md5": upload.md5} if upload.md5 else {})
+        age = self._retention.of(stored.namespace)
+        expires = stored.created_at + age if age else None
+        return {
+            "id": stored.id,
+            "name": stored.name,
+            "content_type": stored.content_type,
+            "size": stored.size,
+            "etag": stored.sha256,
+            "checksums": sums,
+            "metadata": json.loads(upload.metadata),
+            "created_at": rfc3339(stored.created_at),
+            "expires_at": rfc3339(expires) if expires else None,
+            "urls": {"get": url, "download": f"{url}/download"},
+        }
+
+    async def _require(self, standing: Standing, verb: str, namespace: str) -> None:
+        if standing.run is None:
+            await self._callers.require(standing, verb, "pipelineruns", namespace)
+
+    def _root(self, standing: Standing) -> str:
+        if standing.run is None:
+            return ""
+        return self._runs.tree_of(standing.run)
+
+
+def _described(data: bytes) -> Json:
+    try:
+        value = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
+        raise Invalid("metadata is not JSON.", pointer="/metadata") from None
+    if not isinstance(value, dict):
+        raise Invalid("metadata must be a JSON object.", pointer="/metadata")
+    return value

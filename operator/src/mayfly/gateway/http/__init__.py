@@ -1,0 +1,3 @@
+"""HTTP, both ways: errors, paging, JSON as text, uploads, URLs, outgoing requests.
+
+Knows nothing of predictions."""

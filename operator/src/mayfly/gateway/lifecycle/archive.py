@@ -1,0 +1,216 @@
+"""A run's log and the items of an iterator's output, as they come, in SQL.
+
+Logs come in pieces with their byte offset and are kept once whatever is sent again. A run keeps
+at most its limit of log; what comes after that is counted, and one line says how much it was.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.gateway.runs.messages import storable, utf8_head, utf8_tail
+from mayfly.metering.database import insert_once, metadata
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("run_uid", String(64), primary_key=True),
+    Column("received", BigInteger, nullable=False),
+    Column("kept", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+)
+"""Per run: bytes that were received, that `log_chunks` holds, and that the limit cut off."""
+
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("run_uid", String(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("data", Text, nullable=False),
+)
+"""`position` counts kept bytes, so reading on from a position needs no other bookkeeping."""
+
+output_items = Table(
+    "output_items",
+    metadata,
+    Column("run_uid", String(64), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("value", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class LogSize:
+    """How much log there is, in bytes.
+
+    Attributes:
+        received: the agent's own count, gaps included.
+        kept: what is stored, lines about gaps included.
+        dropped: what came after the limit.
+    """
+
+    received: int = 0
+    kept: int = 0
+    dropped: int = 0
+
+    @property
+    def dropped_line(self) -> str:
+        """The line that says how much was not kept, or ""."""
+        if not self.dropped:
+            return ""
+        return f"[mayfly] {self.dropped} bytes of log were not kept\n"
+
+
+async def log_size(tx: AsyncConnection, run_uid: str) -> LogSize:
+    """How much log a run has."""
+    found = await tx.execute(select(logs).where(logs.c.run_uid == run_uid))
+    row = found.one_or_none()
+    return LogSize() if row is None else LogSize(row.received, row.kept, row.dropped)
+
+
+async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, limit: int) -> int:
+    """Store a piece of log.
+
+    A piece that is known changes nothing; one that overlaps adds what is new. After a gap (the
+    agent's buffer is bounded, so what it dropped never comes) the piece is stored with a line
+    that says so: order on a connection is kept, so nothing else can come to fill it.
+
+    Args:
+        tx: the transaction.
+        run_uid: the run.
+        offset: bytes of the agent's log before this piece.
+        data: the piece.
+        limit: bytes of log that a run keeps.
+
+    Returns:
+        The offset up to which the agent may forget.
+    """
+    size = await log_size(tx, run_uid)
+    raw = data.encode("utf-8", "replace")
+    end = offset + len(raw)
+    if end <= size.received:
+        return size.received
+    text = data
+    if offset < size.received:
+        text = raw[size.received - offset :].decode("utf-8", "ignore")
+    elif offset > size.received:
+        text = f"[mayfly] {offset - size.received} bytes of log were lost\n{data}"
+    text = storable(text)
+    whole = len(text.encode("utf-8", "replace"))
+    text = utf8_head(text, max(0, limit - size.kept))
+    width = len(text.encode())
+    if width:
+        await insert_once(
+            tx,
+            log_chunks,
+            {"run_uid": run_uid, "position": size.kept, "size": width, "data": text},
+        )
+    await insert_once(tx, logs, {"run_uid": run_uid, "received": 0, "kept": 0, "dropped": 0})
+    await tx.execute(
+        update(logs)
+        .where(logs.c.run_uid == run_uid)
+        .values(received=end, kept=size.kept + width, dropped=size.dropped + whole - width)
+    )
+    return end
+
+
+async def read_log(
+    tx: AsyncConnection, run_uid: str, position: int, size: int = 256 * 1024
+) -> tuple[str, int]:
+    """Log from a position on, about `size` bytes, and the position after it."""
+    found = await tx.execute(
+        select(log_chunks.c.position, log_chunks.c.size, log_chunks.c.data)
+        .where(log_chunks.c.run_uid == run_uid, log_chunks.c.position >= position)
+        .order_by(log_chunks.c.position)
+        .limit(max(1, size // 1024))
+    )
+    texts: list[str] = []
+    taken = 0
+    for row in found:
+        if taken >= size:
+            break
+        texts.append(row.data)
+        taken += row.size
+        position = row.position + row.size
+    return "".join(texts), position
+
+
+async def log_tail(tx: AsyncConnection, run_uid: str, size: int) -> str:
+    """The end of a run's log in at most `size` bytes, with the line on what was not kept."""
+    known = await log_size(tx, run_uid)
+    found = await tx.execute(
+        select(log_chunks.c.data)
+        .where(
+            log_chunks.c.run_uid == run_uid,
+            log_chunks.c.position + log_chunks.c.size > known.kept - size,
+        )
+        .order_by(log_chunks.c.position)
+    )
+    return utf8_tail("".join(found.scalars()) + known.dropped_line, size)
+
+
+async def add_item(
+    tx: AsyncConnection, run_uid: str, position: int, value: Any, limit: int
+) -> bool:
+    """Store one item of an iterator's output.
+
+    Returns:
+        False when it does not fit into `limit` bytes with those before, and is not kept.
+    """
+    text = json.dumps(value, separators=(",", ":"))
+    sum_of = select(func.coalesce(func.sum(output_items.c.size), 0))
+    held = (await tx.execute(sum_of.where(output_items.c.run_uid == run_uid))).scalar_one()
+    if int(held) + len(text) > limit:
+        return False
+    await insert_once(
+        tx,
+        output_items,
+        {"run_uid": run_uid, "position": position, "size": len(text), "value": text},
+    )
+    return True
+
+
+async def items(tx: AsyncConnection, run_uid: str) -> str | None:
+    """The output so far as the text of a JSON list, or None when no item came.
+
+    Items after a missing one are left out: a reader slices the list by what it has seen.
+    """
+    found = await tx.execute(
+        select(output_items.c.position, output_items.c.value)
+        .where(output_items.c.run_uid == run_uid)
+        .order_by(output_items.c.position)
+    )
+    values: list[str] = []
+    for row in found:
+        if row.position != len(values):
+            break
+        values.append(row.value)
+    return f"[{','.join(values)}]" if values else None
+
+
+async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[str]:
+    """The JSON texts of the items from a position on, up to the first that is missing."""
+    found = await tx.execute(
+        select(output_items.c.position, output_items.c.value)
+        .where(output_items.c.run_uid == run_uid, output_items.c.position >= position)
+        .order_by(output_items.c.position)
+    )
+    values: list[str] = []
+    for row in found:
+        if row.position != position + len(values):
+            break
+        values.append(row.value)
+    return values
+
+
+async def count_items(tx: AsyncConnection, run_uid: str) -> int:
+    """How many items came."""
+    counted = select(func.count()).where(output_items.c.run_uid == run_uid)
+    return int((await tx.execute(counted)).scalar_one())

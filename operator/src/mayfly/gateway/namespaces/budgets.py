@@ -1,0 +1,242 @@
+"""Budgets: whether more may be started of what a namespace, or a run with a budget, pays for.
+
+A limit is reached when as much is spent as it says. From then on nothing that it bounds starts:
+creates are refused with 402, what waits ends with reason BudgetExceeded, and what runs goes on to
+its end. A namespace without the annotation and a tree without a budget cost no look into SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
+from mayfly.clock import Clock
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.http.errors import BudgetReached
+from mayfly.gateway.namespaces.watch import Namespaces
+from mayfly.metering import spending
+from mayfly.metering.database import Database
+from mayfly.metering.spending import Budget
+from mayfly.metering.usage import decimal_text
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often what waits is compared with what was spent meanwhile."""
+
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A namespace's annotation.
+
+    Attributes:
+        text: as it is written.
+        amount: what it says; None where that is no decimal, and then nothing is limited.
+    """
+
+    text: str
+    amount: Decimal | None
+
+
+class Budgets:
+    """Compares what is spent with what may be."""
+
+    def __init__(
+        self,
+        *,
+        namespaces: Namespaces,
+        database: Database,
+        runs: Runs,
+        poke: Callable[[str], None],
+        currency: str,
+        clock: Clock,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            namespaces: whose annotations count.
+            database: tells what is spent.
+            runs: those that are not finished.
+            poke: has a run looked at.
+            currency: of the installation.
+            clock: tells the month.
+        """
+        self._database = database
+        self._runs = runs
+        self._poke = poke
+        self._currency = currency
+        self._clock = clock
+        self._limits: dict[str, Limit] = {}
+        self._namespaces = namespaces
+        namespaces.listen(self._on_namespace)
+
+    async def run(self) -> None:
+        """Look at what waits, until cancelled."""
+        await self._namespaces.synced.wait()
+        await self._runs.synced.wait()
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("budgets were not looked at")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    # -- asked -----------------------------------------------------------------------------------
+
+    async def require(self, namespace: str, caller: Seen | None) -> None:
+        """Whether a prediction may be made.
+
+        Args:
+            namespace: who pays.
+            caller: the run whose code asks for it.
+
+        Raises:
+            BudgetReached: nothing more may be started there.
+        """
+        why = await self._why_not(namespace, caller.uid if caller else None)
+        if why:
+            raise BudgetReached(why)
+
+    async def why_not(self, namespace: str, budget_uid: str | None) -> str:
+        """Why nothing more may start, in words; "" where something may.
+
+        Args:
+            namespace: who pays.
+            budget_uid: the nearest run with a budget, of the prediction's row.
+        """
+        await self._namespaces.synced.wait()
+        limit = self._limits.get(namespace)
+        amount = limit.amount if limit else None
+        if amount is None and budget_uid is None:
+            return ""
+        async with self._database.read() as tx:
+            if amount is not None:
+                spent = await spending.of_namespace(tx, namespace, self._clock())
+                if spent >= amount:
+                    return self._namespace_words(namespace, spent, amount)
+            if budget_uid is not None:
+                for each in await spending.of_budgets(tx, budget_uid):
+                    if each.spent >= each.amount:
+                        return self._run_words(each)
+        return ""
+
+    async def why_no_run(self, seen: Seen) -> str:
+        """Why a run that has not started may not start, in words; "" where it may.
+
+        Nothing of its own budget can be spent yet: those above it count.
+        """
+        return await self._why_not(seen.key[0], seen.parent_uid)
+
+    async def _why_not(self, namespace: str, parent_uid: str | None) -> str:
+        budget_uid = None
+        if parent_uid is not None and self._may_be_bounded(parent_uid):
+            async with self._database.read() as tx:
+                budget_uid = await spending.budget_of(tx, parent_uid)
+        return await self.why_not(namespace, budget_uid)
+
+    def _may_be_bounded(self, uid: str | None) -> bool:
+        """Whether a run, or one above it, has a budget. Where one has left the watch: maybe."""
+        while uid is not None:
+            seen = self._runs.get(uid)
+            if seen is None or seen.raw["spec"].get("budget"):
+                return True
+            uid = seen.parent_uid
+        return False
+
+    def wants_a_word(self, seen: Seen) -> bool:
+        """Whether the controller waits for our word on a run: nobody has asked us before.
+
+        That is a root that `kubectl` may have made, where the namespace has the annotation,
+        whatever it says. A child was made by the gateway, when there was room.
+        """
+        status = seen.run.status
+        return (
+            seen.parent_uid is None
+            and seen.key[0] in self._limits
+            and not (status.budget_checked or status.pod_uid or status.ended)
+        )
+
+    def warning(self, namespace: str) -> str:
+        """What is wrong with a namespace's annotation, in words; "" where nothing is."""
+        limit = self._limits.get(namespace)
+        if limit is None or limit.amount is not None:
+            return ""
+        return (
+            f'Annotation {BUDGET_MONTHLY} of namespace "{namespace}" is '
+            f"{limit.text[:64]!a}, which is no decimal number such as 25 or 12.50: the namespace "
+            f"has no monthly budget until that is mended."
+        )
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def _namespace_words(self, namespace: str, spent: Decimal, amount: Decimal) -> str:
+        month = spending.month_of(self._clock())
+        return (
+            f'Namespace "{namespace}" has reached its budget of {self._money(amount)} for {month}: '
+            f"{self._money(spent)} are spent. Raise its annotation {BUDGET_MONTHLY}, or wait for "
+            f"the next month (UTC)."
+        )
+
+    def _run_words(self, budget: Budget) -> str:
+        return (
+            f'The run "{budget.name}" has reached its budget of {self._money(budget.amount)}: it '
+            f"and what is below it have spent {self._money(budget.spent)}. Its spec.budget can't "
+            f"change; create another run with a larger one."
+        )
+
+    def _money(self, amount: Decimal) -> str:
+        return f"{decimal_text(amount)} {self._currency}"
+
+    # -- looked at without being asked -----------------------------------------------------------
+
+    async def look(self) -> None:
+        """Have the runs looked at that wait, and whose budget was reached meanwhile."""
+        known: dict[tuple[str, str | None], str] = {}
+        for seen in list(self._runs.unfinished()):
+            status = seen.run.status
+            if status.ended or status.started or not self._bounded(seen):
+                continue
+            payer = (seen.key[0], seen.parent_uid)
+            if payer not in known:
+                known[payer] = await self._why_not(*payer)
+            if known[payer]:
+                self._poke(seen.uid)
+
+    def _bounded(self, seen: Seen) -> bool:
+        limited = seen.key[0] in self._limits
+        return limited or (seen.parent_uid is not None and self._may_be_bounded(seen.parent_uid))
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """Namespaces with a monthly budget."""
+        return frozenset(name for name, each in self._limits.items() if each.amount is not None)
+
+    def _on_namespace(self, name: str, annotations: dict[str, str]) -> None:
+        text = annotations.get(BUDGET_MONTHLY)
+        before = self._limits.pop(name, None)
+        if text is not None:
+            self._limits[name] = Limit(text, _amount(text))
+        if before == self._limits.get(name):
+            return
+        if self.warning(name):
+            logger.warning("%s", self.warning(name))
+        for seen in list(self._runs.unfinished()):
+            if seen.key[0] == name:
+                self._poke(seen.uid)
+
+
+def _amount(text: str) -> Decimal | None:
+    return Decimal(text) if _AMOUNT.fullmatch(text) else None
+
+
+def own_budget(seen: Seen) -> Decimal | None:
+    """The budget that a run has itself."""
+    text = seen.run.spec.budget
+    return None if text is None else _amount(text)

@@ -1,0 +1,99 @@
+"""How long what ended in a namespace can be read: its annotation, or the installation's value."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from mayfly.api.v1alpha1.annotations import RETENTION
+from mayfly.gateway.namespaces.watch import Namespaces
+
+logger = logging.getLogger(__name__)
+
+FOREVER = "forever"
+
+_DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
+_NOTHING = re.compile(r"0[dhms]?")
+
+
+class Retention:
+    """The retention of every namespace; None stands for ever."""
+
+    def __init__(self, namespaces: Namespaces, default_seconds: int) -> None:
+        """Get ready.
+
+        Args:
+            namespaces: whose annotations count.
+            default_seconds: where there is none; 0 for ever.
+        """
+        self._default = timedelta(seconds=default_seconds) or None
+        self._own: dict[str, timedelta | None] = {}
+        self._wrong: dict[str, str] = {}
+        self._namespaces = namespaces
+        namespaces.listen(self._on_namespace)
+
+    async def synced(self) -> None:
+        """Wait until every namespace is known: before that nothing may go."""
+        await self._namespaces.synced.wait()
+
+    def of(self, namespace: str) -> timedelta | None:
+        """Of a namespace; one without the annotation, or that is gone, has the installation's."""
+        return self._own.get(namespace, self._default)
+
+    def scopes(
+        self, namespace: ColumnElement[Any], now: datetime
+    ) -> Iterator[tuple[ColumnElement[bool], datetime]]:
+        """Which rows may go, and before which moment they must be over.
+
+        Args:
+            namespace: the column of a table that says whose a row is.
+            now: the time.
+        """
+        for name, age in self._own.items():
+            if age is not None:
+                yield namespace == name, now - age
+        if self._default is not None:
+            yield namespace.not_in(list(self._own)), now - self._default
+
+    def _on_namespace(self, name: str, annotations: dict[str, str]) -> None:
+        self._own.pop(name, None)
+        text = annotations.get(RETENTION)
+        if text is None:
+            self._wrong.pop(name, None)
+            return
+        try:
+            self._own[name] = read(text)
+        except ValueError:
+            # What is removed can't be had again, so a slip removes nothing.
+            self._own[name] = None
+            if self._wrong.get(name) != text:
+                self._wrong[name] = text
+                logger.warning(
+                    "Annotation %s of namespace %s is %r, which is no duration such as 30d or 12h, "
+                    'and not "forever": nothing of it is removed until that is mended.',
+                    RETENTION,
+                    name,
+                    text[:64],
+                )
+        else:
+            self._wrong.pop(name, None)
+
+
+def read(text: str) -> timedelta | None:
+    """A retention as people write it: "30d", "1d12h", "90m"; "forever" and "0" are None.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text == FOREVER or _NOTHING.fullmatch(text):
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f'"{text}" is no retention')
+    days, hours, minutes, seconds = (int(each or 0) for each in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) or None

@@ -1,0 +1,1 @@
+"""The API resource `prediction`: created, found, shown, streamed, and told to webhooks."""

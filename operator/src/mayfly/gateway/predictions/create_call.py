@@ -1,0 +1,231 @@
+"""Makes calls of Models: checked, queued once, or refused in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.clock import Clock
+from mayfly.config import GatewayConfig
+from mayfly.gateway.access.callers import CANCELLED_RUN, Standing
+from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.calls.dispatcher import Conductor
+from mayfly.gateway.calls.recorder import ModelCalls, Shut
+from mayfly.gateway.calls.rows import Call, Step
+from mayfly.gateway.calls.versions import ModelVersion, Versions
+from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Refusal, TooMany
+from mayfly.gateway.lifecycle import deliveries
+from mayfly.gateway.namespaces.budgets import Budgets
+from mayfly.gateway.predictions import idempotency
+from mayfly.gateway.predictions.idempotency import Created
+from mayfly.gateway.predictions.request import Order
+from mayfly.gateway.predictions.webhooks import Webhooks
+from mayfly.gateway.secrets.sealed import Concealed, Sealed
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.tables import MODEL
+from mayfly.sources import SourceReader
+
+if TYPE_CHECKING:
+    from mayfly.gateway.predictions.create_run import Creation, Target
+
+SETTLE_SECONDS = 3.0
+"""How long a call waits for a Model that nobody has looked at yet."""
+
+FULL_SECONDS = 5
+
+
+class Intake:
+    """Queues calls."""
+
+    def __init__(
+        self,
+        *,
+        creation: Creation,
+        budgets: Budgets,
+        calls: ModelCalls,
+        versions: Versions,
+        conductor: Conductor,
+        directory: Directory,
+        runs: Runs,
+        sealed: Sealed,
+        sources: SourceReader,
+        database: Database,
+        webhooks: Webhooks,
+        config: GatewayConfig,
+        clock: Clock,
+        new_uid: Callable[[], str],
+    ) -> None:
+        self._creation = creation
+        self._budgets = budgets
+        self._calls = calls
+        self._versions = versions
+        self._conductor = conductor
+        self._directory = directory
+        self._runs = runs
+        self._sealed = sealed
+        self._sources = sources
+        self._database = database
+        self._webhooks = webhooks
+        self._config = config
+        self._clock = clock
+        self._new_uid = new_uid
+
+    async def call(
+        self,
+        standing: Standing,
+        target: Target,
+        order: Order,
+        headers: Mapping[str, str],
+        base: str,
+    ) -> str:
+        """Queue a call, or find the one that this same create queued before.
+
+        Args:
+            standing: who calls.
+            target: the Model.
+            order: with what.
+            headers: the request's.
+            base: the caller's base URL.
+
+        Returns:
+            The id of the prediction.
+
+        Raises:
+            Forbidden: the caller may not, or its run may create nothing (any more).
+            Missing: the Model has no such version, or none that can still be called.
+            Invalid: a Pipeline has the Model's name, or the order has a budget.
+            Refusal: the input is wrong.
+            TooMany: too many calls wait for the Model.
+            BudgetReached: nothing more may be started.
+        """
+        entry = target.entry
+        namespace = standing.namespace or entry.namespace
+        await self._creation.permit(standing, namespace)
+        self._callable_from(entry, namespace)
+        conflict = self._versions.name_conflict(entry)
+        if conflict:
+            raise Invalid(f'Model "{target.called}" can\'t be called: {conflict}')
+        known = idempotency.digest(
+            headers, f"{namespace} {target.called} {target.version}", order.body
+        )
+        repeat = idempotency.is_repeat(headers)
+        if repeat:
+            async with self._database.read() as tx:
+                before = await idempotency.recall(tx, known, self._clock())
+            if before is not None:
+                return before.name
+        await self._budgets.require(namespace, standing.run)
+        concealed = await self._checked(target, order)
+        order = await self._creation.with_references(concealed.order, namespace, base)
+        row, call = self._row(standing, target, namespace, order)
+        async with self._database.write() as tx:
+            if repeat:
+                before = await idempotency.recall(tx, known, self._clock())
+                if before is not None:
+                    return before.name
+            if await self._calls.waiting(tx, *call.key) >= self._config.models.queue:
+                raise TooMany(
+                    f'{self._config.models.queue} predictions wait for "{target.called}" already; '
+                    f"try again later.",
+                    retry_after=FULL_SECONDS,
+                )
+            try:
+                await self._calls.create(tx, call, row)
+            except Shut:
+                raise Forbidden(CANCELLED_RUN) from None
+            if order.webhook:
+                await deliveries.expect(tx, row, url=order.webhook, events=order.events)
+            await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
+            await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
+        if order.webhook:
+            self._webhooks.expect(row.uid)
+        self._conductor.add(call, row.namespace, row.root_uid)
+        return row.id
+
+    def _callable_from(self, entry: Entry, namespace: str) -> None:
+        if entry.namespace == namespace or entry.public:
+            return
+        if not self._directory.shared_by_alias(entry, namespace):
+            raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
+
+    async def _checked(self, target: Target, order: Order) -> Concealed:
+        if order.budget:
+            raise Invalid("Mayfly-Budget bounds a run of a pipeline, and this is a Model.")
+        version = await self._version(target)
+        if version is None:
+            return Concealed(order)  # its server will say what it thinks of the input
+        problems = await self._sources.input_problems(version.schema, order.input, references=False)
+        if problems:
+            raise Refusal(problems)
+        return self._sealed.conceal(version.schema, order)
+
+    async def _version(self, target: Target) -> ModelVersion | None:
+        entry = target.entry
+        latest = await self._versions.latest(entry)
+        if latest is None and not entry.settled:
+            self._versions.look(entry.namespace, entry.name)
+            await self._directory.settled(entry.namespace, entry.name, SETTLE_SECONDS)
+            latest = await self._versions.latest(entry)
+        wanted = target.version
+        if wanted is None or (latest is not None and latest.id == wanted):
+            return latest
+        known = await self._versions.find(wanted)
+        if known is None or known.model_uid != entry.uid:
+            raise Missing(f'"{target.called}" has no version "{wanted[:64]}".')
+        raise Missing(
+            f'The version "{wanted[:64]}" of "{target.called}" is not served any more; the latest '
+            f'is "{latest.id if latest else ""}".'
+        )
+
+    def _row(
+        self, standing: Standing, target: Target, namespace: str, order: Order
+    ) -> tuple[RunRow, Call]:
+        now = self._clock()
+        uid = self._new_uid()
+        entry = target.entry
+        parent = standing.run
+        row = RunRow(
+            uid=uid,
+            id=run_id(uid),
+            namespace=namespace,
+            name="",
+            pipeline_namespace=entry.namespace,
+            pipeline=entry.name,
+            version=entry.latest_version or "",
+            root_uid=uid,
+            parent_uid=None,
+            depth=1,
+            runtime_digest="",
+            prices="[]",
+            currency=self._config.currency,
+            input_json=order.input_json,
+            created_at=now,
+            opened_at=now,
+            kind=MODEL,
+            called=target.called,
+        )
+        if parent is not None:
+            row = replace(
+                row,
+                parent_uid=parent.uid,
+                root_uid=self._runs.tree_of(parent),
+                depth=(parent.run.status.depth or 1) + 1,
+            )
+        cancel_at = None
+        if order.cancel_after is not None:
+            cancel_at = now + timedelta(seconds=order.cancel_after)
+        call = Call(
+            uid=uid,
+            namespace=entry.namespace,
+            model=entry.name,
+            step=Step.QUEUED,
+            queued_at=now,
+            parent_uid=row.parent_uid,
+            cancel_at=cancel_at,
+        )
+        return row, call

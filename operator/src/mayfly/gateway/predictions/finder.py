@@ -1,0 +1,276 @@
+"""Predictions as callers see them: found, listed, waited for, cancelled.
+
+A prediction that the ledger knows is shown from SQL; a run that is newer than that from the watch;
+a finished one that SQL has lost from the API server. What a caller may not see is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+
+from mayfly.api.v1alpha1.conditions import ConditionType, is_true
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.calls.dispatcher import Conductor
+from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.http.errors import Forbidden, Missing
+from mayfly.gateway.lifecycle import archive
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.lifecycle.states import ENDS, State, state_of
+from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.runs.rows import row_of, state_of_run
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger, listing
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.listing import Span
+
+ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
+
+CANCEL_SECONDS = 2.0
+"""A cancel is answered by then, accepted or not yet."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction as the API sees it.
+
+    Attributes:
+        row: the ledger's row, or one made of the object where the ledger has none.
+        state: the word of the API.
+        output: the output's JSON text: whole at the end, the items so far before it.
+        seen: the run's object, where the watch has it.
+    """
+
+    row: RunRow
+    state: State
+    output: str | None
+    seen: Seen | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing about it changes any more."""
+        return self.state in ENDS
+
+
+class Predictions:
+    """Reads predictions for callers, and cancels them."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        runs: Runs,
+        callers: Callers,
+        calls: ModelCalls,
+        conductor: Conductor,
+        notices: Notices,
+        polls: Polls,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+        self._callers = callers
+        self._calls = calls
+        self._conductor = conductor
+        self._notices = notices
+        self._polls = polls
+        self._stopping = stopping
+
+    # -- one -------------------------------------------------------------------------------------
+
+    async def find(self, standing: Standing, identity: str, namespace: str | None) -> Prediction:
+        """A prediction that the caller may read.
+
+        Args:
+            standing: who reads.
+            identity: its 26 characters.
+            namespace: of the base URL, where it names one.
+
+        Raises:
+            Forbidden: the caller may read nothing in the namespace that the URL names.
+            Missing: there is no such prediction, or the caller may not know.
+        """
+        if namespace and standing.user is not None:
+            await self._callers.require(standing, "get", "pipelineruns", namespace)
+        found = await self._lookup(identity) if ID.fullmatch(identity) else None
+        if (
+            found is None
+            or (namespace and found.row.namespace != namespace)
+            or not await self._sees(standing, found.row)
+        ):
+            raise Missing(f'There is no prediction "{identity[:64]}" that you may read.')
+        return found
+
+    async def _sees(self, standing: Standing, row: RunRow) -> bool:
+        if standing.run is not None:
+            # A run reads its own tree.
+            return row.root_uid == self._runs.tree_of(standing.run)
+        return await self._callers.may(standing, "get", "pipelineruns", row.namespace)
+
+    async def known(self, identity: str) -> Prediction | None:
+        """A prediction, for whoever was vouched for already."""
+        return await self._lookup(identity) if ID.fullmatch(identity) else None
+
+    async def again(self, found: Prediction) -> Prediction:
+        """The same prediction as it is now; for one that is gone, as it was."""
+        return await self._lookup(found.row.id) or found
+
+    async def of(self, seen: Seen) -> Prediction:
+        """The prediction that a run is."""
+        return await self._lookup(run_id(seen.uid)) or self._of_object(seen)
+
+    async def made(self, identity: str) -> Prediction:
+        """The prediction that was just made.
+
+        Raises:
+            Missing: there is none.
+        """
+        found = await self._lookup(identity)
+        if found is None:
+            raise Missing(f'There is no prediction "{identity}".')
+        return found
+
+    async def until_ended(self, found: Prediction, seconds: float) -> Prediction:
+        """The prediction at its end, or as it is after so long, or when the gateway stops."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                found = await self.again(found)
+                left = deadline - asyncio.get_running_loop().time()
+                if found.ended or left <= 0 or self._stopping.is_set():
+                    return found
+                await news.wait(min(left, 5.0))
+
+    async def news(self, standing: Standing, found: Prediction) -> Prediction:
+        """The prediction for a reader; a run that was told just that already waits for more."""
+        if standing.run is None:
+            return found
+        reader, uid = standing.run.uid, found.row.uid
+        mark = await self._mark(found)
+        pause = 0.0 if found.ended else self._polls.pause(reader, uid, mark)
+        if pause > 0 and not self._stopping.is_set():
+            with self._notices.subscribe(uid) as news:
+                found = await self.again(found)
+                if mark == await self._mark(found):
+                    await news.wait(pause)
+                    found = await self.again(found)
+            mark = await self._mark(found)
+        self._polls.told(reader, uid, mark, ended=found.ended)
+        return found
+
+    async def _mark(self, found: Prediction) -> int:
+        """Differs when a prediction has another state, output or log."""
+        async with self._database.read() as tx:
+            return hash((found.state, found.output, await archive.log_size(tx, found.row.uid)))
+
+    async def _lookup(self, identity: str) -> Prediction | None:
+        seen = self._runs.by_id(identity)
+        async with self._database.read() as tx:
+            row = await ledger.find_by_id(tx, identity)
+            items = await archive.items(tx, row.uid) if row and not row.closed else None
+        if row is not None:
+            return Prediction(row, state_of(row), row.output if row.closed else items, seen)
+        seen = seen or await self._runs.find_finished(identity)
+        return None if seen is None else self._of_object(seen)
+
+    def _of_object(self, seen: Seen) -> Prediction:
+        row = row_of(seen, self._runs.root_of(seen))
+        return Prediction(row, state_of_run(seen), row.output, seen)
+
+    # -- many ------------------------------------------------------------------------------------
+
+    async def page(self, standing: Standing, span: Span) -> list[Prediction]:
+        """Predictions of the caller's namespace, newest first; a run sees its own tree.
+
+        Raises:
+            Forbidden: the caller may not list there, or names no namespace.
+        """
+        if standing.run is not None:
+            span = replace(span, root_uid=self._runs.tree_of(standing.run))
+        elif standing.namespace is None:
+            await self._callers.require(standing, "list", "pipelineruns", "")
+        else:
+            await self._callers.require(standing, "list", "pipelineruns", standing.namespace)
+        return await self._span(replace(span, namespace=standing.namespace))
+
+    async def _span(self, span: Span) -> list[Prediction]:
+        fresh = [row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
+        wanted = {row.uid: row for row in fresh if span.holds(row)}
+        async with self._database.read() as tx:
+            stored = await listing.page(tx, span)
+            old = await ledger.known(tx, list(wanted))
+        rows = [*stored, *(row for uid, row in wanted.items() if uid not in old)]
+        rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
+        return [self._listed(row) for row in rows[: span.limit]]
+
+    def _listed(self, row: RunRow) -> Prediction:
+        return Prediction(row, state_of(row), row.output if row.closed else None)
+
+    async def tree(self, found: Prediction, limit: int) -> list[Prediction]:
+        """A prediction and everything below it, parents before children.
+
+        Raises:
+            Forbidden: there are more than `limit`.
+        """
+        every = await self._span(Span(root_uid=found.row.root_uid, limit=limit + 1))
+        if len(every) > limit:
+            raise Forbidden(f"The tree has more than {limit} predictions; list them by pages.")
+        children: dict[str | None, list[Prediction]] = {}
+        for each in reversed(every):
+            children.setdefault(each.row.parent_uid, []).append(each)
+        tree, position = [found], 0
+        while position < len(tree):
+            tree += children.get(tree[position].row.uid, [])
+            position += 1
+        return tree
+
+    # -- cancel ----------------------------------------------------------------------------------
+
+    async def cancel(self, standing: Standing, found: Prediction) -> Prediction:
+        """Ask for a cancel; the answer comes when it is accepted, or after two seconds.
+
+        Raises:
+            Forbidden: the caller may read the prediction, but not change it.
+        """
+        if not await self._callers.may(standing, "patch", "pipelineruns", found.row.namespace):
+            raise Forbidden("You may not cancel predictions there.")
+        if found.ended:
+            return found
+        if not found.row.is_run:
+            return await self._cancel_call(found)
+        try:
+            patch = {"spec": {"cancel": True}}
+            await self._cluster.patch(RUNS, found.row.namespace, found.row.name, patch)
+        except NotFound:
+            return await self.again(found)
+        return await self._until_accepted(found)
+
+    async def _cancel_call(self, found: Prediction) -> Prediction:
+        """A call of a Model that waits ends at once; else its server is told to stop."""
+        if await self._calls.cancel(found.row.uid):
+            key = (found.row.pipeline_namespace, found.row.pipeline)
+            self._conductor.forget(found.row.uid, key)
+            return await self.again(found)
+        return await self.until_ended(found, CANCEL_SECONDS)
+
+    async def _until_accepted(self, found: Prediction) -> Prediction:
+        deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                found = await self.again(found)
+                seen = self._runs.get(found.row.uid)
+                accepted = seen is None or is_true(
+                    seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED
+                )
+                left = deadline - asyncio.get_running_loop().time()
+                if accepted or left <= 0:
+                    return found
+                await news.wait(min(left, 0.2))

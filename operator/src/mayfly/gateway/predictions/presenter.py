@@ -1,0 +1,220 @@
+"""Predictions as JSON, with links in the reader's own base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from mayfly.clock import Clock, rfc3339
+from mayfly.config import GatewayLimits
+from mayfly.gateway.access.signing import SigningKey, file_link, stream_link
+from mayfly.gateway.cache.runs import Seen
+from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.rows import Call
+from mayfly.gateway.catalog.schemas import Schemas, gives_files, is_iterator
+from mayfly.gateway.files import links
+from mayfly.gateway.files.store import Files, references
+from mayfly.gateway.http import rawjson
+from mayfly.gateway.http import urls as wire
+from mayfly.gateway.lifecycle import archive, deliveries, sources
+from mayfly.gateway.lifecycle.sources import KeptSource
+from mayfly.gateway.lifecycle.states import State
+from mayfly.gateway.predictions.create_run import deadline_of
+from mayfly.gateway.predictions.finder import Prediction
+from mayfly.gateway.runs.trees import Trees
+from mayfly.gateway.secrets.sealed import redacted
+from mayfly.metering import ledger, records
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.usage import cost, decimal_text
+
+LISTED_BYTES = 16 * 1024
+"""Inputs and outputs above this are left out of lists."""
+
+
+class Presenter:
+    """Shows predictions, whole or in pieces; whoever asks was found to be allowed to read them."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        trees: Trees,
+        files: Files,
+        calls: ModelCalls,
+        key: SigningKey,
+        schemas: Schemas,
+        limits: GatewayLimits,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._trees = trees
+        self._files = files
+        self._calls = calls
+        self._key = key
+        self._schemas = schemas
+        self._limits = limits
+        self._clock = clock
+
+    async def body(self, found: Prediction, base: str) -> str:
+        """The prediction object as JSON text, with links in the reader's own base.
+
+        Args:
+            found: the prediction.
+            base: the reader's base URL, without a slash at its end.
+        """
+        row = found.row
+        async with self._database.read() as tx:
+            logs = await archive.log_tail(tx, row.uid, self._limits.log_tail_bytes)
+            delivery = await deliveries.find(tx, row.uid)
+        own = (await self._costs([found])).get(row.uid)
+        fields = wire.prediction(
+            row,
+            found.state,
+            input_json=await self.linked(row, redacted(row.input_json), base),
+            output=await self.linked(row, found.output, base),
+            logs=logs,
+            cost=_text(own),
+            base=base,
+            stream=self._stream(row, base),
+            extra=await self._beside(found, own) | (delivery.shown() if delivery else {}),
+        )
+        return rawjson.dumps(fields)
+
+    async def _beside(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
+        """What the caller asked for beside the input, and what came of a run below it."""
+        if found.row.is_run:
+            return {**_asked(found.seen), **await self._made(found, own)}
+        call = await self._calls.find(found.row.uid)
+        alone = {"downstream_cost": "0", "total_cost": _text(own), "final": found.ended}
+        return alone | (_asked_of(call[0]) if call else {})
+
+    async def _made(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
+        """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
+        tally = await self._trees.tally(found.row.uid)
+        return {
+            "children": {
+                "total": tally.children.total,
+                "succeeded": tally.children.succeeded,
+                "failed": tally.children.failed,
+                "canceled": tally.children.canceled,
+            },
+            "downstream_cost": decimal_text(tally.downstream),
+            "total_cost": None if own is None else decimal_text(tally.total(own)),
+            "final": found.ended and tally.settled,
+        }
+
+    async def created(self, found: Prediction, base: str) -> str:
+        """The answer to a create: what has not ended is `starting`, without output.
+
+        Clients take any other word for the end of a waiting create, and skip what output is
+        there when they begin to read a stream of it.
+        """
+        if not found.ended:
+            found = replace(found, state=State.STARTING, output=None)
+        return await self.body(found, base)
+
+    async def listed(self, found: Sequence[Prediction], base: str) -> list[rawjson.RawJSON]:
+        """Predictions for a list: without logs, and without large inputs and outputs."""
+        costs = await self._costs(found)
+        return [
+            rawjson.RawJSON(
+                rawjson.dumps(
+                    wire.prediction(
+                        each.row,
+                        each.state,
+                        input_json=await self.linked(
+                            each.row, _small(redacted(each.row.input_json)), base
+                        ),
+                        output=await self.linked(each.row, _small(each.output), base),
+                        logs=None,
+                        cost=_text(costs.get(each.row.uid)),
+                        base=base,
+                        stream=self._stream(each.row, base),
+                    )
+                )
+            )
+            for each in found
+        ]
+
+    async def _costs(self, found: Sequence[Prediction]) -> dict[str, Decimal]:
+        """What predictions that have ended cost themselves, by their UIDs."""
+        ended = {each.row.uid: each.row for each in found if each.ended}
+        async with self._database.read() as tx:
+            recorded = await records.costs(tx, list(ended))
+        # SQL has none of a run whose end was not recorded yet, or that it lost.
+        return {
+            uid: cost(ledger.Ending.of(row).consumption, row.pins) for uid, row in ended.items()
+        } | recorded
+
+    async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
+        """A prediction's JSON text with its files as links; everything else byte for byte."""
+        ids = references(text)
+        if text is None or not ids:
+            return text
+        known = await self._files.find_all(ids)
+        now = self._clock()
+        # A reference is a capability only inside its namespace: elsewhere it stays a word.
+        urls = {
+            each.id: file_link(self._key, wire.host_of(base), each.id, each.name, now)
+            for each in known.values()
+            if each.namespace == row.namespace
+        }
+        return links.with_links(text, urls)
+
+    def _stream(self, row: RunRow, base: str) -> str:
+        files = gives_files(self._schemas.of_prediction(row))
+        return stream_link(self._key, wire.host_of(base), row.id, self._clock(), files=files)
+
+    async def items_from(self, row: RunRow, position: int) -> list[str]:
+        """The JSON texts of an iterator's items from a position on, as they came so far."""
+        async with self._database.read() as tx:
+            return await archive.items_from(tx, row.uid, position)
+
+    def is_iterator(self, row: RunRow) -> bool:
+        """Whether the output comes item by item."""
+        return is_iterator(self._schemas.of_prediction(row))
+
+    async def log_from(self, row: RunRow, position: int) -> tuple[str, int]:
+        """A piece of a prediction's log from a position on, and the position after it."""
+        async with self._database.read() as tx:
+            return await archive.read_log(tx, row.uid, position)
+
+    async def source(self, row: RunRow) -> KeptSource | None:
+        """The source that a prediction ran, where it is kept."""
+        async with self._database.read() as tx:
+            return await sources.find(tx, row.version)
+
+    async def log_end(self, row: RunRow) -> str:
+        """The line on what was not kept of a log, or ""."""
+        async with self._database.read() as tx:
+            return (await archive.log_size(tx, row.uid)).dropped_line
+
+
+def _small(text: str | None) -> str | None:
+    return text if text is not None and len(text) <= LISTED_BYTES else None
+
+
+def _text(own: Decimal | None) -> str | None:
+    return None if own is None else decimal_text(own)
+
+
+def _asked(seen: Seen | None) -> dict[str, Any]:
+    """What the caller asked for beside the input, as the object keeps it."""
+    if seen is None:
+        return {}
+    fields: dict[str, Any] = {}
+    deadline = deadline_of(seen)
+    if deadline is not None:
+        fields["deadline"] = rfc3339(deadline)
+    webhook = seen.run.spec.webhook
+    if webhook is not None:
+        fields |= {"webhook": webhook.url, "webhook_events_filter": list(webhook.events)}
+    return fields
+
+
+def _asked_of(call: Call) -> dict[str, Any]:
+    """The same of a call of a Model; its webhook is in `deliveries` from its beginning."""
+    return {} if call.cancel_at is None else {"deadline": rfc3339(call.cancel_at)}

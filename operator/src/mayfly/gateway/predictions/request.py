@@ -1,0 +1,181 @@
+"""A create request's body and headers, read and checked: what the client wants."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mayfly.gateway.http import rawjson
+from mayfly.gateway.http.errors import Invalid, TooLarge
+from mayfly_runtime import inputs
+
+EVENTS = ("start", "output", "logs", "completed")
+
+BODY_EXTRA = 64 * 1024
+"""What a body may have beside its input."""
+
+WAIT_SECONDS = 50
+"""A waiting create is answered by then: clients of the 2.x line give up after a minute, and post
+again."""
+
+MAX_WAIT = 60
+
+_WAIT = re.compile(r"wait(?:\s*=\s*\"?(?P<seconds>[0-9]{1,6})\"?)?", re.IGNORECASE)
+_DURATION = re.compile(
+    r"(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?"
+    r"(?:(?P<s>\d{1,6}(?:\.\d+)?)s?)?"
+)
+
+MIN_CANCEL_AFTER = 5.0
+
+_BUDGET = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,18})?")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client wants.
+
+    Attributes:
+        body: the request's bytes: what a repeat is known by.
+        input: the input, parsed.
+        input_json: the input's text as it came.
+        version: the body's `version`.
+        webhook: where events go.
+        events: which events; all of them when empty.
+        wait: how long the answer may wait for an end, in seconds; None when it need not.
+        cancel_after: when to cancel what has not ended, in seconds; None for never.
+        budget: what a run and everything below it may cost, a decimal; None for no limit.
+    """
+
+    body: bytes = field(repr=False)
+    input: dict[str, Any]
+    input_json: str
+    version: str | None = None
+    webhook: str | None = None
+    events: tuple[str, ...] = ()
+    wait: float | None = None
+    cancel_after: float | None = None
+    budget: str | None = None
+
+
+def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> Order:
+    """Read a create request.
+
+    Args:
+        body: the request's bytes.
+        headers: the request's.
+        input_bytes: the largest input.
+
+    Raises:
+        Invalid: with the member that is wrong.
+        TooLarge: the input is over the limit.
+    """
+    if len(body) > input_bytes + BODY_EXTRA:
+        raise TooLarge(f"An input may have at most {input_bytes} bytes.")
+    try:
+        members = rawjson.split(body.decode()) if body.strip() else {}
+    except UnicodeDecodeError:
+        raise Invalid("The body is not UTF-8.") from None
+    except ValueError as error:
+        raise Invalid(f"The body is not what it should be: {error}.") from None
+    text = members.get("input", "{}")
+    if text == "null":
+        text = "{}"
+    if len(text.encode("utf-8", "surrogatepass")) > input_bytes:
+        raise TooLarge(f"An input may have at most {input_bytes} bytes.")
+    return Order(
+        body=body,
+        input=_input(text),
+        input_json=text,
+        version=_text(members, "version", 512),
+        webhook=_webhook(members),
+        events=_events(members),
+        wait=wait_of(headers),
+        cancel_after=cancel_after_of(headers),
+        budget=budget_of(headers),
+    )
+
+
+def _input(text: str) -> dict[str, Any]:
+    try:
+        value = inputs.parse(text)
+    except ValueError as error:
+        raise Invalid(str(error), pointer="/input") from None
+    if not isinstance(value, dict):
+        raise Invalid("input must be a JSON object: {…}.", pointer="/input")
+    return value
+
+
+def _text(members: Mapping[str, str], name: str, limit: int) -> str | None:
+    value = json.loads(members.get(name, "null"))
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > limit:
+        raise Invalid(f"{name} must be a text of at most {limit} characters.", pointer=f"/{name}")
+    return value
+
+
+def _webhook(members: Mapping[str, str]) -> str | None:
+    name = "webhook" if "webhook" in members else "webhook_completed"
+    url = _text(members, name, 2048)
+    if url is not None and not re.match(r"https?://[^\s/]", url):
+        raise Invalid(f"{name} must be an http(s) URL.", pointer=f"/{name}")
+    return url
+
+
+def _events(members: Mapping[str, str]) -> tuple[str, ...]:
+    if "webhook" not in members and "webhook_completed" in members:
+        return ("completed",)
+    value = json.loads(members.get("webhook_events_filter", "null"))
+    if value is None:
+        return ()
+    if not isinstance(value, list) or any(each not in EVENTS for each in value):
+        words = f"webhook_events_filter is a list of {', '.join(EVENTS)}."
+        raise Invalid(words, pointer="/webhook_events_filter")
+    return tuple(each for each in EVENTS if each in value)
+
+
+def wait_of(headers: Mapping[str, str]) -> float | None:
+    """How long an answer may wait: `Prefer: wait` or `wait=N`; other preferences are not ours."""
+    for preference in headers.get("prefer", "").split(","):
+        match = _WAIT.fullmatch(preference.strip())
+        if match is not None:
+            seconds = int(match["seconds"]) if match["seconds"] else MAX_WAIT
+            return float(min(max(seconds, 1), WAIT_SECONDS))
+    return None
+
+
+def cancel_after_of(headers: Mapping[str, str]) -> float | None:
+    """`Cancel-After` in seconds: "90", "90s", "1m", "1h30m".
+
+    Raises:
+        Invalid: it is no duration, or a shorter one than anything takes.
+    """
+    text = headers.get("cancel-after", "").strip()
+    if not text:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or not any(match.groups()):
+        raise Invalid('Cancel-After is a duration such as "90s", "5m" or "1h30m".')
+    units = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+    seconds = sum(float(match[unit] or 0) * size for unit, size in units.items())
+    if seconds < MIN_CANCEL_AFTER:
+        raise Invalid(f"Cancel-After is at least {MIN_CANCEL_AFTER:.0f} seconds.")
+    return seconds
+
+
+def budget_of(headers: Mapping[str, str]) -> str | None:
+    """`Mayfly-Budget`: the text of a decimal above 0.
+
+    Raises:
+        Invalid: it is none.
+    """
+    text = headers.get("mayfly-budget", "").strip()
+    if not text:
+        return None
+    if not _BUDGET.fullmatch(text) or not text.strip("0."):
+        raise Invalid('Mayfly-Budget is a decimal number above 0, such as "0.50".')
+    return text

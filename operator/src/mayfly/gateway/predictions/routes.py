@@ -1,0 +1,237 @@
+"""Predictions: made, read, listed, cancelled. With and without /v1 and a namespace before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.http import pages, rawjson, urls
+from mayfly.gateway.http.errors import Missing
+from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.namespaces.budgets import Budgets
+from mayfly.gateway.predictions import idempotency
+from mayfly.gateway.predictions import request as order
+from mayfly.gateway.predictions.create_call import Intake
+from mayfly.gateway.predictions.create_run import Creation, Target
+from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.predictions.request import BODY_EXTRA, Order
+from mayfly.metering.listing import Span
+
+POLL_SECONDS = 5.0
+"""A followed log looks again after so long even when nobody told it to: another gateway may hold
+the run's session."""
+
+TREE_LIMIT = 10_000
+
+
+class PredictionRoutes:
+    """The routes and what they need."""
+
+    def __init__(
+        self,
+        *,
+        predictions: Predictions,
+        presenter: Presenter,
+        creation: Creation,
+        intake: Intake,
+        budgets: Budgets,
+        callers: Callers,
+        notices: Notices,
+        stopping: asyncio.Event,
+        input_bytes: int,
+    ) -> None:
+        self._predictions = predictions
+        self._presenter = presenter
+        self._creation = creation
+        self._intake = intake
+        self._budgets = budgets
+        self._callers = callers
+        self._notices = notices
+        self._stopping = stopping
+        self._input_bytes = input_bytes
+        self._in_flight = idempotency.InFlight()
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        one = "/predictions/{identity}"
+        return under_bases(
+            (
+                ("POST", "/predictions", self.create),
+                ("GET", "/predictions", self.list),
+                ("POST", "/models/{owner}/{name}/predictions", self.create_of_model),
+                ("GET", one, self.get),
+                ("POST", f"{one}/cancel", self.cancel),
+                ("GET", f"{one}/logs", self.logs),
+                ("GET", f"{one}/output", self.output),
+                ("GET", f"{one}/source", self.source),
+                ("GET", f"{one}/tree", self.tree),
+            )
+        )
+
+    # -- made ------------------------------------------------------------------------------------
+
+    async def create(self, request: Request) -> Response:
+        """Call a version: `version` is its id, or owner/name with or without `:id`."""
+        standing, wanted = await self._order(request)
+        target = await self._creation.target(standing, version=wanted.version)
+        return await self._created(request, standing, target, wanted)
+
+    async def create_of_model(self, request: Request, owner: str, name: str) -> Response:
+        """Call the latest version of owner/name."""
+        standing, wanted = await self._order(request)
+        target = await self._creation.target(standing, owner=owner, name=name)
+        return await self._created(request, standing, target, wanted)
+
+    async def _order(self, request: Request) -> tuple[Standing, Order]:
+        # Who calls comes first: a stranger's body is not even read.
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        body = await body_of(request, self._input_bytes + BODY_EXTRA)
+        return standing, order.read(body, request.headers, self._input_bytes)
+
+    async def _created(
+        self, request: Request, standing: Standing, target: Target, wanted: Order
+    ) -> Response:
+        base = urls.base_of(request, request.path_params.get("namespace"))
+        async with self._in_flight.turn(request.headers, request.url.path, wanted.body):
+            if target.entry.is_model:
+                made = await self._intake.call(standing, target, wanted, request.headers, base)
+                found = await self._predictions.made(made)
+            else:
+                seen = await self._creation.run(standing, target, wanted, request.headers, base)
+                found = await self._predictions.of(seen)
+        headers = dict(UNCACHED)
+        if wanted.wait is not None:
+            found = await self._predictions.until_ended(found, wanted.wait)
+            headers["Preference-Applied"] = "wait"
+        warning = self._budgets.warning(found.row.namespace)
+        if warning:
+            headers["Warning"] = f'299 mayfly "{warning.replace(chr(34), chr(39))}"'
+        text = await self._presenter.created(found, base)
+        headers["Location"] = f"{base}/v1/predictions/{found.row.id}"
+        return Response(text, 201, headers, "application/json")
+
+    # -- read ------------------------------------------------------------------------------------
+
+    async def get(self, request: Request, identity: str) -> Response:
+        """The prediction object; a run that polls gets it when there is news, or after a while."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
+        found = await self._predictions.news(standing, found)
+        body = await self._presenter.body(found, urls.base_of(request, namespace))
+        return Response(body, media_type="application/json", headers=UNCACHED)
+
+    async def list(
+        self,
+        request: Request,
+        cursor: str | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+    ) -> Response:
+        """The namespace's predictions, newest first."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        span = Span(
+            before=pages.position(cursor),
+            created_after=pages.moment_of(created_after, "created_after"),
+            created_before=pages.moment_of(created_before, "created_before"),
+            limit=pages.SIZE + 1,
+        )
+        found = await self._predictions.page(standing, span)
+        shown = found[: pages.SIZE]
+        last = shown[-1].row if len(found) > len(shown) else None
+        base = urls.base_of(request, namespace)
+        text = pages.page(
+            request,
+            base,
+            await self._presenter.listed(shown, base),
+            pages.cursor(last.created_at, last.id) if last else None,
+        )
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def tree(self, request: Request, identity: str) -> Response:
+        """The prediction and everything below it, parents before children."""
+        found, base = await self._find(request, identity)
+        every = await self._predictions.tree(found, TREE_LIMIT)
+        shown = await self._presenter.listed(every, base)
+        joined = rawjson.RawJSON("[" + ",".join(each.text for each in shown) + "]")
+        text = rawjson.dumps({"id": found.row.id, "predictions": joined})
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def output(self, request: Request, identity: str) -> Response:
+        """The output as the run made it, with its files as links."""
+        found, base = await self._find(request, identity)
+        _require_data(found)
+        text = await self._presenter.linked(found.row, found.output, base)
+        if text is None:
+            raise Missing("The prediction has no output.")
+        return Response(text, media_type="application/json", headers=UNCACHED)
+
+    async def source(self, request: Request, identity: str) -> Response:
+        """The source that it ran, though its Pipeline may have another one now, or be gone."""
+        found, _ = await self._find(request, identity)
+        _require_data(found)
+        kept = await self._presenter.source(found.row)
+        if kept is None:
+            raise Missing("The prediction ran no source: it had no pod, or is a Model's.")
+        shown = {"version": kept.version, "entrypoint": kept.entrypoint, "files": kept.files}
+        return JSONResponse(shown, headers=UNCACHED)
+
+    async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
+        """The log as text; with `follow`, as it comes, until the prediction ends."""
+        found, _ = await self._find(request, identity)
+        _require_data(found)
+        return StreamingResponse(
+            self._log(found, follow=follow),
+            media_type="text/plain; charset=utf-8",
+            headers=UNCACHED,
+        )
+
+    async def _log(self, found: Prediction, *, follow: bool) -> AsyncIterator[str]:
+        position = 0
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                # The state is read before the log: what a run logs is stored before its end.
+                found = await self._predictions.again(found) if follow else found
+                while True:
+                    text, position = await self._presenter.log_from(found.row, position)
+                    if not text:
+                        break
+                    yield text
+                if not follow or found.ended or self._stopping.is_set():
+                    break
+                await news.wait(POLL_SECONDS)
+        yield await self._presenter.log_end(found.row)
+
+    # -- cancelled -------------------------------------------------------------------------------
+
+    async def cancel(self, request: Request, identity: str) -> Response:
+        """Cancel it; the answer is the prediction, once the cancel is accepted."""
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
+        found = await self._predictions.cancel(standing, found)
+        base = urls.base_of(request, namespace)
+        body = await self._presenter.body(found, base)
+        return Response(body, media_type="application/json", headers=UNCACHED)
+
+    async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:
+        namespace = request.path_params.get("namespace")
+        standing = await self._callers.standing(request.headers, namespace)
+        found = await self._predictions.find(standing, identity, namespace)
+        return found, urls.base_of(request, namespace)
+
+
+def _require_data(found: Prediction) -> None:
+    if found.row.data_removed:
+        raise Missing(
+            "The prediction's data were removed when the retention of its namespace was over "
+            "(annotation mayfly.dev/retention)."
+        )

@@ -1,0 +1,54 @@
+"""Server-sent events of a prediction, by signed link: JavaScript's client sends no token there."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from mayfly.clock import Clock
+from mayfly.gateway.access.signing import SigningKey, stream_holds
+from mayfly.gateway.http import urls
+from mayfly.gateway.http.errors import Forbidden, Missing
+from mayfly.gateway.predictions.finder import Predictions
+from mayfly.gateway.predictions.streams import Place, Streams
+
+
+class StreamRoutes:
+    """The route and what it needs."""
+
+    def __init__(
+        self, streams: Streams, predictions: Predictions, key: SigningKey, clock: Clock
+    ) -> None:
+        self._streams = streams
+        self._predictions = predictions
+        self._key = key
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """The route."""
+        router = APIRouter()
+        for path in ("/v1/streams/{identity}", "/v1/files/streams/{identity}"):
+            router.add_api_route(path, self.stream, methods=["GET"])
+        return router
+
+    async def stream(
+        self, request: Request, identity: str, expires: str = "", signature: str = ""
+    ) -> Response:
+        """Output and log as they come, then `done`; `Last-Event-ID` goes on from there."""
+        if not stream_holds(self._key, identity, expires, signature, self._clock()):
+            raise Forbidden("The link is not valid any more; read the prediction again.")
+        found = await self._predictions.known(identity)
+        if found is None:
+            raise Missing("The prediction is not there any more.")
+        place = Place.of(request.headers.get("last-event-id", ""))
+        return StreamingResponse(
+            self._streams.events(found, place, urls.base_of(request, None)),
+            media_type="text/event-stream",
+            headers={
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                # A proxy that waits for the whole would hold every event back.
+                "X-Accel-Buffering": "no",
+                "Access-Control-Allow-Origin": "*",
+            },
+        )

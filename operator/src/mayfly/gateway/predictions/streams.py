@@ -1,0 +1,127 @@
+"""A prediction as server-sent events: its output and log as they come, then its end.
+
+Every event has a name and an id, since clients drop those without; an id says how much output and
+log came before, so a reader that was cut off goes on from there. Nothing is polled: the run's news
+wake the reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.lifecycle.states import State
+from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.presenter import Presenter
+
+QUIET_SECONDS = 10.0
+"""A comment is sent after so long without an event: clients give a silent stream up."""
+
+LINE_END = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+"""What some reader takes for the end of a line. Python's client splits at all of them, and the
+second half of an output must not be read as a field of its own."""
+
+EVENT_ID = re.compile(r"(\d{1,12}):(\d{1,15})")
+
+
+@dataclass
+class Place:
+    """How far a reader is: items of output, bytes of log."""
+
+    items: int = 0
+    log: int = 0
+
+    @classmethod
+    def of(cls, event_id: str) -> Place:
+        """Behind the event of an id; at the beginning for one that is none of ours."""
+        match = EVENT_ID.fullmatch(event_id)
+        return cls(int(match[1]), int(match[2])) if match else cls()
+
+
+class Streams:
+    """Makes the events."""
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        presenter: Presenter,
+        notices: Notices,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._predictions = predictions
+        self._presenter = presenter
+        self._notices = notices
+        self._stopping = stopping
+
+    async def events(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+        """Events until the prediction has ended, or the gateway stops.
+
+        Args:
+            found: the prediction.
+            place: how far the reader is; it moves along.
+            base: the reader's base URL, for files.
+        """
+        with self._notices.subscribe(found.row.uid) as news:
+            while True:
+                # The state comes first: what a run makes is stored before its end.
+                found = await self._predictions.again(found)
+                silent = True
+                async for event in self._news(found, place, base):
+                    silent = False
+                    yield event
+                if found.ended:
+                    async for event in self._end(found, place, base):
+                        yield event
+                    return
+                if self._stopping.is_set():
+                    return
+                if silent:
+                    yield ": waiting\n\n"
+                await news.wait(QUIET_SECONDS)
+
+    async def _news(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+        while True:
+            text, place.log = await self._presenter.log_from(found.row, place.log)
+            if not text:
+                break
+            yield _event("logs", text, place)
+        for item in await self._presenter.items_from(found.row, place.items):
+            place.items += 1
+            yield await self._output(found, item, place, base)
+
+    async def _end(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+        for item in self._rest(found, place.items):
+            place.items += 1
+            yield await self._output(found, item, place, base)
+        if found.state is State.FAILED:
+            yield _event("error", found.row.error or "The prediction failed.", place)
+            yield _event("done", '{"reason": "error"}', place)
+        elif found.state is State.CANCELED:
+            yield _event("done", '{"reason": "canceled"}', place)
+        else:
+            yield _event("done", "{}", place)
+
+    def _rest(self, found: Prediction, given: int) -> list[str]:
+        """The JSON texts of what the end has beyond the items that came before it."""
+        if found.output is None:
+            return []
+        value = json.loads(found.output)
+        if isinstance(value, list) and (given or self._presenter.is_iterator(found.row)):
+            return [json.dumps(each, ensure_ascii=False) for each in value[given:]]
+        return [] if value is None or given else [found.output]
+
+    async def _output(self, found: Prediction, item: str, place: Place, base: str) -> str:
+        linked = await self._presenter.linked(found.row, item, base) or "null"
+        # A text is itself, not its JSON: chunks are joined by whoever reads them.
+        return _event("output", json.loads(linked) if linked.startswith('"') else linked, place)
+
+
+def _event(name: str, data: str, place: Place) -> str:
+    # A lone half of a surrogate pair has no UTF-8.
+    text = data.encode("utf-8", "replace").decode()
+    lines = "".join(f"data: {line}\n" for line in LINE_END.split(text))
+    return f"event: {name}\nid: {place.items}:{place.log}\n{lines}\n"

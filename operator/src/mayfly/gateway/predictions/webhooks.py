@@ -1,0 +1,251 @@
+"""Tells receivers of predictions: `start`, `output`, `logs`, `completed`.
+
+Only the end is told again until somebody answers, for about a minute, and by the next gateway where
+this one is killed. The rest is news: told once, and overtaken by what comes after it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from mayfly.clock import Clock, Monotonic
+from mayfly.gateway.access.signing import SigningKey, webhook_secret
+from mayfly.gateway.http.outbound import Forbidden, Outbound, OutboundError
+from mayfly.gateway.lifecycle import archive, deliveries
+from mayfly.gateway.lifecycle.deliveries import Delivery
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.lifecycle.states import State
+from mayfly.gateway.metrics.counters import Metrics
+from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.worklist import Worklist
+from mayfly.metering.database import Database
+
+logger = logging.getLogger(__name__)
+
+BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds from one telling of an end to the next: about a minute together."""
+
+NEWS_SECONDS = 0.5
+"""Between two tellings of output, and of logs."""
+
+ANSWER_SECONDS = 10.0
+ANSWER_BYTES = 64 * 1024
+
+
+def shown_secret(key: SigningKey, namespace: str) -> str:
+    """The secret as receivers are given it: standard base64, so that there is no second `_`."""
+    return f"whsec_{base64.b64encode(webhook_secret(key, namespace)).decode()}"
+
+
+def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """The value of `webhook-signature`."""
+    signed = hmac.digest(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    return f"v1,{base64.b64encode(signed).decode()}"
+
+
+@dataclass
+class Told:
+    """What a receiver was told of a run's work: by this process, since it is only news."""
+
+    items: int = 0
+    log: int = 0
+    told_at: float = float("-inf")
+    count: int = 0
+
+
+class Webhooks:
+    """Watches the predictions that have receivers."""
+
+    def __init__(
+        self,
+        *,
+        predictions: Predictions,
+        presenter: Presenter,
+        database: Database,
+        outbound: Outbound,
+        notices: Notices,
+        metrics: Metrics,
+        key: SigningKey,
+        base: str,
+        clock: Clock,
+        monotonic: Monotonic,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            predictions: what is told.
+            presenter: shows them.
+            database: what is owed.
+            outbound: tells it.
+            notices: says when there is news.
+            metrics: counts.
+            key: signs.
+            base: the base URL of links, for receivers.
+            clock: stamps.
+            monotonic: measures.
+        """
+        self._predictions = predictions
+        self._presenter = presenter
+        self._database = database
+        self._outbound = outbound
+        self._metrics = metrics
+        self._key = key
+        self._base = base
+        self._clock = clock
+        self._monotonic = monotonic
+        self._worklist = Worklist()
+        self._told: dict[str, Told] = {}
+        notices.listen(self._on_news)
+
+    def expect(self, uid: str) -> None:
+        """A prediction with a receiver was opened."""
+        self._told.setdefault(uid, Told())
+        self._worklist.add(uid)
+
+    async def run(self) -> None:
+        """Work until cancelled, beginning with what an earlier process left owed."""
+        async with self._database.read() as tx:
+            for uid in await deliveries.owed(tx):
+                self.expect(uid)
+        await self._worklist.run(self._look)
+
+    def _on_news(self, uid: str) -> None:
+        if uid in self._told:
+            self._worklist.add(uid)
+
+    async def _look(self, uid: str) -> None:
+        async with self._database.read() as tx:
+            owed = await deliveries.find(tx, uid)
+        if owed is None or owed.due_at is None:
+            self._told.pop(uid, None)
+            return
+        found = await self._predictions.known(owed.id)
+        if found is None:
+            return
+        if found.row.started_at is not None and not owed.started:
+            await self._tell_start(owed, found)
+        if found.ended:
+            await self._tell_end(owed, found)
+        else:
+            await self._tell_news(owed, found)
+
+    # -- news ------------------------------------------------------------------------------------
+
+    async def _tell_start(self, owed: Delivery, found: Prediction) -> None:
+        async with self._database.write() as tx:
+            if not await deliveries.note_start(tx, owed.run_uid):
+                return
+        if owed.wants("start"):
+            began = replace(found, state=State.PROCESSING, output=None)
+            await self._try(owed, began, "start")
+
+    async def _tell_news(self, owed: Delivery, found: Prediction) -> None:
+        told = self._told.setdefault(owed.run_uid, Told())
+        left = told.told_at + NEWS_SECONDS - self._monotonic()
+        if left > 0:
+            self._worklist.add_after(owed.run_uid, left)
+            return
+        async with self._database.read() as tx:
+            items = await archive.count_items(tx, owed.run_uid)
+            log = (await archive.log_size(tx, owed.run_uid)).kept
+        # As it was when that was counted, or later: a receiver is shown what it is told of.
+        found = await self._predictions.again(found)
+        if found.ended:
+            await self._tell_end(owed, found)
+            return
+        news = [
+            event
+            for event, more in (("output", items > told.items), ("logs", log > told.log))
+            if more and owed.wants(event)
+        ]
+        told.items, told.log = items, log
+        for event in news:
+            told.told_at = self._monotonic()
+            told.count += 1
+            await self._try(owed, found, event, f"-{told.count}")
+
+    async def _try(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
+        try:
+            await self._send(owed, found, event, suffix)
+        except OutboundError as error:
+            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def _tell_end(self, owed: Delivery, found: Prediction) -> None:
+        if not owed.wants("completed"):
+            await self._settle(owed, "")
+            return
+        now = self._clock()
+        # Until the end, `due_at` is when the prediction was opened.
+        if owed.due_at is not None and owed.due_at > now:
+            self._worklist.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
+            return
+        if owed.attempts > len(BACKOFF):
+            await self._settle(owed, "The webhook was not taken.")
+            return
+        pause = BACKOFF[min(owed.attempts, len(BACKOFF) - 1)]
+        async with self._database.write() as tx:
+            again_at = now + timedelta(seconds=pause)
+            if not await deliveries.claim(tx, owed, again_at):
+                self._worklist.add_after(owed.run_uid, pause)
+                return
+        try:
+            await self._send(owed, found, "completed")
+        except OutboundError as error:
+            last = isinstance(error, Forbidden) or owed.attempts >= len(BACKOFF)
+            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+            if last:
+                await self._settle(owed, f"The webhook was not delivered: {error}")
+            else:
+                self._worklist.add_after(owed.run_uid, pause)
+        else:
+            await self._settle(owed, "")
+
+    async def _settle(self, owed: Delivery, error: str) -> None:
+        async with self._database.write() as tx:
+            await deliveries.settle(tx, owed.run_uid, error)
+        if error:
+            self._metrics.webhooks_abandoned.inc()
+        self._told.pop(owed.run_uid, None)
+
+    # -- one call --------------------------------------------------------------------------------
+
+    async def _send(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
+        """Tell the receiver, and count whether it took it.
+
+        Raises:
+            OutboundError: it did not answer, or not with 2xx.
+        """
+        try:
+            await self._post(owed, found, f"{owed.id}-{event}{suffix}")
+        except OutboundError:
+            self._metrics.webhooks.of(event, "failed").inc()
+            raise
+        self._metrics.webhooks.of(event, "delivered").inc()
+
+    async def _post(self, owed: Delivery, found: Prediction, message_id: str) -> None:
+        body = (await self._presenter.body(found, self._base)).encode("utf-8", "replace")
+        timestamp = str(int(self._clock().timestamp()))
+        secret = webhook_secret(self._key, owed.namespace)
+        answer = await self._outbound.request(
+            "POST",
+            owed.url,
+            headers={
+                "Content-Type": "application/json",
+                "webhook-id": message_id,
+                "webhook-timestamp": timestamp,
+                "webhook-signature": signature(secret, message_id, timestamp, body),
+            },
+            content=body,
+            seconds=ANSWER_SECONDS,
+            limit=ANSWER_BYTES,
+        )
+        if not 200 <= answer.status < 300:
+            raise OutboundError(f"The receiver answered {answer.status}.")

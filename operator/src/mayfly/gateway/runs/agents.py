@@ -1,0 +1,294 @@
+"""The pods' side door: lets an agent's connection in, and takes what it says.
+
+Everything that an agent sends is stored before it is answered, so that an answer means that the
+agent may forget. A message that can't be stored ends the connection with 1012: the agent redials
+and resumes from what `welcome` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol, assert_never
+
+from mayfly.clock import Clock
+from mayfly.config import GatewayLimits
+from mayfly.gateway.access.authentication import Authenticator, Pod
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.http.errors import BAD_MESSAGE, RESTART, RETIRED, Rejected
+from mayfly.gateway.lifecycle import archive
+from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.metrics.counters import Metrics
+from mayfly.gateway.runs import messages, pod_secrets
+from mayfly.gateway.runs.messages import (
+    Accepted,
+    BadMessage,
+    Heartbeat,
+    Hello,
+    Log,
+    Output,
+    Result,
+    RunMessage,
+    Started,
+)
+from mayfly.gateway.runs.recorder import Recorder
+from mayfly.gateway.runs.sessions import Session, Sessions, Wire
+from mayfly.gateway.runs.status import is_ended
+from mayfly.gateway.worklist import Worklist
+from mayfly.kube.errors import KubeError
+from mayfly.metering import ledger
+from mayfly.metering.database import Database, StorageAway, StorageFull
+from mayfly.metering.ledger import RunRow
+
+logger = logging.getLogger(__name__)
+
+SESSION_HEADER = "mayfly-session"
+HELLO_SECONDS = 30.0
+SYNC_SECONDS = 60.0
+
+
+class Connection(Wire, Protocol):
+    """What is needed of an agent's WebSocket."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers, names in any case."""
+
+    def texts(self) -> AsyncIterator[str]:
+        """The text messages until the agent leaves."""
+
+
+class Agents:
+    """Serves agent sessions."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        database: Database,
+        runs: Runs,
+        sessions: Sessions,
+        recorder: Recorder,
+        worklist: Worklist,
+        notices: Notices,
+        metrics: Metrics,
+        limits: GatewayLimits,
+        windows: Windows,
+        clock: Clock,
+    ) -> None:
+        self._authenticator = authenticator
+        self._database = database
+        self._runs = runs
+        self._sessions = sessions
+        self._recorder = recorder
+        self._worklist = worklist
+        self._notices = notices
+        self._metrics = metrics
+        self._limits = limits
+        self._windows = windows
+        self._clock = clock
+
+    async def pod(self, headers: Mapping[str, str]) -> Pod:
+        """The pod whose agent sent an HTTP request beside its session.
+
+        Raises:
+            Rejected: it is not that agent.
+        """
+        pod = await self._authenticator.pod(headers)
+        secret = pod_secrets.secret_hash(headers.get(SESSION_HEADER, ""))
+        async with self._database.read() as tx:
+            await pod_secrets.check(tx, pod.uid, secret)
+        return pod
+
+    async def run_of(self, pod: Pod) -> RunRow | None:
+        """The run that a pod's agent has."""
+        session = self._sessions.of_pod(pod.uid)
+        if session is not None and session.run is not None:
+            return await self._row(session.run, pod)
+        # The session may be at another gateway; one pod has at most one run that is not over.
+        async with self._database.read() as tx:
+            rows = await ledger.find_by_pod(tx, pod.uid)
+        return next((row for row in rows if not row.closed and row.sent_at), None)
+
+    async def serve(self, connection: Connection) -> None:
+        """Serve one connection until it ends.
+
+        Raises:
+            Rejected: it ends with a close code of ours.
+        """
+        pod = await self._authenticator.pod(connection.headers)
+        try:
+            await self._serve(connection, pod)
+        except StorageFull as error:
+            await self._tell_full(pod)
+            raise Rejected(RESTART, str(error)) from error
+        except StorageAway as error:
+            raise Rejected(RESTART, str(error)) from error
+
+    async def _tell_full(self, pod: Pod) -> None:
+        """Say on the pod's runs why nothing moves: the object is the one place with room."""
+        for uid in self._runs.claimed_for(pod.uid):
+            seen = self._runs.get(uid)
+            if seen is not None and not is_ended(seen):
+                try:
+                    await self._recorder.tell_storage_full(seen)
+                except KubeError as error:
+                    logger.info("not told that the disk is full: %s", error, extra={"run": uid})
+
+    async def _serve(self, connection: Connection, pod: Pod) -> None:
+        secret = pod_secrets.secret_hash(connection.headers.get(SESSION_HEADER, ""))
+        try:
+            async with asyncio.timeout(SYNC_SECONDS):
+                await self._runs.synced.wait()
+        except TimeoutError as error:
+            raise Rejected(RESTART, "the Kubernetes API does not answer") from error
+        async with self._database.write() as tx:
+            await pod_secrets.admit(tx, pod.uid, secret, self._clock())
+        texts = connection.texts()
+        session = await self._greet(connection, pod, texts)
+        if session is None:
+            return
+        try:
+            async for text in texts:
+                await self._take(session, _parsed(text))
+        finally:
+            self._sessions.remove(session)
+
+    async def _greet(
+        self, connection: Connection, pod: Pod, texts: AsyncIterator[str]
+    ) -> Session | None:
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                text = await anext(texts, None)
+        except TimeoutError as error:
+            raise Rejected(BAD_MESSAGE, "no hello") from error
+        if text is None:
+            return None
+        hello = _parsed(text)
+        if not isinstance(hello, Hello) or hello.protocol != messages.PROTOCOL:
+            raise Rejected(BAD_MESSAGE, "the first message is hello of protocol 1")
+        session = Session(pod, connection, self._clock())
+        offset, recorded = 0, False
+        row = await self._bind(session, hello)
+        if row is not None:
+            recorded = row.closed
+            async with self._database.read() as tx:
+                offset = (await archive.log_size(tx, row.uid)).received
+        before = self._sessions.add(session)
+        if before is not None:
+            await before.close(1001, "the agent has connected anew")
+        await session.send(messages.welcome(log_offset=offset, recorded=recorded))
+        await self._look(session)
+        return session
+
+    async def _bind(self, session: Session, hello: Hello) -> RunRow | None:
+        """Take the agent's word on which run it has, if the ledger or the claim agrees."""
+        if hello.run is None or hello.state == "idle":
+            return None
+        row = await self._row(hello.run, session.pod)
+        if row is None:
+            # Not in SQL and not in the cluster: nobody waits for what this agent has.
+            raise Rejected(RETIRED, "the run is unknown")
+        session.run, session.attempt, session.accepted = row.uid, hello.attempt or 1, True
+        session.ended = hello.state == "done"
+        return row
+
+    async def _look(self, session: Session) -> None:
+        """Have everything looked at that this connection may move."""
+        uids = set(self._runs.claimed_for(session.pod.uid))
+        if session.run is not None:
+            uids.add(session.run)
+        elif not uids:
+            # An idle pod whose run is over will never be claimed again.
+            async with self._database.read() as tx:
+                uids.update(row.uid for row in await ledger.find_by_pod(tx, session.pod.uid))
+        for uid in uids:
+            self._worklist.add(uid)
+
+    async def _row(self, uid: str, pod: Pod) -> RunRow | None:
+        """The ledger row of a run that this pod may speak for."""
+        seen = self._runs.get(uid) or self._runs.gone(uid)
+        claimed = seen is not None and seen.run.status.pod_uid == pod.uid
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        if row is None and seen is not None and claimed:
+            session = self._sessions.of_run(uid, pod.uid)
+            row = await self._recorder.open(seen, session.sent_at if session else None)
+        return row if row is not None and (claimed or row.pod_uid == pod.uid) else None
+
+    # -- what agents say -------------------------------------------------------------------------
+
+    async def _take(self, session: Session, message: Hello | RunMessage) -> None:
+        if isinstance(message, Hello):
+            # The answer to work that the agent refuses, because it has another run.
+            await self._bind(session, message)
+            await self._look(session)
+            return
+        if session.run is None or message.run != session.run:
+            raise Rejected(BAD_MESSAGE, "the message is about another run")
+        if isinstance(message, Accepted):
+            session.accepted = True
+            # Other runs that were claimed for this pod learn now that they have lost it.
+            await self._look(session)
+            return
+        if await self._row(message.run, session.pod) is None:
+            raise Rejected(RETIRED, "the run is unknown")
+        match message:
+            case Started():
+                await self._recorder.start(message.run, message.at, self._clock())
+                self._worklist.add(message.run)
+            case Log():
+                await self._log(session, message)
+            case Output():
+                await self._output(message)
+            case Heartbeat():
+                await self._heartbeat(message)
+            case Result():
+                await self._result(session, message)
+            case _:
+                assert_never(message)
+
+    async def _log(self, session: Session, message: Log) -> None:
+        async with self._database.write() as tx:
+            offset = await archive.append_log(
+                tx, message.run, message.offset, message.data, self._limits.log_bytes
+            )
+        self._metrics.log_bytes.inc(len(message.data))
+        await session.send(messages.logack(offset))
+        self._notices.tell(message.run)
+
+    async def _output(self, message: Output) -> None:
+        text = json.dumps(message.value, separators=(",", ":"))
+        value = json.loads(await self._recorder.with_references(message.run, text))
+        async with self._database.write() as tx:
+            await archive.add_item(tx, message.run, message.index, value, self._limits.output_bytes)
+        self._notices.tell(message.run)
+
+    async def _heartbeat(self, message: Heartbeat) -> None:
+        now = self._clock()
+        async with self._database.write() as tx:
+            row = await ledger.find(tx, message.run)
+            if row is None or row.started_at is None:
+                return
+            # No pod can have worked for longer than since its work was sent.
+            most = self._windows.of(row, now).length_ms
+            active_ms = message.active_ms if most is None else min(message.active_ms, most)
+            await ledger.note_heartbeat(tx, message.run, active_ms, now)
+
+    async def _result(self, session: Session, message: Result) -> None:
+        if message.attempt != session.attempt:
+            raise Rejected(BAD_MESSAGE, "the result is of another attempt")
+        await self._recorder.journal(message.run, message, self._clock())
+        session.ended = True
+        self._worklist.add(message.run)
+
+
+def _parsed(text: str) -> Hello | RunMessage:
+    try:
+        return messages.parse(text)
+    except BadMessage as error:
+        logger.warning("a bad message: %s", error)
+        raise Rejected(BAD_MESSAGE, str(error)[:100]) from error

@@ -1,0 +1,110 @@
+"""Which agent speaks for which pod: one session secret a pod UID, for good, or a tombstone.
+
+The secret is made by a pod's PID 1 at its birth and never leaves it, while the pod's projected
+token can be read by the user's code. So the first connection with a pod's token fixes the secret's
+hash, and whoever comes later with another secret is somebody else. The hash is in SQL: a gateway
+that restarts must not take user code for the agent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import Boolean, Column, String, Table, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.gateway.http.errors import OTHER_SESSION, RETIRED, Rejected
+from mayfly.metering.database import Instant, insert_once, metadata
+
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+
+pods = Table(
+    "pods",
+    metadata,
+    Column("pod_uid", String(64), primary_key=True),
+    Column("session_hash", String(64)),
+    Column("retired", Boolean, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+
+class Trace(Enum):
+    """What SQL knows of a pod."""
+
+    NONE = auto()
+    SEEN = auto()
+    RETIRED = auto()
+
+
+def secret_hash(secret: str) -> str:
+    """The hash of a session secret.
+
+    Raises:
+        Rejected: the text has not the form of a secret.
+    """
+    if not SECRET.fullmatch(secret):
+        raise Rejected(OTHER_SESSION, "the session secret is malformed")
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def admit(tx: AsyncConnection, pod_uid: str, session_hash: str, at: datetime) -> None:
+    """Let a session in, or say why not. Its first one fixes the pod's secret.
+
+    Raises:
+        Rejected: 4409 for a retired pod, 4403 for another secret.
+    """
+    await insert_once(
+        tx,
+        pods,
+        {"pod_uid": pod_uid, "session_hash": session_hash, "retired": False, "seen_at": at},
+    )
+    await check(tx, pod_uid, session_hash)
+
+
+async def check(tx: AsyncConnection, pod_uid: str, session_hash: str) -> None:
+    """Make sure that a request comes from the pod's agent.
+
+    Raises:
+        Rejected: 4409 for an unknown or retired pod, 4403 for another secret.
+    """
+    found = await tx.execute(
+        select(pods.c.session_hash, pods.c.retired).where(pods.c.pod_uid == pod_uid)
+    )
+    row = found.one_or_none()
+    if row is None or row.retired or row.session_hash is None:
+        raise Rejected(RETIRED, "nothing is left to do for this pod")
+    if not hmac.compare_digest(row.session_hash, session_hash):
+        raise Rejected(OTHER_SESSION, "another session speaks for this pod")
+
+
+async def trace(tx: AsyncConnection, pod_uid: str) -> Trace:
+    """What is known of a pod."""
+    found = await tx.execute(select(pods.c.retired).where(pods.c.pod_uid == pod_uid))
+    retired = found.scalar_one_or_none()
+    if retired is None:
+        return Trace.NONE
+    return Trace.RETIRED if retired else Trace.SEEN
+
+
+async def retire(tx: AsyncConnection, pod_uid: str, at: datetime) -> None:
+    """Never let this pod in again."""
+    await insert_once(
+        tx, pods, {"pod_uid": pod_uid, "session_hash": None, "retired": True, "seen_at": at}
+    )
+    await tx.execute(update(pods).where(pods.c.pod_uid == pod_uid).values(retired=True))
+
+
+async def bury(tx: AsyncConnection, pod_uid: str, at: datetime) -> bool:
+    """Retire a pod that never connected. A pod that did, or does so first, is left alone.
+
+    Returns:
+        Whether the pod is retired now.
+    """
+    await insert_once(
+        tx, pods, {"pod_uid": pod_uid, "session_hash": None, "retired": True, "seen_at": at}
+    )
+    return await trace(tx, pod_uid) is Trace.RETIRED

@@ -1,0 +1,502 @@
+"""The one place that changes what a prediction is: opens, starts, journals, ends and closes it.
+
+An end is safe in this order: journal it in SQL, write it to the object, close the ledger row,
+acknowledge. Whatever dies in between, the next look at the run (`steps`) finds where it stopped.
+The object decides when two ends compete: its first write wins, and the ledger copies it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from mayfly.api.v1alpha1 import PipelineRun, Reason
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.clock import Clock
+from mayfly.config import GatewayConfig
+from mayfly.gateway.cache.programs import Catalog, Terms
+from mayfly.gateway.cache.runs import Json, Runs, Seen
+from mayfly.gateway.files import links
+from mayfly.gateway.files.store import Files
+from mayfly.gateway.lifecycle import archive, deliveries, sources
+from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.lifecycle.sources import KeptSource
+from mayfly.gateway.lifecycle.states import MOVES, State, state_of
+from mayfly.gateway.metrics.counters import Metrics
+from mayfly.gateway.namespaces.budgets import own_budget
+from mayfly.gateway.predictions.webhooks import Webhooks
+from mayfly.gateway.runs import active_time, pod_secrets, status
+from mayfly.gateway.runs.messages import ERROR_BYTES, Result, storable, utf8_head
+from mayfly.gateway.runs.rows import new_row
+from mayfly.gateway.runs.steps import Withheld
+from mayfly.gateway.runs.trees import Trees
+from mayfly.gateway.runs.work import shown_input
+from mayfly.gateway.secrets.sealed import Sealed
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound, Refused
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger, spending, tree
+from mayfly.metering.clocks import measured
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.usage import cost
+from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
+from mayfly.reconcile.lineage import lineage
+from mayfly.reconcile.observed import Refusal
+
+logger = logging.getLogger(__name__)
+
+DELETED = "The run was deleted."
+
+
+class Recorder:
+    """Changes predictions."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        runs: Runs,
+        catalog: Catalog,
+        files: Files,
+        sealed: Sealed,
+        notices: Notices,
+        webhooks: Webhooks,
+        metrics: Metrics,
+        trees: Trees,
+        windows: Windows,
+        config: GatewayConfig,
+        clock: Clock,
+    ) -> None:
+        self._trees = trees
+        self._windows = windows
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+        self._catalog = catalog
+        self._files = files
+        self._sealed = sealed
+        self._notices = notices
+        self._webhooks = webhooks
+        self._metrics = metrics
+        self._config = config
+        self._clock = clock
+
+    # -- the beginning ---------------------------------------------------------------------------
+
+    async def open(self, seen: Seen, sent_at: datetime | None) -> RunRow:
+        """Open a run's ledger row, with the prices of now, or note its newest attempt in it."""
+        run = seen.run
+        pod_uid = run.status.pod_uid
+        async with self._database.read() as tx:
+            known = await ledger.find(tx, seen.uid)
+        if known is None:
+            # A run without a pod costs nothing, so it needs no price.
+            terms = await self._catalog.terms(run) if pod_uid else Terms()
+            known = await self._new_row(seen, terms)
+        webhook = run.spec.webhook
+        budget = own_budget(seen)
+        source = await self._source(run) if pod_uid else None
+        async with self._database.write() as tx:
+            if await ledger.open_run(tx, known) and run.spec.input_from is not None:
+                long = run.spec.input_from.file
+                await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
+            if source is not None:
+                await sources.keep(tx, source)
+            if budget is not None:
+                await spending.open_budget(tx, known.uid, budget)
+            if webhook is not None:
+                await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
+            if pod_uid:
+                attempt = run.status.attempt or 1
+                await ledger.note_dispatch(
+                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
+                )
+            opened = await ledger.find(tx, seen.uid) or known
+        if webhook is not None:
+            self._webhooks.expect(seen.uid)
+        return opened
+
+    async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
+        return new_row(
+            seen,
+            terms,
+            currency=self._config.currency,
+            input_json=await self._input(seen),
+            now=self._clock(),
+            root_uid=self._runs.root_of(seen),
+        )
+
+    async def _source(self, run: PipelineRun) -> KeptSource | None:
+        """The source of a claimed run, to be kept with its row."""
+        version = run.status.version
+        if version is None:
+            return None
+        try:
+            program = await self._catalog.program(run)
+        except NotFound:
+            return None  # its Pipeline was deleted; what sends the work says so
+        return KeptSource(version, program.entrypoint, program.files)
+
+    async def _input(self, seen: Seen) -> str:
+        source = seen.run.spec.input_from
+        if source is None:
+            return shown_input(seen)
+        limit = self._config.limits.input_bytes
+        return await self._files.text(source.file, source.sha256, limit) or "{}"
+
+    async def start(self, uid: str, at: datetime, received: datetime) -> None:
+        """main() is being called: the API knows at once, the object only if it lasts."""
+        async with self._database.write() as tx:
+            row = await ledger.find(tx, uid)
+            if row is None or State.PROCESSING not in MOVES[state_of(row)]:
+                return
+            window = self._windows.of(row, received)
+            started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
+            await ledger.note_start(tx, uid, started.started_at or received)
+        if row.started_at is None:
+            self._metrics.started(row, started.started_at or received)
+        self._notices.tell(uid)
+
+    async def mark_started(self, seen: Seen, row: RunRow) -> None:
+        """Write Started=True."""
+        await self._write(
+            seen, status.started(seen, row.started_at or row.opened_at, self._clock())
+        )
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def journal(self, uid: str, result: Result, received: datetime) -> RunRow | None:
+        """Take an agent's result down. A repeat, or one that comes too late, changes nothing.
+
+        Returns:
+            The row as it stands, or None when the run is unknown.
+        """
+        if result.output_json is not None:
+            text = await self.with_references(uid, result.output_json)
+            result = result.model_copy(update={"output_json": text})
+        async with self._database.write() as tx:
+            row = await ledger.find(tx, uid)
+            if row is None or row.journalled:
+                return row
+            partial = None
+            if result.output_json is None and result.outcome != "succeeded":
+                partial = await archive.items(tx, uid)
+            ending = self._ending(row, result, partial, received)
+            await ledger.journal(tx, uid, ending, received)
+            return await ledger.find(tx, uid)
+
+    async def with_references(self, uid: str, text: str) -> str:
+        """A run's output, with the files that it got from its children as references.
+
+        It has them as links for itself: they expire, and lead nowhere outside the cluster.
+        """
+        if "/files/" not in text:
+            return text
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        ours = (self._config.internal_url, self._config.external_url or "")
+        return text if row is None else await links.kept(text, self._files, row.namespace, ours)
+
+    def _ending(
+        self, row: RunRow, result: Result, partial: str | None, received: datetime
+    ) -> Ending:
+        reason = agent_reason(result.outcome, result.reason)
+        words = result.error or self._why_canceled(row, result)
+        error = utf8_head(storable(words), ERROR_BYTES)
+        output = partial if result.output_json is None else result.output_json
+        if output is not None:
+            reason, error, output = self._checked(reason, error, output)
+        seen = self._runs.get(row.uid)
+        timeout = seen.run.spec.timeout if seen is not None else None
+        window = self._windows.of(row, received)
+        stamps = active_time.of_result(
+            row, result, window, timeout=seconds(timeout) if timeout else None
+        )
+        return Ending(
+            outcome=_outcome(reason),
+            reason=reason,
+            error=error,
+            output=output,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or received,
+            active_ms=stamps.active_ms,
+            flags=stamps.flags,
+        )
+
+    def _why_canceled(self, row: RunRow, result: Result) -> str:
+        """Who cancelled a run that had not started, where it was not its own cancel."""
+        seen = self._runs.get(row.uid)
+        if seen is None or result.outcome != "canceled" or result.started or seen.run.spec.cancel:
+            return ""
+        return self._runs.canceled_above(seen)
+
+    def _checked(self, reason: Reason, error: str, output: str) -> tuple[Reason, str, str | None]:
+        # The agent checks first; this is for one that is broken, and for what JSON readers differ
+        # in (a number beyond a float, nesting).
+        limit = self._config.limits.output_bytes
+        if len(output.encode("utf-8", "replace")) > limit:
+            return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
+        try:
+            status.parse_strictly(output)
+        except (ValueError, RecursionError) as problem:
+            return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
+        return reason, error, output
+
+    async def end_unstarted(self, seen: Seen, row: RunRow, why: str, *, bury: bool) -> bool:
+        """Journal the end of a cancelled run that never got its work, and shut its pod out.
+
+        Args:
+            seen: the claimed run.
+            row: its ledger row.
+            why: who cancelled, in words.
+            bury: the pod never connected; if it just did, nothing is done.
+
+        Returns:
+            Whether it was done.
+        """
+        now = self._clock()
+        ending = Ending(
+            outcome=Outcome.CANCELED,
+            reason=Reason.CANCELED,
+            error=utf8_head(why, ERROR_BYTES),
+            completed_at=now,
+        )
+        return await self._shut_out(seen, row, ending, now, bury=bury)
+
+    async def withhold(self, seen: Seen, row: RunRow, withheld: Withheld, *, bury: bool) -> bool:
+        """Journal the end of a run that must not start, and shut its pod out.
+
+        Args:
+            seen: the claimed run, whose work was not sent.
+            row: its ledger row.
+            withheld: why.
+            bury: as in `end_unstarted`.
+
+        Returns:
+            Whether it was done.
+        """
+        now = self._clock()
+        ending = Ending(
+            outcome=Outcome.FAILED,
+            reason=withheld.reason,
+            error=utf8_head(withheld.why, ERROR_BYTES),
+            completed_at=now,
+        )
+        return await self._shut_out(seen, row, ending, now, bury=bury)
+
+    async def refuse(self, seen: Seen, withheld: Withheld) -> None:
+        """End a run that has no pod. The controller's claim and this: the first write wins.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        parent = await self._parent(seen)
+        place = lineage(seen.run, parent, self._config.depth_limit).place
+        refusal = Refusal(withheld.reason, withheld.why)
+        await self._write(seen, status.refused(seen, refusal, place, self._clock()))
+
+    async def _parent(self, seen: Seen) -> PipelineRun | None:
+        ref = seen.run.spec.parent_ref
+        if ref is None:
+            return None
+        known = self._runs.get(ref.uid)
+        found = known or await self._runs.fetch(seen.key[0], ref.name, ref.uid)
+        return None if found is None else found.run
+
+    async def pass_on(self, seen: Seen) -> None:
+        """Write that the namespace's budget has room for a run: the controller waits for that."""
+        await self._write(seen, status.budget_checked(seen))
+
+    async def _shut_out(
+        self, seen: Seen, row: RunRow, ending: Ending, now: datetime, *, bury: bool
+    ) -> bool:
+        """Journal an end without a start, and see to it that the pod never gets the work."""
+        pod_uid = seen.run.status.pod_uid or ""
+        async with self._database.write() as tx:
+            if bury and not await pod_secrets.bury(tx, pod_uid, now):
+                return False
+            if not bury:
+                await pod_secrets.retire(tx, pod_uid, now)
+            await ledger.journal(tx, row.uid, ending, now)
+        return True
+
+    async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
+        """Write a journalled end to its object, in one write, and close it.
+
+        Args:
+            seen: the run.
+            row: its ledger row.
+            open_below: something below the cancelled run may still start; `finish` comes later.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        ending = Ending.of(row)
+        bill = await self._bill(row, ending)
+        await self._write(
+            seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
+        )
+        await self._close(row, ending, ClosedBy.GATEWAY, bill)
+
+    async def record(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
+        """Copy an end that the object has into the ledger, and mark it recorded and finished.
+
+        Args:
+            seen: the run.
+            row: its ledger row.
+            open_below: as in `end`.
+
+        Raises:
+            Conflict: the object changed; look again.
+            NotFound: it was deleted.
+        """
+        told = status.ending_of(seen)
+        ours = row.journalled and (row.outcome, row.reason) == (told.outcome, told.reason)
+        if ours and seen.run.status.recorded:
+            # Our own write: it was made, and then this process, or the one before it, stopped.
+            by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
+            await self._close(row, Ending.of(row), by)
+            return
+        ending = await self._completed(row, told)
+        async with self._database.write() as tx:
+            await ledger.rejournal(tx, row.uid, ending, self._clock())
+        bill = None
+        if not (seen.run.status.recorded and seen.run.status.finished):
+            bill = await self._bill(row, ending)
+            await self._write(
+                seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
+            )
+        await self._close(row, ending, ClosedBy.CONTROLLER, bill)
+
+    async def _completed(self, row: RunRow, told: Ending) -> Ending:
+        """A controller's end with what only the ledger knows: stamps, time, partial output."""
+        output = row.output
+        if told.output is not None:
+            output = await self.with_references(row.uid, told.output)
+        if output is None and told.outcome is not Outcome.SUCCEEDED:
+            async with self._database.read() as tx:
+                output = await archive.items(tx, row.uid)
+        now = self._clock()
+        sent = self._windows.with_dispatch(row)
+        stamps = active_time.of_object(sent, told, self._windows.of(row, now))
+        return replace(
+            told,
+            output=output,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or active_time.ended_unstarted(row, told, now),
+            active_ms=stamps.active_ms,
+            flags=stamps.flags,
+        )
+
+    async def close_deleted(self, row: RunRow, last: Seen | None, *, running: bool) -> None:
+        """The object is gone: close the row with what is known.
+
+        Args:
+            row: the run's row.
+            last: its last state.
+            running: its agent is connected and has not told an end, so it has worked until now;
+                else it is billed to its last heartbeat.
+        """
+        now = self._clock()
+        if row.journalled:
+            ending = Ending.of(row)
+        elif last is not None and status.is_ended(last):
+            ending = await self._completed(row, status.ending_of(last))
+        else:
+            async with self._database.read() as tx:
+                partial = await archive.items(tx, row.uid)
+            sent = self._windows.with_dispatch(row)
+            stamps = active_time.of_deleted(sent, self._windows.of(row, now), running=running)
+            ending = Ending(
+                outcome=Outcome.CANCELED,
+                reason=Reason.CANCELED,
+                error=DELETED,
+                output=partial,
+                started_at=stamps.started_at,
+                completed_at=stamps.completed_at or now,
+                active_ms=stamps.active_ms,
+                flags=stamps.flags,
+            )
+        await self._close(row, ending, ClosedBy.DELETED)
+
+    async def accept_cancel(self, seen: Seen) -> None:
+        """Write CancelAccepted=True."""
+        await self._write(seen, status.cancel_accepted(seen, self._clock()))
+
+    async def tell_storage_full(self, seen: Seen) -> None:
+        """Write that nothing can be stored for a run now."""
+        await self._write(seen, status.storage_full(seen, self._clock()))
+
+    async def finish(self, seen: Seen) -> None:
+        """Write CancelAccepted=True and `finished` on a run whose end is recorded."""
+        await self._write(seen, status.finished(seen, self._clock()))
+
+    async def lose_claim(self, seen: Seen) -> None:
+        """Write Started=False/ClaimLost."""
+        await self._write(seen, status.claim_lost(seen, self._clock()))
+
+    async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
+        async with self._database.read() as tx:
+            tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES)
+        tally = await self._trees.tally(row.uid)
+        base = (self._config.external_url or self._config.internal_url).rstrip("/")
+        return status.Bill(
+            cost=cost(ending.consumption, row.pins),
+            currency=row.currency,
+            logs_tail=tail,
+            output_url=f"{base}/v1/predictions/{row.id}/output",
+            children=tally.children,
+            downstream=tally.downstream,
+            final=tally.settled,
+        )
+
+    async def _close(
+        self, row: RunRow, ending: Ending, by: ClosedBy, bill: status.Bill | None = None
+    ) -> None:
+        """Make an end final; `bill` is what was written onto the object just now."""
+        if State(ending.outcome) not in MOVES[state_of(row)]:
+            return
+        now = self._clock()
+        async with self._database.write() as tx:
+            await ledger.close(tx, row, ending, by=by, at=now)
+            if bill is not None and bill.final:
+                await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
+            await self._sealed.forget(tx, row.uid)
+        self._windows.forget(row.uid)
+        if by is ClosedBy.GATEWAY and ending.started_at is not None:
+            self._metrics.ended(ending.completed_at, now)
+        self._notices.tell(row.uid)
+
+    async def _write(self, seen: Seen, wanted: Json) -> None:
+        try:
+            body = await self._put_or_patch(seen, wanted)
+        except Refused as error:
+            if "output" not in wanted and "logsTail" not in wanted:
+                raise
+            # What user code made may be something that the API server can't keep.
+            logger.warning("a status was refused: %s", error, extra={"run": list(seen.key)})
+            body = await self._put_or_patch(seen, status.bare(wanted))
+        if body is not None:
+            self._runs.learn(body)
+
+    async def _put_or_patch(self, seen: Seen, wanted: Json) -> Json | None:
+        changes = status.patch(seen, wanted)
+        if changes is None:
+            return None
+        if "output" in changes["status"]:
+            # A merge patch reads a null as "remove this", so an output goes by PUT.
+            return await self._cluster.write_status(RUNS, {**seen.raw, "status": wanted})
+        namespace, name = seen.key
+        return await self._cluster.patch_status(RUNS, namespace, name, changes)
+
+
+def _outcome(reason: Reason) -> Outcome:
+    if reason is Reason.SUCCEEDED:
+        return Outcome.SUCCEEDED
+    return Outcome.CANCELED if reason is Reason.CANCELED else Outcome.FAILED

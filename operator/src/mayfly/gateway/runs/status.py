@@ -1,0 +1,337 @@
+"""What the gateway writes into a PipelineRun's status. Pure: raw status in, raw status out.
+
+Raw JSON, because a model that leaves out what is unset would drop the nulls of an output.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any, NoReturn
+
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
+from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, is_true, with_condition
+from mayfly.api.v1alpha1.pipelinerun import Children, phase_of
+from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
+from mayfly.gateway.cache.runs import Seen
+from mayfly.gateway.runs.messages import utf8_tail
+from mayfly.metering.ledger import Ending, Outcome
+from mayfly.metering.usage import EXACT, decimal_text
+from mayfly.reconcile import ending as shapes
+from mayfly.reconcile.observed import Place, Refusal
+
+Json = dict[str, Any]
+
+STATUS_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What only the gateway can add to an end.
+
+    Attributes:
+        cost: the run's own.
+        currency: of the installation.
+        children: how what it made has ended.
+        downstream: what everything below it cost so far.
+        final: nothing below can add to that any more.
+        logs_tail: the end of the log.
+        output_url: where the output's exact bytes are.
+    """
+
+    cost: Decimal
+    currency: str
+    logs_tail: str
+    output_url: str
+    children: Children = field(default_factory=Children)
+    downstream: Decimal = Decimal(0)
+    final: bool = True
+
+
+def _merged(seen: Seen, status: PipelineRunStatus) -> Json:
+    typed = status.body()
+    typed.pop("output", None)  # as it came, or as `ended` puts it: with its nulls
+    return {**seen.status, **typed}
+
+
+def _conditioned(
+    seen: Seen, kind: ConditionType, status: Truth, reason: Reason, message: str, now: datetime
+) -> PipelineRunStatus:
+    run = seen.run
+    conditions = with_condition(
+        run.status.conditions,
+        kind,
+        status,
+        reason,
+        message,
+        now=rfc3339_seconds(now),
+        generation=run.metadata.generation,
+    )
+    changed = run.status.model_copy(update={"conditions": conditions})
+    return changed.model_copy(update={"phase": phase_of(changed)})
+
+
+def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
+    """main() was called and still runs."""
+    status = _conditioned(
+        seen, ConditionType.STARTED, "True", Reason.STARTED, "main() was called.", now
+    )
+    return _merged(seen, status.model_copy(update={"started_at": rfc3339(started_at)}))
+
+
+STORAGE_FULL = (
+    "The gateway's disk is full: what this run's pod tells is taken once there is room. "
+    "Until then its end and its output wait in the pod, for 15 minutes at most."
+)
+
+
+def storage_full(seen: Seen, now: datetime) -> Json:
+    """The gateway can't store what the run's pod tells."""
+    if seen.run.status.started:
+        words = f"main() was called. {STORAGE_FULL}"
+        return _merged(
+            seen, _conditioned(seen, ConditionType.STARTED, "True", Reason.STARTED, words, now)
+        )
+    reason = Reason.STORAGE_FULL
+    return _merged(
+        seen, _conditioned(seen, ConditionType.STARTED, "False", reason, STORAGE_FULL, now)
+    )
+
+
+def tells_storage_full(run: PipelineRun) -> bool:
+    """Whether a run's status still says that the disk is full."""
+    started = find(run.status.conditions, ConditionType.STARTED)
+    return started is not None and started.message.endswith(STORAGE_FULL)
+
+
+def claim_lost(seen: Seen, now: datetime) -> Json:
+    """The claimed pod has another run: the controller may claim again."""
+    message = "The claimed pod has another run."
+    return _merged(
+        seen, _conditioned(seen, ConditionType.STARTED, "False", Reason.CLAIM_LOST, message, now)
+    )
+
+
+def refused(seen: Seen, refusal: Refusal, place: Place | None, now: datetime) -> Json:
+    """The run ends before it had a pod, and is not accepted."""
+    ended = shapes.refused(seen.run, refusal, now=now)
+    if place is not None and ended.root_ref is None:
+        ended = ended.model_copy(update={"depth": place.depth, "root_ref": place.root})
+    return _merged(seen, ended)
+
+
+def budget_checked(seen: Seen) -> Json:
+    """The controller may give the run a pod, as far as money goes."""
+    return {**seen.status, "budgetChecked": True}
+
+
+def cancel_accepted(seen: Seen, now: datetime) -> Json:
+    """The cancel is on its way to the pod and nothing unstarted below starts any more."""
+    message = "Nothing unstarted below the run starts any more."
+    reason = Reason.CANCEL_ACCEPTED
+    return _merged(
+        seen, _conditioned(seen, ConditionType.CANCEL_ACCEPTED, "True", reason, message, now)
+    )
+
+
+def finished(seen: Seen, now: datetime) -> Json:
+    """The last word on a cancelled run whose end came before its children had answered."""
+    return {**cancel_accepted(seen, now), "finished": True}
+
+
+def ended(
+    seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
+) -> Json:
+    """The run's end, recorded and finished: everything in one write.
+
+    Args:
+        seen: the object.
+        ending: its end.
+        bill: what it cost.
+        now: the gateway's clock.
+        open_below: the run was cancelled, and something below it may still start: its cancel is
+            not accepted yet, so it stays in the watch, recorded and not finished.
+    """
+    run = seen.run
+    if not open_below and _cancel_is_open(run.status, ending):
+        run = Seen({**seen.raw, "status": cancel_accepted(seen, now)}).run
+    end = shapes.End(
+        reason=Reason(ending.reason),
+        error=ending.error,
+        started=ending.started_at is not None,
+        started_at=rfc3339(ending.started_at) if ending.started_at else None,
+        completed_at=rfc3339(ending.completed_at) if ending.completed_at else None,
+        active_ms=ending.active_ms,
+    )
+    status = _merged(seen, shapes.ended(run, end, now=now))
+    if ending.outcome is Outcome.SUCCEEDED:
+        status.pop("error", None)
+    return _billed(status, ending, bill, open_below=open_below)
+
+
+def _cancel_is_open(status: PipelineRunStatus, ending: Ending) -> bool:
+    found = find(status.conditions, ConditionType.CANCEL_ACCEPTED)
+    if found is None:
+        return ending.outcome is Outcome.CANCELED
+    return found.status != "True"
+
+
+def recorded(
+    seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
+) -> Json:
+    """An end that the controller wrote, with what only the ledger knows, recorded and finished.
+
+    Args:
+        seen: the object.
+        ending: its end.
+        bill: what it cost.
+        now: the gateway's clock.
+        open_below: as in `ended`.
+    """
+    accepted = not open_below and _cancel_is_open(seen.run.status, ending)
+    status = cancel_accepted(seen, now) if accepted else seen.status
+    if ending.started_at is not None:
+        status.setdefault("startedAt", rfc3339(ending.started_at))
+    ended_at = ending.completed_at
+    if ended_at is not None and ended_at != _moment(status.get("completedAt")):
+        # A container's runtime that lost its state gives 1970, and the object has it from there.
+        status["completedAt"] = rfc3339(ended_at)
+    return _billed(status, ending, bill, open_below=open_below)
+
+
+def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Json:
+    status = {**tallied(status, ending.active_ms, bill), "recorded": True}
+    if not open_below:
+        status["finished"] = True
+    if bill.logs_tail:
+        status["logsTail"] = utf8_tail(bill.logs_tail, shapes.LOGS_TAIL_BYTES)
+    if ending.output is not None:
+        status["outputURL"] = bill.output_url
+        copied, value = copy_of(ending.output)
+        if copied:
+            status["output"] = value
+    return fitted(status)
+
+
+def tallied(status: Json, active_ms: int, bill: Bill) -> Json:
+    """The status with what the run used, what it made, and what all of that costs."""
+    with localcontext(EXACT):
+        total = bill.cost + bill.downstream
+    usage = Usage(
+        active_milliseconds=active_ms,
+        cost=decimal_text(bill.cost),
+        downstream_cost=decimal_text(bill.downstream),
+        total_cost=decimal_text(total),
+        currency=bill.currency,
+        final=bill.final,
+    )
+    return {**status, "usage": usage.body(), "children": bill.children.body()}
+
+
+def copy_of(output: str) -> tuple[bool, Any]:
+    """The value of an output that the object may carry: small, and JSON that Kubernetes can keep.
+
+    Returns:
+        Whether it may, and the value.
+    """
+    if len(output.encode("utf-8", "replace")) > shapes.OUTPUT_BYTES:
+        return False, None
+    try:
+        return True, parse_strictly(output)
+    except (ValueError, RecursionError):
+        return False, None
+
+
+def parse_strictly(text: str) -> Any:
+    """Parse JSON; NaN, Infinity and numbers beyond a float are none.
+
+    Raises:
+        ValueError: not JSON.
+        RecursionError: nested too deep.
+    """
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is beyond a float")
+    return number
+
+
+def wire_size(status: Json) -> int:
+    """Bytes of a status as the API server stores it: Go escapes <, > and & to six bytes."""
+    text = json.dumps(status, ensure_ascii=False, separators=(",", ":"))
+    escaped = sum(text.count(each) for each in "<>&\u2028\u2029")
+    return len(text.encode("utf-8", "replace")) + 5 * escaped
+
+
+def fitted(status: Json) -> Json:
+    """The status within 32 KiB: the log's tail goes first, then the output's copy."""
+    status = dict(status)
+    while wire_size(status) > STATUS_BYTES and status.get("logsTail"):
+        status["logsTail"] = utf8_tail(status["logsTail"], len(status["logsTail"].encode()) // 2)
+    if wire_size(status) > STATUS_BYTES:
+        status.pop("output", None)
+    return status
+
+
+def bare(status: Json) -> Json:
+    """The status without the copies: for a server that refuses what a user's code made."""
+    return {key: value for key, value in status.items() if key not in {"output", "logsTail"}}
+
+
+def patch(seen: Seen, status: Json) -> Json | None:
+    """The merge patch that makes a status of the seen one; None where nothing would change."""
+    before = seen.status
+    changed = {key: value for key, value in status.items() if before.get(key) != value}
+    if not changed:
+        return None
+    return {
+        "metadata": {"resourceVersion": seen.raw["metadata"]["resourceVersion"]},
+        "status": changed,
+    }
+
+
+def is_ended(seen: Seen) -> bool:
+    """Whether the object has an end."""
+    return is_true(seen.run.status.conditions, ConditionType.FINISHED)
+
+
+def ending_of(seen: Seen) -> Ending:
+    """The end as an object tells it; active time only where it says so."""
+    status = seen.run.status
+    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
+    reason = succeeded.reason if succeeded else Reason.LOST.value
+    if succeeded is not None and succeeded.status == "True":
+        outcome = Outcome.SUCCEEDED
+    else:
+        outcome = Outcome.CANCELED if reason == Reason.CANCELED else Outcome.FAILED
+    raw = seen.status
+    return Ending(
+        outcome=outcome,
+        reason=reason,
+        error=status.error or "",
+        output=_dumped(raw["output"]) if "output" in raw else None,
+        started_at=_moment(status.started_at),
+        completed_at=_moment(status.completed_at),
+        active_ms=status.usage.active_milliseconds if status.usage else 0,
+    )
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return parse_rfc3339(text) if text else None
+    except ValueError:
+        return None

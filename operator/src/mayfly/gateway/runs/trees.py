@@ -1,0 +1,122 @@
+"""What a run has made: how many, how they ended, what they cost; and the last word on that.
+
+A run that ends before what it made says `usage.final: false` on its object. When the last of that
+has ended there is one more write, on it and on every run above it that was waiting for just that.
+A bill that is corrected has the same last word said once more.
+In the ledger such a run is settled: its row has the cost of everything below it, so that no sum is
+made twice, and `tree.unsettled` finds those whose last word a gateway could not say any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Any
+
+from mayfly.api.v1alpha1.pipelinerun import Children
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.runs import status
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger, records, tree
+from mayfly.metering.database import Database
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.records import UsageRecord
+from mayfly.metering.usage import EXACT
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a run has made.
+
+    Attributes:
+        children: what it made itself, by their ends.
+        downstream: the cost of everything below it so far.
+        settled: nothing below can add to it any more, if the run itself makes nothing more.
+    """
+
+    children: Children
+    downstream: Decimal
+    settled: bool
+
+    def total(self, own: Decimal) -> Decimal:
+        """The cost of the run and everything below."""
+        with localcontext(EXACT):
+            return own + self.downstream
+
+
+class Trees:
+    """Counts what runs have made."""
+
+    def __init__(self, cluster: Cluster, database: Database, runs: Runs) -> None:
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+
+    async def tally(self, uid: str) -> Tally:
+        """What a run has made so far: the ledger's rows, and the runs that have none yet."""
+        async with self._database.read() as tx:
+            below = await tree.below(tx, uid)
+        queued = {each.uid for each in self._runs.children_of(uid)} - below.children
+        children = Children(
+            total=len(below.children) + len(queued),
+            succeeded=below.succeeded,
+            failed=below.failed,
+            canceled=below.canceled,
+        )
+        return Tally(children, below.cost, below.settled and not queued)
+
+    async def settle(self, uid: str) -> str | None:
+        """Say the last word on a run that is over, if everything below it has ended.
+
+        Returns:
+            The UID of its parent, if that is over and may have waited for this.
+
+        Raises:
+            KubeError: the object can't be written now; try again.
+        """
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        if row is None or not row.closed:
+            return None
+        if row.is_run and row.downstream is None:
+            tally = await self.tally(uid)
+            if not tally.settled:
+                return None
+            async with self._database.read() as tx:
+                bill = await records.bill(tx, uid)
+            if bill is None:
+                return None
+            await self._tell(row, bill, tally)
+            async with self._database.write() as tx:
+                await tree.settle(tx, uid, own=bill.cost, downstream=tally.downstream)
+        async with self._database.read() as tx:
+            parent = await ledger.find(tx, row.parent_uid) if row.parent_uid else None
+        waits = parent is not None and parent.closed and parent.downstream is None
+        return row.parent_uid if waits else None
+
+    async def _tell(self, row: RunRow, bill: UsageRecord, tally: Tally) -> None:
+        """Write the last word on the object, if that is still there and has not got it."""
+        try:
+            seen = Seen(await self._cluster.get(RUNS, row.namespace, row.name))
+            if seen.uid != row.uid:
+                return  # another run has the name now
+            changes = status.patch(seen, _settled(seen, bill, tally))
+            if changes is not None:
+                body = await self._cluster.patch_status(RUNS, row.namespace, row.name, changes)
+                self._runs.learn(body)
+        except NotFound:
+            return
+
+
+def _settled(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, Any]:
+    bill = status.Bill(
+        cost=record.cost,
+        currency=record.currency,
+        logs_tail="",
+        output_url="",
+        children=tally.children,
+        downstream=tally.downstream,
+    )
+    return status.tallied(seen.status, record.active_ms, bill)

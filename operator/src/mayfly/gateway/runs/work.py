@@ -1,0 +1,123 @@
+"""The `work` message: everything that an agent needs to run a run, once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
+from mayfly.clock import parse_rfc3339
+from mayfly.config import GatewayLimits
+from mayfly.gateway.cache.programs import Program
+from mayfly.gateway.cache.runs import Seen
+from mayfly.gateway.runs.status import parse_strictly
+
+Json = dict[str, Any]
+
+
+def start_deadline(run: PipelineRun) -> datetime | None:
+    """When a claimed run must have started: `spec.startDeadline` after it was accepted."""
+    accepted = find(run.status.conditions, ConditionType.ACCEPTED)
+    since = accepted.last_transition_time if accepted else run.metadata.creation_timestamp
+    if not since:
+        return None
+    return parse_rfc3339(since) + timedelta(seconds=seconds(run.spec.start_deadline))
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """The secrets of one run, for its agent alone: for no log, no store and no answer.
+
+    Attributes:
+        environment: values by variable.
+        input_json: the input with its secrets put in; None where it names none.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    input_json: str | None = field(default=None, repr=False)
+
+
+def input_text(seen: Seen) -> str:
+    """The run's inline input as JSON text: verbatim where the object has it so."""
+    spec = seen.raw["spec"]
+    if "inputJSON" in spec:
+        return str(spec["inputJSON"])
+    return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
+
+
+def shown_input(seen: Seen) -> str:
+    """The run's inline input as JSON text that goes into an answer as it is.
+
+    An inputJSON that is no JSON ends its run (`InvalidInput`), and must not end a reader's too.
+    """
+    text = input_text(seen)
+    try:
+        parse_strictly(text)
+    except (ValueError, RecursionError):
+        return "{}"
+    return text
+
+
+def work(
+    seen: Seen,
+    program: Program,
+    unlocked: Unlocked,
+    token: str,
+    limits: GatewayLimits,
+    now: datetime,
+) -> Json:
+    """The message.
+
+    Args:
+        seen: the claimed run.
+        program: what it runs.
+        unlocked: the secrets that it is given.
+        token: the run's own token.
+        limits: what the agent enforces.
+        now: what the remaining start deadline is counted from.
+    """
+    run = seen.run
+    namespace, name = seen.key
+    deadline = start_deadline(run)
+    remaining = (
+        (deadline - now) if deadline else timedelta(seconds=seconds(run.spec.start_deadline))
+    )
+    message: Json = {
+        "type": "work",
+        "run": seen.uid,
+        "id": run.status.id,
+        "attempt": run.status.attempt,
+        "namespace": namespace,
+        "name": name,
+        "token": token,
+        "files": program.files,
+        "entrypoint": program.entrypoint,
+        "schema": program.schema,
+        "secrets": unlocked.environment,
+        "timeoutMs": round(
+            seconds(run.status.timeout or run.spec.timeout or DEFAULT_TIMEOUT) * 1000
+        ),
+        "startWithinMs": max(1, remaining // timedelta(milliseconds=1)),
+        "limits": {
+            "outputBytes": limits.output_bytes,
+            "fileBytes": limits.file_bytes,
+            "filesBytes": limits.files_bytes,
+            "logBytes": limits.log_bytes,
+            "importMs": limits.import_ms,
+            "fetchMs": limits.fetch_ms,
+            "uploadMs": limits.upload_ms,
+            "cancelGraceMs": limits.cancel_grace_ms,
+        },
+    }
+    if unlocked.input_json is not None:
+        message["inputJSON"] = unlocked.input_json
+    elif run.spec.input_from is not None:
+        message["inputURL"] = True
+    else:
+        message["inputJSON"] = input_text(seen)
+    return message

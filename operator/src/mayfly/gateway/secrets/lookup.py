@@ -1,0 +1,221 @@
+"""Finds the secrets that a run is given, when its work is sent, and keeps none of them.
+
+The gateway has no right to Secrets of its own: a namespace's Role gives it the ones that runs of
+that namespace may have. A value goes from the API server into the `work` message and nowhere else.
+What a caller of the API gave as it is, is in the store, sealed for the run (`sealed`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+from mayfly.api.v1alpha1 import Pipeline
+from mayfly.api.v1alpha1.pipeline import SecretKeyRef
+from mayfly.gateway.cache.programs import Program
+from mayfly.gateway.cache.runs import Seen
+from mayfly.gateway.files.store import Files
+from mayfly.gateway.runs.work import Unlocked, input_text
+from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound, Refused
+from mayfly.kube.kinds import PIPELINES, SECRETS
+from mayfly_runtime import inputs
+
+MAX_VALUE_BYTES = 64 * 1024
+"""A variable of twice this size lets no process start any more."""
+
+MAX_TOTAL_BYTES = 1024 * 1024
+
+Json = dict[str, Any]
+
+
+class SecretUnavailable(Exception):
+    """A Secret can't be had: which, why, and what helps, in words for a person."""
+
+
+class Vault:
+    """Finds what a run is given."""
+
+    def __init__(
+        self, cluster: Cluster, files: Files, sealed: Sealed, account: str, input_bytes: int
+    ) -> None:
+        """Get ready.
+
+        Args:
+            cluster: the API server.
+            files: where large inputs are.
+            sealed: where the secrets are that callers gave as they are.
+            account: the gateway's ServiceAccount, as namespace:name.
+            input_bytes: the largest input.
+        """
+        self._cluster = cluster
+        self._files = files
+        self._sealed = sealed
+        self._account = account
+        self._input_bytes = input_bytes
+
+    async def unlock(self, seen: Seen, program: Program) -> Unlocked:
+        """The secrets of a claimed run, as they are now.
+
+        Raises:
+            SecretUnavailable: one can't be had; the run must not start.
+            KubeError: the API server does not answer.
+        """
+        variables = await self._variables(seen)
+        value, places = await self._input(seen, program)
+        if not variables and not places:
+            return Unlocked()
+        given = [place for place in places if isinstance(inputs.pick(value, place), str)]
+        by_name = [place for place in places if place not in given]
+        named = [_reference(inputs.pick(value, place)) for place in by_name]
+        texts = await self._given(seen, [inputs.pick(value, place) for place in given])
+        # One reading a Secret; of several keys the words then name one.
+        wanted = {each.name: each for each in [*variables.values(), *named]}
+        namespace, _ = seen.key
+        bodies = await asyncio.gather(*(self._read(namespace, each) for each in wanted.values()))
+        secrets = dict(zip(wanted, bodies, strict=True))
+        environment = {
+            env: _value(secrets, namespace, reference) for env, reference in variables.items()
+        }
+        for place, reference in zip(by_name, named, strict=True):
+            inputs.place(value, place, _value(secrets, namespace, reference))
+        for place in given:
+            inputs.place(value, place, texts[inputs.pick(value, place)])
+        _check(environment, [inputs.pick(value, place) for place in places])
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if places else None
+        return Unlocked(environment, text)
+
+    async def value(self, namespace: str, reference: SecretKeyRef) -> str:
+        """One key of a Secret.
+
+        Raises:
+            SecretUnavailable: it can't be had.
+            KubeError: the API server does not answer.
+        """
+        body = await self._read(namespace, reference)
+        return _value({reference.name: body}, namespace, reference)
+
+    async def _variables(self, seen: Seen) -> dict[str, SecretKeyRef]:
+        """`spec.secrets` of the run's own namespace's Pipeline, as it is now."""
+        reference = seen.run.spec.pipeline_ref
+        namespace, _ = seen.key
+        # A run of another namespace's Pipeline is given nothing of either's by that Pipeline.
+        if reference is None or (reference.namespace or namespace) != namespace:
+            return {}
+        try:
+            body = await self._cluster.get(PIPELINES, namespace, reference.name)
+        except NotFound:
+            return {}  # deleted since the claim; the run has its version
+        pipeline = Pipeline.model_validate(body)
+        return {each.env: each.secret_key_ref for each in pipeline.spec.secrets}
+
+    async def _input(self, seen: Seen, program: Program) -> tuple[Json, list[inputs.Pointer]]:
+        """The input and where it names secrets."""
+        if not inputs.has_secrets(program.schema):
+            return {}, []
+        source = seen.run.spec.input_from
+        if source is None:
+            text: str | None = input_text(seen)
+        else:
+            text = await self._files.text(source.file, source.sha256, self._input_bytes)
+        try:
+            value = inputs.parse(text or "{}")
+        except ValueError:
+            return {}, []  # the agent says what is wrong with it
+        if not isinstance(value, dict):
+            return {}, []
+        places = inputs.secret_places(program.schema, value)
+        return value, [each for each in places if _names(inputs.pick(value, each))]
+
+    async def _given(self, seen: Seen, named: list[str]) -> dict[str, str]:
+        """The texts of sealed secrets, by what stands for them in the input."""
+        if not named:
+            return {}
+        texts = await self._sealed.texts(seen.uid)
+        if any(each.removeprefix(SCHEME) not in texts for each in named):
+            # Whoever made the run was stopped before it could say what UID it got.
+            await self._sealed.bind(seen.uid, *seen.key, seen.raw["spec"])
+            texts = await self._sealed.texts(seen.uid)
+        for each in named:
+            if each.removeprefix(SCHEME) not in texts:
+                raise SecretUnavailable(words(each.removeprefix(SCHEME)))
+        return {each: texts[each.removeprefix(SCHEME)] for each in named}
+
+    async def _read(self, namespace: str, reference: SecretKeyRef) -> Json:
+        name, key = reference.name, reference.key
+        try:
+            return await self._cluster.get(SECRETS, namespace, name)
+        except NotFound:
+            words = (
+                f'There is no Secret "{name}" in namespace {namespace} (key "{key}"); this makes '
+                f"it: kubectl create secret generic {name} -n {namespace} "
+                f"--from-literal={key}=VALUE"
+            )
+            raise SecretUnavailable(words) from None
+        except Refused as error:
+            if error.status != 403:
+                raise
+            raise SecretUnavailable(self._forbidden(namespace, reference)) from None
+
+    def _forbidden(self, namespace: str, reference: SecretKeyRef) -> str:
+        name, key = reference.name, reference.key
+        role = f"mayfly-secret-{name}"
+        return (
+            f'The gateway may not read Secret "{name}" in namespace {namespace} (key "{key}"); '
+            f"this allows it: "
+            f"kubectl create role {role} -n {namespace} --verb=get --resource=secrets "
+            f"--resource-name={name} && kubectl create rolebinding {role} -n {namespace} "
+            f"--role={role} --serviceaccount={self._account}"
+        )
+
+
+def _names(value: object) -> bool:
+    """Whether this names a secret; another text there is for the agent to check."""
+    return isinstance(value, dict) or (
+        isinstance(value, str) and inputs.SEALED.fullmatch(value) is not None
+    )
+
+
+def _reference(value: Json) -> SecretKeyRef:
+    """A reference in an input, checked again: large inputs do not come by the controller.
+
+    Raises:
+        SecretUnavailable: it is none.
+    """
+    problem = inputs.wrong_reference(value)
+    if problem:
+        raise SecretUnavailable(f"A secret of the input {problem}.")
+    return SecretKeyRef.model_validate(value["secretKeyRef"])
+
+
+def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) -> str:
+    name, key = reference.name, reference.key
+    data = secrets[name].get("data") or {}
+    if key not in data:
+        patch = json.dumps({"stringData": {key: "VALUE"}})
+        words = (
+            f'Secret "{name}" in namespace {namespace} has no key "{key}"; this adds it: '
+            f"kubectl patch secret {name} -n {namespace} -p '{patch}'"
+        )
+        raise SecretUnavailable(words)
+    raw = base64.b64decode(data[key])
+    where = f'Key "{key}" of Secret "{name}" in namespace {namespace}'
+    if len(raw) > MAX_VALUE_BYTES:
+        raise SecretUnavailable(f"{where} has more than {MAX_VALUE_BYTES // 1024} KiB.")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise SecretUnavailable(f"{where} is not text; a file can be kept in base64.")
+    return text
+
+
+def _check(environment: dict[str, str], given: list[str]) -> None:
+    every = [*environment.values(), *given]
+    total = sum(len(each.encode("utf-8", "surrogatepass")) for each in every)
+    if total > MAX_TOTAL_BYTES:
+        raise SecretUnavailable("The run's secrets have more than 1 MiB together.")

@@ -1,0 +1,312 @@
+"""Secrets that callers give as they are: kept encrypted, by reference, until their prediction ends.
+
+A PipelineRun is readable and the database is backed up, so neither ever has such a text: where an
+input's schema says that it is a secret, `mayfly-secret:<id>` takes its place before anything is
+made. The key is derived in memory from the installation's signing key. Each text is sealed for
+one prediction, by its UID, so another input that names the same reference gets nothing. A run has
+no UID before it is made; until then its text is sealed for what the run will be: namespace, name,
+version and input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, Index, LargeBinary, String, Table, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mayfly.clock import Clock
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.http import rawjson
+from mayfly.gateway.http.errors import Invalid
+from mayfly.gateway.predictions.request import Order
+from mayfly.metering.database import Database, Instant, insert_once, metadata
+from mayfly_runtime import inputs
+from mayfly_runtime.redaction import MARK
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+SCHEME = "mayfly-secret:"
+PURPOSE = "sealed secrets"
+NONCE_BYTES = 12
+MAX_TOTAL_BYTES = 1024 * 1024
+"""What the secrets of one prediction may have together."""
+
+_REFERENCE = re.compile(r'(?<!\\)"mayfly-secret:([0-9a-hjkmnp-tv-z]{26})"(?!\s*:)')
+"""A reference as a whole JSON string that is a value, as that of a file."""
+
+sealed_secrets = Table(
+    "sealed_secrets",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("prediction_uid", String(64), index=True),
+    Column("namespace", String(63), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_sealed_secrets_name", "namespace", "name"),
+)
+"""`prediction_uid` is null, and `name` set, from before a run is made until its UID is known."""
+
+
+class Unsealable(Exception):
+    """A secret can't be had any more, or is another prediction's; the words are for a person."""
+
+
+@dataclass(frozen=True)
+class Concealed:
+    """A caller's order without the secrets that it gave as they are.
+
+    Attributes:
+        order: the order, with references in their places.
+        texts: the secrets by reference id.
+    """
+
+    order: Order
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def redacted(text: str) -> str:
+    """An input's JSON text as anyone may read it."""
+    return _REFERENCE.sub(json.dumps(MARK.decode()), text)
+
+
+def references(text: str) -> list[str]:
+    """The ids of the secrets that a JSON text names, each once."""
+    return list(dict.fromkeys(_REFERENCE.findall(text)))
+
+
+class Sealed:
+    """Seals secrets, and opens them for the prediction that they are for."""
+
+    def __init__(
+        self, *, database: Database, key: SigningKey, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self._database = database
+        self._cipher = AESGCM(key.derived(PURPOSE))
+        self._clock = clock
+        self._new_id = new_id
+
+    # -- taken -----------------------------------------------------------------------------------
+
+    def conceal(self, schema: Json, order: Order) -> Concealed:
+        """Take the secrets out of an order whose input was checked against its schema.
+
+        Raises:
+            Invalid: they are too long.
+        """
+        if not inputs.has_secrets(schema):
+            return Concealed(order)
+        places = [
+            place
+            for place in inputs.secret_places(schema, order.input)
+            if isinstance(inputs.pick(order.input, place), str)
+        ]
+        value = json.loads(json.dumps(order.input))
+        texts: dict[str, str] = {}
+        for place in places:
+            identity = self._new_id()
+            texts[identity] = inputs.pick(order.input, place)
+            inputs.place(value, place, f"{SCHEME}{identity}")
+        if sum(len(_plain(each)) for each in texts.values()) > MAX_TOTAL_BYTES:
+            raise Invalid("The secrets of the input have more than 1 MiB.", pointer="/input")
+        # Every other member keeps its text. One that came twice is kept once: the first may be a
+        # secret too.
+        members = rawjson.split(order.input_json)
+        changed = {str(place[0]) for place in places}
+        text = rawjson.dumps(
+            {
+                name: value[name] if name in changed else rawjson.RawJSON(text)
+                for name, text in members.items()
+            }
+        )
+        return Concealed(replace(order, input=value, input_json=text), texts)
+
+    # -- kept ------------------------------------------------------------------------------------
+
+    async def keep_for_run(
+        self, tx: AsyncConnection, concealed: Concealed, namespace: str, name: str, spec: Json
+    ) -> None:
+        """Keep the secrets of a run that is about to be made.
+
+        Args:
+            tx: a transaction that is over before the run is made.
+            concealed: the order.
+            namespace: of the run.
+            name: of the run.
+            spec: the run's, as it will be created.
+        """
+        context = _before(namespace, name, spec)
+        await self._keep(tx, concealed, context, None, namespace, name)
+
+    async def keep_for_call(
+        self, tx: AsyncConnection, concealed: Concealed, uid: str, namespace: str
+    ) -> None:
+        """Keep the secrets of a call of a Model, in the transaction that queues it."""
+        await self._keep(tx, concealed, _of(uid), uid, namespace, "")
+
+    async def _keep(
+        self,
+        tx: AsyncConnection,
+        concealed: Concealed,
+        context: str,
+        uid: str | None,
+        namespace: str,
+        name: str,
+    ) -> None:
+        for identity, text in concealed.texts.items():
+            values = {
+                "id": identity,
+                "prediction_uid": uid,
+                "namespace": namespace,
+                "name": name,
+                "box": self._seal(identity, context, text),
+                "created_at": self._clock(),
+            }
+            await insert_once(tx, sealed_secrets, values)
+
+    async def bind(self, uid: str, namespace: str, name: str, spec: Json) -> None:
+        """Seal what was kept for a run anew, for its UID: from then on it is for no other.
+
+        Args:
+            uid: of the run.
+            namespace: of the run.
+            name: of the run.
+            spec: the run's, as the API server has it.
+        """
+        async with self._database.write() as tx:
+            found = await tx.execute(
+                select(sealed_secrets).where(
+                    sealed_secrets.c.namespace == namespace,
+                    sealed_secrets.c.name == name,
+                    sealed_secrets.c.prediction_uid.is_(None),
+                )
+            )
+            for row in found.all():
+                try:
+                    text = self._unseal(row.id, _before(namespace, name, spec), row.box)
+                except InvalidTag:
+                    logger.warning(
+                        "a run has the name of another, and is given none of its secrets"
+                    )
+                    continue
+                await tx.execute(
+                    update(sealed_secrets)
+                    .where(sealed_secrets.c.id == row.id, sealed_secrets.c.prediction_uid.is_(None))
+                    .values(prediction_uid=uid, box=self._seal(row.id, _of(uid), text))
+                )
+
+    # -- opened ----------------------------------------------------------------------------------
+
+    async def texts(self, uid: str) -> dict[str, str]:
+        """The secrets of a prediction by reference id; those that can't be opened are left out."""
+        async with self._database.read() as tx:
+            return await self.texts_in(tx, uid)
+
+    async def texts_in(self, tx: AsyncConnection, uid: str) -> dict[str, str]:
+        """The same, in a transaction."""
+        found = await tx.execute(
+            select(sealed_secrets.c.id, sealed_secrets.c.box).where(
+                sealed_secrets.c.prediction_uid == uid
+            )
+        )
+        texts: dict[str, str] = {}
+        for row in found:
+            try:
+                texts[row.id] = self._unseal(row.id, _of(uid), row.box)
+            except InvalidTag:
+                logger.warning("a secret was sealed with another key", extra={"prediction": uid})
+        return texts
+
+    async def opened(self, uid: str, text: str) -> str:
+        """An input's JSON text with the prediction's secrets in their places.
+
+        Raises:
+            Unsealable: one can't be had.
+        """
+        named = references(text)
+        if not named:
+            return text
+        texts = await self.texts(uid)
+        for identity in named:
+            if identity not in texts:
+                raise Unsealable(words(identity))
+        return _REFERENCE.sub(lambda match: json.dumps(texts[match[1]]), text)
+
+    # -- forgotten -------------------------------------------------------------------------------
+
+    async def forget(self, tx: AsyncConnection, uid: str) -> None:
+        """The prediction has ended."""
+        await tx.execute(delete(sealed_secrets).where(sealed_secrets.c.prediction_uid == uid))
+
+    async def forget_unmade(self, namespace: str, name: str) -> None:
+        """The run was not made."""
+        async with self._database.write() as tx:
+            await tx.execute(
+                delete(sealed_secrets).where(
+                    sealed_secrets.c.namespace == namespace,
+                    sealed_secrets.c.name == name,
+                    sealed_secrets.c.prediction_uid.is_(None),
+                )
+            )
+
+    async def kept_before(self, moment: datetime) -> Sequence[tuple[str | None, str, str]]:
+        """For whom something was kept before a moment: UID, where it is known, namespace, name."""
+        columns = (
+            sealed_secrets.c.prediction_uid,
+            sealed_secrets.c.namespace,
+            sealed_secrets.c.name,
+        )
+        async with self._database.read() as tx:
+            found = await tx.execute(
+                select(*columns).where(sealed_secrets.c.created_at < moment).distinct()
+            )
+            return [(row.prediction_uid, row.namespace, row.name) for row in found]
+
+    # -- the box ---------------------------------------------------------------------------------
+
+    def _seal(self, identity: str, context: str, text: str) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        bound = f"{identity} {context}".encode()
+        return nonce + self._cipher.encrypt(nonce, _plain(text), bound)
+
+    def _unseal(self, identity: str, context: str, box: bytes) -> str:
+        bound = f"{identity} {context}".encode()
+        plain = self._cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], bound)
+        return plain.decode("utf-8", "surrogatepass")
+
+
+def words(identity: str) -> str:
+    """Why a reference can't be opened."""
+    return (
+        f"The input names {SCHEME}{identity}, which is kept for another prediction, or not any "
+        f"more. Such a reference can't be used again: give the secret itself."
+    )
+
+
+def _plain(text: str) -> bytes:
+    # JSON can hold half a surrogate pair.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _of(uid: str) -> str:
+    return f"prediction {uid}"
+
+
+def _before(namespace: str, name: str, spec: Json) -> str:
+    """What a run will be, before it has a UID: nobody can make another one of it."""
+    told = [namespace, name, spec.get("pipelineRef"), spec.get("inputJSON"), spec.get("inputFrom")]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return f"unmade {digest}"
