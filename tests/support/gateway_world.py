@@ -23,9 +23,11 @@ from mayfly.clock import monotonic, rfc3339, rfc3339_seconds, utc_now
 from mayfly.config import GatewayConfig
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
-from mayfly.gateway.server import Server, new_id, new_uid, server_for
+from mayfly.gateway.process import Process
+from mayfly.gateway.server import GatewayServer, new_id, new_uid, server_for
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.metering import ledger
+from mayfly.metering.database import Database
 
 Json = dict[str, Any]
 KEY = SigningKey(b"a signing key for tests, 32 bytes")
@@ -63,7 +65,7 @@ class NotStarted(Exception):
     """The gateway ended before it served."""
 
 
-class ReadyServer(Server):
+class ReadyServer(GatewayServer):
     """Says when it serves."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -104,12 +106,12 @@ class Running:
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=WAIT_SECONDS)
 
     async def row(self, uid: str) -> ledger.RunRow | None:
-        async with self.gateway.database.read() as tx:
+        async with self.gateway.process.database.read() as tx:
             return await ledger.find(tx, uid)
 
     async def closed(self, uid: str) -> ledger.RunRow:
         """The row of a run, once it is closed."""
-        with self.gateway.notices.subscribe(uid) as news:
+        with self.gateway.lifecycle.notices.subscribe(uid) as news:
             while True:
                 row = await self.row(uid)
                 if row is not None and row.closed:
@@ -128,7 +130,7 @@ class Running:
     async def usage(self, uid: str) -> Json | None:
         """The usage record of a run, once it is closed."""
         await self.closed(uid)
-        async with self.gateway.database.read() as tx:
+        async with self.gateway.process.database.read() as tx:
             return await ledger.usage_of(tx, uid)
 
 
@@ -495,16 +497,17 @@ class World:
         """
         config = self.config()
         fate = fate or Fate()
-        gateway = Gateway(
-            config,
+        process = Process(
+            config=config,
             cluster=fate.cluster(self.cluster),  # type: ignore[arg-type]
-            key=KEY,
+            database=Database(config.database_url),
             clock=self.clock,
             monotonic=self.clock.monotonic,
             new_id=new_id,
             new_uid=new_uid,
         )
-        fate.rule(gateway.database)
+        gateway = Gateway(process, KEY)
+        fate.rule(process.database)
         plain = server_for(gateway, config)
         server = ReadyServer(plain.config, gateway)
         listener = socket.socket()

@@ -93,7 +93,7 @@ async def usage(gateway: Running, identity: str) -> Json | None:
     """The usage record of a prediction that has ended."""
     from mayfly.metering import ledger
 
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         row = await ledger.find_by_id(tx, identity)
         assert row is not None
         return await ledger.usage_of(tx, row.uid)

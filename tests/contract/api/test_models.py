@@ -370,7 +370,7 @@ async def test_models_are_listed_in_pages(world: World) -> None:
         world.cluster.add(PIPELINES, body)
     names: list[str] = []
     async with world.gateway() as gateway, gateway.client() as caller:
-        await gateway.gateway.directory.synced()
+        await gateway.gateway.cache.directory.synced()
         url: str | None = f"/ns/{NAMESPACE}/v1/models"
         while url:
             page = (await caller.get(url)).json()

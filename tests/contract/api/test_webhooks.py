@@ -173,7 +173,7 @@ async def test_a_receiver_that_never_takes_it_is_given_up_and_its_owner_told_why
 def later(world: World, gateway: Running, identity: str) -> None:
     """Let the longest pause between two tellings go by."""
     world.clock.ahead += timedelta(seconds=max(BACKOFF) + 1)
-    gateway.gateway.notices.tell(uid_of(identity))
+    gateway.gateway.lifecycle.notices.tell(uid_of(identity))
 
 
 async def ended_with(gateway: Running, world: World, url: str) -> str:

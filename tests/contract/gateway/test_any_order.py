@@ -21,9 +21,11 @@ from support.postgresql import BOTH, Databases
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.http.errors import Rejected
+from mayfly.gateway.process import Process
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
 from mayfly.metering import ledger, tables
+from mayfly.metering.database import Database
 
 pytestmark = BOTH
 
@@ -96,15 +98,17 @@ class Scene:
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Gateway]:
-        gateway = Gateway(
-            self.world.config(),
+        config = self.world.config()
+        process = Process(
+            config=config,
             cluster=self.world.cluster,
-            key=KEY,
+            database=Database(config.database_url),
             clock=self.world.clock,
             monotonic=monotonic,
             new_id=new_id,
             new_uid=new_uid,
         )
+        gateway = Gateway(process, KEY)
         async with gateway.app.router.lifespan_context(gateway.app):
             yield gateway
             await self.disconnect()
@@ -115,7 +119,7 @@ class Scene:
 
         async def serve() -> None:
             try:
-                await gateway.agents.serve(pipe)
+                await gateway.runs.agents.serve(pipe)
             except Rejected:
                 pipe.told.append({"type": "closed"})
 
@@ -237,14 +241,14 @@ async def conclude(scene: Scene) -> None:
     scene.world.cluster.on_write = None
     async with scene.gateway() as gateway:
         if not scene.deleted:
-            await gateway.runs.synced.wait()
+            await gateway.cache.runs.synced.wait()
             if scene.result is not None:
                 await scene.connect(gateway)
             elif not scene.run.condition("Finished"):
                 scene.run.end_by_controller("Lost")
             status = await scene.run.finished()
         row = await closed(gateway, scene.run.uid, needed=not scene.deleted)
-        async with gateway.database.read() as tx:
+        async with gateway.process.database.read() as tx:
             records = (
                 await tx.execute(select(func.count()).select_from(tables.usage_records))
             ).scalar_one()
@@ -265,9 +269,9 @@ async def conclude(scene: Scene) -> None:
 
 
 async def closed(gateway: Gateway, uid: str, *, needed: bool) -> ledger.RunRow | None:
-    with gateway.notices.subscribe(uid) as news:
+    with gateway.lifecycle.notices.subscribe(uid) as news:
         while True:
-            async with gateway.database.read() as tx:
+            async with gateway.process.database.read() as tx:
                 row = await ledger.find(tx, uid)
             if (row is None and not needed) or (row is not None and row.closed):
                 return row

@@ -147,7 +147,7 @@ async def test_a_runs_token_reads_its_tree_while_it_lives(world: World) -> None:
     run, other = world.claimed(), world.claimed("other")
     token = run_tokens.mint(KEY, NAMESPACE, run.uid)
     async with world.gateway() as gateway, gateway.client(token) as client:
-        await gateway.gateway.runs.synced.wait()
+        await gateway.gateway.cache.runs.synced.wait()
         assert (await client.get(f"/v1/predictions/{run.id}")).status_code == 200
         assert (await client.get(f"/v1/predictions/{other.id}")).status_code == 404
         await finish(run, gateway)
@@ -246,8 +246,8 @@ async def test_a_childs_file_in_an_output_is_a_link_of_the_readers_own(world: Wo
     """A run has its children's files as links for pods, which expire and lead nowhere outside."""
     run = world.claimed()
     async with world.gateway() as gateway, run.working(gateway) as agent:
-        mine = await gateway.gateway.files.put_text("mine", namespace=NAMESPACE)
-        theirs = await gateway.gateway.files.put_text("theirs", namespace="other")
+        mine = await gateway.gateway.files.store.put_text("mine", namespace=NAMESPACE)
+        theirs = await gateway.gateway.files.store.put_text("theirs", namespace="other")
         inside = world.config().internal_url
         links = [
             f"{inside}/v1/files/{each.id}/download/a.png?expires=1&signature=2"
@@ -263,7 +263,7 @@ async def test_a_childs_file_in_an_output_is_a_link_of_the_readers_own(world: Wo
             "picture": mine.reference,
             "others": [links[1], foreign],
         }
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             assert json.loads(await archive.items(tx, run.uid) or "") == [mine.reference, links[1]]
         async with gateway.client() as reader:
             shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
@@ -339,7 +339,7 @@ async def test_a_large_input_is_fetched(world: World) -> None:
 
 async def test_probes_and_errors(world: World) -> None:
     async with world.gateway() as gateway, gateway.client() as reader:
-        await gateway.gateway.runs.synced.wait()
+        await gateway.gateway.cache.runs.synced.wait()
         assert (await reader.get("/healthz")).status_code == 200
         assert (await reader.get("/readyz")).status_code == 200
         answer = await reader.get("/v1/nothing")

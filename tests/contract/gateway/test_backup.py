@@ -68,7 +68,7 @@ async def put(kept: bytes, url: str) -> None:
 
 
 async def bills(gateway: Running) -> dict[str, dict[str, Any]]:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         found = await tx.execute(select(tables.usage_records))
         return {row["run_uid"]: dict(row) for row in found.mappings()}
 

@@ -36,7 +36,7 @@ def annotate(world: World, text: str | None) -> None:
 
 async def known(gateway: Running, text: str | None) -> None:
     """Wait until the gateway has heard of the annotation."""
-    limits = gateway.gateway.budgets._limits
+    limits = gateway.gateway.namespaces.budgets._limits
 
     async for _ in looks():
         limit = limits.get(NAMESPACE)
@@ -269,7 +269,7 @@ async def test_a_childs_budget_bounds_what_is_below_it(world: World) -> None:
             await agent.end(activeMs=0)
         async with code_of(gateway, root) as above:
             assert (await call(above)).status_code == 201
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             found = await tx.execute(
                 select(spending.budgets.c.name, spending.budgets.c.spent).order_by("name")
             )
@@ -314,7 +314,7 @@ async def test_a_cancel_is_a_cancel_also_beyond_the_budget(world: World) -> None
     annotate(world, "0")
     async with world.gateway() as gateway:
         await known(gateway, "0")
-        await gateway.gateway.dispatcher.look(run.uid)
+        await gateway.gateway.runs.dispatcher.look(run.uid)
         assert run.status == {}
         run.end_by_controller("Canceled")
         await run.finished()

@@ -114,6 +114,6 @@ async def test_work_is_not_sent_after_the_start_deadline(world: World) -> None:
         await agent.hello()
         await fine.hello()
         await fine.accept()
-        session = gateway.gateway.sessions.of_pod(run.pod_uid)
+        session = gateway.gateway.runs.sessions.of_pod(run.pod_uid)
         assert session is not None
         assert session.run is None

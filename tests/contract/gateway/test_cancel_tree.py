@@ -144,13 +144,13 @@ async def test_a_child_that_our_watch_has_not_told_of_holds_the_cancel_up(world:
         world.cluster.hold_watches()
         child = world.child(parent)
         parent.cancel()
-        fresh = await gateway.gateway.runs.fetch("team", "parent", parent.uid)
+        fresh = await gateway.gateway.cache.runs.fetch("team", "parent", parent.uid)
         assert fresh is not None
-        gateway.gateway.worklist.add(parent.uid)
+        gateway.gateway.runs.worklist.add(parent.uid)
         async for _ in looks():
             if world.cluster.lists["pipelineruns"] > lists:
                 break
-        assert gateway.gateway.runs.get(child.uid) is None
+        assert gateway.gateway.cache.runs.get(child.uid) is None
         assert cancel_state(parent) == "ClaimsStopped"
         world.cluster.release_watches()
         child.end_by_controller("Canceled")

@@ -57,7 +57,7 @@ async def test_a_correction_is_in_the_api_the_ledger_and_on_every_object(world: 
         # One write more on each, and nothing else of the end changed.
         assert world.cluster.writes["PATCH", "pipelineruns"] == before + 2
         assert child.condition("Succeeded")["reason"] == "Succeeded"
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             bill, correction = await records.of(tx, child.uid)
         assert (bill.cost, correction.cost) == (Decimal("0.01"), Decimal("-0.004"))
 
@@ -161,5 +161,5 @@ async def test_who_may_not_write_a_runs_status_corrects_nothing(world: World, wh
         assert answer.status_code == code, answer.text
         await agent.end(activeMs=0)
         await run.finished()
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             assert len(await records.of(tx, run.uid)) <= 1

@@ -56,7 +56,7 @@ class Scene:
 
     async def row(self, gateway: Running, holds: Callable[[ledger.RunRow], bool]) -> None:
         """Wait for the ledger."""
-        with gateway.gateway.notices.subscribe(self.run.uid) as news:
+        with gateway.gateway.lifecycle.notices.subscribe(self.run.uid) as news:
             while (row := await gateway.row(self.run.uid)) is None or not holds(row):
                 await news.wait(0.01)  # not all that the ledger notes is news
 
@@ -217,7 +217,7 @@ async def live(life: Life, world: World, fate: Fate) -> Json:
             await first_of(life.play(scene, gateway), fate.died.wait())
         assert fate.died.is_set() or scene.over, f"it went no further than {scene}"
     async with world.gateway() as gateway:
-        await gateway.gateway.runs.synced.wait()
+        await gateway.gateway.cache.runs.synced.wait()
         if not scene.over:
             await asyncio.wait_for(life.play(scene, gateway), WAIT_SECONDS)
         return await facts(scene, gateway)
@@ -236,7 +236,7 @@ async def facts(scene: Scene, gateway: Running) -> Json:
     assert row is not None
     usage = await gateway.usage(scene.run.uid)
     assert usage is not None
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         records = await tx.scalar(select(func.count()).select_from(tables.usage_records))
     async with gateway.client() as reader:
         shown = (await reader.get(f"/v1/predictions/{scene.run.id}")).json()

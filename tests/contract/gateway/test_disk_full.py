@@ -33,7 +33,7 @@ Disk = Callable[[Running], AbstractContextManager[None]]
 @contextmanager
 def full_sqlite(gateway: Running) -> Iterator[None]:
     """The database can't grow: SQLite says that its disk is full."""
-    engine = gateway.gateway.database._engine.sync_engine
+    engine = gateway.gateway.process.database._engine.sync_engine
     most = 1  # SQLite makes this the size that it has
 
     def limit(connection: Any, _record: object, _proxy: object) -> None:
@@ -87,7 +87,7 @@ def database_url(database_on_disk: tuple[str, Disk]) -> str:
 
 
 def storage_full(gateway: Running) -> float | None:
-    return gateway.gateway.metrics.registry.get_sample_value("mayfly_database_full")
+    return gateway.gateway.metrics.counters.registry.get_sample_value("mayfly_database_full")
 
 
 async def test_an_end_that_finds_no_room_is_told_and_taken_once_there_is(
@@ -151,7 +151,7 @@ async def fill_up(gateway: Running) -> None:
     """Use up the room that the table of pods has in the pages that are there."""
     with suppress(StorageFull):
         while True:
-            async with gateway.gateway.database.write() as tx:
+            async with gateway.gateway.process.database.write() as tx:
                 await pod_secrets.retire(tx, str(uuid4()), utc_now())
 
 

@@ -86,7 +86,7 @@ async def test_an_output_that_the_api_server_refuses_is_left_out(world: World) -
 async def test_a_restart_between_journal_and_close_loses_nothing(world: World, at: str) -> None:
     run = world.claimed()
     async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
-        recorder = gateway.gateway.recorder
+        recorder = gateway.gateway.runs.recorder
         told = []
 
         async def die(*arguments: object) -> None:
@@ -178,7 +178,7 @@ async def test_a_childs_file_in_a_termination_message_is_a_link_of_the_readers_o
 ) -> None:
     run = world.claimed()
     async with world.gateway() as gateway, gateway.client() as reader:
-        file = await gateway.gateway.files.put_text("mine", namespace=NAMESPACE)
+        file = await gateway.gateway.files.store.put_text("mine", namespace=NAMESPACE)
         inside = f"{world.config().internal_url}/v1/files/{file.id}/download/a.txt?expires=1"
         run.end_by_controller("Exited", output={"file": inside})
         assert (await run.finished())["output"] == {"file": file.reference}

@@ -22,7 +22,7 @@ pytestmark = BOTH
 
 
 def value(gateway: Running, name: str, **labels: str) -> float:
-    return gateway.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+    return gateway.gateway.metrics.counters.registry.get_sample_value(name, labels) or 0.0
 
 
 async def shown(gateway: Running, name: str, wanted: float, **labels: str) -> None:
@@ -39,7 +39,7 @@ async def shown(gateway: Running, name: str, wanted: float, **labels: str) -> No
 
 async def ledger_sums(gateway: Running) -> tuple[Decimal, Decimal]:
     """Cost, and active seconds, of every usage record."""
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         found = (await tx.execute(select(usage_records.c.cost, usage_records.c.active_ms))).all()
     costs = sum((row.cost for row in found), Decimal(0))
     return costs, Decimal(sum(row.active_ms for row in found)) / 1000
@@ -124,7 +124,7 @@ async def test_an_end_that_can_not_be_recorded_lags(world: World) -> None:
         raise Unavailable(503, "away")
 
     async with world.gateway() as gateway:
-        watch = gateway.gateway.ledger_watch
+        watch = gateway.gateway.metrics.ledger_watch
         async with run.working(gateway, written=True) as agent:
             world.cluster.on_write = refuse
             await agent.say("result", **agent.result())
@@ -154,7 +154,7 @@ async def test_requests_are_counted_by_route_and_never_by_path(world: World) -> 
             assert (await reader.get(f"/nowhere/{number}")).status_code == 404
         names = {
             sample.labels["route"]: sample.value
-            for family in gateway.gateway.metrics.registry.collect()
+            for family in gateway.gateway.metrics.counters.registry.collect()
             for sample in family.samples
             if sample.name == "mayfly_http_requests_total"
         }
@@ -178,7 +178,7 @@ async def test_prometheus_finds_no_fault_in_what_is_exposed(world: World) -> Non
         async with run.working(gateway) as agent:
             await agent.end()
         await run.finished()
-        metrics = gateway.gateway.metrics
+        metrics = gateway.gateway.metrics.counters
         server, thread = start_http_server(0, addr="127.0.0.1", registry=metrics.registry)
         try:
             async with httpx.AsyncClient() as prometheus:

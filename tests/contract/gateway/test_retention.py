@@ -44,7 +44,7 @@ async def upload(gateway: Running, run: Run, text: str = SECRETIVE) -> str:
     async def once() -> Any:
         yield text.encode()
 
-    stored = await gateway.gateway.files.put(
+    stored = await gateway.gateway.files.store.put(
         once(),
         namespace=NAMESPACE,
         run_uid=run.uid,
@@ -87,21 +87,21 @@ async def refused(gateway: Running, path: str) -> str:
 
 async def known(gateway: Running, text: str | None) -> None:
     """Wait until the gateway has heard of the annotation."""
-    retention = gateway.gateway.retention
+    retention = gateway.gateway.namespaces.retention
     async for _ in looks():
         if (NAMESPACE in retention._own) == (text is not None):
             return
 
 
 async def count(gateway: Running, table: Any) -> int:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         return int((await tx.execute(select(func.count()).select_from(table))).scalar_one())
 
 
 async def anywhere(gateway: Running, world: World, word: str) -> list[str]:
     """Tables and files that hold a word."""
     places: list[str] = []
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         for table in metadata.sorted_tables:
             rows = (await tx.execute(select(table))).all()
             places += [table.name for row in rows if word in repr(tuple(row))]
@@ -123,7 +123,7 @@ async def test_everything_is_readable_after_the_object_is_gone_and_then_removed(
     world.clock.ahead = DEFAULT - timedelta(minutes=1)
     one = f"/v1/predictions/{run.id}"
     async with world.gateway() as gateway:
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         after = await shown(gateway, run)
         for name in ("input", "logs", "metrics", "cost", "total_cost", "status", "created_at"):
             assert after[name] == before[name], name
@@ -140,7 +140,7 @@ async def test_everything_is_readable_after_the_object_is_gone_and_then_removed(
         assert len((await get(gateway, f"{one}/tree"))["predictions"]) == 1
 
         world.clock.ahead = DEFAULT + timedelta(minutes=1)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         gone = await shown(gateway, run)
         assert gone["data_removed"] is True
         assert (gone["input"], gone["output"], gone["logs"]) == ({}, None, None)
@@ -162,7 +162,7 @@ async def test_everything_is_readable_after_the_object_is_gone_and_then_removed(
         assert record is not None
         assert str(record["cost"]) == before["cost"]
         # Once more is nothing.
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await shown(gateway, run) == gone | {"urls": (await shown(gateway, run))["urls"]}
 
 
@@ -174,7 +174,7 @@ async def test_a_failed_run_keeps_its_reason_and_loses_its_words(world: World) -
         assert (await shown(gateway, run))["error"] == SECRETIVE
         world.clock.ahead = DEFAULT + timedelta(minutes=1)
         # Its object is still there, with copies of its own until its TTL; the API shows none.
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         gone = await shown(gateway, run)
         assert (gone["status"], gone["reason"], gone["error"]) == ("failed", "UserError", None)
         assert gone["data_removed"] is True
@@ -204,14 +204,14 @@ async def test_a_namespace_has_a_retention_of_its_own(
     async with world.gateway() as gateway:
         await whole(world, gateway, run)
         world.clock.ahead = kept
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert (await shown(gateway, run))["data_removed"] is False
         if over is not None:
             world.clock.ahead = over
         else:  # without the annotation the installation's holds
             annotate(world, None)
             await known(gateway, None)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert (await shown(gateway, run))["data_removed"] is True
 
 
@@ -234,7 +234,7 @@ async def test_an_upload_goes_by_its_namespaces_retention(world: World) -> None:
         upload = made.json()
         assert upload["expires_at"] is not None
         world.clock.ahead = timedelta(hours=2)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert (await caller.get(f"/v1/files/{upload['id']}")).status_code == 404
         assert await anywhere(gateway, world, "a.txt") == []
 
@@ -247,15 +247,15 @@ async def test_an_unfinished_tree_keeps_all_that_is_in_it(world: World) -> None:
             await child.until(lambda each: True)
             await whole(world, gateway, child)
             world.clock.ahead = 2 * DEFAULT
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
             assert (await shown(gateway, child))["output"][0] == SECRETIVE
             await agent.end()
         await gateway.closed(root.uid)
         # It goes as a whole: by the end of its last part.
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert (await shown(gateway, child))["data_removed"] is False
         world.clock.ahead = 3 * DEFAULT + timedelta(hours=1)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert [(await shown(gateway, each))["data_removed"] for each in (root, child)] == [
             True,
             True,
@@ -268,18 +268,18 @@ async def test_a_file_that_an_unfinished_tree_names_stays_until_that_has_ended(
     maker = world.run("maker")
     async with world.gateway() as gateway:
         await whole(world, gateway, maker)
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             (made,) = (await tx.execute(select(files.c.id))).scalars()
         reader = world.claimed("reader", inputJSON=json.dumps({"file": f"mayfly-file:{made}"}))
         async with reader.working(gateway, written=True) as agent:
             world.clock.ahead = DEFAULT + timedelta(minutes=1)
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
             assert (await shown(gateway, maker))["data_removed"] is True
             link = (await shown(gateway, reader))["input"]["file"].removeprefix(gateway.url)
             assert await get(gateway, link) == SECRETIVE
             await agent.end()
         await gateway.closed(reader.uid)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         await refused(gateway, link)
         assert await anywhere(gateway, world, SECRETIVE) == []
 
@@ -292,7 +292,7 @@ async def test_a_long_input_goes_with_its_run(world: World) -> None:
         run = Run(world, body)
         await whole(world, gateway, run)
         world.clock.ahead = DEFAULT + timedelta(minutes=1)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert (await shown(gateway, run))["id"] == made.json()["id"]
         assert await anywhere(gateway, world, SECRETIVE) == []
 
@@ -320,7 +320,7 @@ async def test_a_removal_that_was_cut_off_is_brought_to_its_end(
                 patched.setattr("mayfly.gateway.cleanup.removal.sources.forget", dies_at(2))
             else:
                 patched.setattr("mayfly.gateway.cleanup.removal.Files.delete_doomed", dies_at(1))
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
         removed = [each for each in tree if (await shown(gateway, each))["data_removed"]]
         assert len(removed) == (1 if where == "a transaction" else 3)
         assert await count(gateway, doomed_files) == len(removed)
@@ -331,7 +331,7 @@ async def test_a_removal_that_was_cut_off_is_brought_to_its_end(
                 path = f"/v1/predictions/{run.id}/{part}"
                 await (refused if run in removed else get)(gateway, path)
     async with world.gateway() as gateway:
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert all([(await shown(gateway, each))["data_removed"] for each in tree])
         assert await anywhere(gateway, world, SECRETIVE) == []
         for table in (doomed_files, files, archive.logs, archive.log_chunks, sources):
@@ -365,6 +365,6 @@ async def test_the_source_is_for_those_who_may_read_the_prediction(world: World)
             assert (await stranger.get(one)).status_code == 404
         waiting = world.run("waiting")
         async for _ in looks():
-            if gateway.gateway.runs.get(waiting.uid):
+            if gateway.gateway.cache.runs.get(waiting.uid):
                 break
         assert "had no pod" in await refused(gateway, f"/v1/predictions/{waiting.id}/source")

@@ -78,7 +78,7 @@ def nowhere(world: World) -> None:
 
 
 async def kept(gateway: Running) -> list[Any]:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         return list((await tx.execute(select(sealed_secrets))).all())
 
 

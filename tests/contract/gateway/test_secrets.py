@@ -117,7 +117,7 @@ async def test_a_large_input_that_names_secrets(world: World) -> None:
         async def body() -> Any:
             yield text.encode()
 
-        kept = await gateway.gateway.files.put(
+        kept = await gateway.gateway.files.store.put(
             body(),
             namespace=NAMESPACE,
             run_uid="",

@@ -187,7 +187,7 @@ async def test_what_an_agent_said_before_it_left_counts(world: World) -> None:
             await agent.hello()
             await agent.start()
             await run.until(lambda each: each["status"].get("phase") == "Processing")
-            async with gateway.gateway.database.write():
+            async with gateway.gateway.process.database.write():
                 # The gateway has taken nothing of this when the agent is gone already.
                 await agent.say("log", offset=0, data="one\n")
                 await agent.say("log", offset=4, data="two\n")

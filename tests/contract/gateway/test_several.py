@@ -20,7 +20,7 @@ async def world(world: World) -> World:
 
 
 async def records(gateway: Running) -> int:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         found = await tx.scalar(select(func.count()).select_from(tables.usage_records))
     return int(found or 0)
 

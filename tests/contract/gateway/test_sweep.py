@@ -62,7 +62,7 @@ async def ends(gateway: Running, run: Run) -> None:
 
 
 async def count(gateway: Running, table: Any) -> int:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         return int((await tx.execute(select(func.count()).select_from(table))).scalar_one())
 
 
@@ -71,10 +71,10 @@ async def test_an_upload_goes_after_the_retention_with_its_bytes(world: World) -
         old = await bring(gateway)
         world.clock.ahead = RETENTION / 2
         young = await bring(gateway)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await is_there(gateway, old)
         world.clock.ahead = RETENTION + timedelta(hours=1)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert not await is_there(gateway, old)
         assert await is_there(gateway, young)
         assert await count(gateway, uploads) == 1
@@ -102,19 +102,19 @@ async def test_what_an_unfinished_run_names_stays_and_goes_after_its_end(world: 
         run.claim()
         async with run.working(gateway) as agent:
             world.clock.ahead = RETENTION + timedelta(hours=1)
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
             left = {name for name, url in urls.items() if await is_there(gateway, url)}
             assert left == {"waits", "waits long", "runs"}
             await agent.end()
         await gateway.closed(run.uid)
         # A finished prediction's files are kept as long as the prediction.
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await is_there(gateway, urls["runs"])
-        async with gateway.gateway.database.write() as tx:
+        async with gateway.gateway.process.database.write() as tx:
             long_ago = world.clock() - RETENTION - timedelta(hours=1)
             closed = update(tables.runs).where(tables.runs.c.uid == run.uid)
             await tx.execute(closed.values(closed_at=long_ago))
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert not await is_there(gateway, urls["runs"])
         # The run and its record are there all the same.
         assert await gateway.row(run.uid) is not None
@@ -129,12 +129,12 @@ async def test_what_an_unfinished_tree_names_stays(world: World) -> None:
             reference = f"mayfly-file:{url.rsplit('/', 1)[-1]}"
             child = world.child(root, inputJSON=json.dumps({"file": reference}))
             await ends(gateway, child)
-            async with gateway.gateway.database.write() as tx:
+            async with gateway.gateway.process.database.write() as tx:
                 long_ago = world.clock() - 2 * RETENTION
                 closed = update(tables.runs).where(tables.runs.c.uid == child.uid)
                 await tx.execute(closed.values(closed_at=long_ago))
             world.clock.ahead = RETENTION + timedelta(hours=1)
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
             assert await is_there(gateway, url)
 
 
@@ -147,17 +147,17 @@ async def test_a_retention_of_nothing_keeps_everything(
     async with world.gateway() as gateway:
         url = await bring(gateway)
         world.clock.ahead = 100 * RETENTION
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await is_there(gateway, url)
 
 
 async def test_creates_that_can_not_come_again_are_forgotten(world: World) -> None:
     async with world.gateway() as gateway:
         await create(gateway, world)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await count(gateway, creates) == 1
         world.clock.ahead = timedelta(seconds=91)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await count(gateway, creates) == 0
 
 
@@ -168,14 +168,14 @@ async def test_a_cancelled_run_is_remembered_until_it_is_long_over(world: World)
             run.cancel()
             await agent.expect_last("cancel")
             world.clock.ahead = timedelta(hours=1)
-            await gateway.gateway.sweep.once()
+            await gateway.gateway.cleanup.sweep.once()
             assert await count(gateway, shut_parents) == 1
             await agent.end(outcome="canceled", reason="Canceled", outputJSON=None)
         await gateway.closed(run.uid)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await count(gateway, shut_parents) == 1
         world.clock.ahead = timedelta(hours=2)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await count(gateway, shut_parents) == 0
         assert await gateway.usage(run.uid) is not None
 
@@ -187,10 +187,10 @@ async def test_a_secret_of_a_run_that_was_deleted_before_it_had_a_pod(world: Wor
         waits = await create(gateway, world, key="two")
         gone.delete()
         async for _ in looks():
-            if gateway.gateway.runs.get(gone.uid) is None:
+            if gateway.gateway.cache.runs.get(gone.uid) is None:
                 break
         world.clock.ahead = timedelta(hours=1)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await count(gateway, sealed_secrets) == 1
         world.clock.ahead = timedelta()  # or its start deadline would have passed
         waits.claim()
@@ -218,8 +218,8 @@ async def test_a_secret_of_a_run_that_nobody_knows_was_made(
                 assert answer.status_code == 500
         assert await count(gateway, sealed_secrets) == 1
         world.clock.ahead = timedelta(hours=1)
-        await gateway.gateway.sweep.once()
-        async with gateway.gateway.database.read() as tx:
+        await gateway.gateway.cleanup.sweep.once()
+        async with gateway.gateway.process.database.read() as tx:
             uids = list((await tx.execute(select(sealed_secrets.c.prediction_uid))).scalars())
     assert uids == [each["metadata"]["uid"] for each in world.cluster.every(RUNS)]
     assert len(uids) == made

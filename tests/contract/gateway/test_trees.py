@@ -17,7 +17,7 @@ def kept(gateway: Running, uid: str):
     """The sum of a tree's usage records, part by part."""
 
     async def read() -> Decimal:
-        async with gateway.gateway.database.read() as tx:
+        async with gateway.gateway.process.database.read() as tx:
             found = await tx.execute(
                 tables.usage_records.select().where(tables.usage_records.c.root_uid == uid)
             )

@@ -36,7 +36,7 @@ async def work(gateway: Running, run: Run, **end) -> Run:
 
 async def correct(gateway: Running, run: Run, cost: str) -> None:
     change = Correction(why="=a wrong clock", author="admin", cost=Decimal(cost))
-    async with gateway.gateway.database.write() as tx:
+    async with gateway.gateway.process.database.write() as tx:
         await tree.correct(tx, run.uid, change, utc_now())
 
 

@@ -64,7 +64,7 @@ async def test_output_and_log_come_while_it_works(world: ModelWorld, cog) -> Non
 async def test_files_go_in_and_come_out_as_links(world: ModelWorld, cog) -> None:
     world.at(await cog("picture"))
     async with world.gateway() as gateway, gateway.client() as caller:
-        stored = await gateway.gateway.files.put_text("abc", namespace=NAMESPACE)
+        stored = await gateway.gateway.files.store.put_text("abc", namespace=NAMESPACE)
         made = await create(caller, {"size": 3, "seed": stored.reference})
         shown = await ended(caller, made["id"])
         assert shown["status"] == "succeeded", shown
@@ -192,7 +192,7 @@ async def test_the_status_of_a_model_says_what_its_server_says(world: ModelWorld
         seen = await ended(caller, shown.json()["id"])
         assert (seen["output"], seen["version"]) == ("v", status["latestVersion"])
         written = world.cluster.writes["PATCH", "models"]
-        gateway.gateway.versions.look(NAMESPACE, "model")
+        gateway.gateway.calls.versions.look(NAMESPACE, "model")
         await asyncio.sleep(1)
         assert world.cluster.writes["PATCH", "models"] == written
     # The id of a version is the same after a restart, and finds its Model.

@@ -103,7 +103,7 @@ async def live(folder: Path, fate: Fate) -> dict[str, Any]:
                     shown = (await reader.get(f"/v1/predictions/{identity}")).json()
                 record = await usage(gateway, identity)
                 assert record is not None
-                async with gateway.gateway.database.read() as tx:
+                async with gateway.gateway.process.database.read() as tx:
                     count = await tx.scalar(select(func.count()).select_from(tables.usage_records))
         finally:
             await server.stop()

@@ -114,7 +114,7 @@ async def test_a_server_that_comes_back_in_time_gets_what_waited(world: ModelWor
     world.at(server)
     async with world.gateway() as gateway, gateway.client() as caller:
         world.models["patienceSeconds"] = 60
-        gateway.gateway.conductor._config = world.config().models
+        gateway.gateway.calls.dispatcher._config = world.config().models
         made = await create(caller, {"text": "late"})
         await asyncio.sleep(1)
         await server.start()
@@ -334,7 +334,7 @@ async def test_an_accepted_cancel_of_a_run_ends_its_waiting_calls_and_spares_the
             await until(caller, started["id"], lambda shown: shown["status"] == "processing")
             waiting = await create(caller, {"text": "waiting"})
             assert waiting["parent"] == waiting["root"] == parent.id
-            assert len(await gateway.gateway.calls.close_queue_of(parent.uid)) == 1
+            assert len(await gateway.gateway.calls.recorder.close_queue_of(parent.uid)) == 1
             shown = await ended(caller, waiting["id"])
             assert (shown["status"], shown["cost"]) == ("canceled", "0")
             late = await caller.post(
@@ -361,12 +361,12 @@ async def test_five_thousand_wait_over_a_restart_and_the_next_is_told_to_come_ba
         made = await create(caller)
         row = await gateway.row(str(UUID(int=number_of(made["id"]))))
         assert row is not None
-        found = await gateway.gateway.calls.find(row.uid)
+        found = await gateway.gateway.calls.recorder.find(row.uid)
         assert found is not None
-        async with gateway.gateway.database.write() as tx:
+        async with gateway.gateway.process.database.write() as tx:
             for _ in range(4989):
                 uid = new_uid()
-                await gateway.gateway.calls.create(
+                await gateway.gateway.calls.recorder.create(
                     tx,
                     replace(found[0], uid=uid),
                     replace(row, uid=uid, id=run_id(uid), root_uid=uid),

@@ -26,7 +26,7 @@ Rows = list[dict[str, str]]
 
 async def correct(gateway: Running, uid: str, cost: str, at: datetime) -> None:
     change = Correction(why="=the clock, it was wrong", author="admin", cost=Decimal(cost))
-    async with gateway.gateway.database.write() as tx:
+    async with gateway.gateway.process.database.write() as tx:
         await tree.correct(tx, uid, change, at)
 
 

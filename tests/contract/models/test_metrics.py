@@ -22,14 +22,14 @@ PRICE = [
 
 
 def value(gateway: Running, name: str, **labels: str) -> float:
-    return gateway.gateway.metrics.registry.get_sample_value(name, labels) or 0.0
+    return gateway.gateway.metrics.counters.registry.get_sample_value(name, labels) or 0.0
 
 
 async def agree(gateway: Running) -> None:
     """What is counted is what is recorded, kind by kind."""
     cost: dict[str, Decimal] = defaultdict(Decimal)
     active: dict[str, Decimal] = defaultdict(Decimal)
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         for record in await tx.execute(select(usage_records)):
             cost[record.kind] += record.cost
             active[record.kind] += Decimal(record.active_ms) / 1000
@@ -45,7 +45,7 @@ async def agree(gateway: Running) -> None:
 
 
 async def correct(gateway: Running, identity: str, **change: object) -> None:
-    async with gateway.gateway.database.write() as tx:
+    async with gateway.gateway.process.database.write() as tx:
         row = await ledger.find_by_id(tx, identity)
         assert row is not None
         words = Correction(why="a test", author="test", **change)  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ async def test_what_is_rolled_back_is_not_counted(world: ModelWorld, cog) -> Non
 
 async def half_done(gateway: Running, identity: str) -> None:
     """A correction whose transaction fails at its end."""
-    async with gateway.gateway.database.write() as tx:
+    async with gateway.gateway.process.database.write() as tx:
         row = await ledger.find_by_id(tx, identity)
         assert row is not None
         change = Correction(why="a test", author="test", cost=Decimal(5))

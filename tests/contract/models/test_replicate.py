@@ -364,8 +364,8 @@ async def test_the_schema_is_the_upstreams_and_what_is_made_of_it_too(
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             await world.looked_at()
-            versions = gateway.gateway.versions
-            entry = gateway.gateway.directory.model(NAMESPACE, "model")
+            versions = gateway.gateway.calls.versions
+            entry = gateway.gateway.cache.directory.model(NAMESPACE, "model")
             assert entry is not None
             schema = versions.schema_of(entry)
             async with above.client() as reader:
@@ -395,8 +395,8 @@ async def test_before_the_upstream_was_seen_the_schema_allows_anything(
     behind(world, "http://127.0.0.1:9")
     async with world.gateway() as gateway:
         assert (await world.looked_at())["reason"] == "Unreachable"
-        entry = gateway.gateway.directory.model(NAMESPACE, "model")
+        entry = gateway.gateway.cache.directory.model(NAMESPACE, "model")
         assert entry is not None
-        schema = gateway.gateway.versions.schema_of(entry)
+        schema = gateway.gateway.calls.versions.schema_of(entry)
     assert schema["components"]["schemas"]["Input"]["additionalProperties"] is True
     assert schema["components"]["schemas"]["Output"] == {"title": "Output"}

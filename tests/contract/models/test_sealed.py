@@ -33,7 +33,7 @@ def nowhere(world: ModelWorld) -> None:
 
 
 async def kept(gateway: Running) -> list[Any]:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         return list((await tx.execute(select(sealed_secrets))).all())
 
 

@@ -19,7 +19,7 @@ LATER = timedelta(days=31)
 
 
 async def column(gateway: Running, wanted: Any) -> set[str]:
-    async with gateway.gateway.database.read() as tx:
+    async with gateway.gateway.process.database.read() as tx:
         return set((await tx.execute(select(wanted))).scalars())
 
 
@@ -35,10 +35,10 @@ async def test_a_calls_row_goes_after_the_retention_and_its_record_stays(
         world.models["patienceSeconds"] = 10**9
     async with world.gateway() as gateway, gateway.client() as caller:
         waits = (await create(caller, {"text": "y"}))["id"]
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert len(await column(gateway, model_calls.c.uid)) == 2
         world.clock.ahead = LATER
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         (left,) = await column(gateway, model_calls.c.step)
         assert left == "queued"
         assert (await read(caller, waits))["status"] == "starting"
@@ -58,17 +58,17 @@ async def test_a_models_versions_go_with_it_unless_a_prediction_names_one(
         await world.looked_at()
         (version,) = await column(gateway, model_versions.c.id)
         world.clock.ahead = LATER
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await column(gateway, model_versions.c.id) == {version}
         made = await create(caller, {"text": "x", "delay": 600})
         await server.until_busy()
         world.cluster.remove(MODELS, NAMESPACE, "model")
         await until_gone(gateway)
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await column(gateway, model_versions.c.id) == {version}
         await caller.post(f"/v1/predictions/{made['id']}/cancel")
         await ended(caller, made["id"])
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert await column(gateway, model_versions.c.id) == set()
         answer = await caller.post("/v1/predictions", json={"version": version, "input": {}})
         assert answer.status_code == 404
@@ -76,7 +76,7 @@ async def test_a_models_versions_go_with_it_unless_a_prediction_names_one(
 
 async def until_gone(gateway: Running) -> None:
     async for _ in looks():
-        if gateway.gateway.directory.model(NAMESPACE, "model") is None:
+        if gateway.gateway.cache.directory.model(NAMESPACE, "model") is None:
             return
 
 
@@ -84,15 +84,15 @@ async def test_a_model_keeps_its_newest_versions(world: ModelWorld, cog) -> None
     world.at(await cog("echo"))
     async with world.gateway() as gateway:
         await world.looked_at()
-        async with gateway.gateway.database.write() as tx:
+        async with gateway.gateway.process.database.write() as tx:
             (row,) = (await tx.execute(select(model_versions))).mappings().all()
             for number in range(KEPT + 2):
                 seen_at = row["seen_at"] - timedelta(days=number + 1)
                 values = {**row, "id": f"{number:064x}", "seen_at": seen_at}
                 await tx.execute(model_versions.insert().values(**values))
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         assert len(await column(gateway, model_versions.c.id)) == KEPT + 3
         world.clock.ahead = LATER
-        await gateway.gateway.sweep.once()
+        await gateway.gateway.cleanup.sweep.once()
         left = await column(gateway, model_versions.c.id)
     assert left == {row["id"], *(f"{number:064x}" for number in range(KEPT - 1))}

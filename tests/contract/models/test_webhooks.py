@@ -9,8 +9,7 @@ from support.model_world import ModelWorld, ended
 from support.postgresql import BOTH
 from support.receiver import Call, receiving
 
-from mayfly.gateway.access.signing import webhook_secret
-from mayfly.gateway.predictions.webhooks import signature
+from mayfly.gateway.predictions.webhooks import signature, webhook_secret
 
 pytestmark = BOTH
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.gateway.runs import messages
+from mayfly.gateway.lifecycle.text import utf8_head, utf8_tail
 from mayfly.gateway.runs.messages import BadMessage, Heartbeat, Hello, Log, Output, Result, parse
 
 
@@ -55,7 +55,7 @@ def test_numbers_of_an_item_stay_what_they_are() -> None:
 
 @given(st.text(), st.integers(0, 40))
 def test_ends_of_a_text_fit(text: str, size: int) -> None:
-    head, tail = messages.utf8_head(text, size), messages.utf8_tail(text, size)
+    head, tail = utf8_head(text, size), utf8_tail(text, size)
     assert len(head.encode()) <= size
     assert len(tail.encode()) <= size
     assert text.startswith(head)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.access.run_tokens import RunIdentity
-from mayfly.gateway.access.signing import SigningKey, file_link, link_holds
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.files.links import file_link, link_holds
 
 KEY = SigningKey(b"0123456789abcdef")
 OTHER = SigningKey(b"0123456789abcdeF")

@@ -83,8 +83,8 @@ def test_an_end_reads_back() -> None:
     body = status.ended(seen(), GOOD, BILL, NOW)
     told = status.ending_of(seen(**body))
     assert told == replace(GOOD, output='{"a":null}')
-    assert status.is_ended(seen(**body))
-    assert not status.is_ended(seen())
+    assert seen(**body).run.status.ended
+    assert not seen().run.status.ended
 
 
 @pytest.mark.parametrize(

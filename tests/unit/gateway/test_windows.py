@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from support.builders import NOW, ledger_row
 
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.metering.ledger import RunRow
 
 LATER = NOW + timedelta(seconds=5)
@@ -16,7 +16,7 @@ def still() -> float:
 
 
 def test_a_row_that_was_not_told_of_the_dispatch_yet_says_it_all_the_same() -> None:
-    windows = Windows(still)
+    windows = Dispatches(still)
     windows.open("uid", LATER, 2)
     assert windows.with_dispatch(ledger_row(attempt=2)).sent_at == LATER
 
@@ -30,13 +30,13 @@ def test_a_row_that_was_not_told_of_the_dispatch_yet_says_it_all_the_same() -> N
     ],
 )
 def test_a_dispatch_is_told_of_its_own_attempt_alone(row: RunRow) -> None:
-    windows = Windows(still)
+    windows = Dispatches(still)
     windows.open("uid", LATER, 2)
     assert windows.with_dispatch(row) == row
 
 
 def test_what_is_final_is_forgotten() -> None:
-    windows = Windows(still)
+    windows = Dispatches(still)
     windows.open("uid", LATER, 2)
     windows.forget("uid")
     assert windows.with_dispatch(ledger_row(attempt=2)).sent_at is None

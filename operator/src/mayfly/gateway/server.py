@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import signal
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +19,8 @@ from mayfly.clock import monotonic, utc_now
 from mayfly.config import GatewayConfig
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
+from mayfly.gateway.http.serving import Server
+from mayfly.gateway.process import Process
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database
 from mayfly.metering.schema import SchemaMismatch
@@ -30,18 +31,12 @@ GRACE_SECONDS = 20
 """For answers under way at the end; agents get 1012 at once and redial."""
 
 
-class Server(uvicorn.Server):
-    """uvicorn, with an end that is quick and leaves the process to its owner."""
+class GatewayServer(Server):
+    """The gateway's server, with an end that is quick."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
         self._gateway = gateway
-
-    @override
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        # uvicorn's own raises the signal again after its end, which kills whoever called it.
-        yield
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -65,9 +60,9 @@ class Server(uvicorn.Server):
                     connection.transport.abort()
 
 
-def server_for(gateway: Gateway, config: GatewayConfig) -> Server:
+def server_for(gateway: Gateway, config: GatewayConfig) -> GatewayServer:
     """The server of a gateway, yet to be run."""
-    return Server(
+    return GatewayServer(
         uvicorn.Config(
             gateway.app,
             host=config.listen_host,
@@ -118,17 +113,19 @@ def serve(config: GatewayConfig, environ: Mapping[str, str]) -> None:
 async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
     cluster = await Cluster.connect(kubeconfig)
     try:
-        gateway = Gateway(
-            config,
+        process = Process(
+            config=config,
             cluster=cluster,
-            key=SigningKey.load(Path(config.signing_key_file)),
+            database=Database(config.database_url),
             clock=utc_now,
             monotonic=monotonic,
             new_id=new_id,
             new_uid=new_uid,
         )
-        await _open(gateway.database)
-        metrics, thread = start_http_server(config.metrics_port, registry=gateway.metrics.registry)
+        gateway = Gateway(process, SigningKey.load(Path(config.signing_key_file)))
+        await _open(process.database)
+        registry = gateway.metrics.counters.registry
+        metrics, thread = start_http_server(config.metrics_port, registry=registry)
         server = server_for(gateway, config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)

@@ -121,7 +121,6 @@ class Database:
     Attributes:
         full: the last write found no room on the disk.
         errors: how often the database failed, by what was wrong: a word of `FAILURES`.
-        on_commit: called with each thing that a transaction noted, once that is committed.
 
     One transaction writes at a time, in all gateways of a database: what it reads stays true until
     its commit. Writers of this process queue on a lock, and a write takes the database's own at its
@@ -138,11 +137,15 @@ class Database:
         self._writers = asyncio.Lock()
         self.full = False
         self.errors: Counter[str] = Counter()
-        self.on_commit: Callable[[object], None] = _ignore
+        self._listeners: list[Callable[[object], None]] = []
         self._away = False
         if self._sqlite:
             event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    def listen(self, hear: Callable[[object], None]) -> None:
+        """Have `hear` called with each thing that a transaction noted, once that is committed."""
+        self._listeners.append(hear)
 
     async def create(self) -> None:
         """Bring the tables to what this code needs.
@@ -261,22 +264,19 @@ class Database:
 
     def _tell(self, noted: Iterable[object]) -> None:
         for each in noted:
-            self.on_commit(each)
+            for hear in self._listeners:
+                hear(each)
 
 
 def note(tx: AsyncConnection, what: object) -> None:
-    """Have `Database.on_commit` called with something once the transaction is committed.
+    """Tell the listeners of a `Database` something, once the transaction is committed.
 
-    It is not called when the transaction is rolled back.
+    They are not told when the transaction is rolled back.
     """
     connection = tx.sync_connection
     noted = connection.get_execution_options().get(_NOTED) if connection is not None else None
     if noted is not None:  # else nobody can listen: it is no transaction of a `Database`
         noted.append(what)
-
-
-def _ignore(_: object) -> None:
-    """Nobody listens."""
 
 
 def stand_by() -> None:

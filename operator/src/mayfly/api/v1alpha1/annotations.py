@@ -1,4 +1,4 @@
-"""Annotations of namespaces that more than one part of Mayfly reads."""
+"""Annotations that more than one part of Mayfly reads."""
 
 from __future__ import annotations
 
@@ -7,3 +7,6 @@ BUDGET_MONTHLY = "mayfly.dev/budget-monthly"
 
 RETENTION = "mayfly.dev/retention"
 """How long what ended in a namespace can be read: a duration, or `forever`."""
+
+CANCEL_AFTER = "mayfly.dev/cancel-after"
+"""When a run is to be cancelled if it has not ended by then: RFC 3339, on the run."""

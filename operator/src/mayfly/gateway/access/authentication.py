@@ -1,4 +1,4 @@
-"""Who is calling, and may they: TokenReview, SubjectAccessReview, and run tokens.
+"""Who is calling: TokenReviews, and the tokens of runs.
 
 There is no user database: a token is good when the API server, or our own signature, vouches for
 it. Answers are kept for some seconds, so that a polling client costs no review a poll; a token
@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from mayfly.clock import Monotonic
 from mayfly.gateway.access import run_tokens
+from mayfly.gateway.access.reviews import Reviews
 from mayfly.gateway.access.run_tokens import RunIdentity
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.ttl import Cache
@@ -29,16 +30,6 @@ POD_NAME = "authentication.kubernetes.io/pod-name"
 SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-class Reviews(Protocol):
-    """What is needed of `kube.client.Cluster`."""
-
-    async def token_review(self, token: str, audiences: list[str]) -> dict[str, Any]:
-        """The status of a TokenReview."""
-
-    async def subject_access_review(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """The status of a SubjectAccessReview."""
-
-
 @dataclass(frozen=True)
 class User:
     """A person or program that the API server knows."""
@@ -49,7 +40,7 @@ class User:
     extra: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-Caller = User | RunIdentity
+Identity = User | RunIdentity
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ class Authenticator:
             seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
         )
 
-    async def caller(self, headers: Mapping[str, str]) -> Caller:
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
         """Who sent a request to the public API. A run is yet to be checked against the live run.
 
         Raises:
@@ -160,51 +151,3 @@ def _pod(status: Mapping[str, Any]) -> Pod:
     if not user.name.startswith(SERVICE_ACCOUNT) or len(account) != 2 or not extra.get(POD_UID):
         raise Rejected(BAD_TOKEN, "the token is not bound to a pod")
     return Pod(uid=extra[POD_UID][0], name=extra.get(POD_NAME, ("",))[0], namespace=account[0])
-
-
-class Access:
-    """Asks the API server whether a user may do something."""
-
-    def __init__(self, reviews: Reviews, monotonic: Monotonic) -> None:
-        self._reviews = reviews
-        self._answers: Cache[tuple[User, str, str, str, str, str], bool] = Cache(
-            seconds=CACHE_SECONDS, size=CACHE_SIZE, monotonic=monotonic
-        )
-
-    async def allowed(
-        self,
-        user: User,
-        verb: str,
-        resource: str,
-        namespace: str,
-        name: str = "",
-        *,
-        group: str = "mayfly.dev",
-    ) -> bool:
-        """Whether a user may do `verb` on `resource` of a group, in all namespaces with "".
-
-        A subresource is named as in RBAC: `pipelineruns/status`.
-        """
-        question = (user, verb, resource, namespace, name, group)
-        known = self._answers.get(question)
-        if known is not None:
-            return known
-        status = await self._reviews.subject_access_review(
-            {
-                "user": user.name,
-                "uid": user.uid,
-                "groups": list(user.groups),
-                "extra": {key: list(values) for key, values in user.extra},
-                "resourceAttributes": {
-                    "group": group,
-                    "resource": resource.partition("/")[0],
-                    "subresource": resource.partition("/")[2],
-                    "verb": verb,
-                    "namespace": namespace,
-                    "name": name,
-                },
-            }
-        )
-        answer = status.get("allowed") is True
-        self._answers.put(question, answer)
-        return answer

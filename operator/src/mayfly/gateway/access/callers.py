@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Access, Authenticator, User
+from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Authenticator, User
+from mayfly.gateway.access.authorization import Access
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
-from mayfly.gateway.runs.status import is_ended
 
 CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
 
 
 @dataclass(frozen=True)
-class Standing:
+class Caller:
     """A caller whose token was checked.
 
     Attributes:
@@ -46,7 +46,7 @@ class Callers:
         self._runs = runs
         self._directory = directory
 
-    async def standing(self, headers: Mapping[str, str], namespace: str | None) -> Standing:
+    async def caller(self, headers: Mapping[str, str], namespace: str | None) -> Caller:
         """Who sent a request.
 
         Args:
@@ -57,81 +57,79 @@ class Callers:
             Unauthenticated: no valid token, or one of a run that is over.
             Forbidden: a run that acts for another namespace.
         """
-        caller = await self._authenticator.caller(headers)
-        if isinstance(caller, User):
-            return Standing(caller, None, namespace or _own_namespace(caller))
-        seen = self._runs.get(caller.uid)
-        if seen is None or is_ended(seen) or seen.key[0] != caller.namespace:
+        identity = await self._authenticator.identify(headers)
+        if isinstance(identity, User):
+            return Caller(identity, None, namespace or _own_namespace(identity))
+        seen = self._runs.get(identity.uid)
+        if seen is None or seen.run.status.ended or seen.key[0] != identity.namespace:
             raise Unauthenticated("The run of this token is over.")
-        if namespace and namespace != caller.namespace:
+        if namespace and namespace != identity.namespace:
             raise Forbidden("A run acts in its own namespace; leave /ns/… out of the base URL.")
-        return Standing(None, seen, caller.namespace)
+        return Caller(None, seen, identity.namespace)
 
-    async def may(self, standing: Standing, verb: str, resource: str, namespace: str) -> bool:
+    async def may(self, caller: Caller, verb: str, resource: str, namespace: str) -> bool:
         """Whether a person may do `verb` on `resource` of `mayfly.dev`; a run never may.
 
         Args:
-            standing: who asks.
+            caller: who asks.
             verb: as the API server knows it.
             resource: `pipelineruns`, or with a subresource `pipelineruns/status`.
             namespace: where; "" for all namespaces.
         """
-        if standing.user is None:
+        if caller.user is None:
             return False
-        return await self._access.allowed(standing.user, verb, resource, namespace)
+        return await self._access.allowed(caller.user, verb, resource, namespace)
 
-    async def may_read_secret(self, standing: Standing, namespace: str, name: str) -> bool:
+    async def may_read_secret(self, caller: Caller, namespace: str, name: str) -> bool:
         """Whether a person may read a Secret; a run never may."""
-        if standing.user is None:
+        if caller.user is None:
             return False
-        return await self._access.allowed(
-            standing.user, "get", "secrets", namespace, name, group=""
-        )
+        return await self._access.allowed(caller.user, "get", "secrets", namespace, name, group="")
 
-    def own_namespace(self, standing: Standing) -> str:
+    def own_namespace(self, caller: Caller) -> str:
         """The namespace that a request without anything else in it acts in.
 
         Raises:
             Invalid: the caller has none of its own and names none.
         """
-        if standing.namespace is None:
+        if caller.namespace is None:
             raise Invalid(
                 "Say in which namespace: end the base URL with /ns/<namespace>, or use the token "
                 "of a ServiceAccount."
             )
-        return standing.namespace
+        return caller.namespace
 
-    async def require(self, standing: Standing, verb: str, resource: str, namespace: str) -> None:
+    async def require(self, caller: Caller, verb: str, resource: str, namespace: str) -> None:
         """Refuse a caller who lacks a right.
 
         Raises:
             Forbidden: it may not; a namespace of a stranger and one that is not there look alike.
         """
-        if not await self.may(standing, verb, resource, namespace):
+        if not await self.may(caller, verb, resource, namespace):
             raise Forbidden(f'You may not {verb} {resource} in the namespace "{namespace}".')
 
-    async def entry(self, standing: Standing, owner: str, name: str) -> Entry:
+    async def entry(self, caller: Caller, owner: str, name: str) -> Entry:
         """A Pipeline or Model that the caller may know of.
 
         Raises:
             Missing: there is none, or the caller may not know.
         """
-        found = self._directory.find(owner, name, standing.namespace)
-        if found is None or not await self.sees(standing, found):
+        found = self._directory.find(owner, name, caller.namespace)
+        if found is None or not await self.sees(caller, found):
             raise Missing(
                 f'There is no model "{owner[:64]}/{name[:64]}" that you may call. It is the '
                 f"namespace and name of a Pipeline or Model, or a Model's alias."
             )
         return found
 
-    async def sees(self, standing: Standing, entry: Entry) -> bool:
+    async def sees(self, caller: Caller, entry: Entry) -> bool:
         """Whether the caller may know of an entry."""
-        if entry.public or self._directory.shared_by_alias(entry, standing.namespace):
+        if entry.public or self._directory.shared_by_alias(entry, caller.namespace):
             return True
-        if standing.run is not None:
-            return entry.namespace == standing.namespace
+        if caller.run is not None:
+            return entry.namespace == caller.namespace
         resource = "models" if entry.is_model else "pipelines"
-        return await self.may(standing, "get", resource, entry.namespace)
+        return await self.may(caller, "get", resource, entry.namespace)
 
 
 def _own_namespace(user: User) -> str | None:

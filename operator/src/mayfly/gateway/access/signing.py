@@ -1,4 +1,4 @@
-"""The installation's signing key, and the signatures of file links.
+"""The installation's signing key, and how long what it signs is valid.
 
 One secret signs several things; each has its own key derived from it, so that a signature made
 for one purpose is worth nothing for another.
@@ -10,11 +10,10 @@ import hashlib
 import hmac
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 MIN_KEY_BYTES = 16
 LINK_SECONDS = 24 * 3600
-"""How long a rendered file link works."""
+"""How long a link works."""
 
 
 class SigningKey:
@@ -53,63 +52,15 @@ class SigningKey:
         )
 
 
-def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime) -> str:
-    """A URL that downloads a file without a token for 24 hours.
+def expiry(now: datetime) -> int:
+    """When a link made now expires, in seconds since 1970.
 
-    Args:
-        key: the installation's key.
-        base: the reader's base URL, without a slash at its end.
-        file_id: the file's 26 characters.
-        name: the file's safe name, the last part of the URL's path.
-        now: when the link is made. The expiry is rounded up to the hour, so that a client that
-            polls gets the same link for a while.
+    Rounded up to the hour, so that a client that polls gets the same link for a while.
     """
-    expires = _expiry(now)
-    query = urlencode(
-        {"expires": expires, "signature": key.sign("file", file_id, name, str(expires))}
-    )
-    return f"{base}/v1/files/{file_id}/download/{quote(name, safe='')}?{query}"
-
-
-def stream_link(key: SigningKey, base: str, identity: str, now: datetime, *, files: bool) -> str:
-    """A URL that reads a prediction's events without a token for 24 hours.
-
-    Args:
-        key: the installation's key.
-        base: the reader's base URL, without a slash at its end.
-        identity: the prediction's 26 characters.
-        now: when the link is made.
-        files: whether its output is files: JavaScript's client takes an output for one where the
-            stream's path begins so.
-    """
-    expires = _expiry(now)
-    query = urlencode({"expires": expires, "signature": key.sign("stream", identity, str(expires))})
-    return f"{base}/v1/{'files/' if files else ''}streams/{identity}?{query}"
-
-
-def stream_holds(
-    key: SigningKey, identity: str, expires: str, signature: str, now: datetime
-) -> bool:
-    """Whether a link to a stream is one of ours and not too old."""
-    return key.verify(signature, "stream", identity, expires) and _is_ahead(expires, now)
-
-
-def webhook_secret(key: SigningKey, namespace: str) -> bytes:
-    """What signs the webhooks of a namespace."""
-    return bytes.fromhex(key.sign("webhook", namespace))
-
-
-def _expiry(now: datetime) -> int:
     expires = int(now.timestamp()) + LINK_SECONDS
     return expires + -expires % 3600
 
 
-def _is_ahead(expires: str, now: datetime) -> bool:
+def is_ahead(expires: str, now: datetime) -> bool:
+    """Whether the expiry that a link names has not come yet."""
     return expires.isdecimal() and now < datetime.fromtimestamp(int(expires), UTC)
-
-
-def link_holds(
-    key: SigningKey, file_id: str, name: str, expires: str, signature: str, now: datetime
-) -> bool:
-    """Whether a link is one of ours and not too old."""
-    return key.verify(signature, "file", file_id, name, expires) and _is_ahead(expires, now)

@@ -27,10 +27,10 @@ class CorrectionRoutes:
     async def correct(self, request: Request, identity: str) -> Response:
         """Correct a prediction's bill: a signed difference, and why."""
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
+        caller = await self._callers.caller(request.headers, namespace)
         body = await body_of(request, BODY_BYTES)
         record, bill = await self._corrections.make(
-            standing, identity, namespace, body, request.headers
+            caller, identity, namespace, body, request.headers
         )
         answer = {
             "record": record.record_id,

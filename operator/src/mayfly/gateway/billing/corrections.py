@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from mayfly.clock import Clock
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.http.errors import Forbidden, Invalid, Taken
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.idempotency import MAX_KEY
@@ -72,7 +72,7 @@ class Corrections:
 
     async def make(
         self,
-        standing: Standing,
+        caller: Caller,
         identity: str,
         namespace: str | None,
         body: bytes,
@@ -81,7 +81,7 @@ class Corrections:
         """Correct a prediction's bill.
 
         Args:
-            standing: who does.
+            caller: who does.
             identity: of the prediction.
             namespace: of the base URL, where it names one.
             body: JSON: `cost` or `active_milliseconds`, each a signed difference, and `why`.
@@ -96,10 +96,10 @@ class Corrections:
             Invalid: the body, or what would be left, can't be.
             Taken: it has not ended, or the key was used for something else.
         """
-        found = await self._predictions.find(standing, identity, namespace)
+        found = await self._predictions.find(caller, identity, namespace)
         payer, uid = found.row.namespace, found.row.uid
-        user = standing.user
-        may = await self._callers.may(standing, "update", "pipelineruns/status", payer)
+        user = caller.user
+        may = await self._callers.may(caller, "update", "pipelineruns/status", payer)
         if user is None or not may:
             raise Forbidden(
                 "You may not correct bills there: that takes the verb update on "

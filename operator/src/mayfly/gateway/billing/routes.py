@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.clock import Clock
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.billing import presenter
 from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
@@ -128,7 +128,7 @@ class UsageRoutes:
 
     async def explain(self, request: Request, identity: str) -> Response:
         """Why a prediction costs what it costs: each line of its bill, and what is below it."""
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         nothing = Missing(
             f'There is no bill of a prediction "{identity[:64]}" that you may read; a prediction '
             f"has one once it has ended."
@@ -142,7 +142,7 @@ class UsageRoutes:
         base = request.path_params.get("namespace")
         if found is None or base not in {None, found.bill.namespace}:
             raise nothing
-        if not await self._callers.may(standing, "list", "pipelineruns", found.bill.namespace):
+        if not await self._callers.may(caller, "list", "pipelineruns", found.bill.namespace):
             raise nothing
         return JSONResponse(presenter.explanation(found), headers=UNCACHED)
 
@@ -150,7 +150,7 @@ class UsageRoutes:
 
     async def periods(self, request: Request) -> Response:
         """The closed months, newest first."""
-        await self._everywhere(await self._standing(request), "list", "pipelineruns")
+        await self._everywhere(await self._caller(request), "list", "pipelineruns")
         async with self._database.read() as tx:
             found = await periods.every(tx)
         return JSONResponse(
@@ -160,18 +160,18 @@ class UsageRoutes:
 
     async def close(self, request: Request, period: str) -> Response:
         """Close a month: nothing enters it any more; count, sum and checksum of its records."""
-        standing = await self._standing(request)
-        await self._everywhere(standing, "update", "pipelineruns/status")
+        caller = await self._caller(request)
+        await self._everywhere(caller, "update", "pipelineruns/status")
         month, now = _month(period), self._clock()
         if now < month.end:
             raise Taken(f"{month} is not over: it can be closed from {month.end:%Y-%m-%d} UTC on.")
-        name = standing.user.name if standing.user else ""
+        name = caller.user.name if caller.user else ""
         closed = await reports.close(self._database, month, now, name[:320])
         return JSONResponse(presenter.period(closed), headers=UNCACHED)
 
     async def verify(self, request: Request, period: str) -> Response:
         """Count a closed month once more, and tell whether it still comes to the same."""
-        await self._everywhere(await self._standing(request), "list", "pipelineruns")
+        await self._everywhere(await self._caller(request), "list", "pipelineruns")
         closed = await self._closed(_month(period))
         now = await reports.count(self._database, closed.month)
         body = {
@@ -190,27 +190,25 @@ class UsageRoutes:
 
     # -- who and what ----------------------------------------------------------------------------
 
-    async def _standing(self, request: Request) -> Standing:
-        standing = await self._callers.standing(
-            request.headers, request.path_params.get("namespace")
-        )
-        if standing.run is not None:
+    async def _caller(self, request: Request) -> Caller:
+        caller = await self._callers.caller(request.headers, request.path_params.get("namespace"))
+        if caller.run is not None:
             raise Forbidden("A run's token may not read usage.")
-        return standing
+        return caller
 
-    async def _everywhere(self, standing: Standing, verb: str, resource: str) -> None:
-        if not await self._callers.may(standing, verb, resource, ""):
+    async def _everywhere(self, caller: Caller, verb: str, resource: str) -> None:
+        if not await self._callers.may(caller, verb, resource, ""):
             raise Forbidden(f"You may not {verb} {resource} in all namespaces.")
 
     async def _span(
         self, request: Request, since: str | None, to: str | None, namespace: str | None
     ) -> Span:
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         asked = request.query_params.get("namespace")
         if asked and namespace and asked != namespace:
             raise Invalid("The base URL names one namespace and the parameter another.")
         namespace = namespace or None
-        if not await self._callers.may(standing, "list", "pipelineruns", namespace or ""):
+        if not await self._callers.may(caller, "list", "pipelineruns", namespace or ""):
             where = f'the namespace "{namespace}"' if namespace else "all namespaces"
             help_ = "" if namespace else " Name one: `namespace=…`, `--namespace` of mayfly usage."
             raise Forbidden(f"You may not list pipelineruns in {where}.{help_}")

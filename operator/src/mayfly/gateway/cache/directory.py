@@ -126,7 +126,6 @@ class Directory:
         self,
         cluster: Cluster,
         shared: Sequence[str],
-        on_model: Callable[[str, str], None],
         monotonic: Monotonic,
     ) -> None:
         """Get ready.
@@ -134,11 +133,10 @@ class Directory:
         Args:
             cluster: the API server.
             shared: namespaces whose aliases hold everywhere.
-            on_model: called with namespace and name when a Model changed or went.
             monotonic: the clock of the watches.
         """
         self._shared = tuple(shared)
-        self._on_model = on_model
+        self._listeners: list[Callable[[str, str], None]] = []
         self._aliases: defaultdict[Key, set[str]] = defaultdict(set)
         self._alias_of: dict[Key, str] = {}
         self._pipelines = Informer(
@@ -151,7 +149,16 @@ class Directory:
         self._versions_of: defaultdict[Key, set[str]] = defaultdict(set)
         self._models = Informer(cluster, MODELS, self._on_model_change, monotonic)
         self._model_versions: dict[str, tuple[Key, str]] = {}
+        self._schemas: dict[Key, tuple[str, Json]] = {}
         self._changed = asyncio.Event()
+
+    def listen(self, hear: Callable[[str, str], None]) -> None:
+        """Have `hear` called with namespace and name of each Model that changed or went."""
+        self._listeners.append(hear)
+
+    def _tell_of_model(self, namespace: str, name: str) -> None:
+        for hear in self._listeners:
+            hear(namespace, name)
 
     async def watch(self) -> None:
         """Follow the API server until cancelled."""
@@ -235,6 +242,19 @@ class Directory:
         """A version of a Model was forgotten."""
         self._model_versions.pop(identity, None)
 
+    def schema_of_model(self, entry: Entry) -> Json | None:
+        """The OpenAPI document of a Model's latest version; None before it is known."""
+        uid, schema = self._schemas.get((entry.namespace, entry.name), ("", {}))
+        return schema if uid == entry.uid else None
+
+    def learn_schema(self, entry: Entry, schema: Json) -> None:
+        """Keep the OpenAPI document of a Model's latest version."""
+        self._schemas[entry.namespace, entry.name] = (entry.uid, schema)
+
+    def unlearn_schema(self, namespace: str, name: str) -> None:
+        """A Model went."""
+        self._schemas.pop((namespace, name), None)
+
     def shared_by_alias(self, entry: Entry, caller: str | None) -> bool:
         """Whether an alias lets a caller call a private Model of a shared namespace."""
         return bool(entry.alias) and (entry.namespace == caller or entry.namespace in self._shared)
@@ -311,7 +331,7 @@ class Directory:
         # A Model of the same name may have the name now, or not any more.
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         if key in self._models.objects:
-            self._on_model(*key)
+            self._tell_of_model(*key)
 
     def _on_version(self, change: Change, body: Json) -> None:
         entry, name = PipelineVersionEntry(body), body["metadata"]["name"]
@@ -340,7 +360,7 @@ class Directory:
             self._aliases[namespace, alias].add(name)
         self._tell()
         for affected in {name, *self._sharers(namespace, before), *self._sharers(namespace, alias)}:
-            self._on_model(namespace, affected)
+            self._tell_of_model(namespace, affected)
 
     def _sharers(self, namespace: str, alias: str | None) -> set[str]:
         return self._aliases.get((namespace, alias), set()) if alias else set()

@@ -50,7 +50,7 @@ class Terms:
     prices: str = "[]"
 
 
-class Catalog:
+class Programs:
     """Reads versions and runtimes, through caches."""
 
     def __init__(self, cluster: Cluster, sources: SourceReader, monotonic: Monotonic) -> None:

@@ -8,15 +8,18 @@ server which of the two it was.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.annotations import CANCEL_AFTER
 from mayfly.api.v1alpha1.identity import run_id, uid_of
-from mayfly.clock import Monotonic
+from mayfly.clock import Monotonic, parse_rfc3339
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.gateway.cache.ttl import Cache
 from mayfly.kube.client import Cluster
@@ -72,13 +75,30 @@ class Seen:
         """The raw status."""
         return dict(self.raw.get("status") or {})
 
+    @property
+    def cancel_at(self) -> datetime | None:
+        """When the run is to be cancelled, by its annotation; None without a readable one."""
+        text = (self.raw["metadata"].get("annotations") or {}).get(CANCEL_AFTER)
+        try:
+            return parse_rfc3339(text) if text else None
+        except ValueError:
+            return None
+
+    @property
+    def input_text(self) -> str:
+        """The inline input as JSON text: verbatim where the object has it so."""
+        spec = self.raw["spec"]
+        if "inputJSON" in spec:
+            return str(spec["inputJSON"])
+        return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
+
 
 class Runs:
     """The watch and its indexes: by UID, by id, by the claimed pod, by the parent."""
 
-    def __init__(self, cluster: Cluster, poke: Callable[[str], None], monotonic: Monotonic) -> None:
+    def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
         self._cluster = cluster
-        self._poke = poke
+        self._listeners: list[Callable[[str], None]] = []
         self._seen: dict[str, Seen] = {}
         self._ids: dict[str, str] = {}
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
@@ -91,6 +111,14 @@ class Runs:
         self._informer = Informer(
             cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
         )
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        """Have `hear` called with the UID of each run that changed or left the watch."""
+        self._listeners.append(hear)
+
+    def _tell(self, uid: str) -> None:
+        for hear in self._listeners:
+            hear(uid)
 
     async def watch(self) -> None:
         """Follow the API server until cancelled."""
@@ -132,6 +160,11 @@ class Runs:
     def tree_of(self, seen: Seen) -> str:
         """The UID of a run's tree; a child of which nobody knows any better is its own."""
         return self.root_of(seen) or seen.uid
+
+    def root_of_uid(self, uid: str) -> str | None:
+        """The UID of an unfinished run's tree; None for a run that the watch does not have."""
+        seen = self.get(uid)
+        return None if seen is None else self.tree_of(seen)
 
     def children_of(self, uid: str) -> list[Seen]:
         """The unfinished runs that a run has made."""
@@ -218,7 +251,7 @@ class Runs:
             self._drop(seen)
         else:
             self._index(seen)
-        self._poke(seen.uid)
+        self._tell(seen.uid)
 
     def _index(self, seen: Seen) -> None:
         self._gone.pop(seen.uid, None)
@@ -243,7 +276,7 @@ class Runs:
             siblings.discard(seen.uid)
             if not siblings:
                 del self._children[seen.parent_uid or ""]
-        self._poke(seen.uid)
+        self._tell(seen.uid)
 
     def _unclaim(self, uid: str) -> None:
         known = self._seen.get(uid)

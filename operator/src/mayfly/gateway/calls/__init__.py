@@ -11,5 +11,6 @@ news        what either reports of a prediction
 replies     applies a report to the call's row
 outputs     the files of an answer, into the store
 versions    what a Model takes and gives, and its status
-routes      the listener that Cog servers call
+routes      the callback of Cog servers
+callbacks   the listener that serves it inside the cluster
 """

@@ -15,10 +15,18 @@ from urllib.parse import quote
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, Monotonic
-from mayfly.gateway.access.signing import SigningKey, file_link
-from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.rows import Call
-from mayfly.gateway.calls.server import Json, Lost, NotNow, Parcel, Refused, Unknown, hand_over
+from mayfly.gateway.calls.server import (
+    Json,
+    Lost,
+    NotNow,
+    PreparedCall,
+    Refused,
+    Unknown,
+    hand_over,
+)
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files, references
 from mayfly.gateway.http import rawjson
@@ -70,14 +78,14 @@ def base_of(target: Json) -> str:
     return str(endpoint["url"]).rstrip("/")
 
 
-class CogCourier:
+class CogServer:
     """Speaks to Cog servers."""
 
     def __init__(
         self,
         *,
         outbound: Outbound,
-        calls: ModelCalls,
+        calls: CallRecorder,
         files: Files,
         sealed: Sealed,
         key: SigningKey,
@@ -109,7 +117,7 @@ class CogCourier:
         self._clock = clock
         self._monotonic = monotonic
 
-    async def prepare(self, row: RunRow, target: Json) -> Parcel:
+    async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
         """Make a call ready, if the server has room."""
         try:
             health = await self.health(target)
@@ -129,7 +137,7 @@ class CogCourier:
             "webhook": f"{base}/callback/v1/models/{row.uid}/{signature}",
             "webhook_events_filter": ["start", "output", "logs", "completed"],
         }
-        return Parcel(
+        return PreparedCall(
             method="PUT",
             url=f"{base_of(target)}/predictions/{quote(row.id)}",
             headers={"Content-Type": "application/json", "Prefer": "respond-async"},
@@ -148,7 +156,7 @@ class CogCourier:
         known = await self._files.find_all(ids)
         now = self._clock()
         urls = {
-            each.id: file_link(self._key, base, each.id, each.name, now)
+            each.id: links.file_link(self._key, base, each.id, each.name, now)
             for each in known.values()
             if each.namespace == row.namespace
         }
@@ -186,7 +194,7 @@ class CogCourier:
             raise OutboundError(f"{_at(target)} has no schema at /openapi.json ({answer.status})")
         return found
 
-    async def send(self, call: Call, parcel: Parcel, target: Json) -> None:
+    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
         """Send a claimed call."""
         answer = await hand_over(self._outbound, parcel, inside=_inside(target))
         if answer.status in {409, 503}:
@@ -220,8 +228,8 @@ class CogTending:
 
     def __init__(
         self,
-        courier: CogCourier,
-        calls: ModelCalls,
+        courier: CogServer,
+        calls: CallRecorder,
         target: Json,
         fate_seconds: float,
         monotonic: Monotonic,

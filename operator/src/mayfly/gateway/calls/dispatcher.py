@@ -20,9 +20,9 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
 from mayfly.gateway.cache.directory import Directory, Key
 from mayfly.gateway.calls.queue import Queue, Waiting
-from mayfly.gateway.calls.recorder import CANCELED, ModelCalls
+from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
 from mayfly.gateway.calls.rows import Call, Step
-from mayfly.gateway.calls.server import Courier, Json, Lost, NotNow, Refused, Tending, Unknown
+from mayfly.gateway.calls.server import Follower, Json, Lost, ModelServer, NotNow, Refused, Unknown
 from mayfly.gateway.calls.versions import Versions, target_of
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import LOOK_SECONDS, Budgets
@@ -36,7 +36,7 @@ TICK_SECONDS = 1.0
 """How exactly a Cancel-After is kept."""
 
 
-class Lane:
+class ModelQueue:
     """The calls of one Model.
 
     Attributes:
@@ -59,17 +59,17 @@ class Lane:
         return not self.queue and not self.under_way
 
 
-class Conductor:
+class CallDispatcher:
     """The lanes."""
 
     def __init__(
         self,
         *,
-        calls: ModelCalls,
+        calls: CallRecorder,
         directory: Directory,
         versions: Versions,
-        cog: Courier,
-        replicate: Courier,
+        cog: ModelServer,
+        replicate: ModelServer,
         budgets: Budgets,
         notices: Notices,
         config: ModelsConfig,
@@ -86,7 +86,7 @@ class Conductor:
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
-        self._lanes: dict[Key, Lane] = {}
+        self._lanes: dict[Key, ModelQueue] = {}
         self._waiting_since: dict[str, float] = {}
         self._cancel_at: dict[str, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,7 +143,7 @@ class Conductor:
             self._drop_if_idle(key)
 
     def _take_on(self, call: Call, payer: str, root_uid: str) -> None:
-        lane = self._lanes.setdefault(call.key, Lane())
+        lane = self._lanes.setdefault(call.key, ModelQueue())
         if call.uid in lane.under_way or call.uid in lane.queue:
             return
         if call.cancel_at is not None:
@@ -208,7 +208,7 @@ class Conductor:
             self._spawn(self._carry(key, waiting), waiting.uid)
         self._drop_if_idle(key)
 
-    def _wake(self, key: Key, lane: Lane, delay: float) -> None:
+    def _wake(self, key: Key, lane: ModelQueue, delay: float) -> None:
         if lane.timer is None:
 
             def again() -> None:
@@ -217,7 +217,7 @@ class Conductor:
 
             lane.timer = asyncio.get_running_loop().call_later(delay, again)
 
-    def _bury(self, key: Key, lane: Lane) -> None:
+    def _bury(self, key: Key, lane: ModelQueue) -> None:
         namespace, name = key
         words = f'The Model "{namespace}/{name}" was deleted before the prediction was sent to it.'
         for waiting in lane.queue:
@@ -317,7 +317,7 @@ class Conductor:
             # Its server may tell of it all the same, if it got it.
             logger.warning("a call's fate is unknown: %s", error, extra={"call": uid})
 
-    async def _later(self, lane: Lane, waiting: Waiting, error: NotNow) -> None:
+    async def _later(self, lane: ModelQueue, waiting: Waiting, error: NotNow) -> None:
         """Let a call wait on, or end it when its server was away for too long."""
         now = self._monotonic()
         lane.held_until = now + max(RETRY_SECONDS, error.after)
@@ -347,7 +347,7 @@ class Conductor:
         """Look after a call until it is done."""
         began = self._monotonic()
         told_at: float | None = None
-        tending: Tending | None = None
+        tending: Follower | None = None
         with self._notices.subscribe(uid) as news:
             while True:
                 found = await self._calls.find(uid)
@@ -396,5 +396,5 @@ class Conductor:
         words = f"Nobody knows what became of the prediction: {why}. It was not sent again."
         await self._calls.fail(uid, Reason.LOST, words)
 
-    def _courier(self, target: Json) -> Courier:
+    def _courier(self, target: Json) -> ModelServer:
         return self._cog if "endpoint" in target else self._replicate

@@ -21,7 +21,7 @@ class Garbage(Exception):
 
 
 @dataclass(frozen=True)
-class News:
+class Reply:
     """The state of a prediction at its server.
 
     Attributes:
@@ -58,7 +58,7 @@ class News:
         return self.status in {"processing", "succeeded"} or bool(told)
 
 
-def read(body: bytes) -> News:
+def read(body: bytes) -> Reply:
     """Read a prediction object.
 
     Raises:
@@ -77,7 +77,7 @@ def read(body: bytes) -> News:
         raise Garbage(f"its word for the state is {json.dumps(status)[:60]}")
     output = members.get("output")
     measures = _Measures(metrics)
-    return News(
+    return Reply(
         status=status,
         output=None if output is None or output == "null" else output,
         logs=logs if isinstance(logs, str) else None,

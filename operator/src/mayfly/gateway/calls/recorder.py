@@ -16,11 +16,11 @@ from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
 from mayfly.gateway.calls.rows import UNDER_WAY, Call, Step, model_calls, shut_parents
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import ENDS, state_of
+from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
-from mayfly.gateway.runs.messages import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger, tables
 from mayfly.metering.clocks import Flag, measured
@@ -57,7 +57,7 @@ class Shut(Exception):
     """The calling run's cancel was accepted: nothing of it is queued any more."""
 
 
-class ModelCalls:
+class CallRecorder:
     """The rows."""
 
     def __init__(
@@ -67,17 +67,20 @@ class ModelCalls:
         sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
-        windows: Windows,
+        dispatches: Dispatches,
         clock: Clock,
-        on_end: Callable[[str], None],
     ) -> None:
-        self._on_end = on_end
+        self._listeners: list[Callable[[str], None]] = []
         self._database = database
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
-        self._windows = windows
+        self._dispatches = dispatches
         self._clock = clock
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        """Have `hear` called with the UID of each call that ended."""
+        self._listeners.append(hear)
 
     # -- read ------------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class ModelCalls:
                 .where(tables.runs.c.uid == uid)
                 .values(prices=prices, version=version, sent_at=now)
             )
-        self._windows.open(uid, now)
+        self._dispatches.open(uid, now)
         self._metrics.sent(found[1], now)
         return True
 
@@ -284,7 +287,7 @@ class ModelCalls:
     ) -> None:
         started = row.started_at
         last = at if to_now else max(row.heard_at or at, started or at)
-        window = self._windows.of(row, at)
+        window = self._dispatches.of(row, at)
         stamps = measured(
             started_at=started,
             completed_at=last,
@@ -331,9 +334,10 @@ class ModelCalls:
         await self._sealed.forget(tx, row.uid)
 
     def _told(self, uid: str) -> None:
-        self._windows.forget(uid)
+        self._dispatches.forget(uid)
         self._notices.tell(uid)
-        self._on_end(uid)  # what called it may have waited for this to say its last word
+        for hear in self._listeners:
+            hear(uid)
 
     # -- cancelled -------------------------------------------------------------------------------
 

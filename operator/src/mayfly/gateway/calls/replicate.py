@@ -13,15 +13,23 @@ from mayfly.api.v1alpha1.pipeline import SecretKeyRef
 from mayfly.clock import Monotonic
 from mayfly.gateway.calls import news
 from mayfly.gateway.calls.outputs import Fetchable
-from mayfly.gateway.calls.recorder import ModelCalls
-from mayfly.gateway.calls.replies import Hearing
+from mayfly.gateway.calls.recorder import CallRecorder
+from mayfly.gateway.calls.replies import Replies
 from mayfly.gateway.calls.rows import Call
-from mayfly.gateway.calls.server import Json, Lost, NotNow, Parcel, Refused, Unknown, hand_over
+from mayfly.gateway.calls.server import (
+    Json,
+    Lost,
+    NotNow,
+    PreparedCall,
+    Refused,
+    Unknown,
+    hand_over,
+)
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files, StoredFile, references
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.outbound import Answer, Forbidden, Outbound, OutboundError
-from mayfly.gateway.secrets.lookup import SecretUnavailable, Vault
+from mayfly.gateway.secrets.lookup import SecretLookup, SecretUnavailable
 from mayfly.gateway.secrets.sealed import Sealed, Unsealable
 from mayfly.kube.errors import KubeError
 from mayfly.metering.database import insist
@@ -39,35 +47,35 @@ DELIVERY = ".replicate.delivery"
 """Where Replicate keeps the files of outputs."""
 
 
-class ReplicateCourier:
+class ReplicateServer:
     """Speaks Replicate's API."""
 
     def __init__(
         self,
         *,
         outbound: Outbound,
-        calls: ModelCalls,
-        hearing: Hearing,
+        calls: CallRecorder,
+        replies: Replies,
         files: Files,
         sealed: Sealed,
-        vault: Vault,
+        lookup: SecretLookup,
         fate_seconds: float,
         answer_bytes: int,
         monotonic: Monotonic,
     ) -> None:
         self._outbound = outbound
         self._calls = calls
-        self._hearing = hearing
+        self._replies = replies
         self._files = files
         self._sealed = sealed
-        self._vault = vault
+        self._lookup = lookup
         self._fate_seconds = fate_seconds
         self._answer_bytes = answer_bytes
         self._monotonic = monotonic
 
     # -- sent ------------------------------------------------------------------------------------
 
-    async def prepare(self, row: RunRow, target: Json) -> Parcel:
+    async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
         """Make a call ready: its token read, its files brought to the upstream."""
         token = await self.token(target)
         text = await self._input(row, target, token)
@@ -78,7 +86,7 @@ class ReplicateCourier:
             path = "/predictions"
         else:
             path = f"/models/{quote(target['replicate']['model'])}/predictions"
-        return Parcel(
+        return PreparedCall(
             method="POST",
             url=_base(target) + path,
             headers={
@@ -102,7 +110,7 @@ class ReplicateCourier:
             return ""
         try:
             secret = SecretKeyRef.model_validate(reference)
-            return (await self._vault.value(target["namespace"], secret)).strip()
+            return (await self._lookup.value(target["namespace"], secret)).strip()
         except SecretUnavailable as error:
             raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
         except KubeError as error:
@@ -166,7 +174,7 @@ class ReplicateCourier:
             )
         return url
 
-    async def send(self, call: Call, parcel: Parcel, target: Json) -> None:
+    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
         """Create the prediction at the upstream, once."""
         answer = await hand_over(self._outbound, parcel, limit=self._answer_bytes)
         if answer.status in {429, 503}:
@@ -188,14 +196,14 @@ class ReplicateCourier:
         if not made.identity:
             raise Unknown(f"{_at(target)} answers with a prediction without an id")
         await insist(lambda: self._calls.accepted(call.uid, made.identity))
-        await self._hearing.hear(call.uid, made, fetchable=fetchable(target))
+        await self._replies.hear(call.uid, made, fetchable=fetchable(target))
 
     # -- followed --------------------------------------------------------------------------------
 
     def tend(self, target: Json) -> ReplicateTending:
         """Look after a call."""
         return ReplicateTending(
-            self, self._calls, self._hearing, target, self._fate_seconds, self._monotonic
+            self, self._calls, self._replies, target, self._fate_seconds, self._monotonic
         )
 
     async def state(self, call: Call, target: Json, token: str) -> Answer:
@@ -252,16 +260,16 @@ class ReplicateTending:
 
     def __init__(
         self,
-        courier: ReplicateCourier,
-        calls: ModelCalls,
-        hearing: Hearing,
+        courier: ReplicateServer,
+        calls: CallRecorder,
+        replies: Replies,
         target: Json,
         fate_seconds: float,
         monotonic: Monotonic,
     ) -> None:
         self._courier = courier
         self._calls = calls
-        self._hearing = hearing
+        self._replies = replies
         self._target = target
         self._fate_seconds = fate_seconds
         self._monotonic = monotonic
@@ -319,7 +327,7 @@ class ReplicateTending:
         self._refused_since = None
         self._before, self._alive_at = answer.body, now
         self._pause = POLL_SECONDS
-        await self._hearing.hear(call.uid, told, fetchable=fetchable(self._target))
+        await self._replies.hear(call.uid, told, fetchable=fetchable(self._target))
 
 
 def fetchable(target: Json) -> Fetchable | None:

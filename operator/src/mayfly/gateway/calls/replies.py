@@ -10,12 +10,12 @@ from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
-from mayfly.gateway.calls.news import News
+from mayfly.gateway.calls.news import Reply
 from mayfly.gateway.calls.outputs import Fetchable, OutputLost, Outputs
-from mayfly.gateway.calls.recorder import CANCELED, ModelCalls
+from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
 from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
@@ -28,19 +28,19 @@ OVERTAKEN = 4096
 """Characters at a log's end by which it is known again."""
 
 
-class Hearing:
+class Replies:
     """Takes in the news of calls; of one call, one after the other."""
 
     def __init__(
         self,
         *,
-        calls: ModelCalls,
+        calls: CallRecorder,
         database: Database,
         outputs: Outputs,
         sealed: Sealed,
         notices: Notices,
         limits: GatewayLimits,
-        windows: Windows,
+        dispatches: Dispatches,
         clock: Clock,
     ) -> None:
         self._calls = calls
@@ -49,14 +49,14 @@ class Hearing:
         self._sealed = sealed
         self._notices = notices
         self._limits = limits
-        self._windows = windows
+        self._dispatches = dispatches
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def hear(
         self,
         uid: str,
-        news: News,
+        news: Reply,
         *,
         fetchable: Fetchable | None = None,
         headers: dict[str, str] | None = None,
@@ -78,7 +78,7 @@ class Hearing:
                 self._locks.pop(uid, None)
 
     async def _hear(
-        self, uid: str, news: News, fetchable: Fetchable | None, headers: dict[str, str] | None
+        self, uid: str, news: Reply, fetchable: Fetchable | None, headers: dict[str, str] | None
     ) -> None:
         received = self._clock()
         found = await self._calls.find(uid)
@@ -99,7 +99,7 @@ class Hearing:
             return
         await self._ended(call, row, news, output, received, fetchable, headers)
 
-    async def _log(self, uid: str, news: News) -> None:
+    async def _log(self, uid: str, news: Reply) -> None:
         if not news.logs:
             return
         async with self._database.write() as tx:
@@ -152,7 +152,7 @@ class Hearing:
         self,
         call: Call,
         row: RunRow,
-        news: News,
+        news: Reply,
         output: str | None,
         received: datetime,
         fetchable: Fetchable | None,
@@ -181,7 +181,7 @@ class Hearing:
         started = row.started_at
         if started is None and (news.started or outcome is Outcome.SUCCEEDED):
             started = row.sent_at or received
-        window = self._windows.of(row, received)
+        window = self._dispatches.of(row, received)
         span = window.since(started, received) if started else 0
         stamps = measured(
             started_at=started,
@@ -208,7 +208,7 @@ class Hearing:
         )
 
 
-def _shown(news: News, secrets: dict[str, str]) -> str:
+def _shown(news: Reply, secrets: dict[str, str]) -> str:
     """A server's log without the prediction's secrets; it comes from its beginning each time."""
     redactor = Redactor()
     redactor.hide(secrets.values())
@@ -218,7 +218,7 @@ def _shown(news: News, secrets: dict[str, str]) -> str:
     return told.decode("utf-8", "ignore")
 
 
-def _end_of(news: News) -> tuple[Outcome, Reason, str]:
+def _end_of(news: Reply) -> tuple[Outcome, Reason, str]:
     if news.status == "succeeded":
         return Outcome.SUCCEEDED, Reason.SUCCEEDED, ""
     if news.status in {"canceled", "aborted"}:

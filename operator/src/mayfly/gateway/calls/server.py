@@ -66,7 +66,7 @@ class Lost(CourierError):
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PreparedCall:
     """A call that is ready to be sent.
 
     Attributes:
@@ -85,7 +85,7 @@ class Parcel:
 
 
 async def hand_over(
-    outbound: Outbound, parcel: Parcel, *, inside: bool = False, limit: int = MAX_BYTES
+    outbound: Outbound, parcel: PreparedCall, *, inside: bool = False, limit: int = MAX_BYTES
 ) -> Answer:
     """Send a parcel, once.
 
@@ -117,7 +117,7 @@ async def hand_over(
         raise Unknown(str(error)) from None
 
 
-class Tending(Protocol):
+class Follower(Protocol):
     """Looks after one call that was sent."""
 
     async def look(self, call: Call, row: RunRow) -> float:
@@ -131,10 +131,10 @@ class Tending(Protocol):
         """
 
 
-class Courier(Protocol):
+class ModelServer(Protocol):
     """Speaks to one sort of server."""
 
-    async def prepare(self, row: RunRow, target: Json) -> Parcel:
+    async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
         """Make a call ready; nothing of it is sent.
 
         Raises:
@@ -142,7 +142,7 @@ class Courier(Protocol):
             Refused: it never will.
         """
 
-    async def send(self, call: Call, parcel: Parcel, target: Json) -> None:
+    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
         """Send a call that was claimed, once.
 
         Raises:
@@ -151,7 +151,7 @@ class Courier(Protocol):
             Unknown: nobody knows.
         """
 
-    def tend(self, target: Json) -> Tending:
+    def tend(self, target: Json) -> Follower:
         """Look after a call that was sent, by this process or an earlier one."""
 
     async def cancel(self, call: Call, target: Json) -> None:

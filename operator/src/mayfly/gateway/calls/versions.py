@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,10 +21,9 @@ from mayfly.api.v1alpha1 import Model, Reason
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, with_condition
 from mayfly.clock import Clock, rfc3339_seconds
 from mayfly.gateway.cache.directory import Directory, Entry, Key
-from mayfly.gateway.calls.cog import CogCourier
-from mayfly.gateway.calls.replicate import ReplicateCourier
+from mayfly.gateway.calls.cog import CogServer
+from mayfly.gateway.calls.replicate import ReplicateServer
 from mayfly.gateway.calls.server import Json, NotNow, Refused
-from mayfly.gateway.catalog.schemas import no_schema
 from mayfly.gateway.http.outbound import OutboundError
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
@@ -138,8 +136,8 @@ class Versions:
         cluster: Cluster,
         database: Database,
         directory: Directory,
-        cog: CogCourier,
-        replicate: ReplicateCourier,
+        cog: CogServer,
+        replicate: ReplicateServer,
         probe_seconds: float,
         clock: Clock,
     ) -> None:
@@ -152,7 +150,6 @@ class Versions:
         self._clock = clock
         self._worklist = Worklist(WORKERS)
         self._looked: dict[Key, tuple[object, ...]] = {}
-        self._schemas: dict[Key, tuple[str, Json]] = {}
         self._pauses: dict[Key, float] = {}
 
     # -- read ------------------------------------------------------------------------------------
@@ -168,27 +165,10 @@ class Versions:
                 .limit(1),
             )
 
-    def schema_of(self, entry: Entry) -> Json:
-        """The document of a Model's latest version; one that allows anything before it is seen."""
-        uid, schema = self._schemas.get((entry.namespace, entry.name), ("", {}))
-        return schema if uid == entry.uid else no_schema(entry)
-
     async def find(self, identity: str) -> ModelVersion | None:
         """A version by its id."""
         async with self._database.read() as tx:
             return await _one(tx, select(model_versions).where(model_versions.c.id == identity))
-
-    async def every(self, entry: Entry) -> Sequence[ModelVersion]:
-        """The versions of a Model, newest first."""
-        async with self._database.read() as tx:
-            found = await tx.execute(
-                select(model_versions)
-                .where(model_versions.c.model_uid == entry.uid)
-                .order_by(model_versions.c.seen_at.desc(), model_versions.c.id)
-            )
-            return [_version(dict(each)) for each in found.mappings()]
-
-    # -- looked at -------------------------------------------------------------------------------
 
     def changed(self, namespace: str, name: str) -> None:
         """A Model changed or went; our own writes of its status are no change."""
@@ -219,7 +199,7 @@ class Versions:
             # What its server said last holds while it is away.
             known = await self.latest(entry)
             if known is not None:
-                self._schemas[entry.namespace, entry.name] = (entry.uid, known.schema)
+                self._directory.learn_schema(entry, known.schema)
             self.look(entry.namespace, entry.name)
         await self._worklist.run(self._look)
 
@@ -228,7 +208,7 @@ class Versions:
         entry = self._directory.model(namespace, name)
         if entry is None:
             self._looked.pop((namespace, name), None)
-            self._schemas.pop((namespace, name), None)
+            self._directory.unlearn_schema(namespace, name)
             self._pauses.pop((namespace, name), None)
             return
         facts = self._facts(entry)
@@ -278,7 +258,7 @@ class Versions:
         now = self._clock()
         identity = version_id(entry.uid, schema)
         before = await self.latest(entry)
-        self._schemas[entry.namespace, entry.name] = (entry.uid, schema)
+        self._directory.learn_schema(entry, schema)
         if before is not None and (before.id, before.upstream) == (identity, upstream):
             return before
         async with self._database.write() as tx:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry
-from mayfly.gateway.catalog.schemas import Schemas
+from mayfly.gateway.catalog import schemas
+from mayfly.gateway.catalog.schemas import NO_VERSION
 from mayfly.gateway.http.errors import Missing
-from mayfly.gateway.http.urls import NO_VERSION, host_of
+from mayfly.gateway.http.urls import host_of
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import VERSIONS
@@ -34,7 +35,7 @@ it has created a prediction, and never looks at that; with this one it hears how
 WORDS = 16
 
 
-class Cards:
+class ModelPresenter:
     """Finds what a caller may know of, and shows it."""
 
     def __init__(
@@ -44,7 +45,6 @@ class Cards:
         database: Database,
         directory: Directory,
         callers: Callers,
-        schemas: Schemas,
     ) -> None:
         """Get ready.
 
@@ -53,47 +53,43 @@ class Cards:
             database: for counts of runs.
             directory: what there is.
             callers: who may know of it.
-            schemas: the OpenAPI documents of Models.
         """
         self._cluster = cluster
         self._database = database
         self._directory = directory
         self._callers = callers
-        self._schemas = schemas
 
     # -- many ------------------------------------------------------------------------------------
 
-    async def visible(self, standing: Standing, words: str = "") -> list[Entry]:
+    async def visible(self, caller: Caller, words: str = "") -> list[Entry]:
         """What the caller may call, newest first: its namespace's, the shared and the public ones.
 
         Args:
-            standing: who asks.
+            caller: who asks.
             words: all of them must be in the name, alias or description.
         """
         wanted = words.lower().split()[:WORDS]
-        own = await self._own(standing)
+        own = await self._own(caller)
         found = [
             entry
             for entry in self._directory
             if (
-                own is None
-                or (entry.is_model, entry.namespace) in own
-                or self._open(standing, entry)
+                own is None or (entry.is_model, entry.namespace) in own or self._open(caller, entry)
             )
             and _has(entry, wanted)
         ]
         return sorted(found, key=lambda each: (each.created, each.uid), reverse=True)
 
-    def _open(self, standing: Standing, entry: Entry) -> bool:
-        return entry.public or self._directory.shared_by_alias(entry, standing.namespace)
+    def _open(self, caller: Caller, entry: Entry) -> bool:
+        return entry.public or self._directory.shared_by_alias(entry, caller.namespace)
 
-    async def _own(self, standing: Standing) -> Collection[tuple[bool, str]] | None:
+    async def _own(self, caller: Caller) -> Collection[tuple[bool, str]] | None:
         """Namespaces whose private entries the caller may list; None for all of them."""
-        namespace = standing.namespace
-        if standing.run is not None:
+        namespace = caller.namespace
+        if caller.run is not None:
             return {(False, namespace or ""), (True, namespace or "")}
         rights = {
-            is_model: await self._callers.may(standing, "list", resource, namespace or "")
+            is_model: await self._callers.may(caller, "list", resource, namespace or "")
             for is_model, resource in ((False, "pipelines"), (True, "models"))
         }
         if namespace is None:
@@ -175,7 +171,7 @@ class Cards:
     def _latest(self, entry: Entry) -> Json | None:
         identity = entry.latest_version
         if entry.is_model and identity is not None:
-            return _version(identity, entry.created, self._schemas.of_model(entry))
+            return _version(identity, entry.created, schemas.of_model(self._directory, entry))
         if entry.is_model:
             return _version(NO_VERSION, entry.created, UNKNOWN)
         if identity is None:

@@ -14,9 +14,9 @@ from mayfly.api.v1alpha1.model import OWNER_NAME, Endpoint, ReplicateUpstream
 from mayfly.api.v1alpha1.pipelineruntime import Price
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, MAX_FILES
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry
-from mayfly.gateway.cache.programs import Catalog
+from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.http.errors import Busy, Forbidden, Invalid, Missing, Taken, refusal
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError
@@ -110,18 +110,18 @@ class Publishing:
         cluster: Cluster,
         directory: Directory,
         callers: Callers,
-        catalog: Catalog,
+        programs: Programs,
         sources: SourceReader,
     ) -> None:
         self._cluster = cluster
         self._directory = directory
         self._callers = callers
-        self._catalog = catalog
+        self._programs = programs
         self._sources = sources
 
     # -- made ------------------------------------------------------------------------------------
 
-    async def create(self, standing: Standing, draft: Draft) -> Entry:
+    async def create(self, caller: Caller, draft: Draft) -> Entry:
         """Make a Pipeline or a Model, and wait a moment for its version.
 
         Raises:
@@ -129,17 +129,17 @@ class Publishing:
             Forbidden: the caller may not.
             Taken: the name is given.
         """
-        owner = draft.owner or self._callers.own_namespace(standing)
+        owner = draft.owner or self._callers.own_namespace(caller)
         if not draft.name:
             raise Invalid("name is missing.", pointer="/name")
         kind = MODELS if draft.has_server else PIPELINES
-        await self._require(standing, "create", kind, owner)
+        await self._require(caller, "create", kind, owner)
         if not draft.has_source and not draft.has_server:
             raise Invalid(f"There is nothing to run in it yet. {SEND}", pointer="/source")
         if self._directory.named(owner, draft.name) is not None:
             raise Taken(f'"{owner}/{draft.name}" exists already.')
         spec = await self._spec(kind, draft)
-        await self._may_use_token(standing, owner, spec)
+        await self._may_use_token(caller, owner, spec)
         body = {
             "apiVersion": API_VERSION,
             "kind": kind.name,
@@ -157,7 +157,7 @@ class Publishing:
 
     # -- changed ---------------------------------------------------------------------------------
 
-    async def change(self, standing: Standing, entry: Entry, draft: Draft) -> Entry:
+    async def change(self, caller: Caller, entry: Entry, draft: Draft) -> Entry:
         """Change what the draft names; a new source is a new version.
 
         Raises:
@@ -165,7 +165,7 @@ class Publishing:
             Forbidden: the caller may not.
         """
         kind = MODELS if entry.is_model else PIPELINES
-        await self._require(standing, "patch", kind, entry.namespace)
+        await self._require(caller, "patch", kind, entry.namespace)
         if draft.has_source and entry.is_model:
             raise Invalid(f'"{entry.name}" is a Model: it has no source here.', pointer="/source")
         if draft.has_server and not entry.is_model:
@@ -178,7 +178,7 @@ class Publishing:
         for _ in range(TRIES):
             try:
                 current = await self._cluster.get(kind, entry.namespace, entry.name)
-                await self._may_use_token(standing, entry.namespace, current["spec"], wanted)
+                await self._may_use_token(caller, entry.namespace, current["spec"], wanted)
                 version = current["metadata"]["resourceVersion"]
                 patch = {
                     "metadata": {"resourceVersion": version},
@@ -192,7 +192,7 @@ class Publishing:
             return await self._settled(kind, made)
         raise Taken(f"{what} is being changed by somebody else; try again.")
 
-    async def push(self, standing: Standing, owner: str, name: str, draft: Draft) -> Entry:
+    async def push(self, caller: Caller, owner: str, name: str, draft: Draft) -> Entry:
         """Give a Pipeline a new version, or make the Pipeline with its first.
 
         Raises:
@@ -204,26 +204,26 @@ class Publishing:
                 'Send "source", "files", or a form with the file source_archive (tar.gz).',
                 pointer="/source",
             )
-        entry = self._directory.find(owner, name, standing.namespace)
-        if entry is None or not await self._callers.sees(standing, entry):
+        entry = self._directory.find(owner, name, caller.namespace)
+        if entry is None or not await self._callers.sees(caller, entry):
             draft = draft.model_copy(update={"owner": owner, "name": name})
-            entry = await self.create(standing, draft)
+            entry = await self.create(caller, draft)
         else:
-            entry = await self.change(standing, entry, draft)
+            entry = await self.change(caller, entry, draft)
         if not entry.settled:
             raise Busy(f'"{owner}/{name}" is written, and its version is being made; look again.')
         if entry.problem or entry.latest_version is None:
             raise Invalid(f'"{owner}/{name}" has no version of this: {entry.problem}')
         return entry
 
-    async def delete(self, standing: Standing, entry: Entry) -> None:
+    async def delete(self, caller: Caller, entry: Entry) -> None:
         """Delete a Pipeline with its versions, or a Model.
 
         Raises:
             Forbidden: the caller may not.
         """
         kind = MODELS if entry.is_model else PIPELINES
-        await self._require(standing, "delete", kind, entry.namespace)
+        await self._require(caller, "delete", kind, entry.namespace)
         try:
             await self._cluster.delete(kind, entry.namespace, entry.name, uid=entry.uid)
         except KubeError as error:
@@ -231,19 +231,19 @@ class Publishing:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    async def _require(self, standing: Standing, verb: str, kind: Kind, namespace: str) -> None:
-        if standing.run is not None:
+    async def _require(self, caller: Caller, verb: str, kind: Kind, namespace: str) -> None:
+        if caller.run is not None:
             raise Forbidden(f"A run's token may not {verb} {kind.plural}.")
-        await self._callers.require(standing, verb, kind.plural, namespace)
+        await self._callers.require(caller, verb, kind.plural, namespace)
 
-    async def _may_use_token(self, standing: Standing, namespace: str, *specs: Json) -> None:
+    async def _may_use_token(self, caller: Caller, namespace: str, *specs: Json) -> None:
         """The admission policy asks this of whoever writes, and that is the gateway now."""
         for spec in specs:
             reference = (spec.get("replicate") or {}).get("tokenSecretRef")
             if reference is None:
                 continue
             name = str(reference["name"])
-            if not await self._callers.may_read_secret(standing, namespace, name):
+            if not await self._callers.may_read_secret(caller, namespace, name):
                 raise Forbidden(
                     f"You may not read the Secret {name}, so a Model of yours cannot use it. Ask "
                     f"for `get` on that Secret in this namespace."
@@ -282,7 +282,7 @@ class Publishing:
         """A pipeline's hardware is a PipelineRuntime; `cpu` is what Replicate calls the usual."""
         if hardware in {None, "", "cpu"}:
             return None
-        names = await self._catalog.runtimes()
+        names = await self._programs.runtimes()
         if hardware not in names:
             known = ", ".join(sorted(names)) or "none"
             raise Invalid(

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from mayfly.clock import parse_rfc3339
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Entry
+from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.catalog import publishing, source_archive
-from mayfly.gateway.catalog.presenter import Cards
+from mayfly.gateway.catalog.presenter import ModelPresenter
 from mayfly.gateway.catalog.publishing import DRAFT_BYTES, Draft, Publishing
 from mayfly.gateway.catalog.source_archive import ARCHIVE_BYTES
 from mayfly.gateway.http import pages, urls
-from mayfly.gateway.http.errors import Forbidden, Invalid
+from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
 from mayfly.gateway.http.multipart import Form
 from mayfly.gateway.http.rawjson import RawJSON
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
@@ -28,17 +29,26 @@ WORDS_BYTES = 4096
 class ModelRoutes:
     """The routes and what they need."""
 
-    def __init__(self, *, cards: Cards, publishing: Publishing, callers: Callers) -> None:
-        self._cards = cards
+    def __init__(
+        self,
+        *,
+        presenter: ModelPresenter,
+        publishing: Publishing,
+        callers: Callers,
+        programs: Programs,
+    ) -> None:
+        self._presenter = presenter
         self._publishing = publishing
         self._callers = callers
+        self._programs = programs
 
     def router(self) -> APIRouter:
         """The routes."""
         one = "/models/{owner}/{name}"
         version = f"{one}/versions/{{version}}"
-        return under_bases(
+        router = under_bases(
             (
+                ("GET", "/hardware", self.hardware),
                 ("GET", "/models", self.list),
                 ("QUERY", "/models", self.query),
                 ("POST", "/models", self.create),
@@ -56,26 +66,36 @@ class ModelRoutes:
                 ("POST", f"{one}/releases", self.release),
             )
         )
+        for base in ("/v1", ""):
+            for method in ("GET", "HEAD"):
+                router.add_api_route(
+                    f"{base}/runtimes/{{name}}/requirements.txt",
+                    self.requirements,
+                    methods=[method],
+                    include_in_schema=base != "" and method == "GET",
+                    response_class=PlainTextResponse,
+                )
+        return router
 
     # -- many ------------------------------------------------------------------------------------
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
         """What the caller may call, newest first."""
-        standing = await self._standing(request)
-        return await self._page(request, await self._cards.visible(standing), cursor)
+        caller = await self._caller(request)
+        return await self._page(request, await self._presenter.visible(caller), cursor)
 
     async def query(self, request: Request, cursor: str | None = None) -> Response:
         """The same, of which name, alias or description have all words of the body."""
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         text = (await body_of(request, WORDS_BYTES)).decode(errors="replace")
-        found = await self._cards.visible(standing, _unquoted(text))
+        found = await self._presenter.visible(caller, _unquoted(text))
         return await self._page(request, found, cursor)
 
     async def search(self, request: Request, query: str = "", limit: int = 20) -> Response:
         """The same, as the 2.x clients want it."""
-        standing = await self._standing(request)
-        found = await self._cards.visible(standing, query[:WORDS_BYTES])
-        shown = await self._cards.shown(found[: min(max(limit, 1), 50)], _base(request))
+        caller = await self._caller(request)
+        found = await self._presenter.visible(caller, query[:WORDS_BYTES])
+        shown = await self._presenter.shown(found[: min(max(limit, 1), 50)], _base(request))
         models = [{"model": each, "metadata": {"tags": []}} for each in shown]
         body = {"query": query, "models": models, "collections": [], "pages": []}
         return JSONResponse(body, headers=UNCACHED)
@@ -85,7 +105,7 @@ class ModelRoutes:
             found, lambda each: (parse_rfc3339(each.created), each.uid), cursor
         )
         base = _base(request)
-        return _listed(request, base, await self._cards.shown(entries, base), following)
+        return _listed(request, base, await self._presenter.shown(entries, base), following)
 
     # -- one -------------------------------------------------------------------------------------
 
@@ -97,7 +117,7 @@ class ModelRoutes:
     async def readme(self, request: Request, owner: str, name: str) -> Response:
         """README.md of the source, or the description."""
         _, entry = await self._find(request, owner, name)
-        return PlainTextResponse(await self._cards.readme(entry), headers=UNCACHED)
+        return PlainTextResponse(await self._presenter.readme(entry), headers=UNCACHED)
 
     async def examples(self, request: Request, owner: str, name: str) -> Response:
         """Nobody chooses examples here: an empty list."""
@@ -106,22 +126,22 @@ class ModelRoutes:
 
     async def create(self, request: Request) -> Response:
         """Make a pipeline of `source` or `files`, or a model of `endpoint` or `replicate`."""
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
-        entry = await self._publishing.create(standing, draft)
+        entry = await self._publishing.create(caller, draft)
         return await self._shown(request, entry, f"{entry.namespace}/{entry.name}", 201)
 
     async def change(self, request: Request, owner: str, name: str) -> Response:
         """Change what the body names: description, visibility, source and so on."""
-        standing, entry = await self._find(request, owner, name)
+        caller, entry = await self._find(request, owner, name)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
-        entry = await self._publishing.change(standing, entry, draft)
+        entry = await self._publishing.change(caller, entry, draft)
         return await self._shown(request, entry, f"{owner}/{name}")
 
     async def delete(self, request: Request, owner: str, name: str) -> Response:
         """Delete it, with its versions. Predictions and their bills stay."""
-        standing, entry = await self._find(request, owner, name)
-        await self._publishing.delete(standing, entry)
+        caller, entry = await self._find(request, owner, name)
+        await self._publishing.delete(caller, entry)
         return Response(status_code=204)
 
     # -- versions --------------------------------------------------------------------------------
@@ -129,19 +149,19 @@ class ModelRoutes:
     async def versions(self, request: Request, owner: str, name: str) -> Response:
         """Every version, newest first."""
         _, entry = await self._find(request, owner, name)
-        return _listed(request, _base(request), self._cards.versions(entry), None)
+        return _listed(request, _base(request), self._presenter.versions(entry), None)
 
     async def version(self, request: Request, owner: str, name: str, version: str) -> Response:
         """One version."""
         _, entry = await self._find(request, owner, name)
-        return JSONResponse(self._cards.version(entry, version), headers=UNCACHED)
+        return JSONResponse(self._presenter.version(entry, version), headers=UNCACHED)
 
     async def delete_version(
         self, request: Request, owner: str, name: str, version: str
     ) -> Response:
         """Refused: versions go by themselves, and runs may be pinned to one."""
         _, entry = await self._find(request, owner, name)
-        self._cards.version(entry, version)
+        self._presenter.version(entry, version)
         raise Forbidden(
             "A version can't be deleted by itself: old ones go as new ones come, and all of them "
             "with their model."
@@ -149,18 +169,18 @@ class ModelRoutes:
 
     async def push(self, request: Request, owner: str, name: str) -> Response:
         """A new version: JSON with `source` or `files`, or a form with `source_archive`."""
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         draft = await _pushed(request)
-        entry = await self._publishing.push(standing, owner, name, draft)
-        latest = self._cards.version(entry, entry.latest_version or "")
+        entry = await self._publishing.push(caller, owner, name, draft)
+        latest = self._presenter.version(entry, entry.latest_version or "")
         return JSONResponse(latest, 201, UNCACHED)
 
     async def source(self, request: Request, owner: str, name: str, version: str) -> Response:
         """The files of a pipeline's version, as a tar."""
-        standing, entry = await self._find(request, owner, name)
-        if standing.run is not None:
+        caller, entry = await self._find(request, owner, name)
+        if caller.run is not None:
             raise Forbidden("A run's token may not read sources.")
-        found = await self._cards.source(entry, version)
+        found = await self._presenter.source(entry, version)
         return Response(
             source_archive.packed(found), media_type="application/x-tar", headers=UNCACHED
         )
@@ -177,17 +197,39 @@ class ModelRoutes:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    async def _standing(self, request: Request) -> Standing:
-        return await self._callers.standing(request.headers, request.path_params.get("namespace"))
+    # -- runtimes --------------------------------------------------------------------------------
 
-    async def _find(self, request: Request, owner: str, name: str) -> tuple[Standing, Entry]:
-        standing = await self._standing(request)
-        return standing, await self._callers.entry(standing, owner, name)
+    async def hardware(self, request: Request) -> Response:
+        """The PipelineRuntimes."""
+        await self._caller(request)
+        names = await self._programs.runtimes()
+        found = [{"sku": name, "name": name} for name in names]
+        # A client that chooses from a list wants one; `cpu` always means the usual runtime.
+        return JSONResponse(found or [{"sku": "cpu", "name": "cpu"}], headers=UNCACHED)
+
+    async def requirements(self, name: str) -> Response:
+        """The packages of a PipelineRuntime. No token: pip sends none, and there is no secret."""
+        packages = await self._programs.packages(name)
+        if packages is None:
+            raise Missing(f'There is no PipelineRuntime "{name}".')
+        if not packages:
+            raise Missing(f'PipelineRuntime "{name}" does not say its packages (spec.packages).')
+        return PlainTextResponse(
+            "".join(f"{package}\n" for package in packages),
+            headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=60"},
+        )
+
+    async def _caller(self, request: Request) -> Caller:
+        return await self._callers.caller(request.headers, request.path_params.get("namespace"))
+
+    async def _find(self, request: Request, owner: str, name: str) -> tuple[Caller, Entry]:
+        caller = await self._caller(request)
+        return caller, await self._callers.entry(caller, owner, name)
 
     async def _shown(
         self, request: Request, entry: Entry, called: str, status: int = 200
     ) -> Response:
-        body = await self._cards.one(entry, called, _base(request))
+        body = await self._presenter.one(entry, called, _base(request))
         return JSONResponse(body, status, UNCACHED)
 
 

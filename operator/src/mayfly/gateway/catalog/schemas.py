@@ -1,8 +1,7 @@
-"""OpenAPI documents of what can be called, and what they say of an output."""
+"""OpenAPI documents of Pipelines and Models, and what they say of an output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mayfly.gateway.cache.directory import Directory, Entry
@@ -10,8 +9,11 @@ from mayfly.metering.ledger import RunRow
 
 Json = dict[str, Any]
 
+NO_VERSION = "hidden"
+"""What the API shows as the version of something that has none."""
 
-def no_schema(_entry: Entry) -> Json:
+
+def no_schema() -> Json:
     """The document of a Model of which nothing is known: anything in, anything out."""
     return {
         "openapi": "3.0.2",
@@ -26,26 +28,18 @@ def no_schema(_entry: Entry) -> Json:
     }
 
 
-class Schemas:
-    """Finds the document of a version, a Model or a prediction."""
+def of_model(directory: Directory, entry: Entry) -> Json:
+    """The document of a Model's latest version; one that allows anything before it is known."""
+    return directory.schema_of_model(entry) or no_schema()
 
-    def __init__(self, directory: Directory, of_model: Callable[[Entry], Json] = no_schema) -> None:
-        """Get ready.
 
-        Args:
-            directory: what there is.
-            of_model: the document of a Model's latest version.
-        """
-        self._directory = directory
-        self.of_model = of_model
-
-    def of_prediction(self, row: RunRow) -> Json:
-        """The document that a prediction's output follows; {} where nobody knows it any more."""
-        if row.is_run:
-            version = self._directory.version(row.version) if row.version else None
-            return version.schema if version is not None else {}
-        entry = self._directory.model(row.pipeline_namespace, row.pipeline)
-        return self.of_model(entry) if entry is not None else {}
+def of_prediction(directory: Directory, row: RunRow) -> Json:
+    """The document that a prediction's output follows; {} where nobody knows it any more."""
+    if row.is_run:
+        version = directory.version(row.version) if row.version else None
+        return version.schema if version is not None else {}
+    entry = directory.model(row.pipeline_namespace, row.pipeline)
+    return of_model(directory, entry) if entry is not None else {}
 
 
 def is_iterator(schema: Json) -> bool:

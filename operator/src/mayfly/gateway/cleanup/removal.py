@@ -23,7 +23,6 @@ from mayfly.gateway.files.uploads import uploads
 from mayfly.gateway.lifecycle import archive, sources
 from mayfly.gateway.lifecycle.deliveries import deliveries
 from mayfly.gateway.namespaces.retention import Retention
-from mayfly.gateway.runs.work import input_text
 from mayfly.metering import listing
 from mayfly.metering.database import Database
 from mayfly.metering.tables import RUN, runs
@@ -102,7 +101,7 @@ class Removal:
         for seen in self._runs.unfinished():
             source = seen.run.spec.input_from
             if source is None:
-                found.update(references(input_text(seen)))
+                found.update(references(seen.input_text))
                 continue
             found.add(source.file.removeprefix(SCHEME))
             text = await self._files.text(source.file, source.sha256, self._input_bytes)

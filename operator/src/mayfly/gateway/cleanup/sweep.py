@@ -13,7 +13,7 @@ from datetime import timedelta
 from mayfly.clock import Clock
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
-from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.versions import Versions
 from mayfly.gateway.cleanup.removal import Removal
 from mayfly.gateway.files.store import references
@@ -49,7 +49,7 @@ class Sweep:
         directory: Directory,
         uploads: Uploads,
         removal: Removal,
-        calls: ModelCalls,
+        calls: CallRecorder,
         versions: Versions,
         sealed: Sealed,
         retention_seconds: int,

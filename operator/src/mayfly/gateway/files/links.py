@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
+from datetime import datetime
+from urllib.parse import quote, urlencode, urlsplit
 
+from mayfly.gateway.access.signing import SigningKey, expiry, is_ahead
 from mayfly.gateway.files.store import REFERENCE, SCHEME, Files
 
 _URL = re.compile(
@@ -49,6 +51,31 @@ def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> 
         return f'"{SCHEME}{match[2]}"' if ours else match[0]
 
     return _URL.sub(reference, text)
+
+
+def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime) -> str:
+    """A URL that downloads a file without a token for 24 hours.
+
+    Args:
+        key: the installation's key.
+        base: the reader's base URL, without a slash at its end.
+        file_id: the file's 26 characters.
+        name: the file's safe name, the last part of the URL's path.
+        now: when the link is made. The expiry is rounded up to the hour, so that a client that
+            polls gets the same link for a while.
+    """
+    expires = expiry(now)
+    query = urlencode(
+        {"expires": expires, "signature": key.sign("file", file_id, name, str(expires))}
+    )
+    return f"{base}/v1/files/{file_id}/download/{quote(name, safe='')}?{query}"
+
+
+def link_holds(
+    key: SigningKey, file_id: str, name: str, expires: str, signature: str, now: datetime
+) -> bool:
+    """Whether a link is one of ours and not too old."""
+    return key.verify(signature, "file", file_id, name, expires) and is_ahead(expires, now)
 
 
 async def kept(text: str, files: Files, namespace: str, urls: Collection[str]) -> str:

@@ -12,8 +12,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.clock import Clock
-from mayfly.gateway.access.callers import Callers, Standing
-from mayfly.gateway.access.signing import SigningKey, link_holds
+from mayfly.gateway.access.callers import Caller, Callers
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.files.links import link_holds
 from mayfly.gateway.files.store import ID, Files, StoredFile
 from mayfly.gateway.files.uploads import METADATA_BYTES, Uploads
 from mayfly.gateway.http import pages, urls
@@ -68,16 +69,16 @@ class FileRoutes:
 
     async def create(self, request: Request) -> Response:
         """Bring a file: a form with the file `content` and, if there is any, JSON `metadata`."""
-        standing = await self._standing(request)
+        caller = await self._caller(request)
         length = request.headers.get("content-length", "")
         announced = int(length) - FORM_BYTES if length.isdecimal() else None
-        upload = await self._uploads.take(standing, Form(request), announced)
+        upload = await self._uploads.take(caller, Form(request), announced)
         return JSONResponse(self._uploads.body(upload, _base(request)), 201, UNCACHED)
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
         """The files that were brought, newest first."""
-        standing = await self._standing(request)
-        found = await self._uploads.page(standing, pages.position(cursor), pages.SIZE + 1)
+        caller = await self._caller(request)
+        found = await self._uploads.page(caller, pages.position(cursor), pages.SIZE + 1)
         shown = found[: pages.SIZE]
         last = shown[-1].stored if len(found) > len(shown) else None
         base = _base(request)
@@ -88,21 +89,21 @@ class FileRoutes:
 
     async def get(self, request: Request, file_id: str) -> Response:
         """What is known of a file."""
-        found = await self._uploads.find(await self._standing(request), file_id)
+        found = await self._uploads.find(await self._caller(request), file_id)
         return JSONResponse(self._uploads.body(found, _base(request)), headers=UNCACHED)
 
     async def delete(self, request: Request, file_id: str) -> Response:
         """Delete a file that was brought."""
-        await self._uploads.delete(await self._standing(request), file_id)
+        await self._uploads.delete(await self._caller(request), file_id)
         return Response(status_code=204)
 
     async def download_own(self, request: Request, file_id: str) -> Response:
         """The bytes of a file, to whoever may read it."""
-        found = await self._uploads.find(await self._standing(request), file_id)
+        found = await self._uploads.find(await self._caller(request), file_id)
         return await self._sent(found.stored)
 
-    async def _standing(self, request: Request) -> Standing:
-        return await self._callers.standing(request.headers, request.path_params.get("namespace"))
+    async def _caller(self, request: Request) -> Caller:
+        return await self._callers.caller(request.headers, request.path_params.get("namespace"))
 
     # -- by a link -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Column, Index, String, Table, Text, delete, insert, select
 
 from mayfly.clock import Clock, rfc3339
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.files.store import ID, Files, StoredFile
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
@@ -73,11 +73,11 @@ class Uploads:
 
     # -- brought ---------------------------------------------------------------------------------
 
-    async def take(self, standing: Standing, form: Form, announced: int | None) -> Upload:
+    async def take(self, caller: Caller, form: Form, announced: int | None) -> Upload:
         """Store the part `content` of a form, with its `metadata`.
 
         Args:
-            standing: who brings it.
+            caller: who brings it.
             form: as it arrives.
             announced: Content-Length, where there is one.
 
@@ -86,17 +86,17 @@ class Uploads:
             TooLarge: it is over the limit; nothing is kept.
             Invalid: there is no file in the form.
         """
-        namespace = self._callers.own_namespace(standing)
-        await self._require(standing, "create", namespace)
+        namespace = self._callers.own_namespace(caller)
+        await self._require(caller, "create", namespace)
         kept: list[tuple[StoredFile, str]] = []
         try:
-            described = await self._parts(standing, namespace, form, announced, kept)
+            described = await self._parts(caller, namespace, form, announced, kept)
             upload = Upload(*kept[0], json.dumps(described))
             async with self._database.write() as tx:
                 values = {
                     "file_id": upload.stored.id,
                     "namespace": namespace,
-                    "root_uid": self._root(standing),
+                    "root_uid": self._root(caller),
                     "md5": upload.md5,
                     "metadata": upload.metadata,
                     "created_at": upload.stored.created_at,
@@ -110,7 +110,7 @@ class Uploads:
 
     async def _parts(
         self,
-        standing: Standing,
+        caller: Caller,
         namespace: str,
         form: Form,
         announced: int | None,
@@ -122,7 +122,7 @@ class Uploads:
             if part.name == "content":
                 if kept:
                     raise Invalid("Send one content at a time.", pointer="/content")
-                kept.append(await self._store(standing, namespace, part, announced))
+                kept.append(await self._store(caller, namespace, part, announced))
             elif part.name == "metadata":
                 described = _described(await part.read(METADATA_BYTES))
         if not kept:
@@ -130,7 +130,7 @@ class Uploads:
         return described
 
     async def _store(
-        self, standing: Standing, namespace: str, part: Part, announced: int | None
+        self, caller: Caller, namespace: str, part: Part, announced: int | None
     ) -> tuple[StoredFile, str]:
         digest = hashlib.md5(usedforsecurity=False)
 
@@ -143,7 +143,7 @@ class Uploads:
             summed(),
             namespace=namespace,
             # What a run brings counts with what it makes: its code can't fill the store.
-            run_uid=standing.run.uid if standing.run else "",
+            run_uid=caller.run.uid if caller.run else "",
             name=part.filename,
             content_type=part.content_type,
             announced=announced,
@@ -152,14 +152,14 @@ class Uploads:
 
     # -- found -----------------------------------------------------------------------------------
 
-    async def find(self, standing: Standing, file_id: str) -> Upload:
+    async def find(self, caller: Caller, file_id: str) -> Upload:
         """An upload, or an output's file, of the caller's namespace.
 
         Raises:
             Missing: there is none, or the caller may not know.
         """
         stored = await self._files.find(file_id) if ID.fullmatch(file_id) else None
-        if stored is None or not await self._sees(standing, stored):
+        if stored is None or not await self._sees(caller, stored):
             raise Missing(f'There is no file "{file_id[:64]}" that you may read.')
         async with self._database.read() as tx:
             found = await tx.execute(
@@ -168,25 +168,25 @@ class Uploads:
             row = found.one_or_none()
         return Upload(stored, row.md5 if row else "", row.metadata if row else "{}")
 
-    async def _sees(self, standing: Standing, stored: StoredFile) -> bool:
-        if standing.run is not None:
+    async def _sees(self, caller: Caller, stored: StoredFile) -> bool:
+        if caller.run is not None:
             # Who has an id was given it; what a run may list is its own tree's.
-            return stored.namespace == standing.namespace
-        return await self._callers.may(standing, "get", "pipelineruns", stored.namespace)
+            return stored.namespace == caller.namespace
+        return await self._callers.may(caller, "get", "pipelineruns", stored.namespace)
 
     async def page(
-        self, standing: Standing, before: tuple[datetime, str] | None, limit: int
+        self, caller: Caller, before: tuple[datetime, str] | None, limit: int
     ) -> list[Upload]:
         """Uploads of the caller's namespace, newest first; a run's are those of its tree.
 
         Raises:
             Forbidden: the caller may not list there.
         """
-        namespace = self._callers.own_namespace(standing)
-        await self._require(standing, "list", namespace)
+        namespace = self._callers.own_namespace(caller)
+        await self._require(caller, "list", namespace)
         wanted = select(uploads).where(uploads.c.namespace == namespace)
-        if standing.run is not None:
-            wanted = wanted.where(uploads.c.root_uid == self._root(standing))
+        if caller.run is not None:
+            wanted = wanted.where(uploads.c.root_uid == self._root(caller))
         if before is not None:
             moment, file_id = before
             wanted = wanted.where(
@@ -205,22 +205,22 @@ class Uploads:
 
     # -- forgotten -------------------------------------------------------------------------------
 
-    async def delete(self, standing: Standing, file_id: str) -> None:
+    async def delete(self, caller: Caller, file_id: str) -> None:
         """Delete an upload.
 
         Raises:
             Missing: there is none, or the caller may not know.
             Forbidden: it is a prediction's own, or the caller may only read.
         """
-        await self.find(standing, file_id)
+        await self.find(caller, file_id)
         async with self._database.read() as tx:
             found = await tx.execute(select(uploads).where(uploads.c.file_id == file_id))
             row = found.one_or_none()
         if row is None:
             raise Forbidden("The file belongs to a prediction, and goes with it.")
-        if standing.run is None:
-            await self._require(standing, "create", row.namespace)
-        elif row.root_uid != self._root(standing):
+        if caller.run is None:
+            await self._require(caller, "create", row.namespace)
+        elif row.root_uid != self._root(caller):
             raise Forbidden("A run may only delete what its own tree brought.")
         await self.forget(file_id)
 
@@ -263,14 +263,14 @@ class Uploads:
             "urls": {"get": url, "download": f"{url}/download"},
         }
 
-    async def _require(self, standing: Standing, verb: str, namespace: str) -> None:
-        if standing.run is None:
-            await self._callers.require(standing, verb, "pipelineruns", namespace)
+    async def _require(self, caller: Caller, verb: str, namespace: str) -> None:
+        if caller.run is None:
+            await self._callers.require(caller, verb, "pipelineruns", namespace)
 
-    def _root(self, standing: Standing) -> str:
-        if standing.run is None:
+    def _root(self, caller: Caller) -> str:
+        if caller.run is None:
             return ""
-        return self._runs.tree_of(standing.run)
+        return self._runs.tree_of(caller.run)
 
 
 def _described(data: bytes) -> Json:

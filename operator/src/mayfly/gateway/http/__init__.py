@@ -1,3 +1,4 @@
 """HTTP, both ways: errors, paging, JSON as text, uploads, URLs, outgoing requests.
 
-Knows nothing of predictions."""
+Knows nothing of predictions.
+"""

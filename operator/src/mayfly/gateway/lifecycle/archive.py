@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.gateway.runs.messages import storable, utf8_head, utf8_tail
+from mayfly.gateway.lifecycle.text import storable, utf8_head, utf8_tail
 from mayfly.metering.database import insert_once, metadata
 
 logs = Table(

@@ -14,9 +14,11 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Integer, String, Table, Text, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.gateway.predictions.request import EVENTS
-from mayfly.metering.database import Instant, insert_once, metadata
+from mayfly.metering.database import Instant, insert_once, metadata, note
 from mayfly.metering.ledger import RunRow
+
+EVENTS = ("start", "output", "logs", "completed")
+"""What a receiver may be told of, in the order of a prediction's life."""
 
 deliveries = Table(
     "deliveries",
@@ -31,6 +33,13 @@ deliveries = Table(
     Column("due_at", Instant, index=True),
     Column("error", Text, nullable=False),
 )
+
+
+@dataclass(frozen=True)
+class Owed:
+    """Noted in the transaction that opens a prediction with a receiver, told after its commit."""
+
+    run_uid: str
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence
             "error": "",
         },
     )
+    note(tx, Owed(row.uid))
 
 
 async def find(tx: AsyncConnection, run_uid: str) -> Delivery | None:

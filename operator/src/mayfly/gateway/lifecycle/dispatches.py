@@ -23,7 +23,7 @@ class _Dispatch:
     attempt: int
 
 
-class Windows:
+class Dispatches:
     """Of predictions that this process has sent and whose end is not final."""
 
     def __init__(self, monotonic: Monotonic) -> None:

@@ -1,21 +1,13 @@
-"""Counts what comes in and what is asked of the API server."""
+"""Middleware that counts HTTP requests by route, method and class of code."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
-from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mayfly.clock import Monotonic
 from mayfly.gateway.http.routing import BASES
 from mayfly.gateway.metrics.counters import Metrics
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import KubeError
-from mayfly.telemetry.families import OTHER, Bounded
-
-Json = dict[str, Any]
+from mayfly.telemetry.families import OTHER
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY", "OPTIONS"})
 
@@ -63,30 +55,3 @@ def route_of(scope: Scope) -> str:
         if path.startswith(f"{base}/"):
             return path.removeprefix(base)
     return path
-
-
-class Reviews:
-    """The API server's word on tokens and rights, counted."""
-
-    def __init__(self, cluster: Cluster, metrics: Metrics) -> None:
-        self._cluster = cluster
-        self._metrics = metrics
-
-    async def token_review(self, token: str, audiences: list[str]) -> Json:
-        """The status of a TokenReview."""
-        asked = self._cluster.token_review(token, audiences)
-        return await self._answer(asked, self._metrics.token_reviews, "authenticated")
-
-    async def subject_access_review(self, spec: Json) -> Json:
-        """The status of a SubjectAccessReview."""
-        asked = self._cluster.subject_access_review(spec)
-        return await self._answer(asked, self._metrics.access_reviews, "allowed")
-
-    async def _answer(self, asked: Awaitable[Json], results: Bounded[Counter], good: str) -> Json:
-        try:
-            status = await asked
-        except KubeError:
-            results.of("error").inc()
-            raise
-        results.of("allowed" if status.get(good) is True else "denied").inc()
-        return status

@@ -54,7 +54,6 @@ class Budgets:
         namespaces: Namespaces,
         database: Database,
         runs: Runs,
-        poke: Callable[[str], None],
         currency: str,
         clock: Clock,
     ) -> None:
@@ -64,18 +63,25 @@ class Budgets:
             namespaces: whose annotations count.
             database: tells what is spent.
             runs: those that are not finished.
-            poke: has a run looked at.
             currency: of the installation.
             clock: tells the month.
         """
         self._database = database
         self._runs = runs
-        self._poke = poke
+        self._listeners: list[Callable[[str], None]] = []
         self._currency = currency
         self._clock = clock
         self._limits: dict[str, Limit] = {}
         self._namespaces = namespaces
         namespaces.listen(self._on_namespace)
+
+    def listen(self, hear: Callable[[str], None]) -> None:
+        """Have `hear` called with the UID of each run whose budget is to be looked at again."""
+        self._listeners.append(hear)
+
+    def _tell(self, uid: str) -> None:
+        for hear in self._listeners:
+            hear(uid)
 
     async def run(self) -> None:
         """Look at what waits, until cancelled."""
@@ -207,7 +213,7 @@ class Budgets:
             if payer not in known:
                 known[payer] = await self._why_not(*payer)
             if known[payer]:
-                self._poke(seen.uid)
+                self._tell(seen.uid)
 
     def _bounded(self, seen: Seen) -> bool:
         limited = seen.key[0] in self._limits
@@ -229,7 +235,7 @@ class Budgets:
             logger.warning("%s", self.warning(name))
         for seen in list(self._runs.unfinished()):
             if seen.key[0] == name:
-                self._poke(seen.uid)
+                self._tell(seen.uid)
 
 
 def _amount(text: str) -> Decimal | None:

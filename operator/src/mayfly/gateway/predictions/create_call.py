@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway.access.callers import CANCELLED_RUN, Standing
+from mayfly.gateway.access.callers import CANCELLED_RUN, Caller
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs
-from mayfly.gateway.calls.dispatcher import Conductor
-from mayfly.gateway.calls.recorder import ModelCalls, Shut
+from mayfly.gateway.calls.dispatcher import CallDispatcher
+from mayfly.gateway.calls.recorder import CallRecorder, Shut
 from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.calls.versions import ModelVersion, Versions
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Refusal, TooMany
 from mayfly.gateway.lifecycle import deliveries
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
+from mayfly.gateway.predictions.create_run import RunCreator, Target
 from mayfly.gateway.predictions.idempotency import Created
-from mayfly.gateway.predictions.request import Order
-from mayfly.gateway.predictions.webhooks import Webhooks
+from mayfly.gateway.predictions.request import CreateRequest
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
 from mayfly.sources import SourceReader
-
-if TYPE_CHECKING:
-    from mayfly.gateway.predictions.create_run import Creation, Target
 
 SETTLE_SECONDS = 3.0
 """How long a call waits for a Model that nobody has looked at yet."""
@@ -39,54 +35,52 @@ SETTLE_SECONDS = 3.0
 FULL_SECONDS = 5
 
 
-class Intake:
+class CallCreator:
     """Queues calls."""
 
     def __init__(
         self,
         *,
-        creation: Creation,
+        create_run: RunCreator,
         budgets: Budgets,
-        calls: ModelCalls,
+        calls: CallRecorder,
         versions: Versions,
-        conductor: Conductor,
+        dispatcher: CallDispatcher,
         directory: Directory,
         runs: Runs,
         sealed: Sealed,
         sources: SourceReader,
         database: Database,
-        webhooks: Webhooks,
         config: GatewayConfig,
         clock: Clock,
         new_uid: Callable[[], str],
     ) -> None:
-        self._creation = creation
+        self._create_run = create_run
         self._budgets = budgets
         self._calls = calls
         self._versions = versions
-        self._conductor = conductor
+        self._dispatcher = dispatcher
         self._directory = directory
         self._runs = runs
         self._sealed = sealed
         self._sources = sources
         self._database = database
-        self._webhooks = webhooks
         self._config = config
         self._clock = clock
         self._new_uid = new_uid
 
     async def call(
         self,
-        standing: Standing,
+        caller: Caller,
         target: Target,
-        order: Order,
+        order: CreateRequest,
         headers: Mapping[str, str],
         base: str,
     ) -> str:
         """Queue a call, or find the one that this same create queued before.
 
         Args:
-            standing: who calls.
+            caller: who calls.
             target: the Model.
             order: with what.
             headers: the request's.
@@ -104,8 +98,8 @@ class Intake:
             BudgetReached: nothing more may be started.
         """
         entry = target.entry
-        namespace = standing.namespace or entry.namespace
-        await self._creation.permit(standing, namespace)
+        namespace = caller.namespace or entry.namespace
+        await self._create_run.permit(caller, namespace)
         self._callable_from(entry, namespace)
         conflict = self._versions.name_conflict(entry)
         if conflict:
@@ -119,10 +113,11 @@ class Intake:
                 before = await idempotency.recall(tx, known, self._clock())
             if before is not None:
                 return before.name
-        await self._budgets.require(namespace, standing.run)
+        await self._budgets.require(namespace, caller.run)
         concealed = await self._checked(target, order)
-        order = await self._creation.with_references(concealed.order, namespace, base)
-        row, call = self._row(standing, target, namespace, order)
+        order = replace(order, input=concealed.input, input_json=concealed.input_json)
+        order = await self._create_run.with_references(order, namespace, base)
+        row, call = self._row(caller, target, namespace, order)
         async with self._database.write() as tx:
             if repeat:
                 before = await idempotency.recall(tx, known, self._clock())
@@ -142,9 +137,7 @@ class Intake:
                 await deliveries.expect(tx, row, url=order.webhook, events=order.events)
             await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
             await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
-        if order.webhook:
-            self._webhooks.expect(row.uid)
-        self._conductor.add(call, row.namespace, row.root_uid)
+        self._dispatcher.add(call, row.namespace, row.root_uid)
         return row.id
 
     def _callable_from(self, entry: Entry, namespace: str) -> None:
@@ -153,16 +146,18 @@ class Intake:
         if not self._directory.shared_by_alias(entry, namespace):
             raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
 
-    async def _checked(self, target: Target, order: Order) -> Concealed:
+    async def _checked(self, target: Target, order: CreateRequest) -> Concealed:
         if order.budget:
             raise Invalid("Mayfly-Budget bounds a run of a pipeline, and this is a Model.")
         version = await self._version(target)
         if version is None:
-            return Concealed(order)  # its server will say what it thinks of the input
+            return Concealed(
+                order.input, order.input_json
+            )  # its server will say what it thinks of the input
         problems = await self._sources.input_problems(version.schema, order.input, references=False)
         if problems:
             raise Refusal(problems)
-        return self._sealed.conceal(version.schema, order)
+        return self._sealed.conceal(version.schema, order.input, order.input_json)
 
     async def _version(self, target: Target) -> ModelVersion | None:
         entry = target.entry
@@ -183,12 +178,12 @@ class Intake:
         )
 
     def _row(
-        self, standing: Standing, target: Target, namespace: str, order: Order
+        self, caller: Caller, target: Target, namespace: str, order: CreateRequest
     ) -> tuple[RunRow, Call]:
         now = self._clock()
         uid = self._new_uid()
         entry = target.entry
-        parent = standing.run
+        parent = caller.run
         row = RunRow(
             uid=uid,
             id=run_id(uid),

@@ -10,16 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import Pipeline
+from mayfly.api.v1alpha1.annotations import CANCEL_AFTER
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.resource import API_VERSION
-from mayfly.clock import Clock, parse_rfc3339, rfc3339
+from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayConfig
-from mayfly.gateway.access.callers import CANCELLED_RUN, Callers, Standing
+from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry, PipelineVersionEntry
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.files import links
@@ -29,7 +30,7 @@ from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions.idempotency import Created
-from mayfly.gateway.predictions.request import Order
+from mayfly.gateway.predictions.request import CreateRequest
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
@@ -56,9 +57,6 @@ Less than an import may take, so that who calls there is told why before that is
 SETTLE_SECONDS = 3.0
 """How long a call waits for a pipeline that was just written to get its version."""
 
-CANCEL_AFTER = "mayfly.dev/cancel-after"
-"""Annotation of a run that is to be cancelled at a moment: RFC 3339."""
-
 SUFFIX = 10
 
 
@@ -77,7 +75,7 @@ class Target:
     called: str
 
 
-class Creation:
+class RunCreator:
     """Checks a call and makes the prediction."""
 
     def __init__(
@@ -114,7 +112,7 @@ class Creation:
     # -- what is called --------------------------------------------------------------------------
 
     async def target(
-        self, standing: Standing, *, owner: str = "", name: str = "", version: str | None = None
+        self, caller: Caller, *, owner: str = "", name: str = "", version: str | None = None
     ) -> Target:
         """What a create names: `owner/name`, with or without a version, or a version alone.
 
@@ -128,18 +126,18 @@ class Creation:
         if not owner:
             if not version:
                 raise Invalid('Name what to run: "version" is missing.', pointer="/version")
-            return await self._by_version(standing, version)
-        entry = await self._callers.entry(standing, owner, name)
+            return await self._by_version(caller, version)
+        entry = await self._callers.entry(caller, owner, name)
         return Target(entry, version or None, f"{owner}/{name}")
 
-    async def _by_version(self, standing: Standing, version: str) -> Target:
+    async def _by_version(self, caller: Caller, version: str) -> Target:
         found = self._directory.version(version)
         entry: Entry | None = None
         if found is not None:
             entry = self._directory.pipeline(*found.key)
         else:
             entry = self._directory.model_of_version(version)
-        if entry is None or not await self._callers.sees(standing, entry):
+        if entry is None or not await self._callers.sees(caller, entry):
             raise Missing(f'There is no version "{version[:64]}" that you may call.')
         return Target(entry, version, f"{entry.namespace}/{entry.name}")
 
@@ -147,16 +145,16 @@ class Creation:
 
     async def run(
         self,
-        standing: Standing,
+        caller: Caller,
         target: Target,
-        order: Order,
+        order: CreateRequest,
         headers: Mapping[str, str],
         base: str,
     ) -> Seen:
         """Make the PipelineRun, or find the one that this same create made before.
 
         Args:
-            standing: who calls.
+            caller: who calls.
             target: what.
             order: with what.
             headers: the request's.
@@ -169,8 +167,8 @@ class Creation:
             Busy: the API server does not answer; nothing was made, or it will be found by a
                 repeat.
         """
-        namespace = standing.namespace or target.entry.namespace
-        await self.permit(standing, namespace)
+        namespace = caller.namespace or target.entry.namespace
+        await self.permit(caller, namespace)
         known = idempotency.digest(
             headers, f"{namespace} {target.called} {target.version}", order.body
         )
@@ -178,13 +176,14 @@ class Creation:
             before = await self._recall(known)
             if before is not None:
                 return before
-        await self._budgets.require(namespace, standing.run)
+        await self._budgets.require(namespace, caller.run)
         entry, version = await self._checked(target, namespace, order)
-        concealed = self._sealed.conceal(version.schema, order)
-        order = await self.with_references(concealed.order, namespace, base)
+        concealed = self._sealed.conceal(version.schema, order.input, order.input_json)
+        order = replace(order, input=concealed.input, input_json=concealed.input_json)
+        order = await self.with_references(order, namespace, base)
         name = f"{entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
         spec = await self._spec(entry, version, namespace, order)
-        body = self._body(standing, entry, version, namespace, name, spec, order)
+        body = self._body(caller, entry, version, namespace, name, spec, order)
         async with self._database.write() as tx:
             await self._sealed.keep_for_run(tx, concealed, namespace, name, body["spec"])
             await idempotency.remember(tx, known, Created(namespace, name), self._clock())
@@ -208,19 +207,19 @@ class Creation:
                 logger.warning("a run's secrets are sealed later: %s", error)
         return made
 
-    async def permit(self, standing: Standing, namespace: str) -> None:
+    async def permit(self, caller: Caller, namespace: str) -> None:
         """Whether the caller may create predictions in a namespace now.
 
         Raises:
             Forbidden: it may not.
         """
-        if standing.run is None:
-            await self._callers.require(standing, "create", "pipelineruns", namespace)
+        if caller.run is None:
+            await self._callers.require(caller, "create", "pipelineruns", namespace)
             return
-        run = standing.run.run
+        run = caller.run.run
         if run.spec.cancel or find(run.status.conditions, ConditionType.CANCEL_ACCEPTED):
             raise Forbidden(CANCELLED_RUN)
-        if not await self._has_started(standing.run):
+        if not await self._has_started(caller.run):
             raise Forbidden(
                 "Call models inside main(): while the source is imported, nothing can be started."
             )
@@ -252,7 +251,7 @@ class Creation:
             return None
 
     async def _checked(
-        self, target: Target, namespace: str, order: Order
+        self, target: Target, namespace: str, order: CreateRequest
     ) -> tuple[Entry, PipelineVersionEntry]:
         """The pipeline as it is now and the version to run, with the input checked against it."""
         entry = target.entry
@@ -281,19 +280,21 @@ class Creation:
                 f"{named} has secrets, and only runs in its own namespace are given those."
             )
 
-    async def _check_input(self, version: PipelineVersionEntry, order: Order) -> None:
+    async def _check_input(self, version: PipelineVersionEntry, order: CreateRequest) -> None:
         problems = await self._sources.input_problems(version.schema, order.input, literals=True)
         if problems:
             raise Refusal(problems)
 
-    async def with_references(self, order: Order, namespace: str, base: str) -> Order:
+    async def with_references(
+        self, order: CreateRequest, namespace: str, base: str
+    ) -> CreateRequest:
         """The order with our own files as references instead of links that expire."""
         known = (base, self._config.external_url or "", self._config.internal_url)
         text = await links.kept(order.input_json, self._files, namespace, known)
         return replace(order, input_json=text)
 
     async def _spec(
-        self, entry: Entry, version: PipelineVersionEntry, namespace: str, order: Order
+        self, entry: Entry, version: PipelineVersionEntry, namespace: str, order: CreateRequest
     ) -> Json:
         reference: Json = {"name": entry.name, "version": version.id}
         if entry.namespace != namespace:
@@ -308,7 +309,7 @@ class Creation:
             spec["budget"] = order.budget
         return spec
 
-    async def _input(self, namespace: str, order: Order) -> Json:
+    async def _input(self, namespace: str, order: CreateRequest) -> Json:
         if len(order.input_json.encode()) <= INLINE_BYTES:
             return {"inputJSON": order.input_json}
         stored = await self._files.put_text(order.input_json, namespace=namespace)
@@ -316,20 +317,20 @@ class Creation:
 
     def _body(
         self,
-        standing: Standing,
+        caller: Caller,
         entry: Entry,
         version: PipelineVersionEntry,
         namespace: str,
         name: str,
         spec: Json,
-        order: Order,
+        order: CreateRequest,
     ) -> Json:
         labels = {"mayfly.dev/pipeline": entry.name, "mayfly.dev/version": version.id[:10]}
         metadata: Json = {"name": name, "namespace": namespace, "labels": labels}
         if order.cancel_after is not None:
             deadline = self._clock() + timedelta(seconds=order.cancel_after)
             metadata["annotations"] = {CANCEL_AFTER: rfc3339(deadline)}
-        parent = standing.run
+        parent = caller.run
         if parent is not None:
             depth = self._child_depth(parent)
             labels |= {
@@ -392,12 +393,3 @@ def _refused(error: Refused) -> Exception:
     if error.status == 403:
         return Forbidden(f"The cluster refuses the run: {error.message}")
     return Invalid(f"The cluster refuses the run: {error.message}")
-
-
-def deadline_of(seen: Seen) -> datetime | None:
-    """When a run is to be cancelled, by its annotation."""
-    text = (seen.raw["metadata"].get("annotations") or {}).get(CANCEL_AFTER)
-    try:
-        return parse_rfc3339(text) if text else None
-    except ValueError:
-        return None

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.runs import Runs, Seen
-from mayfly.gateway.calls.dispatcher import Conductor
-from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.dispatcher import CallDispatcher
+from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.notices import Notices
@@ -68,8 +68,8 @@ class Predictions:
         database: Database,
         runs: Runs,
         callers: Callers,
-        calls: ModelCalls,
-        conductor: Conductor,
+        calls: CallRecorder,
+        dispatcher: CallDispatcher,
         notices: Notices,
         polls: Polls,
         stopping: asyncio.Event,
@@ -79,18 +79,18 @@ class Predictions:
         self._runs = runs
         self._callers = callers
         self._calls = calls
-        self._conductor = conductor
+        self._dispatcher = dispatcher
         self._notices = notices
         self._polls = polls
         self._stopping = stopping
 
     # -- one -------------------------------------------------------------------------------------
 
-    async def find(self, standing: Standing, identity: str, namespace: str | None) -> Prediction:
+    async def find(self, caller: Caller, identity: str, namespace: str | None) -> Prediction:
         """A prediction that the caller may read.
 
         Args:
-            standing: who reads.
+            caller: who reads.
             identity: its 26 characters.
             namespace: of the base URL, where it names one.
 
@@ -98,22 +98,22 @@ class Predictions:
             Forbidden: the caller may read nothing in the namespace that the URL names.
             Missing: there is no such prediction, or the caller may not know.
         """
-        if namespace and standing.user is not None:
-            await self._callers.require(standing, "get", "pipelineruns", namespace)
+        if namespace and caller.user is not None:
+            await self._callers.require(caller, "get", "pipelineruns", namespace)
         found = await self._lookup(identity) if ID.fullmatch(identity) else None
         if (
             found is None
             or (namespace and found.row.namespace != namespace)
-            or not await self._sees(standing, found.row)
+            or not await self._sees(caller, found.row)
         ):
             raise Missing(f'There is no prediction "{identity[:64]}" that you may read.')
         return found
 
-    async def _sees(self, standing: Standing, row: RunRow) -> bool:
-        if standing.run is not None:
+    async def _sees(self, caller: Caller, row: RunRow) -> bool:
+        if caller.run is not None:
             # A run reads its own tree.
-            return row.root_uid == self._runs.tree_of(standing.run)
-        return await self._callers.may(standing, "get", "pipelineruns", row.namespace)
+            return row.root_uid == self._runs.tree_of(caller.run)
+        return await self._callers.may(caller, "get", "pipelineruns", row.namespace)
 
     async def known(self, identity: str) -> Prediction | None:
         """A prediction, for whoever was vouched for already."""
@@ -149,11 +149,11 @@ class Predictions:
                     return found
                 await news.wait(min(left, 5.0))
 
-    async def news(self, standing: Standing, found: Prediction) -> Prediction:
+    async def news(self, caller: Caller, found: Prediction) -> Prediction:
         """The prediction for a reader; a run that was told just that already waits for more."""
-        if standing.run is None:
+        if caller.run is None:
             return found
-        reader, uid = standing.run.uid, found.row.uid
+        reader, uid = caller.run.uid, found.row.uid
         mark = await self._mark(found)
         pause = 0.0 if found.ended else self._polls.pause(reader, uid, mark)
         if pause > 0 and not self._stopping.is_set():
@@ -187,19 +187,19 @@ class Predictions:
 
     # -- many ------------------------------------------------------------------------------------
 
-    async def page(self, standing: Standing, span: Span) -> list[Prediction]:
+    async def page(self, caller: Caller, span: Span) -> list[Prediction]:
         """Predictions of the caller's namespace, newest first; a run sees its own tree.
 
         Raises:
             Forbidden: the caller may not list there, or names no namespace.
         """
-        if standing.run is not None:
-            span = replace(span, root_uid=self._runs.tree_of(standing.run))
-        elif standing.namespace is None:
-            await self._callers.require(standing, "list", "pipelineruns", "")
+        if caller.run is not None:
+            span = replace(span, root_uid=self._runs.tree_of(caller.run))
+        elif caller.namespace is None:
+            await self._callers.require(caller, "list", "pipelineruns", "")
         else:
-            await self._callers.require(standing, "list", "pipelineruns", standing.namespace)
-        return await self._span(replace(span, namespace=standing.namespace))
+            await self._callers.require(caller, "list", "pipelineruns", caller.namespace)
+        return await self._span(replace(span, namespace=caller.namespace))
 
     async def _span(self, span: Span) -> list[Prediction]:
         fresh = [row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
@@ -234,13 +234,13 @@ class Predictions:
 
     # -- cancel ----------------------------------------------------------------------------------
 
-    async def cancel(self, standing: Standing, found: Prediction) -> Prediction:
+    async def cancel(self, caller: Caller, found: Prediction) -> Prediction:
         """Ask for a cancel; the answer comes when it is accepted, or after two seconds.
 
         Raises:
             Forbidden: the caller may read the prediction, but not change it.
         """
-        if not await self._callers.may(standing, "patch", "pipelineruns", found.row.namespace):
+        if not await self._callers.may(caller, "patch", "pipelineruns", found.row.namespace):
             raise Forbidden("You may not cancel predictions there.")
         if found.ended:
             return found
@@ -257,7 +257,7 @@ class Predictions:
         """A call of a Model that waits ends at once; else its server is told to stop."""
         if await self._calls.cancel(found.row.uid):
             key = (found.row.pipeline_namespace, found.row.pipeline)
-            self._conductor.forget(found.row.uid, key)
+            self._dispatcher.forget(found.row.uid, key)
             return await self.again(found)
         return await self.until_ended(found, CANCEL_SECONDS)
 

@@ -1,28 +1,35 @@
-"""Predictions as JSON, with links in the reader's own base."""
+"""The prediction object as Replicate's clients want it, with links in the reader's own base.
+
+Inputs and outputs are JSON text that user code made; they are put in as they are, so that 1.0
+stays 1.0, a long integer whole and keys in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayLimits
-from mayfly.gateway.access.signing import SigningKey, file_link, stream_link
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Seen
-from mayfly.gateway.calls.recorder import ModelCalls
+from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.rows import Call
-from mayfly.gateway.catalog.schemas import Schemas, gives_files, is_iterator
+from mayfly.gateway.catalog import schemas
+from mayfly.gateway.catalog.schemas import NO_VERSION, gives_files, is_iterator
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files, references
-from mayfly.gateway.http import rawjson
-from mayfly.gateway.http import urls as wire
+from mayfly.gateway.http import rawjson, urls
 from mayfly.gateway.lifecycle import archive, deliveries, sources
 from mayfly.gateway.lifecycle.sources import KeptSource
-from mayfly.gateway.lifecycle.states import State
-from mayfly.gateway.predictions.create_run import deadline_of
+from mayfly.gateway.lifecycle.states import ENDS, State
 from mayfly.gateway.predictions.finder import Prediction
+from mayfly.gateway.predictions.stream_links import stream_link
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import redacted
 from mayfly.metering import ledger, records
@@ -43,9 +50,9 @@ class Presenter:
         database: Database,
         trees: Trees,
         files: Files,
-        calls: ModelCalls,
+        calls: CallRecorder,
         key: SigningKey,
-        schemas: Schemas,
+        directory: Directory,
         limits: GatewayLimits,
         clock: Clock,
     ) -> None:
@@ -54,7 +61,7 @@ class Presenter:
         self._files = files
         self._calls = calls
         self._key = key
-        self._schemas = schemas
+        self._directory = directory
         self._limits = limits
         self._clock = clock
 
@@ -70,7 +77,7 @@ class Presenter:
             logs = await archive.log_tail(tx, row.uid, self._limits.log_tail_bytes)
             delivery = await deliveries.find(tx, row.uid)
         own = (await self._costs([found])).get(row.uid)
-        fields = wire.prediction(
+        fields = prediction_object(
             row,
             found.state,
             input_json=await self.linked(row, redacted(row.input_json), base),
@@ -122,7 +129,7 @@ class Presenter:
         return [
             rawjson.RawJSON(
                 rawjson.dumps(
-                    wire.prediction(
+                    prediction_object(
                         each.row,
                         each.state,
                         input_json=await self.linked(
@@ -157,16 +164,16 @@ class Presenter:
         known = await self._files.find_all(ids)
         now = self._clock()
         # A reference is a capability only inside its namespace: elsewhere it stays a word.
-        urls = {
-            each.id: file_link(self._key, wire.host_of(base), each.id, each.name, now)
+        shown = {
+            each.id: links.file_link(self._key, urls.host_of(base), each.id, each.name, now)
             for each in known.values()
             if each.namespace == row.namespace
         }
-        return links.with_links(text, urls)
+        return links.with_links(text, shown)
 
     def _stream(self, row: RunRow, base: str) -> str:
-        files = gives_files(self._schemas.of_prediction(row))
-        return stream_link(self._key, wire.host_of(base), row.id, self._clock(), files=files)
+        files = gives_files(schemas.of_prediction(self._directory, row))
+        return stream_link(self._key, urls.host_of(base), row.id, self._clock(), files=files)
 
     async def items_from(self, row: RunRow, position: int) -> list[str]:
         """The JSON texts of an iterator's items from a position on, as they came so far."""
@@ -175,7 +182,7 @@ class Presenter:
 
     def is_iterator(self, row: RunRow) -> bool:
         """Whether the output comes item by item."""
-        return is_iterator(self._schemas.of_prediction(row))
+        return is_iterator(schemas.of_prediction(self._directory, row))
 
     async def log_from(self, row: RunRow, position: int) -> tuple[str, int]:
         """A piece of a prediction's log from a position on, and the position after it."""
@@ -206,7 +213,7 @@ def _asked(seen: Seen | None) -> dict[str, Any]:
     if seen is None:
         return {}
     fields: dict[str, Any] = {}
-    deadline = deadline_of(seen)
+    deadline = seen.cancel_at
     if deadline is not None:
         fields["deadline"] = rfc3339(deadline)
     webhook = seen.run.spec.webhook
@@ -218,3 +225,82 @@ def _asked(seen: Seen | None) -> dict[str, Any]:
 def _asked_of(call: Call) -> dict[str, Any]:
     """The same of a call of a Model; its webhook is in `deliveries` from its beginning."""
     return {} if call.cancel_at is None else {"deadline": rfc3339(call.cancel_at)}
+
+
+def prediction_object(
+    row: RunRow,
+    state: State,
+    *,
+    input_json: str | None,
+    output: str | None,
+    logs: str | None,
+    cost: str | None,
+    base: str,
+    stream: str,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The prediction object, field by field.
+
+    Args:
+        row: the run.
+        state: the word of the API.
+        input_json: the input's text, with links.
+        output: the output's text, with links.
+        logs: the end of the log.
+        cost: the run's own cost, once it is known.
+        base: the reader's base URL.
+        stream: where its events are read.
+        extra: further members: what only some predictions have.
+    """
+    url = f"{base}/v1/predictions/{row.id}"
+    ended = state in ENDS
+    return {
+        "id": row.id,
+        "model": row.called or f"{row.pipeline_namespace}/{row.pipeline or row.name}",
+        "version": row.version or NO_VERSION,
+        "status": state.value,
+        "input": rawjson.RawJSON(input_json or "{}"),
+        "output": rawjson.RawJSON(output or "null"),
+        "logs": None if row.data_removed else logs,
+        "error": _error(row) if ended and state is not State.SUCCEEDED else None,
+        "metrics": _metrics(row) if ended else {},
+        "created_at": rfc3339(row.created_at),
+        "started_at": _stamp(row.started_at),
+        "completed_at": _stamp(row.completed_at) if ended else None,
+        "urls": {
+            "get": url,
+            "cancel": f"{url}/cancel",
+            "web": f"{urls.host_of(base)}/ui/predictions/{row.id}",
+            "stream": stream,
+        },
+        "data_removed": row.data_removed,
+        "source": "api",
+        "namespace": row.namespace,
+        "name": row.name,
+        "depth": row.depth,
+        "parent": run_id(row.parent_uid) if row.parent_uid else None,
+        "root": run_id(row.root_uid),
+        "reason": row.reason if ended else None,
+        "cost": cost,
+        "currency": row.currency,
+        **(extra or {}),
+    }
+
+
+def _error(row: RunRow) -> str | None:
+    return None if row.data_removed else row.error
+
+
+def _metrics(row: RunRow) -> dict[str, float]:
+    metrics: dict[str, float] = {"predict_time": row.active_ms / 1000}
+    if row.input_tokens:
+        metrics["input_token_count"] = row.input_tokens
+    if row.output_tokens:
+        metrics["output_token_count"] = row.output_tokens
+    if row.completed_at is not None:
+        metrics["total_time"] = max(0.0, (row.completed_at - row.created_at).total_seconds())
+    return metrics
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

@@ -10,9 +10,8 @@ from typing import Any
 
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
+from mayfly.gateway.lifecycle.deliveries import EVENTS
 from mayfly_runtime import inputs
-
-EVENTS = ("start", "output", "logs", "completed")
 
 BODY_EXTRA = 64 * 1024
 """What a body may have beside its input."""
@@ -35,7 +34,7 @@ _BUDGET = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True)
-class Order:
+class CreateRequest:
     """What a client wants.
 
     Attributes:
@@ -61,7 +60,7 @@ class Order:
     budget: str | None = None
 
 
-def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> Order:
+def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateRequest:
     """Read a create request.
 
     Args:
@@ -86,7 +85,7 @@ def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> Order:
         text = "{}"
     if len(text.encode("utf-8", "surrogatepass")) > input_bytes:
         raise TooLarge(f"An input may have at most {input_bytes} bytes.")
-    return Order(
+    return CreateRequest(
         body=body,
         input=_input(text),
         input_json=text,

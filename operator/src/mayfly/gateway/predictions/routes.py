@@ -8,19 +8,21 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from mayfly.gateway.access.callers import Callers, Standing
+from mayfly.gateway.access.callers import Caller, Callers
+from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import pages, rawjson, urls
-from mayfly.gateway.http.errors import Missing
+from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions import request as order
-from mayfly.gateway.predictions.create_call import Intake
-from mayfly.gateway.predictions.create_run import Creation, Target
+from mayfly.gateway.predictions.create_call import CallCreator
+from mayfly.gateway.predictions.create_run import RunCreator, Target
 from mayfly.gateway.predictions.finder import Prediction, Predictions
 from mayfly.gateway.predictions.presenter import Presenter
-from mayfly.gateway.predictions.request import BODY_EXTRA, Order
+from mayfly.gateway.predictions.request import BODY_EXTRA, CreateRequest
+from mayfly.gateway.predictions.webhooks import shown_secret
 from mayfly.metering.listing import Span
 
 POLL_SECONDS = 5.0
@@ -38,23 +40,25 @@ class PredictionRoutes:
         *,
         predictions: Predictions,
         presenter: Presenter,
-        creation: Creation,
-        intake: Intake,
+        create_run: RunCreator,
+        create_call: CallCreator,
         budgets: Budgets,
         callers: Callers,
         notices: Notices,
         stopping: asyncio.Event,
         input_bytes: int,
+        key: SigningKey,
     ) -> None:
         self._predictions = predictions
         self._presenter = presenter
-        self._creation = creation
-        self._intake = intake
+        self._create_run = create_run
+        self._create_call = create_call
         self._budgets = budgets
         self._callers = callers
         self._notices = notices
         self._stopping = stopping
         self._input_bytes = input_bytes
+        self._key = key
         self._in_flight = idempotency.InFlight()
 
     def router(self) -> APIRouter:
@@ -71,6 +75,7 @@ class PredictionRoutes:
                 ("GET", f"{one}/output", self.output),
                 ("GET", f"{one}/source", self.source),
                 ("GET", f"{one}/tree", self.tree),
+                ("GET", "/webhooks/default/secret", self.webhook_secret),
             )
         )
 
@@ -78,33 +83,33 @@ class PredictionRoutes:
 
     async def create(self, request: Request) -> Response:
         """Call a version: `version` is its id, or owner/name with or without `:id`."""
-        standing, wanted = await self._order(request)
-        target = await self._creation.target(standing, version=wanted.version)
-        return await self._created(request, standing, target, wanted)
+        caller, wanted = await self._order(request)
+        target = await self._create_run.target(caller, version=wanted.version)
+        return await self._created(request, caller, target, wanted)
 
     async def create_of_model(self, request: Request, owner: str, name: str) -> Response:
         """Call the latest version of owner/name."""
-        standing, wanted = await self._order(request)
-        target = await self._creation.target(standing, owner=owner, name=name)
-        return await self._created(request, standing, target, wanted)
+        caller, wanted = await self._order(request)
+        target = await self._create_run.target(caller, owner=owner, name=name)
+        return await self._created(request, caller, target, wanted)
 
-    async def _order(self, request: Request) -> tuple[Standing, Order]:
+    async def _order(self, request: Request) -> tuple[Caller, CreateRequest]:
         # Who calls comes first: a stranger's body is not even read.
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
+        caller = await self._callers.caller(request.headers, namespace)
         body = await body_of(request, self._input_bytes + BODY_EXTRA)
-        return standing, order.read(body, request.headers, self._input_bytes)
+        return caller, order.read(body, request.headers, self._input_bytes)
 
     async def _created(
-        self, request: Request, standing: Standing, target: Target, wanted: Order
+        self, request: Request, caller: Caller, target: Target, wanted: CreateRequest
     ) -> Response:
         base = urls.base_of(request, request.path_params.get("namespace"))
         async with self._in_flight.turn(request.headers, request.url.path, wanted.body):
             if target.entry.is_model:
-                made = await self._intake.call(standing, target, wanted, request.headers, base)
+                made = await self._create_call.call(caller, target, wanted, request.headers, base)
                 found = await self._predictions.made(made)
             else:
-                seen = await self._creation.run(standing, target, wanted, request.headers, base)
+                seen = await self._create_run.run(caller, target, wanted, request.headers, base)
                 found = await self._predictions.of(seen)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
@@ -122,9 +127,9 @@ class PredictionRoutes:
     async def get(self, request: Request, identity: str) -> Response:
         """The prediction object; a run that polls gets it when there is news, or after a while."""
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
-        found = await self._predictions.find(standing, identity, namespace)
-        found = await self._predictions.news(standing, found)
+        caller = await self._callers.caller(request.headers, namespace)
+        found = await self._predictions.find(caller, identity, namespace)
+        found = await self._predictions.news(caller, found)
         body = await self._presenter.body(found, urls.base_of(request, namespace))
         return Response(body, media_type="application/json", headers=UNCACHED)
 
@@ -137,14 +142,14 @@ class PredictionRoutes:
     ) -> Response:
         """The namespace's predictions, newest first."""
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
+        caller = await self._callers.caller(request.headers, namespace)
         span = Span(
             before=pages.position(cursor),
             created_after=pages.moment_of(created_after, "created_after"),
             created_before=pages.moment_of(created_before, "created_before"),
             limit=pages.SIZE + 1,
         )
-        found = await self._predictions.page(standing, span)
+        found = await self._predictions.page(caller, span)
         shown = found[: pages.SIZE]
         last = shown[-1].row if len(found) > len(shown) else None
         base = urls.base_of(request, namespace)
@@ -210,22 +215,32 @@ class PredictionRoutes:
                 await news.wait(POLL_SECONDS)
         yield await self._presenter.log_end(found.row)
 
+    async def webhook_secret(self, request: Request) -> Response:
+        """What signs the webhooks of the caller's namespace."""
+        namespace = request.path_params.get("namespace")
+        caller = await self._callers.caller(request.headers, namespace)
+        if caller.run is not None:
+            raise Forbidden("A run's token may not read the webhooks' secret.")
+        namespace = self._callers.own_namespace(caller)
+        await self._callers.require(caller, "create", "pipelineruns", namespace)
+        return JSONResponse({"key": shown_secret(self._key, namespace)}, headers=UNCACHED)
+
     # -- cancelled -------------------------------------------------------------------------------
 
     async def cancel(self, request: Request, identity: str) -> Response:
         """Cancel it; the answer is the prediction, once the cancel is accepted."""
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
-        found = await self._predictions.find(standing, identity, namespace)
-        found = await self._predictions.cancel(standing, found)
+        caller = await self._callers.caller(request.headers, namespace)
+        found = await self._predictions.find(caller, identity, namespace)
+        found = await self._predictions.cancel(caller, found)
         base = urls.base_of(request, namespace)
         body = await self._presenter.body(found, base)
         return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:
         namespace = request.path_params.get("namespace")
-        standing = await self._callers.standing(request.headers, namespace)
-        found = await self._predictions.find(standing, identity, namespace)
+        caller = await self._callers.caller(request.headers, namespace)
+        found = await self._predictions.find(caller, identity, namespace)
         return found, urls.base_of(request, namespace)
 
 

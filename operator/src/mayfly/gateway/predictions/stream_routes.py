@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from mayfly.clock import Clock
-from mayfly.gateway.access.signing import SigningKey, stream_holds
+from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import urls
 from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.predictions.finder import Predictions
+from mayfly.gateway.predictions.stream_links import stream_holds
 from mayfly.gateway.predictions.streams import Place, Streams
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mayfly.clock import Clock, Monotonic
-from mayfly.gateway.access.signing import SigningKey, webhook_secret
+from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http.outbound import Forbidden, Outbound, OutboundError
 from mayfly.gateway.lifecycle import archive, deliveries
 from mayfly.gateway.lifecycle.deliveries import Delivery
@@ -36,6 +36,11 @@ NEWS_SECONDS = 0.5
 
 ANSWER_SECONDS = 10.0
 ANSWER_BYTES = 64 * 1024
+
+
+def webhook_secret(key: SigningKey, namespace: str) -> bytes:
+    """What signs the webhooks of a namespace."""
+    return bytes.fromhex(key.sign("webhook", namespace))
 
 
 def shown_secret(key: SigningKey, namespace: str) -> str:
@@ -102,6 +107,11 @@ class Webhooks:
         self._worklist = Worklist()
         self._told: dict[str, Told] = {}
         notices.listen(self._on_news)
+
+    def committed(self, noted: object) -> None:
+        """A transaction was committed: if it opened a prediction with a receiver, look at it."""
+        if isinstance(noted, deliveries.Owed):
+            self.expect(noted.run_uid)
 
     def expect(self, uid: str) -> None:
         """A prediction with a receiver was opened."""

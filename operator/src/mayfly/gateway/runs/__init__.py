@@ -12,4 +12,5 @@ agents         takes in what agents say
 trees          what a run made: counts, costs, what is still open
 active_time    when main() began and ended, from the stamps of two clocks
 pod_secrets    the session secret of each pod
-routes         the WebSocket and the downloads of agents"""
+routes         the WebSocket and the downloads of agents
+"""

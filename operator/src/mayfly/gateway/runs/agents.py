@@ -19,7 +19,7 @@ from mayfly.gateway.access.authentication import Authenticator, Pod
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.http.errors import BAD_MESSAGE, RESTART, RETIRED, Rejected
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.runs import messages, pod_secrets
@@ -36,7 +36,6 @@ from mayfly.gateway.runs.messages import (
 )
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.sessions import Session, Sessions, Wire
-from mayfly.gateway.runs.status import is_ended
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
@@ -76,7 +75,7 @@ class Agents:
         notices: Notices,
         metrics: Metrics,
         limits: GatewayLimits,
-        windows: Windows,
+        dispatches: Dispatches,
         clock: Clock,
     ) -> None:
         self._authenticator = authenticator
@@ -88,7 +87,7 @@ class Agents:
         self._notices = notices
         self._metrics = metrics
         self._limits = limits
-        self._windows = windows
+        self._dispatches = dispatches
         self._clock = clock
 
     async def pod(self, headers: Mapping[str, str]) -> Pod:
@@ -132,7 +131,7 @@ class Agents:
         """Say on the pod's runs why nothing moves: the object is the one place with room."""
         for uid in self._runs.claimed_for(pod.uid):
             seen = self._runs.get(uid)
-            if seen is not None and not is_ended(seen):
+            if seen is not None and not seen.run.status.ended:
                 try:
                     await self._recorder.tell_storage_full(seen)
                 except KubeError as error:
@@ -274,7 +273,7 @@ class Agents:
             if row is None or row.started_at is None:
                 return
             # No pod can have worked for longer than since its work was sent.
-            most = self._windows.of(row, now).length_ms
+            most = self._dispatches.of(row, now).length_ms
             active_ms = message.active_ms if most is None else min(message.active_ms, most)
             await ledger.note_heartbeat(tx, message.run, active_ms, now)
 

@@ -15,20 +15,18 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.access.signing import SigningKey
-from mayfly.gateway.cache.programs import Catalog
+from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.cache.runs import UNFINISHED, Runs, Seen
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.namespaces.budgets import Budgets
-from mayfly.gateway.predictions.create_run import deadline_of
 from mayfly.gateway.runs import messages, pod_secrets, steps
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.sessions import Session, Sessions
-from mayfly.gateway.runs.status import is_ended
 from mayfly.gateway.runs.steps import Facts, Link, Step, Withheld
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.runs.work import work
-from mayfly.gateway.secrets.lookup import SecretUnavailable, Vault
+from mayfly.gateway.secrets.lookup import SecretLookup, SecretUnavailable
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound
@@ -48,7 +46,7 @@ MAX_STEPS = 24
 CANCELLED = "The run was cancelled before it started."
 
 
-class Queue(Protocol):
+class ChildQueue(Protocol):
     """What else a run makes that waits for its start, beside runs: calls of Models."""
 
     async def close_queue_of(self, parent_uid: str) -> object:
@@ -78,31 +76,31 @@ class Dispatcher:
         runs: Runs,
         sessions: Sessions,
         recorder: Recorder,
-        catalog: Catalog,
+        programs: Programs,
         database: Database,
         worklist: Worklist,
         trees: Trees,
-        windows: Windows,
-        vault: Vault,
+        dispatches: Dispatches,
+        lookup: SecretLookup,
         budgets: Budgets,
         key: SigningKey,
         limits: GatewayLimits,
         metrics: Metrics,
         clock: Clock,
         monotonic: Monotonic,
-        queues: Sequence[Queue] = (),
+        queues: Sequence[ChildQueue] = (),
     ) -> None:
         self._cluster = cluster
         self._queues = tuple(queues)
         self._runs = runs
         self._sessions = sessions
         self._recorder = recorder
-        self._catalog = catalog
+        self._programs = programs
         self._database = database
         self._worklist = worklist
         self._trees = trees
-        self._windows = windows
-        self._vault = vault
+        self._dispatches = dispatches
+        self._lookup = lookup
         self._budgets = budgets
         self._key = key
         self._limits = limits
@@ -209,7 +207,7 @@ class Dispatcher:
             spare_sent=ours is not None and ours.spared,
             canceled_above=self._runs.canceled_above(seen),
             open_below=open_below,
-            cancel_at=deadline_of(seen),
+            cancel_at=seen.cancel_at,
         )
         return View(seen, row, session, facts)
 
@@ -254,7 +252,9 @@ class Dispatcher:
 
     async def _unsettled(self, children: Sequence[Seen]) -> list[str]:
         """Those that have neither started nor ended."""
-        waiting = [each.uid for each in children if not (is_ended(each) or each.run.status.started)]
+        waiting = [
+            each.uid for each in children if not (each.run.status.ended or each.run.status.started)
+        ]
         if not waiting:
             return []
         async with self._database.read() as tx:
@@ -365,9 +365,9 @@ class Dispatcher:
         if self._sendable(uid) is None:
             return
         asked = self._runs_now(uid)
-        program = await self._catalog.program(asked.run)
+        program = await self._programs.program(asked.run)
         try:
-            unlocked = await self._vault.unlock(asked, program)
+            unlocked = await self._lookup.unlock(asked, program)
         except SecretUnavailable as error:
             self._withheld[uid] = Withheld(Reason.SECRET_UNAVAILABLE, str(error))
             return
@@ -387,7 +387,7 @@ class Dispatcher:
         session.run = uid
         session.attempt = seen.run.status.attempt or 1
         session.sent_at = now
-        self._windows.open(uid, now, session.attempt)
+        self._dispatches.open(uid, now, session.attempt)
         await session.send(message)
         self._metrics.dispatch_seconds.observe(self._monotonic() - began)
 
@@ -423,7 +423,7 @@ class Dispatcher:
 
     async def _settle_tree(self, uid: str) -> None:
         """The run is over: if all below it is too, say so, and have its parent looked at."""
-        self._windows.forget(uid)
+        self._dispatches.forget(uid)
         parent = await self._trees.settle(uid)
         if parent is not None:
             self._worklist.add(parent)
@@ -469,4 +469,4 @@ def _accepted(seen: Seen) -> bool:
 
 def _matters(seen: Seen) -> bool:
     """Whether the ledger wants this run: it had a pod or has an end."""
-    return bool(seen.run.status.pod_uid) or is_ended(seen)
+    return bool(seen.run.status.pod_uid) or seen.run.status.ended

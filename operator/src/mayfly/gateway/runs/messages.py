@@ -15,7 +15,6 @@ MAX_OFFSET = 2**53
 """Bytes of a log: beyond any log, and exact in every JSON reader."""
 
 LOG_BATCH_BYTES = 1024 * 1024
-ERROR_BYTES = 4096
 
 Uid = Annotated[str, Field(min_length=1, max_length=64)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
@@ -152,18 +151,3 @@ def ack(run: str, attempt: int) -> dict[str, Any]:
 def retire() -> dict[str, Any]:
     """There is nothing for this pod."""
     return {"type": "retire"}
-
-
-def storable(text: str) -> str:
-    """The text without NUL, which PostgreSQL's text can't hold."""
-    return text.replace("\x00", "\ufffd")
-
-
-def utf8_head(text: str, size: int) -> str:
-    """The longest beginning of a text that fits into `size` bytes of UTF-8."""
-    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
-
-
-def utf8_tail(text: str, size: int) -> str:
-    """The longest end of a text that fits into `size` bytes of UTF-8."""
-    return text.encode("utf-8", "replace")[-size:].decode("utf-8", "ignore") if size else ""

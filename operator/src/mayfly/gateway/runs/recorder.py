@@ -15,20 +15,20 @@ from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
-from mayfly.gateway.cache.programs import Catalog, Terms
+from mayfly.gateway.cache.programs import Programs, Terms
 from mayfly.gateway.cache.runs import Json, Runs, Seen
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.lifecycle import archive, deliveries, sources
-from mayfly.gateway.lifecycle.dispatches import Windows
+from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.sources import KeptSource
 from mayfly.gateway.lifecycle.states import MOVES, State, state_of
+from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.namespaces.budgets import own_budget
-from mayfly.gateway.predictions.webhooks import Webhooks
 from mayfly.gateway.runs import active_time, pod_secrets, status
-from mayfly.gateway.runs.messages import ERROR_BYTES, Result, storable, utf8_head
+from mayfly.gateway.runs.messages import Result
 from mayfly.gateway.runs.rows import new_row
 from mayfly.gateway.runs.steps import Withheld
 from mayfly.gateway.runs.trees import Trees
@@ -60,27 +60,25 @@ class Recorder:
         cluster: Cluster,
         database: Database,
         runs: Runs,
-        catalog: Catalog,
+        programs: Programs,
         files: Files,
         sealed: Sealed,
         notices: Notices,
-        webhooks: Webhooks,
         metrics: Metrics,
         trees: Trees,
-        windows: Windows,
+        dispatches: Dispatches,
         config: GatewayConfig,
         clock: Clock,
     ) -> None:
         self._trees = trees
-        self._windows = windows
+        self._dispatches = dispatches
         self._cluster = cluster
         self._database = database
         self._runs = runs
-        self._catalog = catalog
+        self._programs = programs
         self._files = files
         self._sealed = sealed
         self._notices = notices
-        self._webhooks = webhooks
         self._metrics = metrics
         self._config = config
         self._clock = clock
@@ -95,7 +93,7 @@ class Recorder:
             known = await ledger.find(tx, seen.uid)
         if known is None:
             # A run without a pod costs nothing, so it needs no price.
-            terms = await self._catalog.terms(run) if pod_uid else Terms()
+            terms = await self._programs.terms(run) if pod_uid else Terms()
             known = await self._new_row(seen, terms)
         webhook = run.spec.webhook
         budget = own_budget(seen)
@@ -115,10 +113,7 @@ class Recorder:
                 await ledger.note_dispatch(
                     tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
                 )
-            opened = await ledger.find(tx, seen.uid) or known
-        if webhook is not None:
-            self._webhooks.expect(seen.uid)
-        return opened
+            return await ledger.find(tx, seen.uid) or known
 
     async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
         return new_row(
@@ -136,7 +131,7 @@ class Recorder:
         if version is None:
             return None
         try:
-            program = await self._catalog.program(run)
+            program = await self._programs.program(run)
         except NotFound:
             return None  # its Pipeline was deleted; what sends the work says so
         return KeptSource(version, program.entrypoint, program.files)
@@ -154,7 +149,7 @@ class Recorder:
             row = await ledger.find(tx, uid)
             if row is None or State.PROCESSING not in MOVES[state_of(row)]:
                 return
-            window = self._windows.of(row, received)
+            window = self._dispatches.of(row, received)
             started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
             await ledger.note_start(tx, uid, started.started_at or received)
         if row.started_at is None:
@@ -212,7 +207,7 @@ class Recorder:
             reason, error, output = self._checked(reason, error, output)
         seen = self._runs.get(row.uid)
         timeout = seen.run.spec.timeout if seen is not None else None
-        window = self._windows.of(row, received)
+        window = self._dispatches.of(row, received)
         stamps = active_time.of_result(
             row, result, window, timeout=seconds(timeout) if timeout else None
         )
@@ -383,8 +378,8 @@ class Recorder:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
         now = self._clock()
-        sent = self._windows.with_dispatch(row)
-        stamps = active_time.of_object(sent, told, self._windows.of(row, now))
+        sent = self._dispatches.with_dispatch(row)
+        stamps = active_time.of_object(sent, told, self._dispatches.of(row, now))
         return replace(
             told,
             output=output,
@@ -406,13 +401,13 @@ class Recorder:
         now = self._clock()
         if row.journalled:
             ending = Ending.of(row)
-        elif last is not None and status.is_ended(last):
+        elif last is not None and last.run.status.ended:
             ending = await self._completed(row, status.ending_of(last))
         else:
             async with self._database.read() as tx:
                 partial = await archive.items(tx, row.uid)
-            sent = self._windows.with_dispatch(row)
-            stamps = active_time.of_deleted(sent, self._windows.of(row, now), running=running)
+            sent = self._dispatches.with_dispatch(row)
+            stamps = active_time.of_deleted(sent, self._dispatches.of(row, now), running=running)
             ending = Ending(
                 outcome=Outcome.CANCELED,
                 reason=Reason.CANCELED,
@@ -468,7 +463,7 @@ class Recorder:
             if bill is not None and bill.final:
                 await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
             await self._sealed.forget(tx, row.uid)
-        self._windows.forget(row.uid)
+        self._dispatches.forget(row.uid)
         if by is ClosedBy.GATEWAY and ending.started_at is not None:
             self._metrics.ended(ending.completed_at, now)
         self._notices.tell(row.uid)

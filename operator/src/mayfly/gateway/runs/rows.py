@@ -11,7 +11,7 @@ from mayfly.clock import parse_rfc3339
 from mayfly.gateway.cache.programs import Terms
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.lifecycle.states import State
-from mayfly.gateway.runs.status import ending_of, is_ended
+from mayfly.gateway.runs.status import ending_of
 from mayfly.gateway.runs.work import shown_input
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.pods import DEPTH_LABEL
@@ -90,7 +90,7 @@ def row_of(seen: Seen, root_uid: str | None) -> RunRow:
     )
     if status.started_at:
         row = replace(row, started_at=_moment(status.started_at))
-    return _ended_row(row, seen) if is_ended(seen) else row
+    return _ended_row(row, seen) if seen.run.status.ended else row
 
 
 def _ended_row(row: RunRow, seen: Seen) -> RunRow:

@@ -13,11 +13,11 @@ from decimal import Decimal, localcontext
 from typing import Any, NoReturn
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
-from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, is_true, with_condition
+from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, with_condition
 from mayfly.api.v1alpha1.pipelinerun import Children, phase_of
 from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
 from mayfly.gateway.cache.runs import Seen
-from mayfly.gateway.runs.messages import utf8_tail
+from mayfly.gateway.lifecycle.text import utf8_tail
 from mayfly.metering.ledger import Ending, Outcome
 from mayfly.metering.usage import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
@@ -298,11 +298,6 @@ def patch(seen: Seen, status: Json) -> Json | None:
         "metadata": {"resourceVersion": seen.raw["metadata"]["resourceVersion"]},
         "status": changed,
     }
-
-
-def is_ended(seen: Seen) -> bool:
-    """Whether the object has an end."""
-    return is_true(seen.run.status.conditions, ConditionType.FINISHED)
 
 
 def ending_of(seen: Seen) -> Ending:

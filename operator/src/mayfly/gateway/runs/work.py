@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +14,7 @@ from mayfly.config import GatewayLimits
 from mayfly.gateway.cache.programs import Program
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.runs.status import parse_strictly
+from mayfly.gateway.secrets.lookup import Unlocked
 
 Json = dict[str, Any]
 
@@ -29,33 +28,12 @@ def start_deadline(run: PipelineRun) -> datetime | None:
     return parse_rfc3339(since) + timedelta(seconds=seconds(run.spec.start_deadline))
 
 
-@dataclass(frozen=True)
-class Unlocked:
-    """The secrets of one run, for its agent alone: for no log, no store and no answer.
-
-    Attributes:
-        environment: values by variable.
-        input_json: the input with its secrets put in; None where it names none.
-    """
-
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
-    input_json: str | None = field(default=None, repr=False)
-
-
-def input_text(seen: Seen) -> str:
-    """The run's inline input as JSON text: verbatim where the object has it so."""
-    spec = seen.raw["spec"]
-    if "inputJSON" in spec:
-        return str(spec["inputJSON"])
-    return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
-
-
 def shown_input(seen: Seen) -> str:
     """The run's inline input as JSON text that goes into an answer as it is.
 
     An inputJSON that is no JSON ends its run (`InvalidInput`), and must not end a reader's too.
     """
-    text = input_text(seen)
+    text = seen.input_text
     try:
         parse_strictly(text)
     except (ValueError, RecursionError):
@@ -119,5 +97,5 @@ def work(
     elif run.spec.input_from is not None:
         message["inputURL"] = True
     else:
-        message["inputJSON"] = input_text(seen)
+        message["inputJSON"] = seen.input_text
     return message

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from mayfly.api.v1alpha1 import Pipeline
@@ -17,7 +18,6 @@ from mayfly.api.v1alpha1.pipeline import SecretKeyRef
 from mayfly.gateway.cache.programs import Program
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.files.store import Files
-from mayfly.gateway.runs.work import Unlocked, input_text
 from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound, Refused
@@ -36,7 +36,20 @@ class SecretUnavailable(Exception):
     """A Secret can't be had: which, why, and what helps, in words for a person."""
 
 
-class Vault:
+@dataclass(frozen=True)
+class Unlocked:
+    """The secrets of one run, for its agent alone: for no log, no store and no answer.
+
+    Attributes:
+        environment: values by variable.
+        input_json: the input with its secrets put in; None where it names none.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    input_json: str | None = field(default=None, repr=False)
+
+
+class SecretLookup:
     """Finds what a run is given."""
 
     def __init__(
@@ -118,7 +131,7 @@ class Vault:
             return {}, []
         source = seen.run.spec.input_from
         if source is None:
-            text: str | None = input_text(seen)
+            text: str | None = seen.input_text
         else:
             text = await self._files.text(source.file, source.sha256, self._input_bytes)
         try:

@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,6 @@ from mayfly.clock import Clock
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid
-from mayfly.gateway.predictions.request import Order
 from mayfly.metering.database import Database, Instant, insert_once, metadata
 from mayfly_runtime import inputs
 from mayfly_runtime.redaction import MARK
@@ -67,14 +66,16 @@ class Unsealable(Exception):
 
 @dataclass(frozen=True)
 class Concealed:
-    """A caller's order without the secrets that it gave as they are.
+    """An input without the secrets that its caller gave as they are.
 
     Attributes:
-        order: the order, with references in their places.
+        input: the input, with references in their places.
+        input_json: the same as text.
         texts: the secrets by reference id.
     """
 
-    order: Order
+    input: Json
+    input_json: str
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -101,38 +102,43 @@ class Sealed:
 
     # -- taken -----------------------------------------------------------------------------------
 
-    def conceal(self, schema: Json, order: Order) -> Concealed:
-        """Take the secrets out of an order whose input was checked against its schema.
+    def conceal(self, schema: Json, value: Json, text: str) -> Concealed:
+        """Take the secrets out of an input that was checked against its schema.
+
+        Args:
+            schema: the OpenAPI document.
+            value: the input, parsed.
+            text: the same as it came.
 
         Raises:
             Invalid: they are too long.
         """
         if not inputs.has_secrets(schema):
-            return Concealed(order)
+            return Concealed(value, text)
         places = [
             place
-            for place in inputs.secret_places(schema, order.input)
-            if isinstance(inputs.pick(order.input, place), str)
+            for place in inputs.secret_places(schema, value)
+            if isinstance(inputs.pick(value, place), str)
         ]
-        value = json.loads(json.dumps(order.input))
+        concealed = json.loads(json.dumps(value))
         texts: dict[str, str] = {}
         for place in places:
             identity = self._new_id()
-            texts[identity] = inputs.pick(order.input, place)
-            inputs.place(value, place, f"{SCHEME}{identity}")
+            texts[identity] = inputs.pick(value, place)
+            inputs.place(concealed, place, f"{SCHEME}{identity}")
         if sum(len(_plain(each)) for each in texts.values()) > MAX_TOTAL_BYTES:
             raise Invalid("The secrets of the input have more than 1 MiB.", pointer="/input")
         # Every other member keeps its text. One that came twice is kept once: the first may be a
         # secret too.
-        members = rawjson.split(order.input_json)
+        members = rawjson.split(text)
         changed = {str(place[0]) for place in places}
-        text = rawjson.dumps(
+        kept = rawjson.dumps(
             {
-                name: value[name] if name in changed else rawjson.RawJSON(text)
-                for name, text in members.items()
+                name: concealed[name] if name in changed else rawjson.RawJSON(member)
+                for name, member in members.items()
             }
         )
-        return Concealed(replace(order, input=value, input_json=text), texts)
+        return Concealed(concealed, kept, texts)
 
     # -- kept ------------------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class Sealed:
 
         Args:
             tx: a transaction that is over before the run is made.
-            concealed: the order.
+            concealed: the input.
             namespace: of the run.
             name: of the run.
             spec: the run's, as it will be created.

@@ -1,0 +1,37 @@
+"""Builds the access room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.authentication import Authenticator
+from mayfly.gateway.access.authorization import Access
+from mayfly.gateway.access.callers import Callers
+from mayfly.gateway.access.reviews import Reviews
+from mayfly.gateway.access.routes import AccountRoutes
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.metrics.room import Telemetry
+from mayfly.gateway.process import Process
+
+
+@dataclass(frozen=True)
+class AccessControl:
+    """Who calls, and what they may do."""
+
+    key: SigningKey
+    authenticator: Authenticator
+    callers: Callers
+    routers: Sequence[APIRouter]
+
+
+def build(process: Process, key: SigningKey, caches: Caches, telemetry: Telemetry) -> AccessControl:
+    """Build the room."""
+    reviews = Reviews(process.cluster, telemetry.counters)
+    authenticator = Authenticator(reviews, key, process.monotonic)
+    access = Access(reviews, process.monotonic)
+    callers = Callers(authenticator, access, caches.runs, caches.directory)
+    return AccessControl(key, authenticator, callers, [AccountRoutes(callers).router()])

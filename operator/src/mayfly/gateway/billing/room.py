@@ -1,0 +1,36 @@
+"""Builds the billing room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.billing.correction_routes import CorrectionRoutes
+from mayfly.gateway.billing.corrections import Corrections
+from mayfly.gateway.billing.routes import UsageRoutes
+from mayfly.gateway.predictions.room import Predictions
+from mayfly.gateway.process import Process
+from mayfly.gateway.runs.room import Runs
+
+
+@dataclass(frozen=True)
+class Billing:
+    """Usage over HTTP."""
+
+    routers: Sequence[APIRouter]
+
+
+def build(process: Process, access: AccessControl, runs: Runs, predictions: Predictions) -> Billing:
+    """Build the room."""
+    corrections = Corrections(
+        database=process.database,
+        predictions=predictions.finder,
+        callers=access.callers,
+        worklist=runs.worklist,
+        clock=process.clock,
+    )
+    usage = UsageRoutes(database=process.database, callers=access.callers, clock=process.clock)
+    return Billing([CorrectionRoutes(corrections, access.callers).router(), usage.router()])

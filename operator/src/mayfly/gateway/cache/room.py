@@ -1,0 +1,38 @@
+"""Builds the cache room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mayfly.gateway.cache.directory import Directory
+from mayfly.gateway.cache.programs import Programs
+from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.process import Process, Tasks
+from mayfly.sources import SourceReader
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What the API server tells."""
+
+    runs: Runs
+    directory: Directory
+    programs: Programs
+    sources: SourceReader
+
+    @property
+    def tasks(self) -> Tasks:
+        """The watches."""
+        return {"watch:runs": self.runs.watch, "watch:directory": self.directory.watch}
+
+
+def build(process: Process) -> Caches:
+    """Build the room."""
+    cluster, monotonic = process.cluster, process.monotonic
+    sources = SourceReader()
+    return Caches(
+        runs=Runs(cluster, monotonic),
+        directory=Directory(cluster, process.config.shared_namespaces, monotonic),
+        programs=Programs(cluster, sources, monotonic),
+        sources=sources,
+    )

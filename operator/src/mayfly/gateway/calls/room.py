@@ -1,0 +1,136 @@
+"""Builds the calls room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.calls.callbacks import CallbackListener
+from mayfly.gateway.calls.cog import CogServer
+from mayfly.gateway.calls.dispatcher import CallDispatcher
+from mayfly.gateway.calls.outputs import Outputs
+from mayfly.gateway.calls.recorder import CallRecorder
+from mayfly.gateway.calls.replicate import ReplicateServer
+from mayfly.gateway.calls.replies import Replies
+from mayfly.gateway.calls.routes import CallbackRoutes
+from mayfly.gateway.calls.versions import Versions
+from mayfly.gateway.files.room import FileStorage
+from mayfly.gateway.http.room import HTTP
+from mayfly.gateway.lifecycle.room import Lifecycle
+from mayfly.gateway.metrics.room import Telemetry
+from mayfly.gateway.namespaces.room import NamespaceSettings
+from mayfly.gateway.process import Process, Tasks
+from mayfly.gateway.secrets.room import Secrets
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The engine for calls of Models."""
+
+    recorder: CallRecorder
+    dispatcher: CallDispatcher
+    versions: Versions
+    listener: CallbackListener
+    routers: Sequence[APIRouter]
+
+    @property
+    def tasks(self) -> Tasks:
+        """The queues, the look at Models, the callback listener."""
+        return {
+            "watch:models": self.versions.run,
+            "work:models": self.dispatcher.run,
+            "serve:callbacks": self.listener.run,
+        }
+
+
+def build(
+    process: Process,
+    http: HTTP,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+) -> Calls:
+    """Build the room."""
+    config, clock, monotonic = process.config, process.clock, process.monotonic
+    recorder = CallRecorder(
+        database=process.database,
+        sealed=secrets.sealed,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        dispatches=lifecycle.dispatches,
+        clock=clock,
+    )
+    replies = Replies(
+        calls=recorder,
+        database=process.database,
+        outputs=Outputs(files.store, http.outbound),
+        sealed=secrets.sealed,
+        notices=lifecycle.notices,
+        limits=config.limits,
+        dispatches=lifecycle.dispatches,
+        clock=clock,
+    )
+    routes = CallbackRoutes(recorder, replies, access.key, config.models.callback_bytes).router()
+    listener = CallbackListener(
+        [routes, files.links], config.listen_host, config.models, config.external_url
+    )
+    cog = CogServer(
+        outbound=http.outbound,
+        calls=recorder,
+        files=files.store,
+        sealed=secrets.sealed,
+        key=access.key,
+        callbacks=listener.base_for,
+        fate_seconds=config.models.fate_seconds,
+        clock=clock,
+        monotonic=monotonic,
+    )
+    replicate = ReplicateServer(
+        outbound=http.outbound,
+        calls=recorder,
+        replies=replies,
+        files=files.store,
+        sealed=secrets.sealed,
+        lookup=secrets.lookup,
+        fate_seconds=config.models.fate_seconds,
+        answer_bytes=config.limits.message_bytes,
+        monotonic=monotonic,
+    )
+    versions = Versions(
+        cluster=process.cluster,
+        database=process.database,
+        directory=caches.directory,
+        cog=cog,
+        replicate=replicate,
+        probe_seconds=config.models.probe_seconds,
+        clock=clock,
+    )
+    dispatcher = CallDispatcher(
+        calls=recorder,
+        directory=caches.directory,
+        versions=versions,
+        cog=cog,
+        replicate=replicate,
+        budgets=namespaces.budgets,
+        notices=lifecycle.notices,
+        config=config.models,
+        clock=clock,
+        monotonic=monotonic,
+    )
+    caches.directory.listen(versions.changed)
+    caches.directory.listen(dispatcher.changed)
+    telemetry.counters.families.gauges(
+        "mayfly_model_queue_depth",
+        "Calls of Models that wait (queued), or were sent (active).",
+        "state",
+        {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
+    )
+    return Calls(recorder, dispatcher, versions, listener, [routes])

@@ -1,0 +1,60 @@
+"""Builds the cleanup room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.calls.room import Calls
+from mayfly.gateway.cleanup.removal import Removal
+from mayfly.gateway.cleanup.sweep import Sweep
+from mayfly.gateway.files.room import FileStorage
+from mayfly.gateway.namespaces.room import NamespaceSettings
+from mayfly.gateway.process import Process, Tasks
+from mayfly.gateway.secrets.room import Secrets
+
+
+@dataclass(frozen=True)
+class Cleanup:
+    """What goes after its time."""
+
+    sweep: Sweep
+
+    @property
+    def tasks(self) -> Tasks:
+        """The sweep."""
+        return {"sweep": self.sweep.run}
+
+
+def build(
+    process: Process,
+    caches: Caches,
+    namespaces: NamespaceSettings,
+    files: FileStorage,
+    secrets: Secrets,
+    calls: Calls,
+) -> Cleanup:
+    """Build the room."""
+    config = process.config
+    removal = Removal(
+        database=process.database,
+        runs=caches.runs,
+        files=files.store,
+        retention=namespaces.retention,
+        input_bytes=config.limits.input_bytes,
+        clock=process.clock,
+    )
+    sweep = Sweep(
+        cluster=process.cluster,
+        database=process.database,
+        runs=caches.runs,
+        directory=caches.directory,
+        uploads=files.uploads,
+        removal=removal,
+        calls=calls.recorder,
+        versions=calls.versions,
+        sealed=secrets.sealed,
+        retention_seconds=config.retention_seconds,
+        clock=process.clock,
+    )
+    return Cleanup(sweep)

@@ -1,0 +1,51 @@
+"""Builds the files room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.files.routes import FileRoutes
+from mayfly.gateway.files.store import Files, open_store
+from mayfly.gateway.files.uploads import Uploads
+from mayfly.gateway.namespaces.room import NamespaceSettings
+from mayfly.gateway.process import Process
+
+
+@dataclass(frozen=True)
+class FileStorage:
+    """The store, and what is uploaded to it."""
+
+    store: Files
+    uploads: Uploads
+    routers: Sequence[APIRouter]
+    links: APIRouter
+    """Downloads by signed link: the callback listener serves them too."""
+
+
+def build(
+    process: Process, access: AccessControl, caches: Caches, namespaces: NamespaceSettings
+) -> FileStorage:
+    """Build the room."""
+    config = process.config
+    store = Files(
+        open_store(config.files_url, config.files_options),
+        process.database,
+        config.limits,
+        process.clock,
+        process.new_id,
+    )
+    uploads = Uploads(
+        files=store,
+        database=process.database,
+        callers=access.callers,
+        runs=caches.runs,
+        retention=namespaces.retention,
+        clock=process.clock,
+    )
+    routes = FileRoutes(store, uploads, access.callers, access.key, process.clock)
+    return FileStorage(store, uploads, [routes.router()], routes.links())

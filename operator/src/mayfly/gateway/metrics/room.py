@@ -1,0 +1,57 @@
+"""Builds the metrics room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mayfly.gateway.metrics.counters import Metrics
+from mayfly.gateway.metrics.ledger_watch import LedgerWatch
+from mayfly.gateway.process import Process, Tasks
+from mayfly.metering.database import FAILURES
+from mayfly.telemetry.payers import PayerSettings
+
+WRITES = 30
+"""Series of API writes: half as many kinds, verbs and results come together."""
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """The registry and what fills it."""
+
+    counters: Metrics
+    ledger_watch: LedgerWatch
+
+    @property
+    def tasks(self) -> Tasks:
+        """The watch of the ledger."""
+        return {"watch:ledger": self.ledger_watch.run}
+
+
+def build(process: Process) -> Telemetry:
+    """Build the room: counters hear of every commit."""
+    config, cluster, database = process.config, process.cluster, process.database
+    counters = Metrics(PayerSettings(**config.metrics.model_dump()), config.currency)
+    database.listen(counters.recorded)
+    ledger_watch = LedgerWatch(database, process.clock)
+    ledger_watch.gauges(counters)
+    families = counters.families
+    families.tally(
+        "mayfly_kubernetes_writes_total",
+        "Writes to the Kubernetes API, by verb, kind and how they went.",
+        ("verb", "kind", "result"),
+        WRITES,
+        lambda: dict(cluster.results),
+    )
+    families.tally(
+        "mayfly_database_errors_total",
+        "Failed transactions, by what was wrong: full, busy, connection, other.",
+        ("error",),
+        len(FAILURES),
+        lambda: {(word,): database.errors[word] for word in FAILURES},
+    )
+    families.gauge(
+        "mayfly_database_full",
+        "1 while the database's disk has no room: nothing can start or end.",
+        lambda: float(database.full),
+    )
+    return Telemetry(counters, ledger_watch)

@@ -1,0 +1,139 @@
+"""Builds the predictions room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.calls.room import Calls
+from mayfly.gateway.files.room import FileStorage
+from mayfly.gateway.http.room import HTTP
+from mayfly.gateway.lifecycle.room import Lifecycle
+from mayfly.gateway.metrics.room import Telemetry
+from mayfly.gateway.namespaces.room import NamespaceSettings
+from mayfly.gateway.predictions.create_call import CallCreator
+from mayfly.gateway.predictions.create_run import RunCreator
+from mayfly.gateway.predictions.finder import Predictions as Finder
+from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.predictions.routes import PredictionRoutes
+from mayfly.gateway.predictions.stream_routes import StreamRoutes
+from mayfly.gateway.predictions.streams import Streams
+from mayfly.gateway.predictions.webhooks import Webhooks
+from mayfly.gateway.process import Process, Tasks
+from mayfly.gateway.runs.room import Runs
+from mayfly.gateway.secrets.room import Secrets
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The API resource."""
+
+    finder: Finder
+    webhooks: Webhooks
+    routers: Sequence[APIRouter]
+
+    @property
+    def tasks(self) -> Tasks:
+        """The webhooks."""
+        return {"work:webhooks": self.webhooks.run}
+
+
+def build(
+    process: Process,
+    http: HTTP,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+    runs: Runs,
+    calls: Calls,
+) -> Predictions:
+    """Build the room."""
+    config, database, clock = process.config, process.database, process.clock
+    finder = Finder(
+        cluster=process.cluster,
+        database=database,
+        runs=caches.runs,
+        callers=access.callers,
+        calls=calls.recorder,
+        dispatcher=calls.dispatcher,
+        notices=lifecycle.notices,
+        polls=Polls(process.monotonic),
+        stopping=process.stopping,
+    )
+    presenter = Presenter(
+        database=database,
+        trees=runs.trees,
+        files=files.store,
+        calls=calls.recorder,
+        key=access.key,
+        directory=caches.directory,
+        limits=config.limits,
+        clock=clock,
+    )
+    webhooks = Webhooks(
+        predictions=finder,
+        presenter=presenter,
+        database=database,
+        outbound=http.outbound,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        key=access.key,
+        base=(config.external_url or config.internal_url).rstrip("/"),
+        clock=clock,
+        monotonic=process.monotonic,
+    )
+    database.listen(webhooks.committed)
+    create_run = RunCreator(
+        cluster=process.cluster,
+        database=database,
+        runs=caches.runs,
+        files=files.store,
+        directory=caches.directory,
+        budgets=namespaces.budgets,
+        callers=access.callers,
+        sealed=secrets.sealed,
+        sources=caches.sources,
+        notices=lifecycle.notices,
+        config=config,
+        clock=clock,
+        new_id=process.new_id,
+    )
+    create_call = CallCreator(
+        create_run=create_run,
+        budgets=namespaces.budgets,
+        calls=calls.recorder,
+        versions=calls.versions,
+        dispatcher=calls.dispatcher,
+        directory=caches.directory,
+        runs=caches.runs,
+        sealed=secrets.sealed,
+        sources=caches.sources,
+        database=database,
+        config=config,
+        clock=clock,
+        new_uid=process.new_uid,
+    )
+    routes = PredictionRoutes(
+        predictions=finder,
+        presenter=presenter,
+        create_run=create_run,
+        create_call=create_call,
+        budgets=namespaces.budgets,
+        callers=access.callers,
+        notices=lifecycle.notices,
+        stopping=process.stopping,
+        input_bytes=config.limits.input_bytes,
+        key=access.key,
+    )
+    streams = Streams(finder, presenter, lifecycle.notices, process.stopping)
+    stream_routes = StreamRoutes(streams, finder, access.key, clock)
+    return Predictions(finder, webhooks, [routes.router(), stream_routes.router()])

@@ -1,0 +1,143 @@
+"""Builds the runs room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.cache.runs import Runs as UnfinishedRuns
+from mayfly.gateway.files.room import FileStorage
+from mayfly.gateway.lifecycle.room import Lifecycle
+from mayfly.gateway.metrics.room import Telemetry
+from mayfly.gateway.namespaces.room import NamespaceSettings
+from mayfly.gateway.process import Process, Tasks
+from mayfly.gateway.runs.agents import Agents
+from mayfly.gateway.runs.dispatcher import ChildQueue, Dispatcher
+from mayfly.gateway.runs.recorder import Recorder
+from mayfly.gateway.runs.routes import AgentRoutes
+from mayfly.gateway.runs.sessions import Sessions
+from mayfly.gateway.runs.trees import Trees
+from mayfly.gateway.secrets.room import Secrets
+from mayfly.gateway.worklist import Worklist
+from mayfly.telemetry.families import Families
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The engine for runs of Pipelines."""
+
+    sessions: Sessions
+    worklist: Worklist
+    trees: Trees
+    recorder: Recorder
+    dispatcher: Dispatcher
+    agents: Agents
+    routers: Sequence[APIRouter]
+
+    @property
+    def tasks(self) -> Tasks:
+        """The looks at runs."""
+        return {"work:runs": self.dispatcher.run}
+
+
+def build(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+    queues: Sequence[ChildQueue],
+) -> Runs:
+    """Build the room.
+
+    Args:
+        process: the singletons.
+        caches: the room.
+        lifecycle: the room.
+        telemetry: the room.
+        namespaces: the room.
+        access: the room.
+        files: the room.
+        secrets: the room.
+        queues: what else a run may have made: a cancel closes them for it.
+    """
+    config, database, clock = process.config, process.database, process.clock
+    sessions, worklist = Sessions(), Worklist()
+    trees = Trees(process.cluster, database, caches.runs)
+    recorder = Recorder(
+        cluster=process.cluster,
+        database=database,
+        runs=caches.runs,
+        programs=caches.programs,
+        files=files.store,
+        sealed=secrets.sealed,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        trees=trees,
+        dispatches=lifecycle.dispatches,
+        config=config,
+        clock=clock,
+    )
+    dispatcher = Dispatcher(
+        cluster=process.cluster,
+        runs=caches.runs,
+        sessions=sessions,
+        recorder=recorder,
+        programs=caches.programs,
+        database=database,
+        worklist=worklist,
+        trees=trees,
+        dispatches=lifecycle.dispatches,
+        lookup=secrets.lookup,
+        budgets=namespaces.budgets,
+        queues=queues,
+        key=access.key,
+        limits=config.limits,
+        metrics=telemetry.counters,
+        clock=clock,
+        monotonic=process.monotonic,
+    )
+    agents = Agents(
+        authenticator=access.authenticator,
+        database=database,
+        runs=caches.runs,
+        sessions=sessions,
+        recorder=recorder,
+        worklist=worklist,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        limits=config.limits,
+        dispatches=lifecycle.dispatches,
+        clock=clock,
+    )
+    caches.runs.listen(worklist.add)
+    namespaces.budgets.listen(worklist.add)
+    _gauges(telemetry.counters.families, caches.runs, sessions)
+    routes = AgentRoutes(agents, files.store, caches.runs)
+    return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
+
+
+def _gauges(families: Families, runs: UnfinishedRuns, sessions: Sessions) -> None:
+    families.gauge(
+        "mayfly_agent_sessions", "Agents of run pods that are connected.", lambda: len(sessions)
+    )
+    families.gauge(
+        "mayfly_gateway_unfinished_runs", "Runs that the gateway's watch knows.", lambda: len(runs)
+    )
+    families.gauge(
+        "mayfly_gateway_watch_silence_seconds",
+        "How long the watch of runs has told nothing; bookmarks come every minute.",
+        lambda: _finite(runs.silent_seconds),
+    )
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
