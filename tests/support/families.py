@@ -15,9 +15,9 @@ from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
+from mayfly.database.engine import Database
 from mayfly.gateway.metrics import ledger_watch
 from mayfly.gateway.metrics.counters import Metrics as GatewayMetrics
-from mayfly.metering.database import Database
 from mayfly.telemetry.families import Families
 from mayfly.telemetry.payers import PayerSettings
 

@@ -16,8 +16,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.kube_memory import MemoryCluster
 
+from mayfly.database.engine import Database
 from mayfly.kube.kinds import Kind
-from mayfly.metering.database import Database
 
 Json = dict[str, Any]
 Edge = Literal["before", "after"]

@@ -21,13 +21,13 @@ from websockets.exceptions import ConnectionClosed
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import monotonic, rfc3339, rfc3339_seconds, utc_now
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.process import Process
 from mayfly.gateway.server import GatewayServer, new_id, new_uid, server_for
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
 
 Json = dict[str, Any]
 KEY = SigningKey(b"a signing key for tests, 32 bytes")

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
-from mayfly.metering.database import Database
+from mayfly.database.engine import Database
 
 BOTH = pytest.mark.parametrize("databases", ["sqlite", "postgresql"], indirect=True)
 Databases = Callable[[Path], AbstractContextManager[str]]

@@ -80,7 +80,7 @@ def _gateway() -> int:
 
 def _database(action: str, file: str) -> int:
     from mayfly.config import GatewayConfig  # noqa: PLC0415
-    from mayfly.metering import backup  # noqa: PLC0415
+    from mayfly.database import backup  # noqa: PLC0415
 
     url = os.environ.get("MAYFLY_DATABASE_URL")
     url = url or GatewayConfig.model_validate_json(_config_text()).database_url

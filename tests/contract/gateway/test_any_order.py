@@ -19,13 +19,13 @@ from support.kube_memory import WAIT_SECONDS
 from support.postgresql import BOTH, Databases
 
 from mayfly.clock import monotonic, rfc3339, utc_now
+from mayfly.database.engine import Database
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.http.errors import Rejected
 from mayfly.gateway.process import Process
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
 from mayfly.metering import ledger, tables
-from mayfly.metering.database import Database
 
 pytestmark = BOTH
 

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from support.gateway_world import Running, World
 from support.postgresql import PostgreSQL
 
-from mayfly.metering import database, tables
+from mayfly.database import engine
+from mayfly.metering import tables
 
 AWAY = "The database does not answer; try again."
 AWAY_SECONDS = 60
@@ -18,7 +19,7 @@ AWAY_SECONDS = 60
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 0.5)
 
 
 async def records(gateway: Running) -> int:
@@ -76,7 +77,7 @@ async def test_runs_that_end_while_the_server_is_away_are_recorded_once_it_is_ba
 async def test_a_database_that_somebody_has_locked_is_waited_for(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_SQLITE", {"connect_args": {"timeout": 0.2}})
+    monkeypatch.setattr(engine, "_SQLITE", {"connect_args": {"timeout": 0.2}})
     run = world.claimed()
     async with world.gateway() as gateway, gateway.client() as reader:
         async with run.working(gateway, written=True) as agent:

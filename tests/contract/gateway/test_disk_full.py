@@ -18,9 +18,9 @@ from support.gateway_world import Running, World
 from support.postgresql import PostgreSQL
 
 from mayfly.clock import utc_now
+from mayfly.database.engine import StorageFull
 from mayfly.gateway.runs import pod_secrets
 from mayfly.gateway.runs.status import STORAGE_FULL
-from mayfly.metering.database import StorageFull
 
 LARGE = json.dumps(token_urlsafe(150_000))
 """More than the pages that the database has, however well it packs."""

@@ -12,12 +12,12 @@ from support.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.annotations import RETENTION
+from mayfly.database.engine import metadata
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.files.store import doomed_files, files
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.sources import sources
 from mayfly.kube.kinds import NAMESPACES, PIPELINES, RUNS, VERSIONS
-from mayfly.metering.database import metadata
 from mayfly.metering.tables import usage_records
 
 pytestmark = BOTH

@@ -9,7 +9,7 @@ from support.gateway_world import NAMESPACE
 from support.model_world import ModelWorld, create, ended, until, usage
 from support.postgresql import PostgreSQL
 
-from mayfly.metering import database
+from mayfly.database import engine
 
 CALL = f"/v1/models/{NAMESPACE}/model/predictions"
 PRICE = [{"meter": "predictSeconds", "unitPrice": "1"}, {"meter": "prediction", "unitPrice": "5"}]
@@ -18,7 +18,7 @@ PRICE = [{"meter": "predictSeconds", "unitPrice": "1"}, {"meter": "prediction", 
 async def test_a_call_that_ends_while_the_server_is_away_is_billed_once_when_it_is_back(
     tmp_path: Path, own_postgresql: PostgreSQL, cog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(engine, "PATIENCE_SECONDS", 0.5)
     server = own_postgresql
     with server.database() as url:
         world = ModelWorld(tmp_path, url)

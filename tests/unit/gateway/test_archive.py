@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mayfly.database.engine import Database
 from mayfly.gateway.lifecycle import archive
-from mayfly.metering.database import Database
 
 
 @pytest.fixture

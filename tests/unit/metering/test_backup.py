@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
-from mayfly.metering.backup import NotPossible, backup, restore
-from mayfly.metering.database import Database
+from mayfly.database.backup import NotPossible, backup, restore
+from mayfly.database.engine import Database
 
 
 @pytest.fixture

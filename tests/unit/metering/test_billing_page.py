@@ -12,8 +12,8 @@ from mayfly.api.v1alpha1.conditions import REASONS, ConditionType, Reason
 from mayfly.gateway.runs.recorder import _outcome
 from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.ledger import Ending
+from mayfly.metering.pricing import Meter, PricePin, cost, decimal_text
 from mayfly.metering.records import exact_sum
-from mayfly.metering.usage import Meter, PricePin, cost, decimal_text
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.builders import ledger_row
 from support.postgresql import BOTH, Databases
 
+from mayfly.database.engine import Database
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome
 
 pytestmark = BOTH

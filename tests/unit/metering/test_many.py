@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.builders import ledger_row
 
+from mayfly.database.engine import Database
 from mayfly.metering import ledger, records, tree
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.records import Correction
 from mayfly.metering.tables import MODEL, usage_records

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from support.bills import OCTOBER, bill, correction
 from support.postgresql import BOTH
 
+from mayfly.database.engine import Database
 from mayfly.metering import periods, records, reports
-from mayfly.metering.database import Database
 from mayfly.metering.periods import Month
 from mayfly.metering.reports import Span
 

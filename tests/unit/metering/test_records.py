@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from support.builders import ledger_row
 from support.postgresql import BOTH
 
+from mayfly.database.engine import Database
 from mayfly.metering import ledger, records, tree
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly.metering.records import Correction, NotCorrectable
 from mayfly.metering.tables import MODEL

@@ -10,8 +10,8 @@ from support.bills import bill, correction, uid
 from support.postgresql import BOTH
 
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.database.engine import Database
 from mayfly.metering import records, reports
-from mayfly.metering.database import Database
 from mayfly.metering.records import UsageRecord, exact_sum
 from mayfly.metering.reports import Key, Row, Span
 

@@ -20,14 +20,14 @@ from support.at_once import at_once
 from support.postgresql import PostgreSQL
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
+from mayfly.database.engine import Database, metadata
+from mayfly.database.schema import BEFORE_REVISIONS, SchemaMismatch
 from mayfly.metering import ledger
-from mayfly.metering.database import Database, metadata
-from mayfly.metering.schema import BEFORE_REVISIONS, SchemaMismatch
 
 
 def scripts() -> ScriptDirectory:
     config = Config()
-    config.set_main_option("script_location", "mayfly.metering:migrations")
+    config.set_main_option("script_location", "mayfly.database:migrations")
     return ScriptDirectory.from_config(config)
 
 
@@ -176,7 +176,7 @@ def test_processes_that_start_at_once_make_the_tables_once(bare_url: str) -> Non
     """Each fails if it makes a table that another one has made meanwhile."""
     start = (
         "import asyncio, sys, mayfly.gateway.app\n"
-        "from mayfly.metering.database import Database\n"
+        "from mayfly.database.engine import Database\n"
         "print('here', flush=True), sys.stdin.read()\n"
         "async def main():\n"
         "    database = Database(sys.argv[1])\n"

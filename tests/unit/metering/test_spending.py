@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from support.builders import ledger_row
 
+from mayfly.database.engine import Database
 from mayfly.metering import ledger, spending, tables
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.pricing import EXACT
 from mayfly.metering.tables import MODEL
-from mayfly.metering.usage import EXACT
 
 T0 = datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 PRICES = json.dumps(

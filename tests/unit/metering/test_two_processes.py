@@ -6,7 +6,7 @@ from sqlalchemy import text
 from support.at_once import at_once
 from support.postgresql import BOTH
 
-from mayfly.metering.database import Database
+from mayfly.database.engine import Database
 
 pytestmark = BOTH
 TURNS = 200
@@ -14,7 +14,7 @@ COUNTER = """
 import asyncio
 import sys
 from sqlalchemy import text
-from mayfly.metering.database import Database, stand_by
+from mayfly.database.engine import Database, stand_by
 
 
 async def count(url: str, turns: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.metering.usage import (
+from mayfly.metering.pricing import (
     Consumption,
     Meter,
     PricePin,

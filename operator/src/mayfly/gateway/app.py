@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from mayfly import __version__
+from mayfly.database.engine import stand_by
 from mayfly.gateway.access import room as access
 from mayfly.gateway.access.rates import RateLimit
 from mayfly.gateway.access.signing import SigningKey
@@ -30,7 +31,6 @@ from mayfly.gateway.predictions import room as predictions
 from mayfly.gateway.process import Process
 from mayfly.gateway.runs import room as runs
 from mayfly.gateway.secrets import room as secrets
-from mayfly.metering.database import stand_by
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from mayfly.database.engine import Database, StorageAway
 from mayfly.gateway.cache.runs import Runs
-from mayfly.metering.database import Database, StorageAway
 
 SILENCE_SECONDS = 150.0
 """Bookmarks come every minute; a watch that is silent for longer than two is dead."""

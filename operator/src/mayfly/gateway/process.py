@@ -11,8 +11,8 @@ from fastapi import APIRouter
 
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
 from mayfly.kube.client import Cluster
-from mayfly.metering.database import Database
 
 Tasks = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 """What a room does all the time: coroutine functions by the names of their tasks."""

@@ -17,13 +17,13 @@ from typing_extensions import override
 from mayfly.api.v1alpha1.identity import crockford
 from mayfly.clock import monotonic, utc_now
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
+from mayfly.database.schema import SchemaMismatch
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.http.serving import Server
 from mayfly.gateway.process import Process
 from mayfly.kube.client import Cluster
-from mayfly.metering.database import Database
-from mayfly.metering.schema import SchemaMismatch
 
 PING_SECONDS = 20.0
 GOODBYE_SECONDS = 0.5

@@ -11,8 +11,8 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from mayfly.database.engine import StorageError
 from mayfly.kube.errors import KubeError
-from mayfly.metering.database import StorageError
 
 logger = logging.getLogger(__name__)
 

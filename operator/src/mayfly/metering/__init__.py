@@ -1,1 +1,1 @@
-"""What a run used and what it costs: pure arithmetic in `usage`, the store in `ledger`."""
+"""What a run used and what it costs: pure arithmetic in `pricing`, the store in `ledger`."""

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
+from mayfly.metering.pricing import EXACT, Consumption, Meter, read_pins
 from mayfly.metering.records import UsageRecord
-from mayfly.metering.usage import EXACT, Consumption, Meter, read_pins
 
 
 @dataclass(frozen=True)

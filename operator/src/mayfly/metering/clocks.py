@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mayfly.metering.usage import milliseconds
+from mayfly.metering.pricing import milliseconds
 
 SKEW = timedelta(seconds=2)
 """Clocks of machines that are kept by NTP differ by milliseconds; Kubernetes' times are whole

@@ -15,10 +15,10 @@ from decimal import Decimal
 from mayfly.clock import rfc3339_seconds
 from mayfly.metering.charges import Charge, charges, model_of
 from mayfly.metering.periods import Month
+from mayfly.metering.pricing import Meter, decimal_text
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.sheets import Cell, line
 from mayfly.metering.tables import RUN
-from mayfly.metering.usage import Meter, decimal_text
 
 VERSION = "1.2"
 

@@ -24,11 +24,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import insert_once
 from mayfly.metering import records, spending
-from mayfly.metering.database import insert_once
+from mayfly.metering.pricing import Consumption, PricePin, cost, read_pins
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import RUN, runs
-from mayfly.metering.usage import Consumption, PricePin, cost, read_pins
 
 
 class Outcome(StrEnum):

@@ -20,9 +20,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
-from mayfly.metering.database import insert_once
+from mayfly.database.engine import insert_once
+from mayfly.metering.pricing import decimal_text
 from mayfly.metering.tables import usage_periods
-from mayfly.metering.usage import decimal_text
 
 
 @dataclass(frozen=True, order=True)

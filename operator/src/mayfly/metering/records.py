@@ -16,10 +16,10 @@ from decimal import Decimal, localcontext
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import insert_once, note
 from mayfly.metering import periods, spending
-from mayfly.metering.database import insert_once, note
+from mayfly.metering.pricing import EXACT, Meter, PricePin, decimal_text, read_pins
 from mayfly.metering.tables import usage_records
-from mayfly.metering.usage import EXACT, Meter, PricePin, decimal_text, read_pins
 
 BATCH = 500
 
@@ -163,7 +163,7 @@ def exact_sum(costs: Iterable[Decimal]) -> Decimal:
     """The sum of some costs, to the last digit.
 
     Raises:
-        decimal.Inexact: it can't be written in `usage.DIGITS` digits.
+        decimal.Inexact: it can't be written in `pricing.DIGITS` digits.
     """
     with localcontext(EXACT):
         return sum(costs, Decimal(0))

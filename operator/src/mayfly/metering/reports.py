@@ -17,14 +17,14 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.database.engine import Database
 from mayfly.metering import periods
 from mayfly.metering.charges import model_of
-from mayfly.metering.database import Database
 from mayfly.metering.periods import Month, Period, Totals
+from mayfly.metering.pricing import EXACT
 from mayfly.metering.records import UsageRecord, of
 from mayfly.metering.sheets import line
 from mayfly.metering.tables import RUN, usage_records
-from mayfly.metering.usage import EXACT
 
 BATCH = 1000
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from mayfly.clock import rfc3339
-from mayfly.metering.usage import decimal_text
+from mayfly.metering.pricing import decimal_text
 
 Cell = str | int | bool | Decimal | datetime | None
 

@@ -19,9 +19,9 @@ from decimal import Decimal, localcontext
 from sqlalchemy import Column, String, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering.database import Exact, insert_once, metadata
+from mayfly.database.engine import Exact, insert_once, metadata
+from mayfly.metering.pricing import EXACT, Consumption, cost, milliseconds, read_pins
 from mayfly.metering.tables import RUN, runs
-from mayfly.metering.usage import EXACT, Consumption, cost, milliseconds, read_pins
 
 spending = Table(
     "spending",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
 
-from mayfly.metering.database import Exact, Instant, metadata
+from mayfly.database.engine import Exact, Instant, metadata
 
 RUN = "run"
 MODEL = "model"

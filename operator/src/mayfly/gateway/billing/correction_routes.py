@@ -10,7 +10,7 @@ from mayfly.clock import rfc3339
 from mayfly.gateway.access.callers import Callers
 from mayfly.gateway.billing.corrections import BODY_BYTES, Corrections
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
-from mayfly.metering.usage import decimal_text
+from mayfly.metering.pricing import decimal_text
 
 
 class CorrectionRoutes:

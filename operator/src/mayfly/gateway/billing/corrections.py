@@ -18,13 +18,13 @@ from pydantic import (
 )
 
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.http.errors import Forbidden, Invalid, Taken
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.idempotency import MAX_KEY
 from mayfly.gateway.worklist import Worklist
 from mayfly.metering import records, tree
-from mayfly.metering.database import Database
 from mayfly.metering.records import BelowNothing, Correction, NotBilled, UsageRecord
 
 BODY_BYTES = 16 * 1024

@@ -12,10 +12,10 @@ from mayfly.metering import charges
 from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.explain import Explanation
 from mayfly.metering.periods import Period, Totals
+from mayfly.metering.pricing import decimal_text
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.reports import Key, Row, Span, totals_of
 from mayfly.metering.sheets import line
-from mayfly.metering.usage import decimal_text
 
 Json = dict[str, Any]
 

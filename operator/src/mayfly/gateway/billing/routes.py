@@ -15,13 +15,13 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.billing import presenter
 from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
 from mayfly.gateway.http.routing import UNCACHED, under_bases
 from mayfly.metering import focus, periods, reports
-from mayfly.metering.database import Database
 from mayfly.metering.explain import explain
 from mayfly.metering.periods import Month, Period
 from mayfly.metering.records import UsageRecord

@@ -18,6 +18,7 @@ from mayfly.api.v1alpha1 import Model, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
+from mayfly.database.engine import StorageError, insist, stand_by
 from mayfly.gateway.cache.directory import Directory, Key
 from mayfly.gateway.calls.queue import Queue, Waiting
 from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
@@ -26,7 +27,6 @@ from mayfly.gateway.calls.server import Follower, Json, Lost, ModelServer, NotNo
 from mayfly.gateway.calls.versions import Versions, target_of
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import LOOK_SECONDS, Budgets
-from mayfly.metering.database import StorageError, insist, stand_by
 from mayfly.metering.ledger import Outcome, RunRow
 
 logger = logging.getLogger(__name__)

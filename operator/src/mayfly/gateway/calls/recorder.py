@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
+from mayfly.database.engine import Database, insert_once
 from mayfly.gateway.calls.rows import UNDER_WAY, Call, Step, model_calls, shut_parents
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches
@@ -24,7 +25,6 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger, tables
 from mayfly.metering.clocks import Flag, measured
-from mayfly.metering.database import Database, insert_once
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
 from mayfly_runtime.redaction import Redactor
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.pipeline import SecretKeyRef
 from mayfly.clock import Monotonic
+from mayfly.database.engine import insist
 from mayfly.gateway.calls import news
 from mayfly.gateway.calls.outputs import Fetchable
 from mayfly.gateway.calls.recorder import CallRecorder
@@ -32,7 +33,6 @@ from mayfly.gateway.http.outbound import Answer, Forbidden, Outbound, OutboundEr
 from mayfly.gateway.secrets.lookup import SecretLookup, SecretUnavailable
 from mayfly.gateway.secrets.sealed import Sealed, Unsealable
 from mayfly.kube.errors import KubeError
-from mayfly.metering.database import insist
 from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)

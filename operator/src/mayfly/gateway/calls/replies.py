@@ -10,6 +10,7 @@ from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database
 from mayfly.gateway.calls.news import Reply
 from mayfly.gateway.calls.outputs import Fetchable, OutputLost, Outputs
 from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
@@ -20,7 +21,6 @@ from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
 from mayfly.metering.clocks import Flag, measured
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import Ending, Outcome, RunRow
 from mayfly_runtime.redaction import Redactor
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Index, String, Table, Text
 
-from mayfly.metering.database import Instant, metadata
+from mayfly.database.engine import Instant, metadata
 
 Json = dict[str, Any]
 

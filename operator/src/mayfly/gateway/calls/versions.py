@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mayfly.api.v1alpha1 import Model, Reason
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, with_condition
 from mayfly.clock import Clock, rfc3339_seconds
+from mayfly.database.engine import Database, Instant, insert_once, metadata
 from mayfly.gateway.cache.directory import Directory, Entry, Key
 from mayfly.gateway.calls.cog import CogServer
 from mayfly.gateway.calls.replicate import ReplicateServer
@@ -30,7 +31,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import MODELS
 from mayfly.metering import listing
-from mayfly.metering.database import Database, Instant, insert_once, metadata
 
 logger = logging.getLogger(__name__)
 

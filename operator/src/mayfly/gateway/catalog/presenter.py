@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.catalog import schemas
@@ -15,7 +16,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import VERSIONS
 from mayfly.metering import listing
-from mayfly.metering.database import Database
 
 Json = dict[str, Any]
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.rows import model_calls
 from mayfly.gateway.files.store import SCHEME, Files, files, references
@@ -24,7 +25,6 @@ from mayfly.gateway.lifecycle import archive, sources
 from mayfly.gateway.lifecycle.deliveries import deliveries
 from mayfly.gateway.namespaces.retention import Retention
 from mayfly.metering import listing
-from mayfly.metering.database import Database
 from mayfly.metering.tables import RUN, runs
 
 TREES = 100

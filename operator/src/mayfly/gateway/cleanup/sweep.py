@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.recorder import CallRecorder
@@ -24,7 +25,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, listing
-from mayfly.metering.database import Database
 
 logger = logging.getLogger(__name__)
 

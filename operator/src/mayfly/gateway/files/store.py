@@ -29,8 +29,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database, Instant, StorageFull, insert_once, metadata
 from mayfly.gateway.http.errors import Missing, TooLarge
-from mayfly.metering.database import Database, Instant, StorageFull, insert_once, metadata
 
 logger = logging.getLogger(__name__)
 

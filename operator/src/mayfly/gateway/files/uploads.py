@@ -16,13 +16,13 @@ from typing import Any
 from sqlalchemy import Column, Index, String, Table, Text, delete, insert, select
 
 from mayfly.clock import Clock, rfc3339
+from mayfly.database.engine import Database, Instant, metadata
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.files.store import ID, Files, StoredFile
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
 from mayfly.gateway.http.multipart import Form, Part
 from mayfly.gateway.namespaces.retention import Retention
-from mayfly.metering.database import Database, Instant, metadata
 
 Json = dict[str, Any]
 

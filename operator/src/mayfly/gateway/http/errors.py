@@ -28,8 +28,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
+from mayfly.database.engine import StorageAway, StorageFull
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused
-from mayfly.metering.database import StorageAway, StorageFull
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import insert_once, metadata
 from mayfly.gateway.lifecycle.text import storable, utf8_head, utf8_tail
-from mayfly.metering.database import insert_once, metadata
 
 logs = Table(
     "logs",

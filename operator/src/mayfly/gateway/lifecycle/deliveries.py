@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Integer, String, Table, Text, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering.database import Instant, insert_once, metadata, note
+from mayfly.database.engine import Instant, insert_once, metadata, note
 from mayfly.metering.ledger import RunRow
 
 EVENTS = ("start", "output", "logs", "completed")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, String, Table, Text, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.metering.database import insert_once, metadata
+from mayfly.database.engine import insert_once, metadata
 from mayfly.metering.tables import runs
 
 sources = Table(

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering import ledger
-from mayfly.metering.database import Database
 
 LOOK_SECONDS = 10.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mayfly.database.engine import FAILURES
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.metrics.ledger_watch import LedgerWatch
 from mayfly.gateway.process import Process, Tasks
-from mayfly.metering.database import FAILURES
 from mayfly.telemetry.payers import PayerSettings
 
 WRITES = 30

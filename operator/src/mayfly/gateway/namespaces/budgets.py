@@ -16,13 +16,13 @@ from decimal import Decimal
 
 from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.clock import Clock
+from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import BudgetReached
 from mayfly.gateway.namespaces.watch import Namespaces
 from mayfly.metering import spending
-from mayfly.metering.database import Database
+from mayfly.metering.pricing import decimal_text
 from mayfly.metering.spending import Budget
-from mayfly.metering.usage import decimal_text
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import CANCELLED_RUN, Caller
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs
@@ -24,7 +25,6 @@ from mayfly.gateway.predictions.create_run import RunCreator, Target
 from mayfly.gateway.predictions.idempotency import Created
 from mayfly.gateway.predictions.request import CreateRequest
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
 from mayfly.sources import SourceReader

@@ -20,6 +20,7 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database, StorageError
 from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry, PipelineVersionEntry
 from mayfly.gateway.cache.runs import Runs, Seen
@@ -36,7 +37,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
-from mayfly.metering.database import Database, StorageError
 from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
 from mayfly.sources import SourceReader
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.calls.dispatcher import CallDispatcher
@@ -26,7 +27,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, listing
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.listing import Span
 

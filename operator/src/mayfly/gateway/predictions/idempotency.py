@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Column, String, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import Instant, insert_once, metadata
 from mayfly.gateway.http.errors import Invalid
-from mayfly.metering.database import Instant, insert_once, metadata
 
 WINDOW = timedelta(seconds=90)
 """A create that comes again within this time is the first one."""

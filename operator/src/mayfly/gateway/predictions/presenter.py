@@ -15,6 +15,7 @@ from typing import Any
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Seen
@@ -33,9 +34,8 @@ from mayfly.gateway.predictions.stream_links import stream_link
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import redacted
 from mayfly.metering import ledger, records
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.usage import cost, decimal_text
+from mayfly.metering.pricing import cost, decimal_text
 
 LISTED_BYTES = 16 * 1024
 """Inputs and outputs above this are left out of lists."""

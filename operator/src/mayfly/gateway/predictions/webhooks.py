@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mayfly.clock import Clock, Monotonic
+from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http.outbound import Forbidden, Outbound, OutboundError
 from mayfly.gateway.lifecycle import archive, deliveries
@@ -24,7 +25,6 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.predictions.finder import Prediction, Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.worklist import Worklist
-from mayfly.metering.database import Database
 
 logger = logging.getLogger(__name__)
 

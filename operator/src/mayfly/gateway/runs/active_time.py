@@ -17,7 +17,7 @@ from mayfly.metering.clocks import (
     measured,
 )
 from mayfly.metering.ledger import Ending, RunRow
-from mayfly.metering.usage import milliseconds
+from mayfly.metering.pricing import milliseconds
 
 MEASURED = frozenset(
     {

@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 
 from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database, StorageAway, StorageFull
 from mayfly.gateway.access.authentication import Authenticator, Pod
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.http.errors import BAD_MESSAGE, RESTART, RETIRED, Rejected
@@ -39,7 +40,6 @@ from mayfly.gateway.runs.sessions import Session, Sessions, Wire
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
-from mayfly.metering.database import Database, StorageAway, StorageFull
 from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)

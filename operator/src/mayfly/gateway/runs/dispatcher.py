@@ -13,6 +13,7 @@ from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.programs import Programs
@@ -32,7 +33,6 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.lineage import reaches_children
 from mayfly.reconcile.pods import PARENT_LABEL

@@ -17,8 +17,8 @@ from enum import Enum, auto
 from sqlalchemy import Boolean, Column, String, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import Instant, insert_once, metadata
 from mayfly.gateway.http.errors import OTHER_SESSION, RETIRED, Rejected
-from mayfly.metering.database import Instant, insert_once, metadata
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 

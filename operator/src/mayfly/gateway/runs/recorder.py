@@ -15,6 +15,7 @@ from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
 from mayfly.gateway.cache.programs import Programs, Terms
 from mayfly.gateway.cache.runs import Json, Runs, Seen
 from mayfly.gateway.files import links
@@ -39,9 +40,8 @@ from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, spending, tree
 from mayfly.metering.clocks import measured
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
-from mayfly.metering.usage import cost
+from mayfly.metering.pricing import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
 from mayfly.reconcile.lineage import lineage
 from mayfly.reconcile.observed import Refusal

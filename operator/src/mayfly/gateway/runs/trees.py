@@ -14,16 +14,16 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from mayfly.api.v1alpha1.pipelinerun import Children
+from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.runs import status
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, records, tree
-from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
+from mayfly.metering.pricing import EXACT
 from mayfly.metering.records import UsageRecord
-from mayfly.metering.usage import EXACT
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from sqlalchemy import Column, Index, LargeBinary, String, Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
+from mayfly.database.engine import Database, Instant, insert_once, metadata
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid
-from mayfly.metering.database import Database, Instant, insert_once, metadata
 from mayfly_runtime import inputs
 from mayfly_runtime.redaction import MARK
 

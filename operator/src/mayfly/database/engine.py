@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
-from mayfly.metering.schema import bring_up_to_date
+from mayfly.database.schema import bring_up_to_date
 
 logger = logging.getLogger(__name__)
 

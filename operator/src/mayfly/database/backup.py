@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from sqlalchemy.engine import make_url
 
-from mayfly.metering.schema import revisions
+from mayfly.database.schema import revisions
 
 BUSY_SECONDS = 20.0
 

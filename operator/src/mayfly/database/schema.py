@@ -52,7 +52,7 @@ def revisions() -> set[str]:
 
 def _config(**attributes: object) -> Config:
     config = Config(attributes=attributes)
-    config.set_main_option("script_location", "mayfly.metering:migrations")
+    config.set_main_option("script_location", "mayfly.database:migrations")
     return config
 
 

@@ -1,0 +1,1 @@
+"""The SQL database of the gateway: its engine and transactions, schema revisions, and backups."""
