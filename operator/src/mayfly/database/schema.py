@@ -7,14 +7,10 @@ of the caller's, so a start that fails leaves the database as it was.
 from __future__ import annotations
 
 from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, inspect
-
-BEFORE_REVISIONS = "0001"
-"""What a database has that was made when there were no revisions."""
+from sqlalchemy import Connection
 
 
 class SchemaMismatch(Exception):
@@ -28,20 +24,17 @@ def bring_up_to_date(connection: Connection) -> None:
         connection: within a transaction that lets no other one write.
 
     Raises:
-        SchemaMismatch: a newer Mayfly has changed the database, or nobody knows what it is.
+        SchemaMismatch: a newer Mayfly has changed the database.
     """
     config = _config(connection=connection)
-    scripts = ScriptDirectory.from_config(config)
-    present = MigrationContext.configure(connection).get_current_heads()
-    unknown = set(present) - revisions()
+    unknown = set(MigrationContext.configure(connection).get_current_heads()) - revisions()
     if unknown:
+        newest = ScriptDirectory.from_config(config).get_current_head()
         raise SchemaMismatch(
             f"The database has revision {', '.join(sorted(unknown))}, and this Mayfly knows none "
-            f"after {scripts.get_current_head()}: a newer Mayfly has used it. Nothing was changed. "
+            f"after {newest}: a newer Mayfly has used it. Nothing was changed. "
             "Install that Mayfly again, or restore a backup from before its first start."
         )
-    if not present and _made_before_revisions(connection, scripts):
-        command.stamp(config, BEFORE_REVISIONS)
     command.upgrade(config, "head")
 
 
@@ -54,23 +47,3 @@ def _config(**attributes: object) -> Config:
     config = Config(attributes=attributes)
     config.set_main_option("script_location", "mayfly.database:migrations")
     return config
-
-
-def _made_before_revisions(connection: Connection, scripts: ScriptDirectory) -> bool:
-    tables: MetaData = scripts.get_revision(BEFORE_REVISIONS).module.tables
-    if tables.tables.keys().isdisjoint(inspect(connection).get_table_names()):
-        return False
-    ours = MigrationContext.configure(
-        connection,
-        opts={
-            "include_name": lambda name, kind, _: kind != "table" or name in tables.tables,
-        },
-    )
-    if compare_metadata(ours, tables):
-        raise SchemaMismatch(
-            "The database has tables of Mayfly's names, no revision, and not the columns and "
-            f"indexes of revision {BEFORE_REVISIONS}: an older Mayfly has made it, or another "
-            "program. Nothing was changed. Give this Mayfly an empty database (a value: "
-            "gateway.database), or restore a backup."
-        )
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
 
 from mayfly.database.engine import Exact, Instant, metadata
 
@@ -45,11 +45,11 @@ runs = Table(
     Column("kind", String(8), nullable=False),
     Column("called", String(320), nullable=False),
     Column("downstream", Exact),
-    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
-    Column("flags", Text, nullable=False, server_default="[]"),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("flags", Text, nullable=False),
     Column("budget_uid", String(64)),
-    Column("data_removed", Boolean, nullable=False, server_default=false()),
+    Column("data_removed", Boolean, nullable=False),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_kept", "data_removed", "closed_at"),
     Index("ix_runs_version", "version"),

@@ -1,4 +1,4 @@
-"""The tables as they were before there were revisions."""
+"""Every table, as the first release has it. What comes later is a revision of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ revision = "0001"
 down_revision = None
 
 tables = MetaData()
-"""Also what a database without revisions is compared with."""
 
 Table(
     "runs",
@@ -59,10 +58,17 @@ Table(
     Column("kind", String(8), nullable=False),
     Column("called", String(320), nullable=False),
     Column("downstream", String(160)),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("flags", Text, nullable=False),
+    Column("budget_uid", String(64)),
+    Column("data_removed", Boolean, nullable=False),
     UniqueConstraint("id", name="uq_runs_id"),
     Index("ix_runs_root_uid", "root_uid"),
     Index("ix_runs_parent_uid", "parent_uid"),
     Index("ix_runs_open", "closed_at"),
+    Index("ix_runs_kept", "data_removed", "closed_at"),
+    Index("ix_runs_version", "version"),
     Index("ix_runs_pod_uid", "pod_uid"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
     Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
@@ -71,13 +77,17 @@ Table(
 Table(
     "usage_records",
     tables,
-    Column("run_uid", String(64), primary_key=True),
+    Column("record_id", String(80), primary_key=True),
+    Column("run_uid", String(64), nullable=False),
+    Column("kind", String(8), nullable=False),
     Column("id", String(26), nullable=False),
     Column("namespace", String(63), nullable=False),
     Column("name", String(253), nullable=False),
     Column("pipeline_namespace", String(63), nullable=False),
     Column("pipeline", String(253), nullable=False),
+    Column("called", String(320), nullable=False),
     Column("version", String(64), nullable=False),
+    Column("runtime_digest", String(512), nullable=False),
     Column("root_uid", String(64), nullable=False),
     Column("parent_uid", String(64)),
     Column("depth", Integer, nullable=False),
@@ -88,12 +98,53 @@ Table(
     Column("completed_at", BigInteger),
     Column("active_ms", BigInteger, nullable=False),
     Column("output_items", Integer, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
     Column("prices", Text, nullable=False),
     Column("cost", String(160), nullable=False),
     Column("currency", String(8), nullable=False),
+    Column("flags", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
+    Column("corrects", String(80)),
+    Column("why", Text, nullable=False),
+    Column("author", String(320), nullable=False),
+    Column("request", String(64)),
+    Index("ix_usage_records_run_uid", "run_uid"),
     Index("ix_usage_records_root_uid", "root_uid"),
     Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+    Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
+)
+
+Table(
+    "usage_periods",
+    tables,
+    Column("period", String(7), primary_key=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, nullable=False),
+    Column("closed_by", String(320), nullable=False),
+    Column("records", BigInteger),
+    Column("sums", Text),
+    Column("sha256", String(64)),
+)
+
+Table(
+    "spending",
+    tables,
+    Column("namespace", String(63), primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("cost", String(160), nullable=False),
+)
+
+Table(
+    "budgets",
+    tables,
+    Column("run_uid", String(64), primary_key=True),
+    Column("root_uid", String(64), nullable=False),
+    Column("above", String(64)),
+    Column("name", String(253), nullable=False),
+    Column("amount", String(160), nullable=False),
+    Column("spent", String(160), nullable=False),
+    Index("ix_budgets_root_uid", "root_uid"),
 )
 
 Table(
@@ -124,6 +175,8 @@ Table(
     Column("created_at", BigInteger, nullable=False),
     Index("ix_files_run_uid", "run_uid"),
 )
+
+Table("doomed_files", tables, Column("id", String(26), primary_key=True))
 
 Table(
     "uploads",
@@ -194,6 +247,14 @@ Table(
 )
 
 Table(
+    "sources",
+    tables,
+    Column("version", String(64), primary_key=True),
+    Column("entrypoint", String(253), nullable=False),
+    Column("files", Text, nullable=False),
+)
+
+Table(
     "logs",
     tables,
     Column("run_uid", String(64), primary_key=True),
@@ -232,5 +293,5 @@ Table(
 
 
 def upgrade() -> None:
-    """Make them."""
+    """Make the tables."""
     tables.create_all(op.get_bind(), checkfirst=False)
