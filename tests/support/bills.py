@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.metering.charges import charges
 from mayfly.metering.records import UsageRecord, exact_sum
 
 OCTOBER = datetime(2026, 10, 5, 12, 0, 0, 123456, tzinfo=UTC)
@@ -58,7 +57,7 @@ def bill(number: int, **parts: Any) -> UsageRecord:
             **parts,
         }
     )
-    return replace(made, cost=exact_sum(each.amount for each in charges(made)))
+    return replace(made, cost=exact_sum(each.amount for each in made.charges))
 
 
 def correction(of: UsageRecord, number: int, cost: str, **parts: Any) -> UsageRecord:

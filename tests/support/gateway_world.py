@@ -27,7 +27,7 @@ from mayfly.gateway.app import Gateway
 from mayfly.gateway.process import Process
 from mayfly.gateway.server import GatewayServer, new_id, new_uid, server_for
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
-from mayfly.metering import ledger
+from mayfly.metering import ledger, records
 
 Json = dict[str, Any]
 KEY = SigningKey(b"a signing key for tests, 32 bytes")
@@ -131,7 +131,8 @@ class Running:
         """The usage record of a run, once it is closed."""
         await self.closed(uid)
         async with self.gateway.process.database.read() as tx:
-            return await ledger.usage_of(tx, uid)
+            bill = await records.bill(tx, uid)
+            return None if bill is None else dict(vars(bill))
 
 
 class Agent:

@@ -91,9 +91,10 @@ async def ended(caller: httpx.AsyncClient, identity: str) -> Json:
 
 async def usage(gateway: Running, identity: str) -> Json | None:
     """The usage record of a prediction that has ended."""
-    from mayfly.metering import ledger
+    from mayfly.metering import ledger, records
 
     async with gateway.gateway.process.database.read() as tx:
         row = await ledger.find_by_id(tx, identity)
         assert row is not None
-        return await ledger.usage_of(tx, row.uid)
+        bill = await records.bill(tx, row.uid)
+        return None if bill is None else dict(vars(bill))

@@ -25,7 +25,7 @@ from mayfly.gateway.http.errors import Rejected
 from mayfly.gateway.process import Process
 from mayfly.gateway.server import new_id, new_uid
 from mayfly.kube.errors import Unavailable
-from mayfly.metering import ledger, tables
+from mayfly.metering import ledger, records, tables
 
 pytestmark = BOTH
 
@@ -249,23 +249,23 @@ async def conclude(scene: Scene) -> None:
             status = await scene.run.finished()
         row = await closed(gateway, scene.run.uid, needed=not scene.deleted)
         async with gateway.process.database.read() as tx:
-            records = (
+            count = (
                 await tx.execute(select(func.count()).select_from(tables.usage_records))
             ).scalar_one()
-            usage = await ledger.usage_of(tx, scene.run.uid)
+            usage = await records.bill(tx, scene.run.uid)
     if row is None:
         # Deleted before any gateway saw its claim: nothing was sent, nothing is owed.
         assert scene.state == "idle"
-        assert records == 0
+        assert count == 0
         return
-    assert records == 1
+    assert count == 1
     assert usage is not None
-    assert (usage["outcome"], usage["reason"]) == (row.outcome, row.reason)
+    assert (usage.outcome, usage.reason) == (row.outcome, row.reason)
     if not scene.deleted:
         assert scene.run.condition("Succeeded")["reason"] == row.reason
-        assert status["usage"]["activeMilliseconds"] == usage["active_ms"]
-        assert status["usage"]["totalCost"] == format(usage["cost"].normalize(), "f")
-        assert (scene.run.condition("Started").get("status") == "True") <= usage["started"]
+        assert status["usage"]["activeMilliseconds"] == usage.active_ms
+        assert status["usage"]["totalCost"] == format(usage.cost.normalize(), "f")
+        assert (scene.run.condition("Started").get("status") == "True") <= usage.started
 
 
 async def closed(gateway: Gateway, uid: str, *, needed: bool) -> ledger.RunRow | None:

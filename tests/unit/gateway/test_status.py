@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.runs import status
-from mayfly.metering.ledger import Ending, Outcome
+from mayfly.metering.ending import Ending, Outcome
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BILL = status.Bill(Decimal("0.10"), "USD", "log", "https://gateway/output")

@@ -11,7 +11,7 @@ from support.billing_page import ENDS, EXAMPLES, PAGE, table
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType, Reason
 from mayfly.gateway.runs.recorder import _outcome
 from mayfly.metering.clocks import SENTENCES
-from mayfly.metering.ledger import Ending
+from mayfly.metering.ending import Ending
 from mayfly.metering.pricing import Meter, PricePin, cost, decimal_text
 from mayfly.metering.records import exact_sum
 

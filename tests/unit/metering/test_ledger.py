@@ -13,8 +13,9 @@ from support.builders import ledger_row
 from support.postgresql import BOTH, Databases
 
 from mayfly.database.engine import Database
-from mayfly.metering import ledger
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome
+from mayfly.metering import ledger, records
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy
 
 pytestmark = BOTH
 T0 = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -59,7 +60,7 @@ async def test_the_first_end_stands_until_the_object_says_otherwise(database: Da
         assert not await ledger.journal(tx, "uid", BAD, T0)
         row = await ledger.find(tx, "uid")
         assert row is not None
-        assert Ending.of(row) == GOOD
+        assert row.ending == GOOD
         await ledger.rejournal(tx, "uid", BAD, T0)
         assert await ledger.unclosed(tx) == ["uid"]
         await ledger.close(tx, row, BAD, by=ClosedBy.CONTROLLER, at=T0)
@@ -67,10 +68,10 @@ async def test_the_first_end_stands_until_the_object_says_otherwise(database: Da
         assert await ledger.unclosed(tx) == []
         row = await ledger.find(tx, "uid")
         assert row is not None
-        assert Ending.of(row) == BAD
-        usage = await ledger.usage_of(tx, "uid")
+        assert row.ending == BAD
+        usage = await records.bill(tx, "uid")
         assert usage is not None
-        assert usage["cost"] == Decimal("0.000000000000000001")
+        assert usage.cost == Decimal("0.000000000000000001")
 
 
 async def test_what_comes_after_the_end_changes_nothing(database: Database) -> None:
@@ -130,12 +131,12 @@ def test_any_order_gives_one_record(databases: Databases, steps: list[str]) -> N
                     case [word]:
                         await ledger.journal(tx, "uid", GOOD if word == "good" else BAD, T0)
         async with database.read() as tx:
-            usage = await ledger.usage_of(tx, "uid")
+            usage = await records.bill(tx, "uid")
             row = await ledger.find(tx, "uid")
         await database.close()
         assert (usage is None) == (first is None)
         if usage is not None and first is not None and row is not None:
-            assert usage["outcome"] == row.outcome == first.outcome.value
+            assert usage.outcome == row.outcome == first.outcome.value
 
     with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as url:
         asyncio.run(play(url))

@@ -15,7 +15,8 @@ from support.builders import ledger_row
 
 from mayfly.database.engine import Database
 from mayfly.metering import ledger, records, tree
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly.metering.records import Correction
 from mayfly.metering.tables import MODEL, usage_records
 

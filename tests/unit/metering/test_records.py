@@ -10,7 +10,8 @@ from support.postgresql import BOTH
 
 from mayfly.database.engine import Database
 from mayfly.metering import ledger, records, tree
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly.metering.records import Correction, NotCorrectable
 from mayfly.metering.tables import MODEL
 
@@ -89,9 +90,9 @@ async def test_a_correction_is_a_record_and_the_bill_is_the_sum(tx: AsyncConnect
         -200,
         Decimal("-0.0004"),
     )
-    usage = await ledger.usage_of(tx, "call")
+    usage = await records.bill(tx, "call")
     assert usage is not None
-    assert (usage["active_ms"], usage["cost"]) == (800, Decimal("0.0011"))
+    assert (usage.active_ms, usage.cost) == (800, Decimal("0.0011"))
     assert await records.costs(tx, ["call", "child", "nobody"]) == {
         "call": Decimal("0.0011"),
         "child": Decimal("0.002"),

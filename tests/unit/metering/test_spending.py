@@ -17,7 +17,8 @@ from support.builders import ledger_row
 
 from mayfly.database.engine import Database
 from mayfly.metering import ledger, spending, tables
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly.metering.pricing import EXACT
 from mayfly.metering.tables import MODEL
 

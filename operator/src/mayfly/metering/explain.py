@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering import records, tree
-from mayfly.metering.charges import Charge, charges
+from mayfly.metering.pricing import Charge
 from mayfly.metering.records import UsageRecord, exact_sum, summed
 from mayfly.metering.tables import runs, usage_records
 
@@ -50,7 +50,7 @@ async def explain(tx: AsyncConnection, uid: str) -> Explanation | None:
     downstream = exact_sum(each.cost for each in below)
     return Explanation(
         bill=own[0],
-        charges=charges(own[0]),
+        charges=own[0].charges,
         corrections=own[1:],
         cost=cost,
         parts=below,

@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from mayfly.clock import rfc3339_seconds
-from mayfly.metering.charges import Charge, charges, model_of
 from mayfly.metering.periods import Month
-from mayfly.metering.pricing import Meter, decimal_text
+from mayfly.metering.pricing import Charge, Meter, decimal_text
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.sheets import Cell, line
 from mayfly.metering.tables import RUN
@@ -102,7 +101,7 @@ def rows(record: UsageRecord, corrected: UsageRecord | None = None) -> list[dict
     common = _common(record)
     if record.corrects is not None:
         return [{**common, **_correction(record, corrected)}]
-    every = charges(record)
+    every = record.charges
     time = next((each for each in every if each.meter is Meter.PREDICT_SECONDS), None)
     free = time or Charge(Meter.PREDICT_SECONDS, Decimal(record.active_ms) / 1000, Decimal(0))
     charged = [each for each in every if each.amount] or [free]
@@ -130,7 +129,7 @@ def _common(record: UsageRecord) -> dict[str, Cell]:
         "ProviderName": ISSUER,
         "PublisherName": ISSUER,
         "ResourceId": record.id,
-        "ResourceName": model_of(record),
+        "ResourceName": record.model,
         "ResourceType": "Pipeline Run" if is_run else "Model Prediction",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "Mayfly Pipelines" if is_run else "Mayfly Models",
@@ -144,7 +143,7 @@ def _common(record: UsageRecord) -> dict[str, Cell]:
 
 def _tags(record: UsageRecord) -> dict[str, str]:
     words = {
-        "model": model_of(record),
+        "model": record.model,
         "name": record.name,
         "version": record.version,
         "root": record.root_uid,
@@ -173,7 +172,7 @@ def _charge(record: UsageRecord, charge: Charge) -> dict[str, Cell]:
         **_costs(charge.amount),
         "ChargeCategory": "Usage",
         "ChargeClass": None,
-        "ChargeDescription": f"{model_of(record)}: {meter} of a prediction, {ended}",
+        "ChargeDescription": f"{record.model}: {meter} of a prediction, {ended}",
         "ConsumedQuantity": charge.quantity,
         "ConsumedUnit": unit,
         **_unit_prices(charge.unit_price),

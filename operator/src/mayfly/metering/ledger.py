@@ -11,32 +11,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    func,
-    select,
-    update,
-)
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once
 from mayfly.metering import records, spending
-from mayfly.metering.pricing import Consumption, PricePin, cost, read_pins
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.pricing import PricePin, cost, read_pins
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import RUN, runs
-
-
-class Outcome(StrEnum):
-    """How a run ended."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
 
 
 class ClosedBy(StrEnum):
@@ -119,60 +108,25 @@ class RunRow:
         """The prices that were pinned when the row was opened."""
         return read_pins(json.loads(self.prices))
 
-
-@dataclass(frozen=True)
-class Ending:
-    """The end of a run: what goes into the journal and, as it stands, onto the object."""
-
-    outcome: Outcome
-    reason: str
-    error: str = ""
-    output: str | None = field(default=None, repr=False)
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-    active_ms: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    flags: str = "[]"
-
-    @classmethod
-    def of(cls, row: RunRow) -> Ending:
-        """The end that a row's journal holds.
+    @property
+    def ending(self) -> Ending:
+        """The end that is journalled.
 
         Raises:
-            ValueError: the row has none.
+            ValueError: there is none.
         """
-        return cls(
-            outcome=Outcome(row.outcome or ""),
-            reason=row.reason or "",
-            error=row.error,
-            output=row.output,
-            started_at=row.started_at,
-            completed_at=row.completed_at,
-            active_ms=row.active_ms,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            flags=row.flags,
-        )
-
-    @property
-    def consumption(self) -> Consumption:
-        """What is billed for a run with this end."""
-        return Consumption(
+        return Ending(
+            outcome=Outcome(self.outcome or ""),
+            reason=self.reason or "",
+            error=self.error,
+            output=self.output,
+            started_at=self.started_at,
+            completed_at=self.completed_at,
             active_ms=self.active_ms,
-            started=self.started_at is not None,
-            succeeded=self.outcome is Outcome.SUCCEEDED,
-            output_items=_items(self.output),
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            flags=self.flags,
         )
-
-
-def _items(output: str | None) -> int:
-    if output is None:
-        return 0
-    value = json.loads(output)
-    return len(value) if isinstance(value, list) else int(value is not None)
 
 
 async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
@@ -394,9 +348,3 @@ def _record(row: RunRow, ending: Ending, at: datetime) -> UsageRecord:
         flags=ending.flags,
         recorded_at=at,
     )
-
-
-async def usage_of(tx: AsyncConnection, uid: str) -> dict[str, Any] | None:
-    """What a prediction is billed for: its record, with the corrections summed in."""
-    found = await records.bill(tx, uid)
-    return None if found is None else dict(vars(found))

@@ -1,4 +1,4 @@
-"""From meters to money: exact decimals, nothing rounded but active time (up, to the millisecond).
+"""Pricing: from meters to money. Decimals are exact, nothing rounded but active time (up, to the millisecond).
 
 Rules: a meter without a price costs nothing; `prediction` and `outputItems` charge only on
 success; time and tokens charge whatever ran, however it ended; what never started is free.
@@ -83,15 +83,41 @@ class Consumption:
                 return Decimal(self.output_tokens)
 
 
-def cost(used: Consumption, pins: Sequence[PricePin]) -> Decimal:
-    """The price of what was used, exact.
+@dataclass(frozen=True)
+class Charge:
+    """One line of a bill.
 
-    Raises:
-        decimal.Inexact: more digits than `DIGITS` would be needed; no price that `read_pins`
-            accepts comes near.
+    Attributes:
+        meter: what is counted.
+        quantity: how many units of it.
+        unit_price: of one unit, as it was pinned at the dispatch.
     """
+
+    meter: Meter
+    quantity: Decimal
+    unit_price: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        """What the line costs, exact.
+
+        Raises:
+            decimal.Inexact: more digits than `DIGITS` would be needed; no price that `read_pins`
+                accepts comes near.
+        """
+        with localcontext(EXACT):
+            return self.quantity * self.unit_price
+
+
+def charges(used: Consumption, pins: Sequence[PricePin]) -> list[Charge]:
+    """The lines of a bill: one for each meter that has a price."""
+    return [Charge(pin.meter, used.quantity(pin.meter), pin.unit_price) for pin in pins]
+
+
+def cost(used: Consumption, pins: Sequence[PricePin]) -> Decimal:
+    """The price of what was used, exact: the sum of its charges."""
     with localcontext(EXACT):
-        return sum((pin.unit_price * used.quantity(pin.meter) for pin in pins), Decimal(0))
+        return sum((each.amount for each in charges(used, pins)), Decimal(0))
 
 
 def read_pins(prices: Sequence[Mapping[str, object]]) -> tuple[PricePin, ...]:

@@ -18,7 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once, note
 from mayfly.metering import periods, spending
-from mayfly.metering.pricing import EXACT, Meter, PricePin, decimal_text, read_pins
+from mayfly.metering.pricing import (
+    EXACT,
+    Charge,
+    Consumption,
+    Meter,
+    PricePin,
+    charges,
+    decimal_text,
+    read_pins,
+)
 from mayfly.metering.tables import usage_records
 
 BATCH = 500
@@ -72,6 +81,29 @@ class UsageRecord:
     why: str = ""
     author: str = ""
     request: str | None = None
+
+    @property
+    def model(self) -> str:
+        """What was called, as owner/name."""
+        return self.called or f"{self.pipeline_namespace}/{self.pipeline or self.name}"
+
+    @property
+    def pins(self) -> tuple[PricePin, ...]:
+        """The prices that were pinned at the dispatch."""
+        return read_pins(json.loads(self.prices))
+
+    @property
+    def charges(self) -> list[Charge]:
+        """The lines of a bill; they add up to its cost. A correction has none to show."""
+        used = Consumption(
+            active_ms=self.active_ms,
+            started=self.started,
+            succeeded=self.outcome == "succeeded",
+            output_items=self.output_items,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+        )
+        return charges(used, self.pins)
 
 
 @dataclass(frozen=True)
@@ -217,7 +249,7 @@ async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetim
     )
     if repeated is not None:
         return _same(repeated, change)
-    cost = change.cost_with(read_pins(json.loads(before.prices)))
+    cost = change.cost_with(before.pins)
     if exact_sum((before.cost, cost)) < 0:
         raise BelowNothing(
             f"The prediction is billed {decimal_text(before.cost)} {before.currency}; "
@@ -248,7 +280,7 @@ async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetim
 
 
 def _same(record: UsageRecord, change: Correction) -> UsageRecord:
-    wanted = change.cost_with(read_pins(json.loads(record.prices)))
+    wanted = change.cost_with(record.pins)
     said = (record.cost, record.active_ms, record.why)
     if said != (wanted, change.active_ms, change.why):
         raise KeyUsed(

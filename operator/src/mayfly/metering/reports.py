@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database
 from mayfly.metering import periods
-from mayfly.metering.charges import model_of
 from mayfly.metering.periods import Month, Period, Totals
 from mayfly.metering.pricing import EXACT
 from mayfly.metering.records import UsageRecord, of
@@ -64,9 +63,9 @@ class Key(StrEnum):
             case Key.NAMESPACE:
                 return record.namespace
             case Key.PIPELINE:
-                return model_of(record) if record.kind == RUN else None
+                return record.model if record.kind == RUN else None
             case Key.MODEL:
-                return None if record.kind == RUN else model_of(record)
+                return None if record.kind == RUN else record.model
             case Key.DAY:
                 return record.recorded_at.astimezone(UTC).date().isoformat()
             case Key.TREE:

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering import ledger, records
-from mayfly.metering.ledger import Outcome
+from mayfly.metering.ending import Outcome
 from mayfly.metering.records import Correction, UsageRecord, exact_sum
 from mayfly.metering.tables import MODEL, RUN, runs, usage_records
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import rfc3339
-from mayfly.metering import charges
 from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.explain import Explanation
 from mayfly.metering.periods import Period, Totals
@@ -73,7 +72,7 @@ def record(found: UsageRecord) -> Json:
         "id": found.id,
         "kind": found.kind,
         "name": found.name,
-        "model": charges.model_of(found),
+        "model": found.model,
         "version": found.version,
         "runtime_digest": found.runtime_digest,
         "root": run_id(found.root_uid),
@@ -129,7 +128,7 @@ def explanation(found: Explanation) -> Json:
 def _part(bill: UsageRecord) -> Json:
     return {
         "id": bill.id,
-        "model": charges.model_of(bill),
+        "model": bill.model,
         "kind": bill.kind,
         "depth": bill.depth,
         "parent": run_id(bill.parent_uid) if bill.parent_uid else None,

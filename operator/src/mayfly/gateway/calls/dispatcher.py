@@ -27,7 +27,8 @@ from mayfly.gateway.calls.server import Follower, Json, Lost, ModelServer, NotNo
 from mayfly.gateway.calls.versions import Versions, target_of
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import LOOK_SECONDS, Budgets
-from mayfly.metering.ledger import Outcome, RunRow
+from mayfly.metering.ending import Outcome
+from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger, tables
 from mayfly.metering.clocks import Flag, measured
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly_runtime.redaction import Redactor
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
 from mayfly.metering.clocks import Flag, measured
-from mayfly.metering.ledger import Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import RunRow
 from mayfly_runtime.redaction import Redactor
 
 OVERTAKEN = 4096

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from mayfly.metering.ledger import Outcome, RunRow
+from mayfly.metering.ending import Outcome
+from mayfly.metering.ledger import RunRow
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry.families import Families

@@ -7,7 +7,8 @@ from datetime import datetime
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType
 from mayfly.gateway.metrics.bills import CURRENCIES, Bills, active_seconds
-from mayfly.metering.ledger import Outcome, RunRow
+from mayfly.metering.ending import Outcome
+from mayfly.metering.ledger import RunRow
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry.families import LONG, SHORT, Families

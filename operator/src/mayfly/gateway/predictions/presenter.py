@@ -33,7 +33,7 @@ from mayfly.gateway.predictions.finder import Prediction
 from mayfly.gateway.predictions.stream_links import stream_link
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import redacted
-from mayfly.metering import ledger, records
+from mayfly.metering import records
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import cost, decimal_text
 
@@ -153,7 +153,7 @@ class Presenter:
             recorded = await records.costs(tx, list(ended))
         # SQL has none of a run whose end was not recorded yet, or that it lost.
         return {
-            uid: cost(ledger.Ending.of(row).consumption, row.pins) for uid, row in ended.items()
+            uid: cost(row.ending.consumption, row.pins) for uid, row in ended.items()
         } | recorded
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:

@@ -16,7 +16,8 @@ from mayfly.metering.clocks import (
     estimated,
     measured,
 )
-from mayfly.metering.ledger import Ending, RunRow
+from mayfly.metering.ending import Ending
+from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import milliseconds
 
 MEASURED = frozenset(

@@ -40,7 +40,8 @@ from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, spending, tree
 from mayfly.metering.clocks import measured
-from mayfly.metering.ledger import ClosedBy, Ending, Outcome, RunRow
+from mayfly.metering.ending import Ending, Outcome
+from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly.metering.pricing import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
 from mayfly.reconcile.lineage import lineage
@@ -332,7 +333,7 @@ class Recorder:
             Conflict: the object changed; look again.
             NotFound: it was deleted.
         """
-        ending = Ending.of(row)
+        ending = row.ending
         bill = await self._bill(row, ending)
         await self._write(
             seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
@@ -356,7 +357,7 @@ class Recorder:
         if ours and seen.run.status.recorded:
             # Our own write: it was made, and then this process, or the one before it, stopped.
             by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
-            await self._close(row, Ending.of(row), by)
+            await self._close(row, row.ending, by)
             return
         ending = await self._completed(row, told)
         async with self._database.write() as tx:
@@ -400,7 +401,7 @@ class Recorder:
         """
         now = self._clock()
         if row.journalled:
-            ending = Ending.of(row)
+            ending = row.ending
         elif last is not None and last.run.status.ended:
             ending = await self._completed(row, status.ending_of(last))
         else:

@@ -18,7 +18,7 @@ from mayfly.api.v1alpha1.pipelinerun import Children, phase_of
 from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.lifecycle.text import utf8_tail
-from mayfly.metering.ledger import Ending, Outcome
+from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.pricing import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
 from mayfly.reconcile.observed import Place, Refusal
