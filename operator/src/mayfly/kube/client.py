@@ -30,7 +30,6 @@ WATCH_SECONDS = 300
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-JSON_PATCH = "application/json-patch+json"
 
 
 class Cluster:

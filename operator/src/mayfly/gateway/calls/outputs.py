@@ -15,7 +15,6 @@ from mayfly.gateway.files.store import Files, media_type
 from mayfly.gateway.http.errors import TooLarge
 from mayfly.gateway.http.outbound import Outbound, OutboundError
 
-FETCH_SECONDS = 300.0
 DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)
 
 Fetchable = Callable[[str], bool]
