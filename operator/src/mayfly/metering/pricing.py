@@ -1,4 +1,4 @@
-"""Pricing: from meters to money. Decimals are exact; only active time is rounded up, to a millisecond.
+"""Pricing: from meters to money. Decimals are exact; only active time is rounded up, to 1 ms.
 
 Rules: a meter without a price costs nothing; `prediction` and `outputItems` charge only on
 success; time and tokens charge whatever ran, however it ended; what never started is free.
