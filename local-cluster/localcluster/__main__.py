@@ -6,20 +6,13 @@ import os
 import shlex
 import sys
 
-from localcluster import (
-    binaries,
-    cache,
-    demo,
-    installation,
-    models,
-    network,
-    packages,
-    state,
-    venv,
-)
-from localcluster.cluster import Cluster, choose
+from localcluster import state
+from localcluster.builds import cache, packages, programs, venv
+from localcluster.clusters.choice import Cluster, choose
+from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
-from localcluster.given import GivenCluster
+from localcluster.installation import chart, demo, models
+from localcluster.node import network
 from localcluster.progress import note
 
 
@@ -46,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("images", help="build and load the images, print their references")
     commands.add_parser("demo", help="`up`, then one run of the image example")
     examples = commands.add_parser("models", help="the example models, in a namespace")
-    examples.add_argument("--namespace", default=installation.DEMO_NAMESPACE)
+    examples.add_argument("--namespace", default=chart.DEMO_NAMESPACE)
     commands.add_parser("env", help="print a line for `eval`")
     commands.add_parser("status", help="what runs")
     commands.add_parser("down", help="take it all away")
@@ -67,9 +60,9 @@ def _up(arguments: argparse.Namespace) -> None:
 
 
 def _install(cluster: Cluster) -> None:
-    references = installation.build_images(cluster)
-    installation.install(cluster, references)
-    access = installation.access(cluster)
+    references = chart.build_images(cluster)
+    chart.install(cluster, references)
+    access = chart.access(cluster)
     note(f"Mayfly runs on {cluster.title}, at {access.url}")
     note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` takes it away')
 
@@ -77,7 +70,7 @@ def _install(cluster: Cluster) -> None:
 def _images(_: argparse.Namespace) -> None:
     cluster = choose(state.current())
     cluster.up()
-    print(json.dumps(installation.build_images(cluster)))
+    print(json.dumps(chart.build_images(cluster)))
 
 
 def _demo(_: argparse.Namespace) -> None:
@@ -101,7 +94,7 @@ def _env(_: argparse.Namespace) -> None:
     cluster = choose(state.current())
     if not cluster.running():
         raise Failure(f"{cluster.title} does not run: `make up` starts it")
-    access = installation.access(cluster)
+    access = chart.access(cluster)
     variables = {
         "MAYFLY_URL": access.url,
         "MAYFLY_TOKEN": access.token,
@@ -128,7 +121,7 @@ def _status(_: argparse.Namespace) -> None:
 def _down(_: argparse.Namespace) -> None:
     cluster = choose(state.current())
     if isinstance(cluster, GivenCluster) and cluster.running():
-        installation.uninstall(cluster)  # the others go with all that is in them
+        chart.uninstall(cluster)  # the others go with all that is in them
     cluster.down()
 
 
@@ -141,7 +134,7 @@ def _packages(_: argparse.Namespace) -> None:
 
 
 def _binaries(_: argparse.Namespace) -> None:
-    paths = {"kubernetes": binaries.kubernetes() / "kubernetes", "helm": binaries.helm()}
+    paths = {"kubernetes": programs.kubernetes() / "kubernetes", "helm": programs.helm()}
     print(json.dumps({name: str(path) for name, path in paths.items()}))
 
 

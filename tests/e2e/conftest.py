@@ -13,7 +13,7 @@ from support import example_models
 from support.example_models import Person
 from support.installation import SYSTEM, Kubectl, Namespace
 
-from localcluster import models as localcluster_models
+from localcluster.installation import models as localcluster_models
 
 NAMES = count(1)
 BINDING = f"mayfly-e2e-{os.getpid()}"

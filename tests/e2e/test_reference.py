@@ -16,6 +16,8 @@ from support.example_models import below, failed, ran
 from support.installation import message, reason
 from support.waiting import eventually
 
+from localcluster.clone import ROOT
+
 pytestmark = pytest.mark.timeout(900)  # the first one may build the models' image
 
 
@@ -418,7 +420,7 @@ def test_a_model_that_fails_is_a_model_error_of_the_run(models, call):
 
 
 def test_the_example_that_calls_models(models):
-    file = f"{example_models.images.ROOT}/examples/calls/run.yaml"
+    file = f"{ROOT}/examples/calls/run.yaml"
     made = models.kubectl("create", "-n", models.name, "-f", file, "-o", "name").strip()
     run = made.split("/")[1]
     ended = models.finished(run, seconds=240)

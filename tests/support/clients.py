@@ -10,7 +10,7 @@ from typing import Any
 from support import interpreter
 from support.gateway_world import BUILDER, Running
 
-from localcluster import cache
+from localcluster.builds import cache
 from localcluster.progress import Step
 
 CLIENTS = Path(__file__).parent.parent / "contract" / "api" / "clients"

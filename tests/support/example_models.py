@@ -10,8 +10,11 @@ import yaml
 from support.installation import Json, Namespace, message, reason
 from support.waiting import eventually
 
-from localcluster import cache, images, models, state
-from localcluster.cluster import Cluster, choose
+from localcluster import state
+from localcluster.builds import cache
+from localcluster.clusters.choice import Cluster, choose
+from localcluster.images import recipes
+from localcluster.installation import models
 from localcluster.lock import exclusive
 
 READY_SECONDS = 240.0
@@ -24,7 +27,7 @@ def cluster() -> Cluster:
 def image() -> str:
     """The reference of the models' image; built and loaded by one process at a time."""
     with exclusive(cache.folder() / "example-models.lock", "load the example models"):
-        return cluster().image(images.MODELS)
+        return cluster().image(recipes.MODELS)
 
 
 def start(namespace: Namespace, reference: str, *names: str, **spec: Any) -> None:

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from localcluster import cache, packages, wheels
-from localcluster.buildah import Buildah
+from localcluster.builds import cache, packages, wheels
+from localcluster.images.buildah import Buildah
 from localcluster.progress import Step
 
 LAUNCHER = """\

@@ -16,7 +16,7 @@ from typing import Any
 from support.installation import SYSTEM, Kubectl
 
 from localcluster import state
-from localcluster.processes import Processes
+from localcluster.node.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 BALLAST = "ballast"

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from support.fake_tools import FakeTools
 
-from localcluster import cgroups, images, leftovers, network, state, wheels
+from localcluster import state
+from localcluster.builds import wheels
+from localcluster.images import recipes
+from localcluster.node import cgroups, leftovers, network
 from localcluster.progress import Step
 
 CALLERS = (
@@ -69,7 +72,7 @@ def step(tmp_path) -> Step:
 
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch) -> images.Recipe:
+def recipe(tmp_path, monkeypatch) -> recipes.Recipe:
     """A small image to build; its packages are there already."""
     source = tmp_path / "source"
     (source / "src").mkdir(parents=True)
@@ -80,4 +83,4 @@ def recipe(tmp_path, monkeypatch) -> images.Recipe:
     downloaded.mkdir()
     (downloaded / "thing-1-py3-none-any.whl").write_text("wheel")
     monkeypatch.setattr(wheels, "download", lambda requirements, purpose: downloaded)
-    return images.Recipe("operator", ((str(source), "."),))
+    return recipes.Recipe("operator", ((str(source), "."),))

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from localcluster import archive
+from localcluster.images import archive
 
 NAME = "localhost/mayfly/pause:123"
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcluster import cache, lock
+from localcluster import lock
+from localcluster.builds import cache
 
 
 def entries() -> list[str]:

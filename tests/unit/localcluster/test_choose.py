@@ -2,12 +2,12 @@
 
 import pytest
 
-from localcluster import docker
-from localcluster.cluster import choose
+from localcluster.clusters.choice import choose
+from localcluster.clusters.given import GivenCluster
+from localcluster.clusters.kind import KindCluster
+from localcluster.clusters.local import LocalCluster
 from localcluster.failure import Failure
-from localcluster.given import GivenCluster
-from localcluster.kind import KindCluster
-from localcluster.local import LocalCluster
+from localcluster.images import docker
 
 
 @pytest.mark.parametrize("docker_answers", [True, False])

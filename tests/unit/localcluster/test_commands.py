@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from localcluster import __main__ as command_line
-from localcluster import installation
-from localcluster.given import GivenCluster
-from localcluster.installation import Access
-from localcluster.kind import KindCluster
+from localcluster.clusters.given import GivenCluster
+from localcluster.clusters.kind import KindCluster
+from localcluster.installation import chart
+from localcluster.installation.chart import Access
 from localcluster.kubectl import Kubectl
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
@@ -132,7 +132,7 @@ class Defaults:
 
 
 def test_a_token_is_asked_for_once(kind, tools):
-    one, two = installation.access(kind), installation.access(kind)
+    one, two = chart.access(kind), chart.access(kind)
     assert one == two == Access(kind.url, "the token", kind.state.trusted_roots)
     (create,) = tools.calls("kubectl", "token")
     assert create.words[-3:] == ["--audience", "mayfly", "--duration=86400s"]
@@ -142,16 +142,16 @@ def test_a_token_is_asked_for_once(kind, tools):
     "change", [{"uid": "of another cluster"}, {"until": 1}, {"token": None, "uid": None}]
 )
 def test_a_token_that_is_of_no_use_is_replaced(kind, tools, change):
-    installation.access(kind)
+    chart.access(kind)
     kept = json.loads(kind.state.token.read_text())
     kind.state.token.write_text(json.dumps({**kept, **change}))
     tools.answer("kubectl", "token", "demo", out="another\n")
-    assert installation.access(kind).token == "another"
+    assert chart.access(kind).token == "another"
 
 
 def test_a_damaged_token_file_is_replaced(kind, tools):
     kind.state.token.write_text('{"uid"')
-    assert installation.access(kind).token == "the token"
+    assert chart.access(kind).token == "the token"
 
 
 def test_status(kind, call, tools):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import images, installation
+from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
-from localcluster.given import GivenCluster
+from localcluster.images import recipes
+from localcluster.installation import chart
 
 REGISTRY = "registry.example/mayfly"
 
@@ -60,7 +61,7 @@ def test_named_images_are_taken_as_they_are(cluster, tools, monkeypatch):
     monkeypatch.setenv("MAYFLY_REGISTRY", REGISTRY)
     monkeypatch.setenv("MAYFLY_OPERATOR_IMAGE", "theirs/operator@sha256:1")
     monkeypatch.setenv("MAYFLY_RUNTIME_IMAGE", "theirs/runtime@sha256:2")
-    assert installation.build_images(cluster) == {
+    assert chart.build_images(cluster) == {
         "operator": "theirs/operator@sha256:1",
         "runtime": "theirs/runtime@sha256:2",
     }
@@ -69,7 +70,7 @@ def test_named_images_are_taken_as_they_are(cluster, tools, monkeypatch):
 
 def test_without_a_registry_it_says_what_to_set(cluster):
     with pytest.raises(Failure, match=r"(?s)MAYFLY_REGISTRY=.*MAYFLY_RUNTIME_IMAGE="):
-        cluster.image(images.RUNTIME)
+        cluster.image(recipes.RUNTIME)
 
 
 def test_built_pushed_and_named_by_the_registrys_digest(cluster, tools, recipe, monkeypatch):
@@ -116,9 +117,9 @@ def test_docker_builds_where_it_answers(cluster, tools, monkeypatch, installed, 
     tools.install(*installed)
     tools.answer("docker", "info", code=code)
     monkeypatch.setenv("MAYFLY_REGISTRY", REGISTRY)
-    monkeypatch.setattr(images, "build", build)
+    monkeypatch.setattr(recipes, "build", build)
     with pytest.raises(Asked, match=tool):
-        cluster.image(images.OPERATOR)
+        cluster.image(recipes.OPERATOR)
 
 
 def test_helm_gets_the_callers_values_and_kubeconfig(here, tools, monkeypatch):
@@ -127,7 +128,7 @@ def test_helm_gets_the_callers_values_and_kubeconfig(here, tools, monkeypatch):
     monkeypatch.setenv("MAYFLY_VALUES", "/one.yaml:/two.yaml")
     cluster = GivenCluster(here.beside("current"))
     cluster.up()
-    installation.install(cluster, {"operator": "o@sha256:1", "runtime": "r@sha256:2"})
+    chart.install(cluster, {"operator": "o@sha256:1", "runtime": "r@sha256:2"})
     (call,) = tools.calls("helm", "upgrade")
     words = call.words
     values = [words[i + 1] for i, word in enumerate(words) if word == "--values"]
@@ -143,7 +144,7 @@ def test_a_relative_values_file_and_none(here, monkeypatch):
 
 def test_uninstall(cluster, tools):
     cluster.up()
-    installation.uninstall(cluster)
+    chart.uninstall(cluster)
     (call,) = tools.calls("helm")
     assert call.words[:4] == ["uninstall", "mayfly", "--namespace", "mayfly-system"]
     assert [call.words[-2:] for call in tools.calls("kubectl", "delete")] == [

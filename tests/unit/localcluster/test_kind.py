@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import binaries, images, installation
+from localcluster.builds import programs
+from localcluster.clusters.kind import KindCluster
 from localcluster.failure import Failure
-from localcluster.kind import KindCluster
+from localcluster.images import recipes
+from localcluster.installation import chart
 
 ROOT = Path(__file__).parents[3]
 CTR = ["exec", "mayfly-control-plane", "ctr", "--namespace", "k8s.io", "images"]
@@ -84,15 +86,15 @@ def test_up_in_a_shell_that_has_evaluated_env(kind, here, tools, monkeypatch, su
 
 
 def test_clients_that_the_machine_lacks_are_built(tools, monkeypatch, tmp_path):
-    monkeypatch.setattr(binaries, "kubernetes", lambda: tmp_path / "kubernetes-1")
-    monkeypatch.setattr(binaries, "helm", lambda: tmp_path / "helm-1" / "helm")
+    monkeypatch.setattr(programs, "kubernetes", lambda: tmp_path / "kubernetes-1")
+    monkeypatch.setattr(programs, "helm", lambda: tmp_path / "helm-1" / "helm")
     tools.install("kubectl")
-    assert binaries.clients() == {
+    assert programs.clients() == {
         "kubectl": tools.bin / "kubectl",
         "helm": tmp_path / "helm-1" / "helm",
     }
     (tools.bin / "kubectl").unlink()
-    assert binaries.clients()["kubectl"] == tmp_path / "kubernetes-1" / "kubectl"
+    assert programs.clients()["kubectl"] == tmp_path / "kubernetes-1" / "kubectl"
 
 
 def test_an_image_is_built_loaded_and_named_by_digest(kind, tools, recipe):
@@ -106,7 +108,7 @@ def test_an_image_is_built_loaded_and_named_by_digest(kind, tools, recipe):
     assert name == "localhost/mayfly/operator"
     assert build.words[1:3] == ["--build-arg", "BASE=python:3.13-slim"]
     assert reference == f"{name}@{digest}"
-    archive = str(images.cache.place("image-operator", tag) / "image.tar")
+    archive = str(recipes.cache.place("image-operator", tag) / "image.tar")
     (load,) = tools.calls("kind", "load")
     assert load.words == ["load", "image-archive", archive, "--name", "mayfly"]
     (tagging,) = tools.calls("docker", "exec", "tag")
@@ -152,8 +154,8 @@ def test_a_failed_build_shows_what_docker_said(kind, tools, recipe):
     tools.answer("docker", "build", err="no space left on device", code=1)
     with pytest.raises(Failure, match="no space left on device"):
         kind.image(recipe)
-    assert list(images.cache.folder().glob("image-*")) == []
-    assert list(images.cache.folder().glob("context-*")) == []
+    assert list(recipes.cache.folder().glob("image-*")) == []
+    assert list(recipes.cache.folder().glob("context-*")) == []
 
 
 def test_the_base_can_be_chosen_and_counts(kind, tools, recipe, monkeypatch):
@@ -168,7 +170,7 @@ def test_the_base_can_be_chosen_and_counts(kind, tools, recipe, monkeypatch):
 def test_helm_gets_kinds_values_and_the_images(kind, tools):
     kind.up()
     references = {"operator": "o@sha256:1", "runtime": "r@sha256:2"}
-    installation.install(kind, references)
+    chart.install(kind, references)
     (call,) = tools.calls("helm")
     words = call.words
     assert words[:4] == ["upgrade", "--install", "mayfly", str(ROOT / "charts" / "mayfly")]
@@ -187,7 +189,7 @@ def test_a_failed_install_shows_helms_words_pods_and_events(kind, tools):
     tools.answer("kubectl", "get", "pods", out="mayfly-gateway 0/1 Pending\n")
     tools.answer("kubectl", "get", "events", out="".join(f"event {n}\n" for n in range(10)))
     with pytest.raises(Failure) as told:
-        installation.install(kind, {"operator": "o", "runtime": "r"})
+        chart.install(kind, {"operator": "o", "runtime": "r"})
     for shown in ("Error: timed out", "mayfly-gateway 0/1 Pending", "event 2\n", "event 9\n"):
         assert shown in str(told.value)
     assert "event 1\n" not in str(told.value)
@@ -198,7 +200,7 @@ def test_what_a_killed_helm_left_pending_is_forgotten_first(kind, tools):
     kind.up()
     tools.answer("helm", "upgrade", code=1)
     with pytest.raises(Failure):
-        installation.install(kind, {"operator": "o", "runtime": "r"})
+        chart.install(kind, {"operator": "o", "runtime": "r"})
     (delete,) = tools.calls("kubectl", "delete", "secret")
     selector = delete.words[delete.words.index("-l") + 1]
     assert selector.startswith("owner=helm,name=mayfly,status in (pending-")

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cgroups, leftovers, mounts, network, processes
+from localcluster import mounts
+from localcluster.clusters.local import LocalCluster
 from localcluster.failure import Failure
-from localcluster.local import LocalCluster
-from localcluster.processes import Process
+from localcluster.node import cgroups, leftovers, network, processes
+from localcluster.node.processes import Process
 from localcluster.state import State, write
 
 HIERARCHIES = cgroups._hierarchies  # conftest puts a stand-in in its place

@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from localcluster import __main__ as command_line
-from localcluster import images, models
+from localcluster.clone import ROOT
+from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
-from localcluster.given import GivenCluster
+from localcluster.images import recipes
+from localcluster.installation import models
 
-NAMES = sorted(each.parent.name for each in (images.ROOT / "examples/models").glob("*/predict.py"))
+NAMES = sorted(each.parent.name for each in (ROOT / "examples/models").glob("*/predict.py"))
 REFERENCE = "registry.example/models@sha256:1"
 
 
@@ -131,7 +133,7 @@ def test_it_passes_pod_security_restricted(name):
 
 
 def test_the_image_has_every_predictor_and_what_reads_their_schemas(tmp_path):
-    images.MODELS.copy(tmp_path)
+    recipes.MODELS.copy(tmp_path)
     copied = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*.py")}
     assert {f"{name}/predict.py" for name in NAMES} <= copied
     assert {"schemas.py", "mayfly_runtime/schema.py"} <= copied

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from localcluster import network
 from localcluster.failure import Failure
+from localcluster.node import network
 
 
 def nft(*tables: tuple[str, str]) -> str:

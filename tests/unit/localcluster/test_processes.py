@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from localcluster import processes
 from localcluster.failure import Failure
-from localcluster.processes import Process, Processes, Program
+from localcluster.node import processes
+from localcluster.node.processes import Process, Processes, Program
 from localcluster.state import write
 
 PAUSE = [sys.executable, "-IS", "-c", "import signal; signal.pause()"]

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from localcluster import network
-from localcluster.kind import KindCluster
-from localcluster.local import LocalCluster
+from localcluster.clusters.kind import KindCluster
+from localcluster.clusters.local import LocalCluster
+from localcluster.node import network
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "local-cluster"

@@ -4,10 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-from localcluster import cache, packages, state
+from localcluster import state
+from localcluster.builds import cache, packages
+from localcluster.clone import LOCAL_CLUSTER
 from localcluster.progress import Command, Step
-
-HERE = Path(__file__).resolve().parent.parent
 
 KUBERNETES_VERSION = "v1.35.4"
 HELM_VERSION = "v3.21.4"
@@ -26,7 +26,7 @@ _PROGRAMS = (
 
 def kubernetes() -> Path:
     """The folder with one binary and a link per program (etcd and kubectl included)."""
-    source = HERE / "kubernetes"
+    source = LOCAL_CLUSTER / "kubernetes"
     _, minor, _ = KUBERNETES_VERSION.split(".")
     package = "k8s.io/component-base/version"
     # Without these the API server calls itself v0.0.0 and clients refuse its features.
@@ -62,7 +62,7 @@ def coredns() -> Path:
 
 def pause() -> Path:
     """The program that holds a pod's namespaces open."""
-    source = HERE / "pause"
+    source = LOCAL_CLUSTER / "pause"
 
     def build(folder: Path, current: Step) -> None:
         command: Command = [packages.go(), "build", "-trimpath", "-ldflags", _flags([])]

@@ -5,9 +5,9 @@ import socket
 from pathlib import Path
 from string import Template
 
-from localcluster import network
-from localcluster.control_plane import MANIFESTS
+from localcluster.clone import MANIFESTS
 from localcluster.kubectl import Kubectl
+from localcluster.node import network
 from localcluster.progress import Step
 from localcluster.state import State
 

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from localcluster.processes import send
+from localcluster.node.processes import send
 
 NAME = "mayfly-local"
 

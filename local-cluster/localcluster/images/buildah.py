@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster import cache, mounts, packages, wheels
+from localcluster import mounts
+from localcluster.builds import cache, packages, wheels
 from localcluster.lock import exclusive
 from localcluster.progress import Step
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster import binaries, cache, docker, images
-from localcluster.buildah import Buildah
-from localcluster.docker import Docker
+from localcluster.builds import cache, programs
 from localcluster.failure import Failure
-from localcluster.images import Recipe
+from localcluster.images import docker, recipes
+from localcluster.images.buildah import Buildah
+from localcluster.images.docker import Docker
+from localcluster.images.recipes import Recipe
 from localcluster.kubectl import Kubectl
 from localcluster.progress import note, step
 from localcluster.state import State
@@ -48,7 +49,7 @@ class GivenCluster:
 
     def up(self) -> None:
         """See that it answers."""
-        clients = binaries.clients()
+        clients = programs.clients()
         self.state.bin.mkdir(parents=True, exist_ok=True)
         for name, target in clients.items():
             (self.state.bin / name).unlink(missing_ok=True)
@@ -73,7 +74,7 @@ class GivenCluster:
             return named
         registry = os.environ.get("MAYFLY_REGISTRY")
         if not registry:
-            together = images.INSTALLED if recipe in images.INSTALLED else (recipe,)
+            together = recipes.INSTALLED if recipe in recipes.INSTALLED else (recipe,)
             references = [f"MAYFLY_{each.name.upper()}_IMAGE=…@sha256:…" for each in together]
             raise Failure(
                 "your cluster must be able to pull the images; set either\n"
@@ -81,7 +82,7 @@ class GivenCluster:
                 f"  {' and '.join(references)}"
             )
         builder = Docker() if docker.answers() else Buildah()
-        image = images.build(recipe, builder)
+        image = recipes.build(recipe, builder)
         name = f"{registry}/{recipe.name}"
         digest = image.archive.with_name(f"digest-{cache.key(name)}")
         if not digest.exists():

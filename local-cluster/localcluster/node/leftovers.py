@@ -6,8 +6,9 @@ import socket
 import time
 from pathlib import Path
 
-from localcluster import cgroups, mounts, network
-from localcluster.processes import Processes, send
+from localcluster import mounts
+from localcluster.node import cgroups, network
+from localcluster.node.processes import Processes, send
 from localcluster.state import State
 
 _SHIM = "containerd-shim-runc-v2"

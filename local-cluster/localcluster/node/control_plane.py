@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from localcluster import network, pki
+from localcluster.clone import MANIFESTS
 from localcluster.kubectl import Kubectl
-from localcluster.processes import Processes, Program
+from localcluster.node import network, pki
+from localcluster.node.processes import Processes, Program
 from localcluster.progress import Command, Step
 from localcluster.state import State
-
-MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 
 NAMES = ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
 

@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import network
 from localcluster.failure import Failure
+from localcluster.node import network
 from localcluster.state import State, write
 
 NODE_NAME = "mayfly-local"

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from localcluster import wheels
+from localcluster.builds import wheels
 from localcluster.progress import Step
 
 

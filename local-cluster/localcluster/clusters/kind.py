@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster import binaries, cache, images
-from localcluster.docker import Docker
+from localcluster.builds import cache, programs
+from localcluster.clone import LOCAL_CLUSTER, ROOT
 from localcluster.failure import Failure
-from localcluster.images import Image, Recipe
+from localcluster.images import recipes
+from localcluster.images.docker import Docker
+from localcluster.images.recipes import Image, Recipe
 from localcluster.kubectl import Kubectl
 from localcluster.progress import note, step
 from localcluster.state import State, write
@@ -28,7 +30,7 @@ class KindCluster:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.values = [binaries.HERE / "values-kind.yaml"]
+        self.values = [LOCAL_CLUSTER / "values-kind.yaml"]
 
     @property
     def kubectl(self) -> Kubectl:
@@ -45,14 +47,14 @@ class KindCluster:
         missing = [name for name in ("docker", "kind") if shutil.which(name) is None]
         if missing:
             raise Failure(f"{self.title} needs {' and '.join(missing)}: install, or choose another")
-        clients = binaries.clients()
+        clients = programs.clients()
         with self.state.locked(), step("start kind", _log("kind")) as current:
             self.state.bin.mkdir(parents=True, exist_ok=True)
             for name, target in clients.items():
                 (self.state.bin / name).unlink(missing_ok=True)
                 (self.state.bin / name).symlink_to(target)
             if _NAME not in _output("kind", "get", "clusters").split():
-                config = images.ROOT / "kind-config.yaml"
+                config = ROOT / "kind-config.yaml"
                 current.run(
                     ["kind", "create", "cluster", "--name", _NAME, "--config", config,
                      "--kubeconfig", self.state.kubeconfig, "--wait", "180s"]
@@ -78,7 +80,7 @@ class KindCluster:
 
     def image(self, recipe: Recipe) -> str:
         """Build with Docker, load into the node, and name it there by digest too."""
-        image = images.build(recipe, Docker())
+        image = recipes.build(recipe, Docker())
         digest = _digest(image)
         if digest is None or _digest_of(f"{image.name}@{digest}") is None:
             with step(f"load {image.tagged}", _log("load")) as current:

@@ -8,27 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
-from localcluster import (
-    archive,
-    binaries,
-    cache,
-    cgroups,
-    control_plane,
-    dns,
-    images,
-    leftovers,
-    mounts,
-    network,
-    node,
-    packages,
-    pki,
-)
-from localcluster.buildah import Buildah
-from localcluster.containerd import Containerd
+from localcluster import mounts
+from localcluster.builds import cache, packages, programs
+from localcluster.clone import LOCAL_CLUSTER, MANIFESTS
 from localcluster.failure import Failure
-from localcluster.images import Image, Recipe
+from localcluster.images import archive, recipes
+from localcluster.images.buildah import Buildah
+from localcluster.images.recipes import Image, Recipe
 from localcluster.kubectl import Kubectl
-from localcluster.processes import Processes
+from localcluster.node import cgroups, components, control_plane, dns, leftovers, network, pki
+from localcluster.node.containerd import Containerd
+from localcluster.node.processes import Processes
 from localcluster.progress import Step, note, step
 from localcluster.state import State
 
@@ -45,7 +35,7 @@ class LocalCluster:
         self._processes = Processes(state)
         self._containerd = Containerd(state)
         self.url = f"https://{network.GATEWAY_SERVICE}"
-        self.values = [binaries.HERE / "values-local.yaml"]
+        self.values = [LOCAL_CLUSTER / "values-local.yaml"]
 
     @property
     def kubectl(self) -> Kubectl:
@@ -63,7 +53,7 @@ class LocalCluster:
         folder = self.state.gateway_volume
         folder.mkdir(parents=True, exist_ok=True)
         os.chown(folder, _GATEWAY_USER, _GATEWAY_USER)
-        template = Template((control_plane.MANIFESTS / "gateway-volume.yaml").read_text())
+        template = Template((MANIFESTS / "gateway-volume.yaml").read_text())
         return template.substitute(folder=folder)
 
     def up(self) -> None:
@@ -74,15 +64,15 @@ class LocalCluster:
                 "  run it as root, or use Docker with kind, or MAYFLY_CLUSTER=current"
             )
         packages.require(packages.NODE, cache.folder() / "logs")
-        programs, helm = binaries.kubernetes(), binaries.helm()
-        pause = _scratch("pause", binaries.pause())
-        coredns = _scratch("coredns", binaries.coredns())
+        binaries, helm = programs.kubernetes(), programs.helm()
+        pause = _scratch("pause", programs.pause())
+        coredns = _scratch("coredns", programs.coredns())
         with self.state.locked():
             self._take_over()
-            self._link_clients(programs, helm)
+            self._link_clients(binaries, helm)
             had_data = (self.state.folder / "etcd").exists()
             try:
-                self._start(programs, pause, coredns)
+                self._start(binaries, pause, coredns)
             except Failure as failure:
                 if not had_data or self._processes.running("etcd"):
                     raise
@@ -90,8 +80,8 @@ class LocalCluster:
                 why = str(failure).splitlines()[0]
                 note(f"the cluster's data did not survive, so it starts anew ({why})")
                 self._stop()
-                self._link_clients(programs, helm)
-                self._start(programs, pause, coredns)
+                self._link_clients(binaries, helm)
+                self._start(binaries, pause, coredns)
 
     def down(self) -> None:
         """Stop every process and remove what they made on the host."""
@@ -105,12 +95,12 @@ class LocalCluster:
 
     def running(self) -> bool:
         """Whether every process runs and the API answers."""
-        names = (*control_plane.NAMES, *node.NAMES)
+        names = (*control_plane.NAMES, *components.NAMES)
         return all(map(self._processes.running, names)) and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
         """Build with buildah, import into containerd."""
-        return self._load(images.build(recipe, Buildah()))
+        return self._load(recipes.build(recipe, Buildah()))
 
     @contextmanager
     def gateway(self) -> Iterator[str]:
@@ -120,25 +110,27 @@ class LocalCluster:
     def status(self) -> list[str]:
         """Each process, and where it writes."""
         lines = []
-        for name in (*control_plane.NAMES[::-1], *node.NAMES[::-1]):
+        for name in (*control_plane.NAMES[::-1], *components.NAMES[::-1]):
             word = "runs" if self._processes.running(name) else "does not run"
             lines.append(f"{name:24} {word:13} {self._processes.log(name)}")
         return lines
 
-    def _start(self, programs: Path, pause: Image, coredns: Image) -> None:
+    def _start(self, binaries: Path, pause: Image, coredns: Image) -> None:
         with step("start the local cluster", _log("up")) as current:
             if not self._processes.running("containerd") or not network.bridge_exists():
                 self._heal()
             network.prepare(self.state)
             network.resolv_conf(self.state)
             pki.prepare(self.state)
-            started = node.start_containerd(self.state, self._processes, pause.tagged, current)
+            started = components.start_containerd(
+                self.state, self._processes, pause.tagged, current
+            )
             references = [self._load(image) for image in (pause, coredns)]
-            started |= control_plane.start(self.state, programs, self._processes, current)
+            started |= control_plane.start(self.state, binaries, self._processes, current)
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            since = now if node.start_kubelet(self.state, programs, self._processes) else ""
-            started |= node.start_proxy(self.state, programs, self._processes)
-            node.wait_ready(self.kubectl, self._processes, since, current)
+            since = now if components.start_kubelet(self.state, binaries, self._processes) else ""
+            started |= components.start_proxy(self.state, binaries, self._processes)
+            components.wait_ready(self.kubectl, self._processes, since, current)
             current.wait(
                 lambda: network.api_service_answers(self.state.pki / "ca.crt"),
                 60,
@@ -165,7 +157,7 @@ class LocalCluster:
 
     def _heal(self) -> None:
         """Before a start: what killed processes left would be in the way of the new ones."""
-        for name in node.NAMES:
+        for name in components.NAMES:
             self._processes.stop(name)
         leftovers.sweep(self.state)
 
@@ -191,9 +183,9 @@ class LocalCluster:
                 digest = self._containerd.load(image.archive, image.name, image.tagged, current)
         return f"{image.name}@{digest}"
 
-    def _link_clients(self, programs: Path, helm: Path) -> None:
+    def _link_clients(self, binaries: Path, helm: Path) -> None:
         self.state.bin.mkdir(parents=True, exist_ok=True)
-        for name, target in (("kubectl", programs / "kubectl"), ("helm", helm)):
+        for name, target in (("kubectl", binaries / "kubectl"), ("helm", helm)):
             draft = self.state.bin / f"{name}.draft"
             draft.unlink(missing_ok=True)
             draft.symlink_to(target)

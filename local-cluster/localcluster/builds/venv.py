@@ -6,8 +6,8 @@ It holds no path into a clone; the Makefile sets PYTHONPATH instead.
 import sys
 from pathlib import Path
 
-from localcluster import cache, packages
-from localcluster.images import ROOT
+from localcluster.builds import cache, packages
+from localcluster.clone import ROOT
 from localcluster.progress import Command, Step
 
 

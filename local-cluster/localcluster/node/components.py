@@ -4,11 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-from localcluster import cgroups, control_plane, network, pki
-from localcluster.containerd import Containerd
 from localcluster.failure import Failure
 from localcluster.kubectl import Kubectl
-from localcluster.processes import Processes, Program
+from localcluster.node import cgroups, control_plane, network, pki
+from localcluster.node.containerd import Containerd
+from localcluster.node.processes import Processes, Program
 from localcluster.progress import Command, Step
 from localcluster.state import State, write
 

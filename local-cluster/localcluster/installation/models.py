@@ -3,12 +3,14 @@
 import json
 from string import Template
 
-from localcluster import cache, images
-from localcluster.cluster import Cluster
+from localcluster.builds import cache
+from localcluster.clone import ROOT
+from localcluster.clusters.choice import Cluster
 from localcluster.failure import Failure
+from localcluster.images import recipes
 from localcluster.progress import step
 
-MANIFEST = images.ROOT / "examples" / "models" / "models.yaml"
+MANIFEST = ROOT / "examples" / "models" / "models.yaml"
 SELECTOR = "app.kubernetes.io/part-of=example-models"
 
 _LONGEST = 300.0
@@ -28,7 +30,7 @@ def install(cluster: Cluster, namespace: str) -> list[str]:
         raise Failure("Mayfly is not installed there: run `make up` first")
     if not kubectl.ok("get", "namespace", namespace):
         raise Failure(f"there is no namespace {namespace}: `kubectl create namespace {namespace}`")
-    reference = cluster.image(images.MODELS)
+    reference = cluster.image(recipes.MODELS)
     log = cache.folder() / "logs" / "models.log"
     with step(f"start the example models in {namespace}", log) as current:
         kubectl.apply(manifest(reference), namespace)

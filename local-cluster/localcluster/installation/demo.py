@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from localcluster import cache, installation
-from localcluster.cluster import Cluster
+from localcluster.builds import cache
+from localcluster.clone import ROOT
+from localcluster.clusters.choice import Cluster
 from localcluster.failure import Failure
-from localcluster.images import ROOT
-from localcluster.installation import DEMO_NAMESPACE, Access
+from localcluster.installation import chart
+from localcluster.installation.chart import DEMO_NAMESPACE, Access
 from localcluster.kubectl import Kubectl
 from localcluster.progress import step
 
@@ -22,7 +23,7 @@ _LONGEST = 300.0
 
 def run(cluster: Cluster) -> None:
     """Create the run, wait for its end, print what came of it, and fetch its file."""
-    access = installation.access(cluster)
+    access = chart.access(cluster)
     kubectl = cluster.kubectl
     name = kubectl("-n", DEMO_NAMESPACE, "create", "-f", str(_EXAMPLE), "-o", "name").strip()
     print(f"\n$ kubectl create -f {_EXAMPLE.relative_to(ROOT)}\n{name} created", flush=True)

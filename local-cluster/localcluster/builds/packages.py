@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster import cache
+from localcluster.builds import cache
 from localcluster.failure import Failure
 from localcluster.progress import Step, step
 

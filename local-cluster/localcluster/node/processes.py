@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localcluster import cache
+from localcluster.builds import cache
 from localcluster.progress import Command, Step
 from localcluster.state import State, write
 

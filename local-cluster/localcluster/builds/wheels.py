@@ -8,7 +8,7 @@ in the build context the Dockerfile installs offline, and the same everywhere.
 import platform
 from pathlib import Path
 
-from localcluster import cache, packages
+from localcluster.builds import cache, packages
 from localcluster.progress import Step
 
 PYTHON = "3.13"  # of the images

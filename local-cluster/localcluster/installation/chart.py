@@ -8,9 +8,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import cache, images
-from localcluster.cluster import Cluster
+from localcluster.builds import cache
+from localcluster.clone import ROOT
+from localcluster.clusters.choice import Cluster
 from localcluster.failure import Failure
+from localcluster.images import recipes
 from localcluster.progress import Command, step
 from localcluster.state import State, write
 
@@ -34,12 +36,12 @@ class Access:
 
 def build_images(cluster: Cluster) -> dict[str, str]:
     """Build both images and put them where the cluster finds them; their references."""
-    return {recipe.name: cluster.image(recipe) for recipe in images.INSTALLED}
+    return {recipe.name: cluster.image(recipe) for recipe in recipes.INSTALLED}
 
 
 def install(cluster: Cluster, references: dict[str, str]) -> None:
     """`helm upgrade --install`, and wait until everything is ready."""
-    chart = images.ROOT / "charts" / "mayfly"
+    chart = ROOT / "charts" / "mayfly"
     command: list[str | Path] = [cluster.helm, "upgrade", "--install", RELEASE, chart]
     command += ["--namespace", NAMESPACE, "--create-namespace"]
     command += [word for path in cluster.values for word in ("--values", path)]

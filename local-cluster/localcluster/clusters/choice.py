@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from localcluster import docker
+from localcluster.clusters.given import GivenCluster
+from localcluster.clusters.kind import KindCluster
+from localcluster.clusters.local import LocalCluster
 from localcluster.failure import Failure
-from localcluster.given import GivenCluster
-from localcluster.images import Recipe
-from localcluster.kind import KindCluster
+from localcluster.images import docker
+from localcluster.images.recipes import Recipe
 from localcluster.kubectl import Kubectl
-from localcluster.local import LocalCluster
 from localcluster.state import State
 
 

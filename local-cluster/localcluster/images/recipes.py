@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from localcluster import cache, wheels
+from localcluster.builds import cache, wheels
+from localcluster.clone import ROOT
 from localcluster.progress import Step
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)

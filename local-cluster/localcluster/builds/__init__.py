@@ -1,0 +1,1 @@
+"""What is built or downloaded once and kept in the cache."""

@@ -1,0 +1,7 @@
+"""Where this clone's files are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL_CLUSTER = ROOT / "local-cluster"
+MANIFESTS = LOCAL_CLUSTER / "manifests"

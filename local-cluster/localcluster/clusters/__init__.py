@@ -1,0 +1,1 @@
+"""The kinds of cluster, and which one is taken."""

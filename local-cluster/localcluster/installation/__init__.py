@@ -1,0 +1,1 @@
+"""Mayfly on a cluster, and what is tried on it."""
