@@ -424,7 +424,7 @@ class Gateway:
             RuntimeRoutes(catalog),
             UsageRoutes(database=self.database, callers=callers, clock=clock),
         ):
-            self.app.include_router(routes.router())
+            self.app.router.routes.extend(routes.router().routes)
         openapi.install(self.app)
         self.ledger_watch = LedgerWatch(self.database, clock)
         self.ledger_watch.gauges(self.metrics)

@@ -94,7 +94,7 @@ class CallbackListener:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         errors.install(app)
         for router in routers:
-            app.include_router(router)
+            app.router.routes.extend(router.routes)
         self._host = host
         self._port = port
         self._server = _Server(
