@@ -1,9 +1,16 @@
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.postgresql import Databases, PostgreSQL, server
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not look at it again with each test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,14 @@ import httpx
 import pytest
 from support import example_models
 from support.example_models import Person
-from support.installation import SYSTEM, Kubectl, Namespace
+from support.installation import (
+    SYSTEM,
+    Kubectl,
+    Namespace,
+    administrators_kubectl,
+    every_namespace_gone,
+    make_namespace,
+)
 
 from localcluster.installation import models as localcluster_models
 
@@ -21,11 +28,12 @@ BINDING = f"mayfly-e2e-{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
-def kubectl() -> Kubectl:
+def kubectl() -> Iterator[Kubectl]:
     for variable in ("KUBECONFIG", "MAYFLY_URL", "MAYFLY_TOKEN", "SSL_CERT_FILE"):
         if not os.environ.get(variable):
             pytest.fail(f'{variable} is not set: run `make up` and eval "$(make -s env)" first')
-    return Kubectl()
+    with administrators_kubectl() as made:
+        yield made
 
 
 def administrator(kubectl: Kubectl) -> str:
@@ -55,13 +63,25 @@ def api(kubectl: Kubectl) -> Iterator[httpx.Client]:
     kubectl("delete", "clusterrolebinding", BINDING, "--ignore-not-found")
 
 
+@pytest.fixture(scope="session")
+def leaving(kubectl: Kubectl) -> Iterator[None]:
+    """At the end, no namespace of a test is left: one that stays has something that never ends.
+
+    Kubernetes takes six seconds to forget an empty one, so nobody waits for each.
+    """
+    yield
+    every_namespace_gone(kubectl)
+
+
 @pytest.fixture
-def namespace(kubectl: Kubectl, api: httpx.Client) -> Iterator[Namespace]:
+def namespace(
+    kubectl: Kubectl, api: httpx.Client, leaving: None, request: pytest.FixtureRequest
+) -> Iterator[Namespace]:
     """A namespace of the test's own, gone after it: a test that leaves something fails."""
     name = f"e2e-{os.getpid()}-{next(NAMES)}"
-    kubectl("create", "namespace", name)
+    make_namespace(kubectl, name, request.node.nodeid)
     yield Namespace(kubectl, name, api)
-    kubectl("delete", "namespace", name, "--timeout=90s")
+    kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="session")

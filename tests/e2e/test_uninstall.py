@@ -8,11 +8,12 @@ import os
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from support.installation import SYSTEM, reason
+from support.installation import SYSTEM, every_namespace_gone, reason
 from support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,14 @@ def reinstalled(values):
     yield
     up = [sys.executable, "-m", "localcluster", "up"]
     subprocess.run(up, check=True, env={**os.environ, "PYTHONPATH": f"{ROOT}/local-cluster"})
+
+
+@pytest.fixture(autouse=True)
+def alone(kubectl) -> Iterator[None]:
+    """What another test has left must go while there is an installation that lets it."""
+    every_namespace_gone(kubectl)
+    yield
+    every_namespace_gone(kubectl)
 
 
 def upgrade(values: Path, *more: str) -> None:

@@ -124,12 +124,11 @@ class Runs:
         return json.loads(done.stdout)
 
     def get(self, name: str) -> Json:
-        done = self.plane.kubectl("get", "prun", name, "-n", self.namespace, "-o", "json")
-        return json.loads(done.stdout)
+        return self.plane.api.get("prun", name, "-n", self.namespace)
 
     def pods(self) -> list[Json]:
-        done = self.plane.kubectl("get", "pods", "-n", self.namespace, "-o", "json")
-        return json.loads(done.stdout)["items"]
+        pods: list[Json] = self.plane.api.get("pods", "-n", self.namespace)["items"]
+        return pods
 
     def claimed(self, name: str) -> Json:
         return eventually(

@@ -9,8 +9,11 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import httpx
+from support.kube_api import KubeAPI
 from support.ports import free_port
 
 ADMIN = "test-admin-token"
@@ -37,6 +40,18 @@ class ControlPlane:
     def kubeconfig(self) -> str:
         return str(self.folder / "kubeconfig")
 
+    @cached_property
+    def api(self) -> KubeAPI:
+        """The API as an administrator."""
+        return KubeAPI(
+            httpx.Client(
+                base_url=f"https://127.0.0.1:{self.port}",
+                headers={"Authorization": f"Bearer {ADMIN}"},
+                verify=False,
+                timeout=30,
+            )
+        )
+
     def start(self) -> None:
         self._certificates()
         self._write_kubeconfig()
@@ -48,6 +63,7 @@ class ControlPlane:
         for process in reversed(list(self.processes.values())):
             process.kill()
             process.wait()
+        self.api.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start_etcd(self) -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+from support.kube_api import KubeAPI
 from support.waiting import eventually
 
 SYSTEM = "mayfly-system"
 
+MADE_BY = "mayfly-tests"
+"""The label of a test's namespace, and the annotation that names the test."""
+
 Json = dict[str, Any]
 
 
+PROXIED_SECONDS = 30.0
+"""As long as an answer may take: while the API server is away there is none."""
+
+
 class Kubectl:
-    """kubectl as the cluster's administrator."""
+    """kubectl as the cluster's administrator; `json` reads by the API, through `kubectl proxy`."""
+
+    def __init__(self, api: KubeAPI) -> None:
+        self._api = api
 
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         done = subprocess.run(
@@ -27,8 +40,27 @@ class Kubectl:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout if check else done.stdout + done.stderr
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "-o", "json"))
+    def json(self, verb: str, *arguments: str) -> Any:
+        assert verb == "get"
+        return self._api.get(*arguments)
+
+
+@contextmanager
+def administrators_kubectl() -> Iterator[Kubectl]:
+    """kubectl with the caller's kubeconfig, and a proxy of it."""
+    with tempfile.TemporaryDirectory(prefix="mayfly-proxy-") as folder:
+        socket = Path(folder, "socket")
+        command = ["kubectl", "proxy", f"--unix-socket={socket}"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as proxy:
+            try:
+                eventually(socket.is_socket)
+                transport = httpx.HTTPTransport(uds=str(socket))
+                with httpx.Client(
+                    base_url="http://localhost", transport=transport, timeout=PROXIED_SECONDS
+                ) as client:
+                    yield Kubectl(KubeAPI(client))
+            finally:
+                proxy.kill()
 
 
 class Namespace:
@@ -63,15 +95,10 @@ class Namespace:
         return self.kubectl.json("get", "prun", run, "-n", self.name)
 
     def wait(self, run: str, condition: str = "Finished", seconds: int = 120) -> Json:
-        self.kubectl(
-            "wait",
-            f"--for=condition={condition}",
-            f"prun/{run}",
-            "-n",
-            self.name,
-            f"--timeout={seconds}s",
+        """The run once it has a condition."""
+        return eventually(
+            lambda: self.get(run), seconds, lambda body: status(body, condition) == "True"
         )
-        return self.get(run)
 
     def finished(self, run: str, seconds: int = 120) -> Json:
         """The run once its end is in the ledger too."""
@@ -103,6 +130,31 @@ class Namespace:
         return answer.text
 
 
+def make_namespace(kubectl: Kubectl, name: str, test: str) -> None:
+    """Make a namespace that says whose it is."""
+    metadata = {"name": name, "labels": {MADE_BY: "e2e"}, "annotations": {MADE_BY: test}}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    kubectl("create", "-f", "-", stdin=json.dumps(body))
+
+
+def every_namespace_gone(kubectl: Kubectl, seconds: float = 90) -> None:
+    """Wait for the namespaces that tests are done with, of whatever process of tests."""
+
+    def leaving() -> dict[str, str]:
+        return {
+            each["metadata"]["name"]: each["metadata"]["annotations"][MADE_BY]
+            for each in kubectl.json("get", "namespaces", "-l", MADE_BY)["items"]
+            if "deletionTimestamp" in each["metadata"]
+        }
+
+    now = leaving()
+    eventually(
+        lambda: {name: test for name, test in leaving().items() if name in now},
+        seconds,
+        lambda found: not found,
+    )
+
+
 @contextmanager
 def runtime(kubectl: Kubectl, name: str, spec: Json) -> Iterator[str]:
     """A PipelineRuntime of a test's own; its name."""
@@ -117,6 +169,12 @@ def runtime(kubectl: Kubectl, name: str, spec: Json) -> Iterator[str]:
         yield name
     finally:
         kubectl("delete", "mprt", name)
+
+
+def status(body: Json, kind: str) -> str:
+    """Of a condition of an object; "" where it has none yet."""
+    listed = body.get("status", {}).get("conditions", [])
+    return next((str(each["status"]) for each in listed if each["type"] == kind), "")
 
 
 def reason(run: Json, kind: str = "Succeeded") -> str:

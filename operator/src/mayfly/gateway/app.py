@@ -100,7 +100,7 @@ class Gateway:
             self.access,
         ):
             for router in room.routers:
-                app.include_router(router)
+                app.router.routes.extend(router.routes)
         openapi.install(app)
         return app
 

@@ -39,7 +39,7 @@ class CallbackListener:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         errors.install(app)
         for router in routers:
-            app.include_router(router)
+            app.router.routes.extend(router.routes)
         self._host = host
         self._config = config
         self._external_url = external_url

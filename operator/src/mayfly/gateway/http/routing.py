@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from mayfly.gateway.http.errors import Invalid, TooLarge
 
@@ -23,20 +26,32 @@ Route = tuple[str, str, Callable[..., Any]]
 def under_bases(routes: Iterable[Route]) -> APIRouter:
     """Routes under every base; the API's description shows them under the first."""
     router = APIRouter()
-    every = list(routes)
-    for base in BASES:
-        for method, path, call in every:
+    for method, path, call in routes:
+        router.add_api_route(
+            BASES[0] + path,
+            call,
+            methods=[method],
             # OpenAPI 3.1 has no name for the method QUERY.
-            shown = base == BASES[0] and method != "QUERY"
-            router.add_api_route(
-                base + path,
-                call,
-                methods=[method],
-                include_in_schema=shown,
-                summary=(call.__doc__ or "").partition("\n")[0].rstrip("."),
-                description="",
-            )
+            include_in_schema=method != "QUERY",
+            summary=(call.__doc__ or "").partition("\n")[0].rstrip("."),
+            description="",
+        )
+    first = list(router.routes)
+    for base in BASES[1:]:
+        router.routes.extend(_under(base, route) for route in first if isinstance(route, APIRoute))
     return router
+
+
+def _under(base: str, route: APIRoute) -> APIRoute:
+    """The same route under another base.
+
+    A copy: to read a handler's parameters once more is most of what a gateway's start costs.
+    """
+    other = copy(route)
+    other.path = base + route.path.removeprefix(BASES[0])
+    other.path_regex, other.path_format, other.param_convertors = compile_path(other.path)
+    other.include_in_schema = False
+    return other
 
 
 async def body_of(request: Request, limit: int) -> bytes:
