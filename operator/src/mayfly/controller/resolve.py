@@ -15,6 +15,7 @@ from mayfly.api.v1alpha1 import (
 )
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.api.v1alpha1.identity import version_id, version_name
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.queue import Key
@@ -158,7 +159,7 @@ class Resolver:
         if body is None or body["spec"]["id"] != wanted:
             words = (
                 f'Pipeline "{ref.name}" has no version {wanted}; '
-                f"`kubectl get mplv -l mayfly.dev/pipeline={ref.name}` lists them."
+                f"`kubectl get mplv -l {PIPELINE_LABEL}={ref.name}` lists them."
             )
             raise _Stop(Refusal(Reason.NOT_FOUND, words))
         return PipelineVersion.model_validate(body), pipeline.spec.timeout

@@ -10,6 +10,7 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
 from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock, Monotonic
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import Key, WorkQueue
@@ -368,7 +369,7 @@ class Worker:
 
     async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
         found: list[PipelineVersion] = []
-        label = f"mayfly.dev/pipeline={key.name}"
+        label = f"{PIPELINE_LABEL}={key.name}"
         async for page in self._cluster.pages(VERSIONS, key.namespace, label_selector=label):
             found += [PipelineVersion.model_validate(each) for each in page["items"]]
         return tuple(found)

@@ -16,6 +16,14 @@ from typing import Any
 from mayfly.api.v1alpha1 import Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import (
+    CANCEL_AFTER,
+    DEPTH_LABEL,
+    PARENT_LABEL,
+    PIPELINE_LABEL,
+    ROOT_LABEL,
+    VERSION_LABEL,
+)
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import Clock, parse_rfc3339, rfc3339
 from mayfly.config import GatewayConfig
@@ -36,7 +44,6 @@ from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database, StorageError
-from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
 from mayfly.sources import SourceReader
 
 logger = logging.getLogger(__name__)
@@ -55,9 +62,6 @@ Less than an import may take, so that who calls there is told why before that is
 
 SETTLE_SECONDS = 3.0
 """How long a call waits for a pipeline that was just written to get its version."""
-
-CANCEL_AFTER = "mayfly.dev/cancel-after"
-"""Annotation of a run that is to be cancelled at a moment: RFC 3339."""
 
 SUFFIX = 10
 
@@ -324,7 +328,7 @@ class Creation:
         spec: Json,
         order: Order,
     ) -> Json:
-        labels = {"mayfly.dev/pipeline": entry.name, "mayfly.dev/version": version.id[:10]}
+        labels = {PIPELINE_LABEL: entry.name, VERSION_LABEL: version.id[:10]}
         metadata: Json = {"name": name, "namespace": namespace, "labels": labels}
         if order.cancel_after is not None:
             deadline = self._clock() + timedelta(seconds=order.cancel_after)
