@@ -33,7 +33,7 @@ from mayfly.reconcile.observed import (
     Unsettled,
 )
 from mayfly.reconcile.runtime import BY_DIGEST
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 from mayfly_runtime.inputs import parse
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ class Resolver:
     """Follows a run's references, and checks them, before any pod is used."""
 
     def __init__(
-        self, cluster: Cluster, state: State, sources: SourceReader, depth_limit: int
+        self, cluster: Cluster, state: State, sources: SourceChecker, depth_limit: int
     ) -> None:
         self._cluster = cluster
         self._state = state

@@ -77,7 +77,7 @@ from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.metering.database import Database, stand_by
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 from mayfly.telemetry.payers import PayerSettings
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Gateway:
             clock,
             new_id,
         )
-        sources = SourceReader()
+        sources = SourceChecker()
         catalog = Catalog(cluster, sources, monotonic)
         reviews = Reviews(cluster, self.metrics)
         authenticator = Authenticator(reviews, key, monotonic)

@@ -28,7 +28,7 @@ from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.metering.database import Database
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 if TYPE_CHECKING:
     from mayfly.gateway.predictions.create_run import Creation, Target
@@ -53,7 +53,7 @@ class Intake:
         directory: Directory,
         runs: Runs,
         sealed: Sealed,
-        sources: SourceReader,
+        sources: SourceChecker,
         database: Database,
         webhooks: Webhooks,
         config: GatewayConfig,

@@ -44,7 +44,7 @@ from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
 from mayfly.metering.database import Database, StorageError
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Creation:
         budgets: Budgets,
         callers: Callers,
         sealed: Sealed,
-        sources: SourceReader,
+        sources: SourceChecker,
         notices: Notices,
         config: GatewayConfig,
         clock: Clock,
