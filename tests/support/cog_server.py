@@ -12,7 +12,7 @@ import httpx
 from support.kube_memory import WAIT_SECONDS
 from support.ports import free_port
 
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
 Json = dict[str, Any]
@@ -41,7 +41,7 @@ class CogServer:
             else:
                 shutil.copytree(EXAMPLES / self.example, self.folder)
             files = {"predict.py": (self.folder / "predict.py").read_text()}
-            schema = await SourceReader().schema(files, "predict.py:run")
+            schema = await SourceChecker().schema(files, "predict.py:run")
             assert isinstance(schema, dict), schema
             (self.folder / ".cog").mkdir()
             (self.folder / ".cog" / "openapi_schema.json").write_text(json.dumps(schema))

@@ -11,7 +11,7 @@ from support.gateway_world import KEY, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
+from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
 from mayfly.clock import utc_now
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.namespaces import budgets

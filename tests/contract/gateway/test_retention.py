@@ -11,7 +11,7 @@ from support.gateway_world import BUILDER, KEY, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.api.v1alpha1.annotations import RETENTION
+from mayfly.api.v1alpha1.names import RETENTION
 from mayfly.database.engine import metadata
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.files.store import doomed_files, files

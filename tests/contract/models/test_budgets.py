@@ -4,7 +4,7 @@ from support.gateway_world import NAMESPACE
 from support.model_world import ModelWorld, create, ended, read, until, usage
 from support.postgresql import BOTH
 
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
+from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
 from mayfly.kube.kinds import NAMESPACES
 
 pytestmark = BOTH

@@ -9,6 +9,7 @@ import pytest
 
 from mayfly.api.crd import KINDS, schema
 from mayfly.api.reference import generated, packages
+from mayfly.api.v1alpha1 import PipelineRunStatus
 from mayfly.api.v1alpha1.conditions import (
     REASONS,
     TYPES,
@@ -119,3 +120,16 @@ def test_kubectl_explain_has_words_for_every_field(kind):
     properties = schema(kind)["properties"]
     parts = [part for part in ("spec", "status") if part in properties]
     assert [p for part in parts for p in undescribed(properties[part], part)] == []
+
+
+@pytest.mark.parametrize(
+    ("truth", "cancelling", "accepted"),
+    [(None, False, False), ("False", True, False), ("True", True, True)],
+)
+def test_a_cancel_begins_before_it_is_accepted(truth, cancelling, accepted):
+    reason = Reason.CANCEL_ACCEPTED if truth == "True" else Reason.CLAIMS_STOPPED
+    conditions = truth and with_condition(
+        (), ConditionType.CANCEL_ACCEPTED, truth, reason, "", now="2026-01-01T00:00:00Z"
+    )
+    status = PipelineRunStatus(conditions=conditions or ())
+    assert (status.cancelling, status.cancel_accepted) == (cancelling, accepted)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from support.builders import run, target
 
+from mayfly.controller.execute import Executor
+from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.kube.errors import NotFound, Unavailable
-from mayfly.kube.execute import Executor
-from mayfly.kube.lease import Lease, LeaseSettings
 from mayfly.reconcile.actions import CreatePod, DeletePod
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings

@@ -15,18 +15,18 @@ from mayfly.controller.queue import Key
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.state import State
 from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 ANY = "from typing import Any\ndef main(value: Any, words: list[str] = []): ...\n"
 MATCHED = "from cog import Input\ndef main(value: str = Input(regex='^a+$')): ...\n"
 
 
 @pytest.fixture(scope="module")
-def sources() -> SourceReader:
-    return SourceReader()
+def sources() -> SourceChecker:
+    return SourceChecker()
 
 
-async def resolved(sources: SourceReader, text: str = ANY, **spec: Any) -> Resolution:
+async def resolved(sources: SourceChecker, text: str = ANY, **spec: Any) -> Resolution:
     state = State(runtimes={"default": runtime().body()})
     resolver = Resolver(MemoryCluster(), state, sources, depth_limit=250)
     given = run(pipelineSpec={"source": {"inline": text}}, **spec)
@@ -40,7 +40,7 @@ def refusal(found: Resolution) -> tuple[str, str]:
     return found.reason, found.message
 
 
-async def test_an_input_is_measured_in_bytes_of_utf8(sources: SourceReader) -> None:
+async def test_an_input_is_measured_in_bytes_of_utf8(sources: SourceChecker) -> None:
     # 64 KiB of a letter of two bytes: as \u00e9 it would be 384 KiB.
     assert isinstance(await resolved(sources, input={"value": "é" * 65_000}), Target)
     assert refusal(await resolved(sources, input={"value": "é" * 65_537})) == (
@@ -50,7 +50,7 @@ async def test_an_input_is_measured_in_bytes_of_utf8(sources: SourceReader) -> N
 
 
 @pytest.mark.parametrize("text", [ANY, MATCHED], ids=["checked here", "checked by a subprocess"])
-async def test_half_a_surrogate_pair_is_no_crash(sources: SourceReader, text: str) -> None:
+async def test_half_a_surrogate_pair_is_no_crash(sources: SourceChecker, text: str) -> None:
     for spec in ({"input": {"value": "\ud800"}}, {"inputJSON": r'{"value": "\ud800"}'}):
         found = await resolved(sources, text, **spec)
         if text is ANY:
@@ -70,19 +70,21 @@ async def test_half_a_surrogate_pair_is_no_crash(sources: SourceReader, text: st
     ],
     ids=["broken", "NaN", "beyond a float", "deep", "no object"],
 )
-async def test_input_json_is_refused_in_words(sources: SourceReader, text: str, words: str) -> None:
+async def test_input_json_is_refused_in_words(
+    sources: SourceChecker, text: str, words: str
+) -> None:
     why, told = refusal(await resolved(sources, inputJSON=text))
     assert why == "InvalidInput"
     assert words in told
 
 
-async def test_the_last_of_two_equal_keys_counts(sources: SourceReader) -> None:
+async def test_the_last_of_two_equal_keys_counts(sources: SourceChecker) -> None:
     twice = '{"value": 1, "words": [5], "words": ["five"]}'
     assert isinstance(await resolved(sources, inputJSON=twice), Target)
     turned = '{"value": 1, "words": ["five"], "words": [5]}'
     assert refusal(await resolved(sources, inputJSON=turned))[1].startswith("words[0]: ")
 
 
-async def test_a_deep_input_is_no_crash(sources: SourceReader) -> None:
+async def test_a_deep_input_is_no_crash(sources: SourceChecker) -> None:
     deep = json.loads("[" * 900 + "]" * 900)
     assert isinstance(await resolved(sources, input={"value": deep}), Target)

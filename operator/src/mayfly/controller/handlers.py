@@ -14,17 +14,15 @@ from typing import Any
 import kopf
 from typing_extensions import override
 
+from mayfly.api.v1alpha1.names import RUN_ID_LABEL, RUNTIME_ANNOTATION, UNFINISHED
 from mayfly.clock import Clock
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import State, owner_key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
-from mayfly.reconcile.pods import RUN_LABEL, RUNTIME_ANNOTATION
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-
-UNFINISHED = "status.finished!=true"
 
 
 class NoDiffs(kopf.DiffBaseStorage):
@@ -57,7 +55,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 300
     chosen.watching.chunk_size = 500
     chosen.watching.field_selectors[RUNS.group, RUNS.plural] = UNFINISHED
-    chosen.watching.label_selectors["", "v1", PODS.plural] = RUN_LABEL
+    chosen.watching.label_selectors["", "v1", PODS.plural] = RUN_ID_LABEL
     chosen.networking.request_timeout = 15
     chosen.persistence.finalizer = "mayfly.dev/unused"
     chosen.persistence.diffbase_storage = NoDiffs()

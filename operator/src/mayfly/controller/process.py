@@ -17,8 +17,10 @@ from aiohttp import web
 
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import ControllerConfig, NetworkConfig
+from mayfly.controller.execute import MANAGER, Executor
 from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
+from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
@@ -27,12 +29,10 @@ from mayfly.controller.sweep import Sweep
 from mayfly.controller.worker import Worker
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
-from mayfly.kube.execute import MANAGER, Executor
 from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
-from mayfly.kube.lease import Lease, LeaseSettings
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Controller:
     async def _lead(self, cluster: Cluster, lease: Lease) -> None:
         network = _network(self._config.network_policy)
         executor = Executor(cluster, network, lambda: lease.held, self._owner)
-        sources = SourceReader()
+        sources = SourceChecker()
         worker = Worker(
             cluster,
             executor,

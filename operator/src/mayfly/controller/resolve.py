@@ -15,6 +15,7 @@ from mayfly.api.v1alpha1 import (
 )
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.api.v1alpha1.identity import version_id, version_name
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.queue import Key
@@ -32,7 +33,7 @@ from mayfly.reconcile.observed import (
     Unsettled,
 )
 from mayfly.reconcile.runtime import BY_DIGEST
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 from mayfly_runtime.inputs import parse
 
 Json = dict[str, Any]
@@ -50,7 +51,7 @@ class Resolver:
     """Follows a run's references, and checks them, before any pod is used."""
 
     def __init__(
-        self, cluster: Cluster, state: State, sources: SourceReader, depth_limit: int
+        self, cluster: Cluster, state: State, sources: SourceChecker, depth_limit: int
     ) -> None:
         self._cluster = cluster
         self._state = state
@@ -158,7 +159,7 @@ class Resolver:
         if body is None or body["spec"]["id"] != wanted:
             words = (
                 f'Pipeline "{ref.name}" has no version {wanted}; '
-                f"`kubectl get mplv -l mayfly.dev/pipeline={ref.name}` lists them."
+                f"`kubectl get mplv -l {PIPELINE_LABEL}={ref.name}` lists them."
             )
             raise _Stop(Refusal(Reason.NOT_FOUND, words))
         return PipelineVersion.model_validate(body), pipeline.spec.timeout

@@ -12,18 +12,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
+from mayfly.api.v1alpha1.names import (
+    BUDGET_MONTHLY,
+    DEPTH_LABEL,
+    MAX_ACTIVE_RUNS,
+    RUNTIME_ANNOTATION,
+)
 from mayfly.controller.queue import Key
 from mayfly.reconcile.observed import GivesUp, ObservedPod
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
-from mayfly.reconcile.pods import DEPTH_LABEL, RUNTIME_ANNOTATION, observed_pod
+from mayfly.reconcile.pods import observed_pod
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
-
-QUOTA_ANNOTATION = "mayfly.dev/max-active-runs"
-
 
 ADVICE = "Raise maxPods of the PipelineRuntime, or call pipelines less deep."
 
@@ -155,11 +157,11 @@ class State:
         before = self.quotas.pop(name, None), name in self.budgeted
         self.budgeted.discard(name)
         annotations = {} if gone else body["metadata"].get("annotations", {})
-        text = annotations.get(QUOTA_ANNOTATION)
+        text = annotations.get(MAX_ACTIVE_RUNS)
         if text is not None and text.isascii() and text.isdigit():
             self.quotas[name] = int(text)
         elif text is not None:
-            logger.warning("%s of namespace %s is no number: %r", QUOTA_ANNOTATION, name, text)
+            logger.warning("%s of namespace %s is no number: %r", MAX_ACTIVE_RUNS, name, text)
         if BUDGET_MONTHLY in annotations:
             self.budgeted.add(name)
         return before != (self.quotas.get(name), name in self.budgeted)
@@ -275,7 +277,7 @@ class State:
         if quota is not None and self.active()[key.namespace] >= quota:
             return (
                 f"Namespace {key.namespace} has as many active runs as its annotation "
-                f"{QUOTA_ANNOTATION} allows ({quota})."
+                f"{MAX_ACTIVE_RUNS} allows ({quota})."
             )
         return (
             f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, has a taker, or is '
@@ -338,7 +340,7 @@ class State:
             holders = self._holders(namespace=namespace) if full else set()
             words = (
                 f"Namespace {namespace} has as many active runs as its annotation "
-                f"{QUOTA_ANNOTATION} allows ({quota}), each a run"
+                f"{MAX_ACTIVE_RUNS} allows ({quota}), each a run"
             )
             self._standstill(("namespace", namespace), inside, holders, words, now, found)
         return found

@@ -13,15 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.names import FINISHED, RUN_ID_LABEL, UNFINISHED
 from mayfly.clock import Clock
-from mayfly.controller.handlers import UNFINISHED
 from mayfly.controller.health import Health
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.state import State, owner_key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
-from mayfly.reconcile.pods import RUN_LABEL
 from mayfly.reconcile.run import ttl_due
 
 logger = logging.getLogger(__name__)
@@ -115,7 +114,7 @@ class Sweep:
         """Runs whose TTL ends before the next sweep; later ones are found by a later sweep."""
         now = self._clock()
         soon = now + timedelta(seconds=self._seconds)
-        async for page in self._cluster.pages(RUNS, field_selector="status.finished=true"):
+        async for page in self._cluster.pages(RUNS, field_selector=FINISHED):
             for body in page["items"]:
                 due = ttl_due(PipelineRun.model_validate(body))
                 if due is not None and due <= soon:
@@ -125,7 +124,7 @@ class Sweep:
     async def _pods(self) -> None:
         """Pods of runs that have finished, and pods that vanished unseen."""
         listed: set[tuple[str, str]] = set()
-        async for page in self._cluster.pages(PODS, label_selector=RUN_LABEL):
+        async for page in self._cluster.pages(PODS, label_selector=RUN_ID_LABEL):
             for body in page["items"]:
                 uid = self._state.put_pod(body, self._clock())
                 key = owner_key(body)

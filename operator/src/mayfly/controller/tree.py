@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import ROOT_LABEL, UNFINISHED
 from mayfly.kube.client import Cluster
 from mayfly.kube.kinds import RUNS
-from mayfly.reconcile.pods import ROOT_LABEL
-
-UNFINISHED = "status.finished!=true"
 
 
 async def tree_finished(cluster: Cluster, root: PipelineRun) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
 from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock, Monotonic
+from mayfly.controller.execute import Executor
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
@@ -18,7 +20,6 @@ from mayfly.controller.state import State, Taken
 from mayfly.controller.tree import tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
-from mayfly.kube.execute import Executor
 from mayfly.kube.kinds import MODELS, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
 from mayfly.reconcile.actions import (
     Action,
@@ -41,7 +42,7 @@ from mayfly.reconcile.observed import (
 from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.run import plan_run, ttl_due
 from mayfly.reconcile.runtime import plan_runtime
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Worker:
         executor: Executor,
         state: State,
         queue: WorkQueue,
-        sources: SourceReader,
+        sources: SourceChecker,
         resolver: Resolver,
         pods: PodSettings,
         metrics: Metrics,
@@ -368,7 +369,7 @@ class Worker:
 
     async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
         found: list[PipelineVersion] = []
-        label = f"mayfly.dev/pipeline={key.name}"
+        label = f"{PIPELINE_LABEL}={key.name}"
         async for page in self._cluster.pages(VERSIONS, key.namespace, label_selector=label):
             found += [PipelineVersion.model_validate(each) for each in page["items"]]
         return tuple(found)

@@ -1,4 +1,4 @@
-"""What a plan can ask for: a closed union. `kube.execute` matches on it."""
+"""What a plan can ask for: a closed union. `controller.execute` matches on it."""
 
 from __future__ import annotations
 

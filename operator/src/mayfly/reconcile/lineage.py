@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason, RootRef
-from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.reconcile.observed import CanceledAbove, Place, Refusal, Unsettled
 
@@ -36,8 +35,7 @@ class Lineage:
 
 def reaches_children(parent: PipelineRun) -> bool:
     """Whether a run was cancelled, so that nothing of it that has not started ever starts."""
-    stopped = find(parent.status.conditions, ConditionType.CANCEL_ACCEPTED) is not None
-    return stopped or (parent.spec.cancel and not parent.status.ended)
+    return parent.status.cancelling or (parent.spec.cancel and not parent.status.ended)
 
 
 def canceled_above(parent_name: str) -> CanceledAbove:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mayfly.reconcile.pods import RUN_LABEL
+from mayfly.api.v1alpha1.names import RUN_ID_LABEL
 
 Json = dict[str, Any]
 
@@ -79,7 +79,7 @@ def network_policy(namespace: str, settings: NetworkSettings, owner: Json | None
         "kind": "NetworkPolicy",
         "metadata": metadata,
         "spec": {
-            "podSelector": {"matchExpressions": [{"key": RUN_LABEL, "operator": "Exists"}]},
+            "podSelector": {"matchExpressions": [{"key": RUN_ID_LABEL, "operator": "Exists"}]},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [],
             "egress": _egress(settings),

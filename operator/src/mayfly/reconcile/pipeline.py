@@ -5,6 +5,7 @@ from __future__ import annotations
 from mayfly.api.v1alpha1 import Model, Pipeline, PipelineStatus, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, with_condition
 from mayfly.api.v1alpha1.identity import seniority, version_id, version_name
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import parse_rfc3339, rfc3339_seconds
 from mayfly.reconcile.actions import (
@@ -73,7 +74,7 @@ def _version_body(seen: ObservedPipeline, version: str) -> dict[str, object]:
         "metadata": {
             "name": version_name(metadata.name, version),
             "namespace": metadata.namespace,
-            "labels": {"mayfly.dev/pipeline": metadata.name},
+            "labels": {PIPELINE_LABEL: metadata.name},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,

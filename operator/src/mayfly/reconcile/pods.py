@@ -12,24 +12,20 @@ from typing import Any
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import pod_name, run_id
+from mayfly.api.v1alpha1.names import (
+    DEPTH_LABEL,
+    PARENT_LABEL,
+    PIPELINE_LABEL,
+    ROOT_LABEL,
+    RUN_ID_LABEL,
+    RUNTIME_ANNOTATION,
+    VERSION_LABEL,
+)
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import parse_rfc3339
 from mayfly.reconcile.observed import ObservedPod, PodSettings, Target, Terminated
 
 Json = dict[str, Any]
-
-RUN_LABEL = "mayfly.dev/id"
-"""On each run pod; the controller watches pods that have it."""
-
-ROOT_LABEL = "mayfly.dev/root"
-"""On pods and on the runs that runs made: the id of the tree's root."""
-
-PARENT_LABEL = "mayfly.dev/parent"
-
-DEPTH_LABEL = "mayfly.dev/depth"
-
-RUNTIME_ANNOTATION = "mayfly.dev/runtime"
-"""The PipelineRuntime that a pod counts against."""
 
 UID = 65532
 
@@ -97,13 +93,13 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
 
 def _labels(target: Target, identity: str) -> dict[str, str]:
     labels = {
-        RUN_LABEL: identity,
-        "mayfly.dev/version": target.version[:10],
+        RUN_ID_LABEL: identity,
+        VERSION_LABEL: target.version[:10],
         ROOT_LABEL: target.root_id or identity,
         DEPTH_LABEL: str(target.depth),
     }
     if target.pipeline:
-        labels["mayfly.dev/pipeline"] = target.pipeline
+        labels[PIPELINE_LABEL] = target.pipeline
     if target.parent_id:
         labels[PARENT_LABEL] = target.parent_id
     return labels

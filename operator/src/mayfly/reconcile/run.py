@@ -20,10 +20,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
 from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
 from mayfly.api.v1alpha1.pipelinerun import phase_of
 from mayfly.clock import parse_rfc3339, rfc3339_seconds
 from mayfly.reconcile.actions import (

@@ -312,6 +312,16 @@ class PipelineRunStatus(Part):
         """Whether the status knows that main() was called."""
         return is_true(self.conditions, ConditionType.STARTED)
 
+    @property
+    def cancelling(self) -> bool:
+        """Whether a cancel has begun: from then on nothing below the run is claimed any more."""
+        return find(self.conditions, ConditionType.CANCEL_ACCEPTED) is not None
+
+    @property
+    def cancel_accepted(self) -> bool:
+        """Whether a cancel is complete: nothing below the run can start any more."""
+        return is_true(self.conditions, ConditionType.CANCEL_ACCEPTED)
+
 
 def phase_of(status: PipelineRunStatus) -> Phase:
     """The state in a word: derived from the conditions, decided by nothing."""

@@ -80,6 +80,7 @@ class AccountRoutes:
             named = {name: str(text)[:64] for name, text in request.path_params.items()}
             raise Missing(words.format(**named))
 
+        missing.__doc__ = words
         return missing
 
     async def _caller(self, request: Request) -> Caller:

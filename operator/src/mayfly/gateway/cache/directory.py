@@ -16,6 +16,7 @@ from typing import Any
 from mayfly.api.v1alpha1 import Model, Pipeline
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import seniority
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.kube.client import Cluster
@@ -23,8 +24,6 @@ from mayfly.kube.kinds import MODELS, PIPELINES, VERSIONS
 
 Json = dict[str, Any]
 Key = tuple[str, str]
-
-PIPELINE_LABEL = "mayfly.dev/pipeline"
 
 
 @dataclass(frozen=True)

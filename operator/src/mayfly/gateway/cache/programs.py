@@ -19,7 +19,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNTIMES, VERSIONS
 from mayfly.reconcile.observed import SourceProblem
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Terms:
 class Programs:
     """Reads versions and runtimes, through caches."""
 
-    def __init__(self, cluster: Cluster, sources: SourceReader, monotonic: Monotonic) -> None:
+    def __init__(self, cluster: Cluster, sources: SourceChecker, monotonic: Monotonic) -> None:
         self._cluster = cluster
         self._sources = sources
         self._versions: Cache[tuple[str, str], PipelineVersion] = Cache(

@@ -8,7 +8,7 @@ from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.process import Process, Tasks
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Caches:
     runs: Runs
     directory: Directory
     programs: Programs
-    sources: SourceReader
+    sources: SourceChecker
 
     @property
     def tasks(self) -> Tasks:
@@ -29,7 +29,7 @@ class Caches:
 def build(process: Process) -> Caches:
     """Build the room."""
     cluster, monotonic = process.cluster, process.monotonic
-    sources = SourceReader()
+    sources = SourceChecker()
     return Caches(
         runs=Runs(cluster, monotonic),
         directory=Directory(cluster, process.config.shared_namespaces, monotonic),

@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
-from mayfly.api.v1alpha1.annotations import CANCEL_AFTER
 from mayfly.api.v1alpha1.identity import run_id, uid_of
+from mayfly.api.v1alpha1.names import CANCEL_AFTER, ROOT_LABEL, UNFINISHED
 from mayfly.clock import Monotonic, parse_rfc3339
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.gateway.cache.ttl import Cache
@@ -26,14 +26,12 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.reconcile.lineage import canceled_above, reaches_children
-from mayfly.reconcile.pods import ROOT_LABEL
 
 FRESH_SECONDS = 30.0
 """The watch tells of a new object within milliseconds; this is for one that was broken."""
 
 FRESH_KEPT = 10_000
 
-UNFINISHED = "status.finished!=true"
 
 Json = dict[str, Any]
 

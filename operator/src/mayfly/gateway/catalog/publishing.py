@@ -22,7 +22,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError
 from mayfly.kube.kinds import MODELS, PIPELINES, Kind
 from mayfly.reconcile.observed import SourceProblem
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 Json = dict[str, Any]
 
@@ -111,7 +111,7 @@ class Publishing:
         directory: Directory,
         callers: Callers,
         programs: Programs,
-        sources: SourceReader,
+        sources: SourceChecker,
     ) -> None:
         self._cluster = cluster
         self._directory = directory

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from mayfly.api.v1alpha1.annotations import BUDGET_MONTHLY
+from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
 from mayfly.clock import Clock
 from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen

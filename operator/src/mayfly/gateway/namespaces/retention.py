@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from mayfly.api.v1alpha1.annotations import RETENTION
+from mayfly.api.v1alpha1.names import RETENTION
 from mayfly.gateway.namespaces.watch import Namespaces
 
 logger = logging.getLogger(__name__)

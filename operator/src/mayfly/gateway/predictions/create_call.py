@@ -27,7 +27,7 @@ from mayfly.gateway.predictions.request import CreateRequest
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 SETTLE_SECONDS = 3.0
 """How long a call waits for a Model that nobody has looked at yet."""
@@ -49,7 +49,7 @@ class CallCreator:
         directory: Directory,
         runs: Runs,
         sealed: Sealed,
-        sources: SourceReader,
+        sources: SourceChecker,
         database: Database,
         config: GatewayConfig,
         clock: Clock,

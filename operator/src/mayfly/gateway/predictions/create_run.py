@@ -14,9 +14,16 @@ from datetime import timedelta
 from typing import Any
 
 from mayfly.api.v1alpha1 import Pipeline
-from mayfly.api.v1alpha1.annotations import CANCEL_AFTER
 from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import (
+    CANCEL_AFTER,
+    DEPTH_LABEL,
+    PARENT_LABEL,
+    PIPELINE_LABEL,
+    ROOT_LABEL,
+    VERSION_LABEL,
+)
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.clock import Clock, rfc3339
 from mayfly.config import GatewayConfig
@@ -37,8 +44,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger
-from mayfly.reconcile.pods import DEPTH_LABEL, PARENT_LABEL, ROOT_LABEL
-from mayfly.sources import SourceReader
+from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +95,7 @@ class RunCreator:
         budgets: Budgets,
         callers: Callers,
         sealed: Sealed,
-        sources: SourceReader,
+        sources: SourceChecker,
         notices: Notices,
         config: GatewayConfig,
         clock: Clock,
@@ -325,7 +331,7 @@ class RunCreator:
         spec: Json,
         order: CreateRequest,
     ) -> Json:
-        labels = {"mayfly.dev/pipeline": entry.name, "mayfly.dev/version": version.id[:10]}
+        labels = {PIPELINE_LABEL: entry.name, VERSION_LABEL: version.id[:10]}
         metadata: Json = {"name": name, "namespace": namespace, "labels": labels}
         if order.cancel_after is not None:
             deadline = self._clock() + timedelta(seconds=order.cancel_after)

@@ -11,13 +11,14 @@ from typing import Protocol, assert_never
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import PARENT_LABEL, UNFINISHED
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayLimits
 from mayfly.database.engine import Database
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.programs import Programs
-from mayfly.gateway.cache.runs import UNFINISHED, Runs, Seen
+from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.namespaces.budgets import Budgets
@@ -35,7 +36,6 @@ from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.lineage import reaches_children
-from mayfly.reconcile.pods import PARENT_LABEL
 
 logger = logging.getLogger(__name__)
 

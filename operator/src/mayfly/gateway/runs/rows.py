@@ -7,6 +7,7 @@ from datetime import datetime
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import DEPTH_LABEL
 from mayfly.clock import parse_rfc3339
 from mayfly.gateway.cache.programs import Terms
 from mayfly.gateway.cache.runs import Seen
@@ -14,7 +15,6 @@ from mayfly.gateway.lifecycle.states import State
 from mayfly.gateway.runs.status import ending_of
 from mayfly.gateway.runs.work import shown_input
 from mayfly.metering.ledger import RunRow
-from mayfly.reconcile.pods import DEPTH_LABEL
 
 
 def new_row(

@@ -32,8 +32,8 @@ ANSWER_BYTES = 4 * 1024 * 1024
 FOLDER = str(Path(mayfly_runtime.__file__).parent.parent)
 
 
-class SourceReader:
-    """Schemas of sources and problems of inputs."""
+class SourceChecker:
+    """Reads the schema of a source, and checks inputs against one, in bounded subprocesses."""
 
     def __init__(self, parallel: int = 2) -> None:
         self._slots = asyncio.Semaphore(parallel)
