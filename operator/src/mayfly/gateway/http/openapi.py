@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -259,6 +260,12 @@ def _described(app: FastAPI) -> Json:
 
 
 def _complete(path: str, method: str, operation: Json) -> None:
+    # A handler that serves many paths has no argument for each of their parts.
+    told = {each["name"] for each in operation.get("parameters", ())}
+    for name in re.findall(r"{(\w+)}", path):
+        if name not in told:
+            part = {"name": name, "in": "path", "required": True, "schema": TEXT}
+            operation.setdefault("parameters", []).append(part)
     body = BODIES.get((method, path))
     if body is not None:
         operation["requestBody"] = {"content": {body[0]: {"schema": _reference(body[1])}}}
