@@ -1,4 +1,4 @@
-"""The gateway: the public API, the pods' side door, the recorder of the ledger."""
+"""The gateway: the public HTTP API, the agents' WebSocket, the ledger."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Gateway:
-    """The process's rooms.
+    """The composition root: builds the rooms, the ASGI app and its background tasks.
 
     Attributes:
         app: the ASGI application.

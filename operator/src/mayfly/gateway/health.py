@@ -1,4 +1,4 @@
-"""Whether the gateway is well: alive as a process, ready to serve."""
+"""Health checks: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SILENCE_SECONDS = 150.0
 
 
 class HealthRoutes:
-    """`/healthz` and `/readyz`."""
+    """HTTP routes `/healthz` and `/readyz`."""
 
     def __init__(
         self, database: Database, runs: Runs, ended_tasks: Callable[[], list[str]]
@@ -32,13 +32,13 @@ class HealthRoutes:
         return router
 
     async def healthz(self) -> Response:
-        """The process serves requests and everything in it works; else it is to be restarted."""
+        """Liveness: 500 when a background task has ended; the kubelet then restarts us."""
         ended = self._ended_tasks()
         status = f"ended: {', '.join(ended)}" if ended else "ok"
         return JSONResponse({"status": status}, status_code=500 if ended else 200)
 
     async def readyz(self) -> Response:
-        """SQL answers and the watch is alive."""
+        """Readiness: the database answers and the watch is alive."""
         problems = []
         try:
             await self._database.ping()

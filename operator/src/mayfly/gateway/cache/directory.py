@@ -1,4 +1,4 @@
-"""What can be called: Pipelines with their versions, and Models, as the API server tells them.
+"""Directory of everything that can be called: Pipelines, their versions, Models.
 
 A name is looked for in this order: an alias in the caller's namespace, an alias in the
 administrator's shared namespaces, and `namespace/name`. An alias is valid nowhere else.
@@ -40,17 +40,17 @@ class Entry:
 
     @property
     def namespace(self) -> str:
-        """Its namespace: the owner, in the API's words."""
+        """The namespace: the owner, in the API's words."""
         return str(self.body["metadata"]["namespace"])
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """`metadata.name`."""
         return str(self.body["metadata"]["name"])
 
     @property
     def uid(self) -> str:
-        """Its UID."""
+        """`metadata.uid`."""
         return str(self.body["metadata"]["uid"])
 
     @property
@@ -119,7 +119,7 @@ class PipelineVersionEntry:
 
 
 class Directory:
-    """Pipelines, versions and Models, by name, id and alias."""
+    """Index of Pipelines, PipelineVersions and Models by name, id and alias."""
 
     def __init__(
         self,
@@ -275,7 +275,7 @@ class Directory:
     # -- what the watches tell -------------------------------------------------------------------
 
     async def settled(self, namespace: str, name: str, seconds: float) -> Entry | None:
-        """A Pipeline or Model once its status speaks of its spec, or as it is after a while."""
+        """Waits until the status of a Pipeline or Model is of its newest spec."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -288,7 +288,7 @@ class Directory:
             return self.named(namespace, name)
 
     async def written(self, body: Json, *, is_model: bool, seconds: float) -> Entry:
-        """What a write of our own returned, once the watch knows it.
+        """Waits until the watch has what a write of our own returned.
 
         A Pipeline is waited for until its version is there too; whatever is not there after a while
         is returned as it is.
@@ -318,11 +318,11 @@ class Directory:
         return entry.settled and (latest is None or self.version(latest) is not None)
 
     def learn_pipeline(self, body: Json) -> None:
-        """Take in what a write of our own returned."""
+        """Updates the cache with what a write of our own returned."""
         self._pipelines.learn(body)
 
     def learn_model(self, body: Json) -> None:
-        """Take in what a write of our own returned."""
+        """Updates the cache with what a write of our own returned."""
         self._models.learn(body)
 
     def _on_pipeline(self, _change: Change, body: Json) -> None:

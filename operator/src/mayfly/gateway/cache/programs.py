@@ -1,4 +1,4 @@
-"""What a run is made of: the source and schema of its version, the digest and price of its runtime.
+"""Cache of PipelineVersions and PipelineRuntimes: source, schema, image digest, prices.
 
 Versions never change, so they are kept for long; a runtime's price may be edited, so it is kept
 for seconds only.
@@ -30,7 +30,7 @@ RUNTIME_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Program:
-    """What the agent is to load."""
+    """Source, entrypoint and schema that an agent loads."""
 
     files: dict[str, str]
     entrypoint: str
@@ -39,7 +39,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a run is run on, and for how much: pinned when its work is sent.
+    """Image digest and prices of a run, pinned when its work is sent.
 
     Attributes:
         runtime_digest: the image by digest, "" where nobody knows.
@@ -51,7 +51,7 @@ class Terms:
 
 
 class Programs:
-    """Reads versions and runtimes, through caches."""
+    """Read-through cache of PipelineVersions and PipelineRuntimes."""
 
     def __init__(self, cluster: Cluster, sources: SourceChecker, monotonic: Monotonic) -> None:
         self._cluster = cluster

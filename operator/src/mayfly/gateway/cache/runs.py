@@ -1,4 +1,4 @@
-"""The runs that are not finished, as the API server's watch tells them, found by what we ask for.
+"""Watch of unfinished PipelineRuns, indexed by UID, id, pod and parent.
 
 The watch selects `status.finished!=true`: a run that is finished and one that is deleted leave it
 alike, with their state from before. So the last state stays here until someone has asked the API
@@ -92,7 +92,7 @@ class Seen:
 
 
 class Runs:
-    """The watch and its indexes: by UID, by id, by the claimed pod, by the parent."""
+    """Informer of unfinished PipelineRuns with indexes by UID, id, claimed pod and parent."""
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
         self._cluster = cluster

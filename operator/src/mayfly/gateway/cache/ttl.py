@@ -1,4 +1,4 @@
-"""A small cache that forgets: by age, and by size."""
+"""TTL cache with a bounded size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Values by key, each for at most `seconds`, at most `size` of them (the oldest go first)."""
+    """TTL cache: each value for at most `seconds`, at most `size` of them (oldest go first)."""
 
     def __init__(self, *, seconds: float, size: int, monotonic: Monotonic) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""Takes the data out of predictions whose retention is over; their bills and skeletons stay.
+"""Retention: removes the data of predictions past it; their ids, states and bills stay.
 
 A tree goes as one: once all of it has ended, and the last of its ends is older than the retention
 of its namespace. Of each prediction, one transaction removes input, output, error, log, items,
@@ -35,7 +35,7 @@ PREDICTIONS = 20
 
 
 class Removal:
-    """Removes data."""
+    """Removes inputs, outputs, logs and files past their retention."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Removal:
         self._clock = clock
 
     async def once(self) -> None:
-        """Remove everything whose time is over."""
+        """Removes everything past its retention."""
         await self._retention.synced()
         now = self._clock()
         for theirs, before in self._retention.scopes(runs.c.namespace, now):

@@ -1,4 +1,4 @@
-"""Every few minutes: what nobody can need any more leaves the store.
+"""Garbage collection: every few minutes, deletes what nobody can need any more.
 
 Rows of `runs` and `usage_records` are never deleted; `removal` takes data out of the first.
 """
@@ -38,7 +38,7 @@ UNSURE = timedelta(minutes=10)
 
 
 class Sweep:
-    """Forgets."""
+    """Garbage collector of the database and the file store."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Sweep:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def once(self) -> None:
-        """Sweep. What fails is tried again the next time, and hinders nothing else."""
+        """Runs every part once; a part that fails is retried the next time."""
         parts: list[Callable[[], Awaitable[None]]] = [self._creates, self._shut, self._secrets]
         parts += [self._removal.once, self._old_uploads]
         if self._retention:

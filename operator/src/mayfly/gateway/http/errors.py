@@ -1,4 +1,4 @@
-"""What the gateway may answer with, and how each error is rendered.
+"""HTTP errors: the exception tree, and how each is rendered as problem+json.
 
     Problem                    an HTTP answer with title, detail, status and type
     ├── Unauthenticated        401: no token, or one that nobody vouches for
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):
-    """An answer that is no success."""
+    """Base of every HTTP error of the API."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -46,42 +46,42 @@ class Problem(Exception):
 
 
 class Unauthenticated(Problem):
-    """401."""
+    """401: no valid token."""
 
     status = 401
     title = "Unauthenticated"
 
 
 class BudgetReached(Problem):
-    """402."""
+    """402: a budget is used up."""
 
     status = 402
     title = "Budget reached"
 
 
 class Forbidden(Problem):
-    """403."""
+    """403: the caller lacks the right."""
 
     status = 403
     title = "Forbidden"
 
 
 class Missing(Problem):
-    """404."""
+    """404: not there, or not for this caller to know."""
 
     status = 404
     title = "Not found"
 
 
 class Taken(Problem):
-    """409."""
+    """409: the name or the month is taken."""
 
     status = 409
     title = "Conflict"
 
 
 class TooLarge(Problem):
-    """413."""
+    """413: over a size limit."""
 
     status = 413
     title = "Too large"
@@ -143,21 +143,21 @@ class TooMany(Problem):
 
 
 class Busy(Problem):
-    """503."""
+    """503: try again later."""
 
     status = 503
     title = "Not available"
 
 
 class Full(Problem):
-    """507."""
+    """507: the disk is full."""
 
     status = 507
     title = "Insufficient storage"
 
 
 class Rejected(Exception):
-    """An agent session ends with this close code.
+    """Closes an agent's WebSocket with a code and a reason.
 
     Attributes:
         code: the WebSocket close code.
@@ -208,7 +208,7 @@ def _body(
 
 
 def render(problem: Problem) -> JSONResponse:
-    """A problem as the API's JSON."""
+    """Renders an error as problem+json."""
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(problem.status)
     if isinstance(problem, TooMany):
         headers = {"Retry-After": str(problem.retry_after)}
@@ -255,7 +255,7 @@ async def _on_away(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Make the app answer every error in one shape."""
+    """Installs the exception handlers of the app."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)

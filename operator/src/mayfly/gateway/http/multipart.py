@@ -15,7 +15,7 @@ MAX_PARTS = 100
 
 
 class Part:
-    """One part of a form.
+    """One part of a multipart form, read as a stream.
 
     Attributes:
         name: the field.
@@ -33,7 +33,7 @@ class Part:
         self.content_type = headers.get("content-type", b"").decode("latin-1")
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The part's bytes, once."""
+        """Iterates over the part's bytes; can be done once."""
         while (piece := await self._form.piece()) is not None:
             yield piece
 
@@ -52,7 +52,7 @@ class Part:
 
 
 class Form:
-    """A form that arrives."""
+    """A multipart form, read part by part."""
 
     def __init__(self, request: Request) -> None:
         """Get ready.

@@ -237,7 +237,7 @@ FORM: Json = {
 
 
 def install(app: FastAPI) -> None:
-    """Make the app describe itself so."""
+    """Installs the OpenAPI document of the app."""
 
     def described() -> Json:
         if app.openapi_schema is None:

@@ -1,4 +1,4 @@
-"""The one client for addresses that users give: models, upstreams, webhooks.
+"""HTTP client for addresses that users give (Models, upstreams, webhooks), guarded against SSRF.
 
 A name is resolved once, and the connection goes to the very address that was checked, so a name
 that changes its mind between check and use gains nothing. Refused are private, link-local,
@@ -50,7 +50,7 @@ TRANSLATED = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48
 
 
 class OutboundError(Exception):
-    """The request did not work; the words are for a person."""
+    """An outgoing request failed; the message is for a person."""
 
 
 class Unsent(OutboundError):
@@ -114,7 +114,7 @@ class Ranges:
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to the address that it has checked."""
+    """Network backend that connects to the address it has checked."""
 
     def __init__(self, ranges: Ranges | None, resolve: Resolve) -> None:
         self._ranges = ranges
@@ -158,7 +158,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
 
 class Outbound:
-    """Sends requests."""
+    """HTTP client that pins the address it checked, and follows no redirect."""
 
     def __init__(
         self,

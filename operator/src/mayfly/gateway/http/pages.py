@@ -24,13 +24,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def cursor(moment: datetime, identity: str) -> str:
-    """Where the next page begins: behind the entry of this moment and id."""
+    """Encodes a cursor: the next page begins behind the entry of this moment and id."""
     text = json.dumps([(moment - _EPOCH) // timedelta(microseconds=1), identity])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def position(text: str | None) -> tuple[datetime, str] | None:
-    """What a cursor says.
+    """Decodes a cursor.
 
     Raises:
         Invalid: it is none of ours.

@@ -1,4 +1,4 @@
-"""JSON whose text is kept: what a caller sent reaches the run to the letter.
+"""JSON text that is kept verbatim: what a caller sent reaches the run to the letter.
 
 A parser would make 1.0 of 1.00, round long integers in other languages, and lose nothing only by
 luck; so a request's members are cut out of its text, and replies are put together from such texts.

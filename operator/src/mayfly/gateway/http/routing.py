@@ -1,4 +1,4 @@
-"""What the routes of the public API have in common: their base paths, and how a body is read."""
+"""Base paths of the public API, and reading a request's body within a limit."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _under(base: str, route: APIRoute) -> APIRoute:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """A request's body, never more of it than the limit.
+    """Reads a request's body, up to a limit.
 
     Raises:
         TooLarge: it is longer.

@@ -1,1 +1,1 @@
-"""What Prometheus is told of the gateway."""
+"""Prometheus metrics of the gateway."""

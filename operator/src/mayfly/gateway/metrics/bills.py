@@ -1,4 +1,4 @@
-"""The ledger in counters: what was recorded, in all and by who pays."""
+"""Counters of the ledger: runs, cost and active time, in total and by payer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _THOUSAND = Decimal(1000)
 
 
 class Bills:
-    """The counters of one set of labels.
+    """Counters of recorded usage, with one set of labels.
 
     Those of who pays are families of their own: a series begins with the first that it counts,
     which a rate does not see, and the others must be right from the first run on.

@@ -1,4 +1,4 @@
-"""What Prometheus may know. Labels are closed sets; a run's name or id is never one."""
+"""Counters and histograms of the gateway. Labels are closed sets, never a run's name or id."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Metrics:
     # -- what happened ---------------------------------------------------------------------------
 
     def recorded(self, record: object) -> None:
-        """A usage record was committed that was not there before.
+        """Counts a new usage record, after its commit.
 
         Args:
             record: other things that a transaction noted are passed over.
@@ -152,17 +152,17 @@ class Metrics:
             self._active_back.add(-active_seconds(record), record.kind)
 
     def started(self, row: RunRow, at: datetime) -> None:
-        """The ledger took down that main() was called."""
+        """Observes the start of a run."""
         self._start_seconds.observe(_seconds(row.created_at, at))
         self._expect(row)
 
     def ended(self, completed_at: datetime | None, now: datetime) -> None:
-        """An end that the agent told is recorded."""
+        """Observes how long it took to record an end."""
         if completed_at is not None:
             self._end_seconds.observe(_seconds(completed_at, now))
 
     def sent(self, row: RunRow, now: datetime) -> None:
-        """A call of a Model left its queue."""
+        """Observes how long a call of a Model was queued."""
         self._model_queue_seconds.observe(_seconds(row.created_at, now))
         self._expect(row)
 

@@ -1,4 +1,4 @@
-"""How the gateway stands at this moment: what its objects say, and what the ledger says."""
+"""Gauges of the ledger: is the database up, and which ends are not recorded yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOK_SECONDS = 10.0
 
 
 class LedgerWatch:
-    """Looks now and then for ends that the ledger has taken down and not closed."""
+    """Counts ends that are journalled and not closed yet, every few seconds."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -42,7 +42,7 @@ class LedgerWatch:
             self._up = True
 
     def gauges(self, metrics: Metrics) -> None:
-        """Show what was seen last; the age goes on while the database is away."""
+        """Registers the gauges; the age goes on while the database is away."""
         metrics.families.gauge(
             "mayfly_database_up",
             "1 while the database answers; it is asked every ten seconds.",

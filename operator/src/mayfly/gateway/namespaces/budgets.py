@@ -34,7 +34,7 @@ _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 
 @dataclass(frozen=True)
 class Limit:
-    """A namespace's annotation.
+    """The monthly budget of a namespace, as its annotation says.
 
     Attributes:
         text: as it is written.
@@ -46,7 +46,7 @@ class Limit:
 
 
 class Budgets:
-    """Compares what is spent with what may be."""
+    """Enforces monthly budgets of namespaces and budgets of runs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Budgets:
             hear(uid)
 
     async def run(self) -> None:
-        """Look at what waits, until cancelled."""
+        """Re-checks budgets every few seconds, until cancelled."""
         await self._namespaces.synced.wait()
         await self._runs.synced.wait()
         while True:
@@ -97,7 +97,7 @@ class Budgets:
     # -- asked -----------------------------------------------------------------------------------
 
     async def require(self, namespace: str, caller: Seen | None) -> None:
-        """Whether a prediction may be made.
+        """Refuses a create when a budget is used up.
 
         Args:
             namespace: who pays.
@@ -157,7 +157,7 @@ class Budgets:
         return False
 
     def wants_a_word(self, seen: Seen) -> bool:
-        """Whether the controller waits for our word on a run: nobody has asked us before.
+        """Whether the controller waits for `status.budgetChecked` of a run.
 
         That is a root that `kubectl` may have made, where the namespace has the annotation,
         whatever it says. A child was made by the gateway, when there was room.
@@ -203,7 +203,7 @@ class Budgets:
     # -- looked at without being asked -----------------------------------------------------------
 
     async def look(self) -> None:
-        """Have the runs looked at that wait, and whose budget was reached meanwhile."""
+        """Re-queues waiting runs whose budget may have changed."""
         known: dict[tuple[str, str | None], str] = {}
         for seen in list(self._runs.unfinished()):
             status = seen.run.status

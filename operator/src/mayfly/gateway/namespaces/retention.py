@@ -42,13 +42,13 @@ class Retention:
         await self._namespaces.synced.wait()
 
     def of(self, namespace: str) -> timedelta | None:
-        """Of a namespace; one without the annotation, or that is gone, has the installation's."""
+        """The retention of a namespace; without the annotation, the installation's."""
         return self._own.get(namespace, self._default)
 
     def scopes(
         self, namespace: ColumnElement[Any], now: datetime
     ) -> Iterator[tuple[ColumnElement[bool], datetime]]:
-        """Which rows may go, and before which moment they must be over.
+        """Filters of rows past their retention: namespaces, and before when they ended.
 
         Args:
             namespace: the column of a table that says whose a row is.

@@ -16,7 +16,7 @@ OnChange = Callable[[str, dict[str, str]], None]
 
 
 class Namespaces:
-    """The watch, and who wants to know."""
+    """Informer of namespaces and their annotations."""
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
         self._listeners: list[OnChange] = []

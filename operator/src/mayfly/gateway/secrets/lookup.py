@@ -1,4 +1,4 @@
-"""Finds the secrets that a run is given, when its work is sent, and keeps none of them.
+"""Looks up the Secrets of a run when its work is sent, and keeps none of them.
 
 The gateway has no right to Secrets of its own: a namespace's Role gives it the ones that runs of
 that namespace may have. A value goes from the API server into the `work` message and nowhere else.
@@ -50,7 +50,7 @@ class Unlocked:
 
 
 class SecretLookup:
-    """Finds what a run is given."""
+    """Reads the Secrets and sealed texts that a run is given."""
 
     def __init__(
         self, cluster: Cluster, files: Files, sealed: Sealed, account: str, input_bytes: int

@@ -1,4 +1,4 @@
-"""Secrets that callers give as they are: kept encrypted, by reference, until their prediction ends.
+"""Encrypted store of secrets that callers send as text, until their prediction ends.
 
 A PipelineRun is readable and the database is backed up, so neither ever has such a text: where an
 input's schema says that it is a secret, `mayfly-secret:<id>` takes its place before anything is
@@ -90,7 +90,7 @@ def references(text: str) -> list[str]:
 
 
 class Sealed:
-    """Seals secrets, and opens them for the prediction that they are for."""
+    """Encrypts secrets, and decrypts them for the prediction that they are for."""
 
     def __init__(
         self, *, database: Database, key: SigningKey, clock: Clock, new_id: Callable[[], str]
