@@ -5,10 +5,10 @@ SOURCES = operator/src:runtime-image/src:local-cluster
 IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH=$(SOURCES) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo models up down env status test bench lint types fmt generate
+.PHONY: help demo models up down env status test check test-long bench lint types fmt generate
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: ## from nothing to the result of an example run
 	@$(CLUSTER) demo
@@ -30,6 +30,12 @@ status: ## what runs
 
 test: ## every test, the ones on a real cluster included
 	@bash tests/run
+
+check: ## style, types and unit tests: for the inner loop
+	@bash tests/run check
+
+test-long: ## as test, with longer waits and more examples: for a release
+	@MAYFLY_TESTS=long bash tests/run
 
 bench: ## times, API writes and metering on the cluster, into docs/benchmarks.md
 	@$(CLUSTER) up

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from support.lengths import length
 from support.programs import LONG, SLOW, came_through
 from support.waiting import eventually
 
-AWAY_SECONDS = 120
+AWAY_SECONDS = length(45, 120)
+"""Longer than the run works, a lease holds, and the controller waits for the gateway's word."""
 RUNS_SECONDS = 20
 
 

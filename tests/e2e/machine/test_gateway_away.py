@@ -8,11 +8,13 @@ from decimal import Decimal
 import httpx
 import pytest
 from support.installation import reason
+from support.lengths import length
 from support.machine import no_gateway
 from support.programs import LONG, SLOW, came_through
 from support.waiting import eventually
 
-AWAY_SECONDS = 120
+AWAY_SECONDS = length(45, 120)
+"""Longer than the run works, a lease holds, and the controller waits for the gateway's word."""
 RUNS_SECONDS = 20
 
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 from support.installation import message, reason
+from support.lengths import length
 from support.trees import CHAIN, at_most, billed_once, pipelines, runs, settled, start
 
 LEVELS = 30
 ROOTS = 10
-CHILDREN = 200
+CHILDREN = length(60, 200)
 MOST = 13
 """Pods of the wide tree at one time: what two cores bear without anybody getting too little."""
 
@@ -66,7 +67,7 @@ def main(number: int) -> int:
 
 
 @pytest.mark.timeout(900)
-def test_two_hundred_children_made_at_once_by_one_run_all_complete(namespace, books, restarts):
+def test_many_children_made_at_once_by_one_run_all_complete(namespace, books, restarts):
     pipelines(namespace, root=WIDE, square=SQUARE)
     at_most(namespace, MOST)
     root = start(namespace, "root", count=CHILDREN)

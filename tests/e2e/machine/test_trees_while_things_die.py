@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 
 import pytest
-from support.installation import Namespace, message, reason
+from support.installation import Json, Namespace, message, reason
 from support.machine import kill, without
 from support.programs import SLOW
 from support.trees import (
@@ -30,31 +30,52 @@ OUTLIVES = 45
 the cancel reaches a root that still waits."""
 
 
-@pytest.mark.parametrize("levels_there", [1, 2, 3])
+LINGERS = """
+import time
+import replicate
+lingers = replicate.use("HERE/lingers")
+def main(level: int, lingers_at: int) -> int:
+    time.sleep(4 + (20 if level == lingers_at else 0))
+    return 1 if level == 3 else 1 + lingers(level=level + 1, lingers_at=lingers_at)
+"""
+"""Three levels, each of four seconds; one of them works for longer before it calls the next."""
+
+
 @pytest.mark.parametrize("component", ["controller", "gateway"])
 def test_killed_in_the_middle_of_a_tree_it_ends_as_if_nothing_had_happened(
-    namespace, kubectl, books, component, levels_there
+    namespace, kubectl, books, component
 ):
-    pipelines(namespace, chain=CHAIN)
-    root = start(namespace, "chain", levels=3, seconds=4)
-    eventually(lambda: depths(namespace) >= set(range(1, levels_there + 1)), 60)
+    pipelines(namespace, lingers=LINGERS)
+    # Three trees of three levels: when it is killed, they have one, two and three.
+    roots = {at: start(namespace, "lingers", level=1, lingers_at=at) for at in (1, 2, 3)}
+    eventually(
+        lambda: [depths(namespace, root) for root in roots.values()],
+        60,
+        lambda found: found == [{1}, {1, 2}, {1, 2, 3}],
+    )
     kill(kubectl, component)
-    ended = settled(namespace, root, SECONDS)
-    assert reason(ended) == "Succeeded", message(ended)
-    assert ended["status"]["output"] == 3
-    every = runs(namespace)
-    assert sorted(each["status"]["depth"] for each in every) == [1, 2, 3]
-    for each in every:
-        assert reason(each) == "Succeeded", message(each)
-        assert each["status"]["attempt"] == 1
-        assert each["status"]["usage"]["activeMilliseconds"] >= 4000
-        assert each["status"]["children"]["total"] == (0 if each["status"]["depth"] == 3 else 1)
-    billed_once(namespace, books, root)
+    every_end = {root: settled(namespace, root, SECONDS) for root in roots.values()}
+    for root, ended in every_end.items():
+        assert reason(ended) == "Succeeded", message(ended)
+        assert ended["status"]["output"] == 3
+        every = tree(namespace, root)
+        assert sorted(each["status"]["depth"] for each in every) == [1, 2, 3]
+        for each in every:
+            assert reason(each) == "Succeeded", message(each)
+            assert each["status"]["attempt"] == 1
+            assert each["status"]["usage"]["activeMilliseconds"] >= 4000
+            assert each["status"]["children"]["total"] == (0 if each["status"]["depth"] == 3 else 1)
+        billed_once(namespace, books, root)
     namespace.no_pods()
 
 
-def depths(namespace: Namespace) -> set[int]:
-    return {each.get("status", {}).get("depth", 0) for each in runs(namespace)}
+def tree(namespace: Namespace, root: str) -> list[Json]:
+    found = [each for each in runs(namespace) if "rootRef" in each.get("status", {})]
+    return [each for each in found if each["status"]["rootRef"]["name"] == root]
+
+
+def depths(namespace: Namespace, root: str) -> set[int]:
+    return {each["status"]["depth"] for each in tree(namespace, root)}
 
 
 @pytest.mark.parametrize("component", ["controller", "gateway"])
