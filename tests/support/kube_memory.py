@@ -1,19 +1,23 @@
 """An API server in memory, behind the same methods as `mayfly.kube.client.Cluster`.
 
 It keeps what the gateway relies on: resourceVersions and their conflicts, `/status` apart from the
-rest, merge patches that drop nulls, the JSON codec between writer and reader, a watch by
-`status.finished!=true` whose DELETED carries the state from before, and ends that are written once.
+rest, merge patches that drop nulls, the JSON codec between writer and reader, selectors and pages,
+watches whose DELETED carries the state from before, bookmarks, ends that are written once and
+cancels that stay. tests/apiserver/test_memory_cluster.py holds it against a real server. Stricter
+than that one in a single thing: a write of a status has to name a resourceVersion.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
+from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.clock import rfc3339_seconds, utc_now
 from mayfly.kube.errors import Conflict, Gone, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS, SECRETS, Kind
@@ -26,10 +30,6 @@ WAIT_SECONDS = 20.0
 def _copy(value: Any) -> Any:
     # allow_nan: the server would refuse the body.
     return json.loads(json.dumps(value, allow_nan=False))
-
-
-def _unfinished(body: Json) -> bool:
-    return (body.get("status") or {}).get("finished") is not True
 
 
 def _merge(target: Any, patch: Any) -> Any:
@@ -82,7 +82,8 @@ class MemoryCluster:
         self._changed = asyncio.Condition()
         self._watchers = 0
         self._broken = 0
-        self._compacted = 0
+        self._compacted = self._version
+        self._pages: dict[str, tuple[int, list[Json]]] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,62 +96,111 @@ class MemoryCluster:
             raise Refused(403, f'secrets "{name}" is forbidden')
         return self.now(kind, namespace, name)
 
-    async def list(self, kind: Kind, namespace: str | None = None, **options: Any) -> Json:
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        field_selector: str | None = None,
+        label_selector: str | None = None,
+        limit: int | None = None,
+        continue_: str | None = None,
+    ) -> Json:
         self.lists[kind.plural] += 1
-        selector, labels = options.get("field_selector"), options.get("label_selector")
-        items = [
-            _copy(body)
-            for key, body in self._objects.items()
-            if key[0] == kind.plural
-            and namespace in {None, key[1]}
-            and _selected(body, selector)
-            and _labelled(body, labels)
-        ]
-        return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
+        if continue_ is None:
+            version, selects = self._version, _selection(kind, field_selector, label_selector)
+            rest = [
+                _copy(body)
+                for key, body in sorted(self._objects.items())
+                if key[0] == kind.plural and namespace in {None, key[1]} and selects(body)
+            ]
+        else:
+            version, rest = self._pages.pop(continue_)
+        items, rest = rest[:limit], rest[limit or len(rest) :]
+        metadata = {"resourceVersion": str(version)}
+        if rest:
+            metadata["continue"] = secrets.token_hex(8)
+            self._pages[metadata["continue"]] = version, rest
+        return {"metadata": metadata, "items": items}
 
-    async def pages(self, kind: Kind, namespace: str | None = None, **options: Any) -> Any:
-        yield await self.list(kind, namespace, **options)
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, chunk: int = 200, **selectors: Any
+    ) -> AsyncIterator[Json]:
+        token: str | None = None
+        while True:
+            page = await self.list(kind, namespace, limit=chunk, continue_=token, **selectors)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
 
     async def create(self, kind: Kind, namespace: str | None, body: Json) -> Json:
-        key = (kind.plural, namespace or "", body["metadata"]["name"])
+        given = {"namespace": namespace, **body["metadata"]}
+        if "name" not in given and given.get("generateName"):
+            given["name"] = given["generateName"] + secrets.token_hex(3)[:5]
+        if not given.get("name") or given["namespace"] != namespace:
+            raise Refused(422, "metadata: Invalid value: no name, or another namespace")
+        key = (kind.plural, namespace or "", given["name"])
         self._before("POST", kind, key)
         if key in self._objects:
-            raise Conflict(409, f"{key[2]} already exists")
-        now = rfc3339_seconds(utc_now())
-        made = {**body, "metadata": {"creationTimestamp": now, **body["metadata"]}}
-        return _copy(self.add(kind, made))
+            raise Conflict(409, f'{_resource(kind)} "{key[2]}" already exists')
+        own = {"uid": str(uuid4()), "generation": 1, "creationTimestamp": _now()}
+        metadata = {name: value for name, value in given.items() if value is not None} | own
+        written = {name: value for name, value in body.items() if name != "status"}
+        return _copy(self.add(kind, {**written, "metadata": metadata}))
 
     async def patch(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> Json:
         key = (kind.plural, namespace or "", name)
         self._before("PATCH", kind, key)
         known = self.now(kind, namespace, name)
-        wanted = patch.get("metadata", {}).get("resourceVersion")
-        if wanted is not None and wanted != known["metadata"]["resourceVersion"]:
-            raise Conflict(409, "the object has been modified")
+        _check_version(known, patch.get("metadata", {}))
         merged = _merge(known, _copy(patch))
+        _check_uid(known, merged)
+        for field in ("creationTimestamp", "generation"):
+            merged["metadata"][field] = known["metadata"][field]
         if merged.get("spec") != known.get("spec"):
             merged["metadata"]["generation"] += 1
-        return self._store(kind, key, merged)
+        merged.pop("status", None)
+        status = {"status": known["status"]} if "status" in known else {}
+        return self._store(kind, key, {**merged, **status})
 
-    async def delete(self, kind: Kind, namespace: str | None, name: str, **options: Any) -> None:
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace_seconds: int | None = None,  # noqa: ARG002
+    ) -> None:
         key = (kind.plural, namespace or "", name)
         self._before("DELETE", kind, key)
+        if uid is not None and uid != self.now(kind, namespace, name)["metadata"]["uid"]:
+            raise Conflict(409, "Precondition failed: UID")
         self.now(kind, namespace, name)
         self.remove(kind, namespace or "", name)
 
     async def write_status(self, kind: Kind, body: Json) -> Json:
         metadata = body["metadata"]
-        key = (kind.plural, metadata["namespace"], metadata["name"])
+        namespace, name = metadata["namespace"], metadata["name"]
+        key = (kind.plural, namespace, name)
         self._before("PUT", kind, key)
-        self._check(key, metadata)
-        return self._store(kind, key, {**self._objects[key], "status": _copy(body["status"])})
+        known = self.now(kind, namespace, name)
+        if "uid" in metadata and metadata["uid"] != known["metadata"]["uid"]:
+            raise Conflict(409, "Precondition failed: UID")
+        assert metadata.get("resourceVersion"), "a status write without resourceVersion"
+        _check_version(known, metadata)
+        return self._store(kind, key, {**known, "status": _copy(body["status"])})
 
     async def patch_status(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> Json:
         key = (kind.plural, namespace or "", name)
         self._before("PATCH", kind, key)
-        self._check(key, patch["metadata"])
-        status = _merge(self._objects[key].get("status"), _copy(patch["status"]))
-        return self._store(kind, key, {**self._objects[key], "status": status})
+        known = self.now(kind, namespace, name)
+        assert patch["metadata"].get("resourceVersion"), "a status write without resourceVersion"
+        _check_version(known, patch["metadata"])
+        _check_uid(known, patch)
+        status = _merge(known.get("status"), _copy(patch["status"]))
+        return self._store(kind, key, {**known, "status": status})
 
     async def watch_events(
         self,
@@ -165,7 +215,9 @@ class MemoryCluster:
         seen = int(resource_version)
         broken = self._broken
         if seen < self._compacted:
-            raise Gone(410, "too old resource version")
+            raise Gone(410, f"too old resource version: {seen} ({self._compacted})")
+        selects = _selection(kind, field_selector, label_selector)
+        ends = asyncio.get_running_loop().time() + timeout_seconds
         self._watchers += 1
         try:
             while True:
@@ -174,14 +226,15 @@ class MemoryCluster:
                 for version, of, change, before, after in tuple(self._log):
                     if version <= seen or of is not kind:
                         continue
-                    event = _event(change, before, after, field_selector)
+                    if namespace not in {None, after["metadata"].get("namespace")}:
+                        continue
+                    event = _event(change, before, after, selects)
                     if event is not None:
                         yield _copy(event)
                 seen = looked
-                async with self._changed:
-                    await self._changed.wait_for(
-                        lambda after=seen: self._version > after or self._broken > broken
-                    )
+                if not await self._changed_by(ends, seen, broken):
+                    yield _bookmark(kind, seen)
+                    return
                 if self._broken > broken:
                     raise Unavailable(0, "the watch broke")
         finally:
@@ -211,7 +264,7 @@ class MemoryCluster:
         try:
             return dict(_copy(self._objects[kind.plural, namespace or "", name]))
         except KeyError:
-            raise NotFound(404, f"{kind.plural} {name} not found") from None
+            raise NotFound(404, f'{_resource(kind)} "{name}" not found') from None
 
     def every(self, kind: Kind) -> list[Json]:
         """Every object of a kind."""
@@ -285,22 +338,23 @@ class MemoryCluster:
         if self.on_write is not None:
             self.on_write(verb, _copy(self._objects.get(key) or {}))
 
-    def _check(self, key: Key, metadata: Json) -> None:
-        known = self._objects.get(key)
-        if known is None:
-            raise NotFound(404, f"{key} not found")
-        if "uid" in metadata and metadata["uid"] != known["metadata"]["uid"]:
-            raise Conflict(409, "Precondition failed: UID")
-        assert metadata.get("resourceVersion"), "a status write without resourceVersion"
-        if metadata["resourceVersion"] != known["metadata"]["resourceVersion"]:
-            raise Conflict(409, "the object has been modified")
+    async def _changed_by(self, ends: float, seen: int, broken: int) -> bool:
+        """Wait for something after `seen`, or a break; False where the time is over first."""
+        try:
+            async with asyncio.timeout_at(ends), self._changed:
+                await self._changed.wait_for(lambda: self._version > seen or self._broken > broken)
+        except TimeoutError:
+            return False
+        return True
 
     def _store(self, kind: Kind, key: Key, body: Json) -> Json:
         before = self._objects.get(key)
-        if before is not None and kind is RUNS:
-            _write_once(before, body)
-        self._version += 1
         body = _copy(body)
+        if before is not None and kind is RUNS:
+            _check_fixed(before, body)
+        if before is not None and _content(before) == _content(body):
+            return dict(_copy(before))
+        self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         self._objects[key] = body
         self._tell(kind, "ADDED" if before is None else "MODIFIED", before, body)
@@ -322,41 +376,114 @@ class MemoryCluster:
         task.add_done_callback(self._tasks.discard)
 
 
-def _write_once(before: Json, after: Json) -> None:
-    ended = condition(before, "Finished").get("status") == "True"
-    for kind in ("Finished", "Succeeded"):
-        old, new = condition(before, kind), condition(after, kind)
-        if ended and (old.get("status"), old.get("reason")) != (
-            new.get("status"),
-            new.get("reason"),
-        ):
-            raise Refused(422, "an end is written once")
+def _now() -> str:
+    return rfc3339_seconds(utc_now())
 
 
-def _labelled(body: Json, selector: str | None) -> bool:
-    if selector is None:
-        return True
-    name, _, value = selector.partition("=")
-    return bool((body["metadata"].get("labels") or {}).get(name) == value)
+def _resource(kind: Kind) -> str:
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
 
 
-def _selected(body: Json, selector: str | None) -> bool:
-    if selector is None:
-        return True
-    if selector == "status.finished!=true":
-        return _unfinished(body)
-    field, _, value = selector.partition("=")
-    assert field == "status.id", selector
-    return bool((body.get("status") or {}).get("id") == value)
+def _content(body: Json) -> Json:
+    """All but the version: a write that changes nothing of it is none."""
+    return {**body, "metadata": {**body["metadata"], "resourceVersion": ""}}
 
 
-def _event(change: str, before: Json | None, after: Json, selector: str | None) -> Json | None:
-    was = before is not None and _selected(before, selector)
-    is_now = change != "DELETED" and _selected(after, selector)
+def _check_version(known: Json, metadata: Json) -> None:
+    wanted = metadata.get("resourceVersion")
+    if wanted is not None and wanted != known["metadata"]["resourceVersion"]:
+        raise Conflict(409, "the object has been modified")
+
+
+def _check_uid(known: Json, patched: Json) -> None:
+    uid = known["metadata"]["uid"]
+    if patched["metadata"].get("uid", uid) != uid:
+        raise Refused(422, "metadata.uid: field is immutable")
+
+
+def _check_fixed(before: Json, after: Json) -> None:
+    """The rules of the run's CRD for an end and a cancel."""
+    if (before.get("spec") or {}).get("cancel") and not (after.get("spec") or {}).get("cancel"):
+        raise Refused(422, "spec: a cancel can't be taken back")
+    was, finished = (_field(each, "status.finished") == "true" for each in (before, after))
+    if was and not finished:
+        raise Refused(422, "status: finished is written once")
+    if condition(before, "Finished").get("status") != "True":
+        return
+    old, new = condition(before, "Succeeded"), condition(after, "Succeeded")
+    same = [old.get(name) == new.get(name) for name in ("status", "reason")]
+    if condition(after, "Finished").get("status") != "True" or (old and not all(same)):
+        raise Refused(422, "status: an end is written once")
+
+
+# -- selectors -----------------------------------------------------------------------------------
+
+FIELDS = {
+    "pipelineruns": tuple(path.removeprefix(".") for path in PipelineRun.selectable),
+}
+
+
+def _field(body: Json, path: str) -> str:
+    """The value of a field as selectors compare it: "" where it is absent."""
+    value: Any = body
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _selection(
+    kind: Kind, fields: str | None = None, labels: str | None = None
+) -> Callable[[Json], bool]:
+    """Whether an object is selected."""
+    known = ("metadata.name", "metadata.namespace", *FIELDS.get(kind.plural, ()))
+    of_fields = [_term(text) for text in (fields or "").split(",") if text]
+    of_labels = [_term(text) for text in (labels or "").split(",") if text]
+    for path, _, _ in of_fields:
+        if path not in known:
+            raise Refused(400, f"field label not supported: {path}")
+
+    def selects(body: Json) -> bool:
+        has = body["metadata"].get("labels") or {}
+        return all(
+            (_field(body, path) == value) is equal for path, equal, value in of_fields
+        ) and all(
+            (name in has if value is None else has.get(name) == value) is equal
+            for name, equal, value in of_labels
+        )
+
+    return selects
+
+
+def _term(text: str) -> tuple[str, bool, str | None]:
+    """One term of a selector: a=b, a!=b, a, !a; the value is None where it is about presence."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        return text.removeprefix("!"), not text.startswith("!"), None
+    return name.removesuffix("!"), not name.endswith("!"), value
+
+
+# -- events --------------------------------------------------------------------------------------
+
+
+def _bookmark(kind: Kind, version: int) -> Json:
+    body = {"apiVersion": kind.api_version, "kind": kind.name}
+    return {
+        "type": "BOOKMARK",
+        "object": {**body, "metadata": {"resourceVersion": str(version)}},
+    }
+
+
+def _event(
+    change: str, before: Json | None, after: Json, selects: Callable[[Json], bool]
+) -> Json | None:
+    was = before is not None and selects(before)
+    is_now = change != "DELETED" and selects(after)
     if is_now:
         return {"type": "MODIFIED" if was else "ADDED", "object": after}
     if was and before is not None:
-        # As the real one: the state from before, the version of the change that ended it.
+        # The state from before, with the version of the change that ended it.
         metadata = {**before["metadata"], "resourceVersion": after["metadata"]["resourceVersion"]}
         return {"type": "DELETED", "object": {**before, "metadata": metadata}}
     return None
