@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 from mayfly.api.v1alpha1 import (
     Pipeline,
     PipelineRun,
     PipelineRuntime,
-    PipelineVersion,
     Reason,
     Source,
 )
@@ -39,6 +40,18 @@ from mayfly_runtime.inputs import parse
 Json = dict[str, Any]
 
 
+REMEMBERED_VERSIONS = 256
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What a run needs of a PipelineVersion; its source is the gateway's business."""
+
+    id: str
+    runtime: str
+    schema: Json
+
+
 class _Stop(Exception):
     """Ends a resolution early with its result."""
 
@@ -57,6 +70,7 @@ class Resolver:
         self._state = state
         self._sources = sources
         self._depth_limit = depth_limit
+        self._versions: OrderedDict[str, _Version] = OrderedDict()
 
     async def lineage(self, run: PipelineRun) -> Lineage:
         """Where a run stands in its tree, by its parent as it is now.
@@ -90,8 +104,8 @@ class Resolver:
                 pipeline, timeout = "", None
             else:
                 found, timeout = await self._version(key, run)
-                runtime = await self._pinned(found.spec.runtime)
-                schema, version = dict(found.spec.openapi_schema), found.spec.id
+                runtime = await self._pinned(found.runtime)
+                schema, version = found.schema, found.id
                 pipeline = run.spec.pipeline_ref.name if run.spec.pipeline_ref else ""
             await self._check_input(run, schema)
         except _Stop as stop:
@@ -135,7 +149,7 @@ class Resolver:
             raise _Stop(Refusal(Reason.INVALID_SOURCE, schema.message))
         return schema
 
-    async def _version(self, key: Key, run: PipelineRun) -> tuple[PipelineVersion, str | None]:
+    async def _version(self, key: Key, run: PipelineRun) -> tuple[_Version, str | None]:
         """The version to run, and the Pipeline's timeout."""
         ref = run.spec.pipeline_ref
         assert ref is not None, "the CRD wants pipelineRef or pipelineSpec"  # noqa: S101
@@ -152,17 +166,37 @@ class Resolver:
             )
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
         wanted = ref.version or self._latest(key, namespace, pipeline)
+        found = self._remembered(wanted) if wanted == pipeline.status.latest_version else None
+        if found is None:
+            found = await self._read_version(namespace, ref.name, wanted)
+        return found, pipeline.spec.timeout
+
+    def _remembered(self, version: str) -> _Version | None:
+        """A version that was read before: it never changes, and its id is a hash of all it is.
+
+        Only the latest is taken from here: of the others, the history's limit may have removed
+        any.
+        """
+        if version in self._versions:
+            self._versions.move_to_end(version)
+        return self._versions.get(version)
+
+    async def _read_version(self, namespace: str, pipeline: str, wanted: str) -> _Version:
         try:
-            body = await self._cluster.get(VERSIONS, namespace, version_name(ref.name, wanted))
+            body = await self._cluster.get(VERSIONS, namespace, version_name(pipeline, wanted))
         except NotFound:
             body = None
         if body is None or body["spec"]["id"] != wanted:
             words = (
-                f'Pipeline "{ref.name}" has no version {wanted}; '
-                f"`kubectl get mplv -l {PIPELINE_LABEL}={ref.name}` lists them."
+                f'Pipeline "{pipeline}" has no version {wanted}; '
+                f"`kubectl get mplv -l {PIPELINE_LABEL}={pipeline}` lists them."
             )
             raise _Stop(Refusal(Reason.NOT_FOUND, words))
-        return PipelineVersion.model_validate(body), pipeline.spec.timeout
+        spec = body["spec"]
+        self._versions[wanted] = _Version(wanted, spec["runtime"], spec.get("openapiSchema") or {})
+        while len(self._versions) > REMEMBERED_VERSIONS:
+            self._versions.popitem(last=False)
+        return self._versions[wanted]
 
     async def _pipeline(self, namespace: str, name: str) -> Pipeline:
         """The pipeline as it is now: a cache may lag behind the edit that the run was made for."""

@@ -119,12 +119,14 @@ class Worker:
 
     async def _look_at_run(self, key: Key) -> None:
         fresh = key not in self._state.runs
+        target: Target | None = None
         for _ in range(STEPS):
             body = await self._read_run(key, live=fresh)
             if body is None:
                 return
             run = PipelineRun.model_validate(body)
-            seen = await self._gather(key, run)
+            seen = await self._gather(key, run, target)
+            target = seen.resolution if isinstance(seen.resolution, Target) else None
             plan = plan_run(seen)
             self._reserve(key, plan, seen.resolution)
             try:
@@ -132,6 +134,7 @@ class Worker:
                 fresh = False
             except Conflict:
                 again = fresh = True
+                target = None
             finally:
                 self._state.creating.pop(key, None)
             if not again:
@@ -155,7 +158,15 @@ class Worker:
             self._state.put_run(key, body)
         return body
 
-    async def _gather(self, key: Key, run: PipelineRun) -> ObservedRun:
+    async def _gather(self, key: Key, run: PipelineRun, known: Target | None) -> ObservedRun:
+        """All that decides the next step of a run.
+
+        Args:
+            key: the run's.
+            run: the run as it was read.
+            known: what its references came to earlier in this look: the pod that was made for
+                that is the one to claim. The parent is read anew, as it may have been cancelled.
+        """
         pods = self._state.pods.get(run.metadata.uid, {})
         claimed = await self._claimed_pod(run)
         next_name = pod_name(run_id(run.metadata.uid), (run.status.attempt or 0) + 1)
@@ -171,7 +182,7 @@ class Worker:
             found = await self._resolver.lineage(run)
             place, resolution = found.place, found.problem
             if place is not None and resolution is None and not run.spec.cancel:
-                resolution = await self._resolver.resolve(key, run, place)
+                resolution = known or await self._resolver.resolve(key, run, place)
             if isinstance(resolution, Target) and not self._state.waits_for_budget(run):
                 resolution = self._with_place(key, run, resolution, next_pod)
         return ObservedRun(
@@ -223,7 +234,7 @@ class Worker:
         """
         name = target.runtime.metadata.name
         if next_pod is not None:
-            return target
+            return replace(target, waits="", gives_up=None)
         created = run.metadata.creation_timestamp or ""
         self._state.join_queue(name, key, target.depth, created)
         limit = target.runtime.spec.max_pods
