@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.clock import Clock, Monotonic
+from mayfly.clock import Monotonic
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.rows import Call
@@ -27,8 +27,7 @@ from mayfly.gateway.calls.server import (
     Unknown,
     hand_over,
 )
-from mayfly.gateway.files import links
-from mayfly.gateway.files.store import Files, references
+from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.outbound import (
     Answer,
@@ -86,12 +85,11 @@ class CogServer:
         *,
         outbound: Outbound,
         calls: CallRecorder,
-        files: Files,
+        links: FileLinks,
         sealed: Sealed,
         key: SigningKey,
         callbacks: Callable[[Json], str],
         fate_seconds: float,
-        clock: Clock,
         monotonic: Monotonic,
     ) -> None:
         """Get ready.
@@ -99,22 +97,20 @@ class CogServer:
         Args:
             outbound: the client.
             calls: the rows.
-            files: files that inputs name.
+            links: of files that inputs name.
             sealed: secrets that inputs name.
-            key: signs callbacks and file links.
+            key: signs callbacks.
             callbacks: the base URL by which a target's server reaches us.
             fate_seconds: how long a server may be silent before its calls are given up.
-            clock: of links.
             monotonic: of silences.
         """
         self._outbound = outbound
         self._calls = calls
-        self._files = files
+        self._links = links
         self._sealed = sealed
         self._key = key
         self._callbacks = callbacks
         self._fate_seconds = fate_seconds
-        self._clock = clock
         self._monotonic = monotonic
 
     async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
@@ -146,21 +142,12 @@ class CogServer:
         )
 
     async def _input(self, row: RunRow, base: str) -> str:
+        # Links first: a secret that reads like a file's reference stays what it is.
+        text = await self._links.shown(row.input_json, row.namespace, base)
         try:
-            text = await self._sealed.opened(row.uid, row.input_json)
+            return await self._sealed.opened(row.uid, text)
         except Unsealable as error:
             raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
-        ids = references(row.input_json)
-        if not ids:
-            return text
-        known = await self._files.find_all(ids)
-        now = self._clock()
-        urls = {
-            each.id: links.file_link(self._key, base, each.id, each.name, now)
-            for each in known.values()
-            if each.namespace == row.namespace
-        }
-        return links.with_links(text, urls)
 
     async def health(self, target: Json) -> Health:
         """What the server says of itself.

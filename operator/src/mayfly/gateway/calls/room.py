@@ -80,17 +80,16 @@ def build(
     )
     routes = CallbackRoutes(recorder, replies, access.key, config.models.callback_bytes).router()
     listener = CallbackListener(
-        [routes, files.links], config.listen_host, config.models, config.external_url
+        [routes, files.downloads], config.listen_host, config.models, config.external_url
     )
     cog = CogServer(
         outbound=http.outbound,
         calls=recorder,
-        files=files.store,
+        links=files.links,
         sealed=secrets.sealed,
         key=access.key,
         callbacks=listener.base_for,
         fate_seconds=config.models.fate_seconds,
-        clock=clock,
         monotonic=monotonic,
     )
     replicate = ReplicateServer(

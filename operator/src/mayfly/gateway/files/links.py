@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
+from mayfly.clock import Clock
 from mayfly.gateway.access.signing import SigningKey, expiry, is_ahead
-from mayfly.gateway.files.store import REFERENCE, SCHEME, Files
+from mayfly.gateway.files.store import REFERENCE, SCHEME, Files, references
 
 _URL = re.compile(
     r'(?<!\\)"(https?://[^"\\\s]{1,300}?/files/([0-9a-hjkmnp-tv-z]{26})'
@@ -78,22 +79,61 @@ def link_holds(
     return key.verify(signature, "file", file_id, name, expires) and is_ahead(expires, now)
 
 
-async def kept(text: str, files: Files, namespace: str, urls: Collection[str]) -> str:
-    """JSON text as it is kept: links to a namespace's files are references.
+class FileLinks:
+    """Turns file references in JSON text into download links, and links into references.
 
-    Args:
-        text: JSON, with links as a caller or a run has got them.
-        files: the store.
-        namespace: whose files may be named.
-        urls: base URLs of ours.
+    Both ways a file counts only inside its own namespace; elsewhere it stays a word.
     """
-    hosts = {urlsplit(each).netloc for each in urls} - {""}
-    named = linked_files(text, hosts)
-    if not named:
-        return text
-    found = await files.find_all(sorted(named))
-    ours = {each.id for each in found.values() if each.namespace == namespace}
-    return with_references(text, hosts, ours)
+
+    def __init__(self, files: Files, key: SigningKey, urls: Collection[str], clock: Clock) -> None:
+        """Get ready.
+
+        Args:
+            files: the store.
+            key: the installation's key.
+            urls: the gateway's own base URLs.
+            clock: of the links' expiry.
+        """
+        self._files = files
+        self._key = key
+        self._urls = urls
+        self._clock = clock
+
+    async def kept(self, text: str, namespace: str, base: str = "") -> str:
+        """JSON text as it is stored: links to a namespace's files are references.
+
+        Args:
+            text: JSON, with links as a caller or a run has got them.
+            namespace: whose files may be named.
+            base: one more base URL of ours: the caller's.
+        """
+        hosts = {urlsplit(each).netloc for each in (*self._urls, base)} - {""}
+        named = linked_files(text, hosts)
+        if not named:
+            return text
+        found = await self._files.find_all(sorted(named))
+        ours = {each.id for each in found.values() if each.namespace == namespace}
+        return with_references(text, hosts, ours)
+
+    async def shown(self, text: str, namespace: str, base: str) -> str:
+        """JSON text as a reader gets it: references to a namespace's files are links.
+
+        Args:
+            text: JSON as it is stored; all but the references stays byte for byte.
+            namespace: whose files may be named.
+            base: the reader's base URL, without a namespace or a slash at its end.
+        """
+        named = references(text)
+        if not named:
+            return text
+        found = await self._files.find_all(named)
+        now = self._clock()
+        links = {
+            each.id: file_link(self._key, base, each.id, each.name, now)
+            for each in found.values()
+            if each.namespace == namespace
+        }
+        return with_links(text, links)
 
 
 def _is_ours(match: re.Match[str], hosts: Collection[str]) -> bool:

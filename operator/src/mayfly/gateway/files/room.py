@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from mayfly.gateway.access.room import AccessControl
 from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.routes import FileRoutes
 from mayfly.gateway.files.store import Files, open_store
 from mayfly.gateway.files.uploads import Uploads
@@ -22,8 +23,9 @@ class FileStorage:
 
     store: Files
     uploads: Uploads
+    links: FileLinks
     routers: Sequence[APIRouter]
-    links: APIRouter
+    downloads: APIRouter
     """Downloads by signed link: the callback listener serves them too."""
 
 
@@ -48,4 +50,6 @@ def build(
         clock=process.clock,
     )
     routes = FileRoutes(store, uploads, access.callers, access.key, process.clock)
-    return FileStorage(store, uploads, [routes.router()], routes.links())
+    ours = (config.internal_url, config.external_url or "")
+    links = FileLinks(store, access.key, ours, process.clock)
+    return FileStorage(store, uploads, links, [routes.router()], routes.links())

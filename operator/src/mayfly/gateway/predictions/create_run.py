@@ -31,7 +31,7 @@ from mayfly.database.engine import Database, StorageError
 from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry, PipelineVersionEntry
 from mayfly.gateway.cache.runs import Runs, Seen
-from mayfly.gateway.files import links
+from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.http.errors import Busy, Forbidden, Invalid, Missing, Refusal
 from mayfly.gateway.lifecycle.notices import Notices
@@ -91,6 +91,7 @@ class RunCreator:
         database: Database,
         runs: Runs,
         files: Files,
+        links: FileLinks,
         directory: Directory,
         budgets: Budgets,
         callers: Callers,
@@ -105,6 +106,7 @@ class RunCreator:
         self._database = database
         self._runs = runs
         self._files = files
+        self._links = links
         self._directory = directory
         self._budgets = budgets
         self._callers = callers
@@ -295,8 +297,7 @@ class RunCreator:
         self, order: CreateRequest, namespace: str, base: str
     ) -> CreateRequest:
         """The order with our own files as references instead of links that expire."""
-        known = (base, self._config.external_url or "", self._config.internal_url)
-        text = await links.kept(order.input_json, self._files, namespace, known)
+        text = await self._links.kept(order.input_json, namespace, base)
         return replace(order, input_json=text)
 
     async def _spec(

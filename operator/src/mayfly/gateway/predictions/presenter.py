@@ -23,8 +23,7 @@ from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.rows import Call
 from mayfly.gateway.catalog import schemas
 from mayfly.gateway.catalog.schemas import NO_VERSION, gives_files, is_iterator
-from mayfly.gateway.files import links
-from mayfly.gateway.files.store import Files, references
+from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.http import rawjson, urls
 from mayfly.gateway.lifecycle import archive, deliveries, sources
 from mayfly.gateway.lifecycle.sources import KeptSource
@@ -49,7 +48,7 @@ class Presenter:
         *,
         database: Database,
         trees: Trees,
-        files: Files,
+        links: FileLinks,
         calls: CallRecorder,
         key: SigningKey,
         directory: Directory,
@@ -58,7 +57,7 @@ class Presenter:
     ) -> None:
         self._database = database
         self._trees = trees
-        self._files = files
+        self._links = links
         self._calls = calls
         self._key = key
         self._directory = directory
@@ -158,18 +157,9 @@ class Presenter:
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
         """A prediction's JSON text with its files as links; everything else byte for byte."""
-        ids = references(text)
-        if text is None or not ids:
-            return text
-        known = await self._files.find_all(ids)
-        now = self._clock()
-        # A reference is a capability only inside its namespace: elsewhere it stays a word.
-        shown = {
-            each.id: links.file_link(self._key, urls.host_of(base), each.id, each.name, now)
-            for each in known.values()
-            if each.namespace == row.namespace
-        }
-        return links.with_links(text, shown)
+        if text is None:
+            return None
+        return await self._links.shown(text, row.namespace, urls.host_of(base))
 
     def _stream(self, row: RunRow, base: str) -> str:
         files = gives_files(schemas.of_prediction(self._directory, row))

@@ -72,7 +72,7 @@ def build(
     presenter = Presenter(
         database=database,
         trees=runs.trees,
-        files=files.store,
+        links=files.links,
         calls=calls.recorder,
         key=access.key,
         directory=caches.directory,
@@ -97,6 +97,7 @@ def build(
         database=database,
         runs=caches.runs,
         files=files.store,
+        links=files.links,
         directory=caches.directory,
         budgets=namespaces.budgets,
         callers=access.callers,

@@ -18,7 +18,7 @@ from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
 from mayfly.gateway.cache.programs import Programs, Terms
 from mayfly.gateway.cache.runs import Json, Runs, Seen
-from mayfly.gateway.files import links
+from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.lifecycle import archive, deliveries, sources
 from mayfly.gateway.lifecycle.dispatches import Dispatches
@@ -63,6 +63,7 @@ class Recorder:
         runs: Runs,
         programs: Programs,
         files: Files,
+        links: FileLinks,
         sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
@@ -78,6 +79,7 @@ class Recorder:
         self._runs = runs
         self._programs = programs
         self._files = files
+        self._links = links
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
@@ -194,8 +196,7 @@ class Recorder:
             return text
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
-        ours = (self._config.internal_url, self._config.external_url or "")
-        return text if row is None else await links.kept(text, self._files, row.namespace, ours)
+        return text if row is None else await self._links.kept(text, row.namespace)
 
     def _ending(
         self, row: RunRow, result: Result, partial: str | None, received: datetime

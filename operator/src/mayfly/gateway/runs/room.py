@@ -78,6 +78,7 @@ def build(
         runs=caches.runs,
         programs=caches.programs,
         files=files.store,
+        links=files.links,
         sealed=secrets.sealed,
         notices=lifecycle.notices,
         metrics=telemetry.counters,
