@@ -171,7 +171,7 @@ class MemoryCluster:
         name: str,
         *,
         uid: str | None = None,
-        grace_seconds: int | None = None,  # noqa: ARG002
+        grace_seconds: int | None = None,
     ) -> None:
         key = (kind.plural, namespace or "", name)
         self._before("DELETE", kind, key)
