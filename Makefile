@@ -51,5 +51,5 @@ types: ## mypy, strict
 fmt: ## format and fix what can be fixed
 	@$(IN_VENV) ruff format . && ruff check --fix .
 
-generate: ## CRDs, reference and package list, from kinds and lock file
+generate: ## CRDs, reference, dashboards and package list, from kinds, metrics and lock file
 	@$(IN_VENV) python -m mayfly crds --write .

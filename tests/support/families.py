@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from support.kube_memory import MemoryCluster
 
 from mayfly.clock import monotonic, utc_now
+from mayfly.config import GatewayConfig
 from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
 from mayfly.database.engine import Database
-from mayfly.gateway.metrics import ledger_watch
-from mayfly.gateway.metrics.counters import Metrics as GatewayMetrics
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.app import Gateway
+from mayfly.gateway.process import Process
+from mayfly.telemetry.catalog import FAMILIES
 from mayfly.telemetry.families import Families
 from mayfly.telemetry.payers import PayerSettings
 
@@ -52,20 +57,28 @@ class Query:
 
 
 def gateway_families(settings: PayerSettings) -> Families:
-    """The gateway's, as it wires them; nothing is read."""
-    metrics = GatewayMetrics(settings, "USD")
-    database = Database("sqlite://")
-    ledger_watch.LedgerWatch(database, utc_now).gauges(metrics)
-    nobody: Any = None
-    ledger_watch.install(
-        metrics,
-        cluster=nobody,
-        database=database,
-        runs=nobody,
-        sessions=nobody,
-        conductor=nobody,
-    )
-    return metrics.families
+    """The gateway's, as its rooms register them; nothing is read."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = GatewayConfig.model_validate(
+            {
+                "databaseURL": "sqlite://",
+                "filesURL": Path(folder).as_uri(),
+                "signingKeyFile": "none",
+                "internalURL": "https://gateway.test",
+                "metrics": asdict(settings),
+            }
+        )
+        nobody: Any = MemoryCluster()
+        process = Process(
+            config=config,
+            cluster=nobody,
+            database=Database(config.database_url),
+            clock=utc_now,
+            monotonic=monotonic,
+            new_id=str,
+            new_uid=str,
+        )
+        return Gateway(process, SigningKey(bytes(32))).metrics.counters.families
 
 
 def controller_families() -> Families:
@@ -80,8 +93,7 @@ def controller_families() -> Families:
 
 def declared() -> dict[str, str]:
     """The type of every family of both processes, by name."""
-    gateway = gateway_families(EVERYTHING)
-    return {**gateway.kind_of, **controller_families().kind_of}
+    return {name: family.kind.value for name, family in FAMILIES.items()}
 
 
 def family_of(name: str, known: dict[str, str]) -> str:
@@ -115,21 +127,3 @@ def alerts() -> list[dict[str, Any]]:
     """Every alert."""
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
-
-
-def table() -> str:
-    """The table of docs/metrics.md."""
-    parts = {
-        "gateway": gateway_families(EVERYTHING),
-        "controller": controller_families(),
-    }
-    rows = ["| name | type | labels | of | meaning |", "|---|---|---|---|---|"]
-    names = sorted({name for families in parts.values() for name in families.kind_of})
-    for name in names:
-        owners = [part for part, families in parts.items() if name in families.kind_of]
-        families = parts[owners[0]]
-        words = [f"`{label}`" for label in families.labels_of[name]]
-        kind, meaning = families.kind_of[name], families.help_of[name]
-        cells = (f"`{name}`", kind, ", ".join(words), ", ".join(owners), meaning)
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)

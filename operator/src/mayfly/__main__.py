@@ -24,7 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("gateway", help="the HTTP API and the pods' side door")
     crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
     commands.add_parser("usage", help="what was used, what it costs, and why")
-    crds.add_argument("--write", metavar="DIR", help="the repository to write them into")
+    crds.add_argument(
+        "--write",
+        metavar="DIR",
+        help="the repository: write every generated file",
+    )
     database = commands.add_parser("database", help="backup and restore of the gateway's SQLite")
     database.add_argument("action", choices=["backup", "restore"])
     database.add_argument("file", nargs="?", default="-", help='"-": standard output, or input')
@@ -103,14 +107,16 @@ def _config_text() -> str:
 
 
 def _crds(repository: str | None) -> int:
+    from mayfly.api import reference  # noqa: PLC0415
     from mayfly.api.crd import KINDS, crd  # noqa: PLC0415
-    from mayfly.api.reference import generated  # noqa: PLC0415
+    from mayfly.telemetry import reference as telemetry  # noqa: PLC0415
 
     if repository is None:
         json.dump([crd(kind) for kind in KINDS], sys.stdout, indent=2)
         return 0
     requirements = Path(repository, "runtime-image", "requirements.txt")
-    for name, text in generated(requirements.read_text(encoding="utf-8")).items():
+    files = reference.generated(requirements.read_text(encoding="utf-8"))
+    for name, text in {**files, **telemetry.generated()}.items():
         path = Path(repository, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

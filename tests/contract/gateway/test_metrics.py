@@ -198,4 +198,4 @@ async def test_prometheus_finds_no_fault_in_what_is_exposed(world: World) -> Non
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     exposed = {family.name for family in text_string_to_metric_families(text)}
-    assert {name.removesuffix("_total") for name in metrics.families.help_of} <= exposed
+    assert {name.removesuffix("_total") for name in metrics.families.known} <= exposed

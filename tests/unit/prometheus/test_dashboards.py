@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from support.families import (
     DASHBOARDS,
+    EVERYTHING,
     STANDARD,
     alerts,
     controller_families,
@@ -17,11 +19,18 @@ from support.families import (
     gateway_families,
     names_in,
     queries,
-    table,
 )
 
+from mayfly.telemetry import catalog
+from mayfly.telemetry.catalog import FAMILIES
+from mayfly.telemetry.dashboards.queries import rate
 from mayfly.telemetry.families import MOST_SERIES
 from mayfly.telemetry.payers import PayerSettings
+from mayfly.telemetry.reference import generated
+
+ROOT = Path(__file__).parents[3]
+GROUPS = re.compile(r"(?:by|group_left) \(([^)]*)\)")
+PLACES = re.compile(r"\{\{(\w+)\}\}")
 
 
 def test_every_query_parses(promtool, tmp_path) -> None:
@@ -52,7 +61,7 @@ def test_every_metric_is_on_a_dashboard_or_in_an_alert() -> None:
 
 
 def test_what_needs_labels_switched_on_is_where_it_is_said() -> None:
-    always = {**gateway_families(PayerSettings()).kind_of, **controller_families().kind_of}
+    always = {**gateway_families(PayerSettings()).known, **controller_families().known}
     optional = declared().keys() - always.keys()
     assert optional
     for query in queries():
@@ -89,9 +98,53 @@ def test_a_dashboard_says_what_its_panels_show(path) -> None:
     assert len(cells) == len(set(cells)), "panels lie over each other"
 
 
-def test_the_documentation_has_every_family_as_the_code_declares_it() -> None:
-    page = Path(__file__).parents[3] / "docs" / "metrics.md"
-    assert table() in page.read_text(), f"docs/metrics.md wants this table:\n{table()}"
+def grouped(expr: str) -> set[str]:
+    """The labels that the series of an expression have."""
+    labels = {name for by in GROUPS.findall(expr) for name in re.findall(r"\w+", by)} - {"le"}
+    # What a scrape adds, where nothing is summed over it.
+    return labels | ({"instance"} if "on (instance, job)" in expr else set())
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_legend_names_the_labels_that_tell_its_series_apart(path) -> None:
+    known = declared()
+    for panel in json.loads(path.read_text())["panels"]:
+        legends = [target["legendFormat"] for target in panel["targets"]]
+        assert len(set(legends)) == len(legends), panel["title"]
+        for target in panel["targets"]:
+            if panel["type"] != "timeseries":
+                assert target["legendFormat"] == ""
+                continue
+            expr, named = target["expr"], set(PLACES.findall(target["legendFormat"]))
+            assert target["legendFormat"], panel["title"]
+            assert named == grouped(expr), panel["title"]
+            families = [FAMILIES[family_of(name, known)] for name in names_in(expr) & known.keys()]
+            offered = {label for family in families for label in family.labels}
+            assert named <= offered | {"instance"} or not families, panel["title"]
+
+
+@pytest.mark.parametrize("name", generated())
+def test_generated_files_are_current(name: str) -> None:
+    assert (ROOT / name).read_text() == generated()[name], "run `make generate`"
+
+
+def test_no_dashboard_is_made_by_hand() -> None:
+    assert {str(path.relative_to(ROOT)) for path in DASHBOARDS} <= generated().keys()
+
+
+def test_the_catalog_is_what_the_processes_expose() -> None:
+    exposed = {"gateway": gateway_families(EVERYTHING), "controller": controller_families()}
+    for process, families in exposed.items():
+        assert families.known == {
+            name: family for name, family in FAMILIES.items() if process in family.of
+        }
+
+
+def test_a_query_that_does_not_fit_its_family_is_refused() -> None:
+    with pytest.raises(ValueError, match="is a gauge"):
+        rate(catalog.RUN_PODS)
+    with pytest.raises(ValueError, match="has no label namespace"):
+        rate(catalog.RUNS, "namespace")
 
 
 def test_there_are_four() -> None:

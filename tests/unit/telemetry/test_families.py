@@ -5,8 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from support.builders import NOW
@@ -19,7 +17,8 @@ from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering.records import UsageRecord
-from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, ExactCounter, Families
+from mayfly.telemetry import catalog
+from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, Families
 from mayfly.telemetry.payers import PayerSettings
 
 MANY = 3_000
@@ -153,28 +152,10 @@ def test_the_standard_series_are_counted() -> None:
 def test_families_that_could_outgrow_the_bound_are_refused_at_the_start() -> None:
     families = Families("test")
     with pytest.raises(ValueError, match="over 500"):
-        families.counters("mayfly_much_total", "Much.", ("name",), MOST_SERIES)
+        families.counters(catalog.CLAIMS, MOST_SERIES)
 
 
-@given(st.lists(st.decimals(min_value=0, max_value=10**9, places=12), max_size=50))
-def test_a_sum_of_decimals_is_rounded_once(amounts: list[Decimal]) -> None:
-    counter = ExactCounter("mayfly_cost_total", "Cost.", ("currency",), 1)
-    for amount in amounts:
-        counter.add(amount, "USD")
-    (family,) = counter.collect()
-    shown = [sample.value for sample in family.samples]
-    assert shown == ([float(sum(amounts))] if amounts else [])
-
-
-def test_ten_thousand_tenths_are_a_thousand() -> None:
-    counter = ExactCounter("mayfly_cost_total", "Cost.", (), 1)
-    for _ in range(10_000):
-        counter.add(Decimal("0.1"))
-    (family,) = counter.collect()
-    assert [sample.value for sample in family.samples] == [1000.0]
-
-
-def test_a_counter_does_not_go_down() -> None:
-    counter = ExactCounter("mayfly_cost_total", "Cost.", (), 1)
-    with pytest.raises(ValueError, match="only go up"):
-        counter.add(Decimal(-1))
+def test_a_family_is_registered_as_what_it_is_declared() -> None:
+    families = Families("test")
+    with pytest.raises(ValueError, match="declared as a histogram"):
+        families.counter(catalog.RUN_QUEUE_DURATION)

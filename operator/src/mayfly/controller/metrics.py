@@ -10,6 +10,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
+from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 
 SUBJECTS = 3
@@ -25,32 +26,13 @@ class Metrics:
         self.families = Families("controller")
         self.registry = self.families.registry
         self._looks = self.families.counters(
-            "mayfly_reconciles_total",
-            "Looks at objects, by kind and by how they went: done, retried (a conflict, or the API "
-            "server away), failed.",
-            ("subject", "result"),
+            catalog.RECONCILES,
             SUBJECTS * RESULTS,
             start=[("run", "done"), ("run", "retried"), ("run", "failed")],
         )
-        self._look_seconds = self.families.histograms(
-            "mayfly_reconcile_duration_seconds",
-            "How long one look took, API calls included.",
-            SHORT,
-            ("subject",),
-            SUBJECTS,
-        )
-        self.claims = self.families.counters(
-            "mayfly_claims_total",
-            "Claims of a pod for a run, by how the write went.",
-            ("result",),
-            5,
-            start=[("ok",), ("conflict",)],
-        )
-        self._queue_seconds = self.families.histogram(
-            "mayfly_run_queue_duration_seconds",
-            "From a run's creation, which has whole seconds, to its first claim of a pod.",
-            LONG,
-        )
+        self._look_seconds = self.families.histograms(catalog.RECONCILE_DURATION, SHORT, SUBJECTS)
+        self.claims = self.families.counters(catalog.CLAIMS, 5, start=[("ok",), ("conflict",)])
+        self._queue_seconds = self.families.histogram(catalog.RUN_QUEUE_DURATION, LONG)
 
     def looked(self, subject: str, result: str, seconds: float) -> None:
         """A worker looked at something."""
@@ -67,37 +49,16 @@ class Metrics:
 
     def show_writes(self, cluster: Cluster) -> None:
         """Show what was written to the Kubernetes API."""
-        self.families.tally(
-            "mayfly_kubernetes_writes_total",
-            "Writes to the Kubernetes API, by verb, kind and how they went.",
-            ("verb", "kind", "result"),
-            WRITES,
-            lambda: dict(cluster.results),
-        )
+        self.families.tally(catalog.KUBERNETES_WRITES, WRITES, lambda: dict(cluster.results))
 
     def show(self, queue: WorkQueue, state: State, health: Health) -> None:
         """Show how these objects stand."""
         families = self.families
-        families.gauge(
-            "mayfly_controller_leading",
-            "1 while this replica leads; the others stand by.",
-            lambda: float(health.leading),
-        )
-        families.gauge(
-            "mayfly_controller_watch_dead",
-            "1 while a watch is silent although objects change; the liveness probe then fails.",
-            lambda: float(health.watch_dead),
-        )
-        families.gauge(
-            "mayfly_controller_last_listing_timestamp_seconds",
-            "When the leader last listed everything; 0 before.",
-            lambda: health.listed_at,
-        )
+        families.gauge(catalog.CONTROLLER_LEADING, lambda: float(health.leading))
+        families.gauge(catalog.CONTROLLER_WATCH_DEAD, lambda: float(health.watch_dead))
+        families.gauge(catalog.CONTROLLER_LAST_LISTING, lambda: health.listed_at)
         families.gauges(
-            "mayfly_controller_queue_depth",
-            "Keys that wait for a look (ready), are looked at (busy), are due later (later), or "
-            "whose last look failed (failing).",
-            "state",
+            catalog.CONTROLLER_QUEUE_DEPTH,
             {
                 "ready": lambda: len(queue),
                 "busy": lambda: queue.busy,
@@ -105,31 +66,14 @@ class Metrics:
                 "failing": lambda: queue.failing,
             },
         )
+        families.gauge(catalog.CONTROLLER_QUEUE_OLDEST, lambda: queue.oldest_seconds)
+        families.gauge(catalog.CONTROLLER_UNFINISHED_RUNS, lambda: len(state.runs))
         families.gauge(
-            "mayfly_controller_queue_oldest_seconds",
-            "How long the longest-waiting key has waited for a look.",
-            lambda: queue.oldest_seconds,
+            catalog.RUNS_WAITING, lambda: sum(len(each) for each in list(state.waiting.values()))
         )
+        families.gauge(catalog.RUN_PODS, lambda: state.active().total())
         families.gauge(
-            "mayfly_controller_unfinished_runs",
-            "Runs that are not finished and recorded.",
-            lambda: len(state.runs),
-        )
-        families.gauge(
-            "mayfly_runs_waiting",
-            "Runs that wait for a place of their runtime.",
-            lambda: sum(len(each) for each in list(state.waiting.values())),
-        )
-        families.gauge(
-            "mayfly_run_pods", "Run pods that hold a place.", lambda: state.active().total()
-        )
-        families.gauge(
-            "mayfly_run_pods_limit",
-            "Places of all runtimes together (maxPods).",
+            catalog.RUN_PODS_LIMIT,
             lambda: sum(state.max_pods(name) for name in list(state.runtimes)),
         )
-        families.gauge(
-            "mayfly_capacity_standstills",
-            "Runtimes and namespaces whose every pod is held by a run that waits for another.",
-            lambda: len(state.still),
-        )
+        families.gauge(catalog.CAPACITY_STANDSTILLS, lambda: len(state.still))

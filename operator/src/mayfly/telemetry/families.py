@@ -9,7 +9,6 @@ somebody's Prometheus.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Context, Decimal
 from typing import Generic, TypeVar
 
 import prometheus_client
@@ -22,6 +21,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from mayfly import __version__
+from mayfly.telemetry.catalog import BUILD_INFO, Family, Kind
 
 MOST_SERIES = 500
 STANDARD_SERIES = 16
@@ -32,8 +32,6 @@ OTHER = "other"
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 LONG = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 300.0, 1800.0)
 """Seconds, for histograms."""
-
-_SUM = Context(prec=160)
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 Labels = tuple[str, ...]
@@ -68,55 +66,19 @@ class Bounded(Generic[M]):
         self._slots = Slots(labels, limit)
 
     def of(self, *values: str) -> M:
-        """The series of these label values."""
-        series: M = self._metric.labels(*self._slots(values))
+        """The series of these label values; a family without labels is its one series."""
+        series: M = self._metric.labels(*self._slots(values)) if values else self._metric
         return series
-
-
-class ExactCounter(Collector):
-    """A counter of decimals: its sum is exact, and rounded once, when it is shown."""
-
-    def __init__(self, name: str, help_text: str, labels: Sequence[str], limit: int) -> None:
-        self._name = name
-        self._help = help_text
-        self._labels = labels
-        self._slots = Slots(labels, limit)
-        self._sums: dict[Labels, Decimal] = {}
-
-    def add(self, amount: Decimal, *values: str) -> None:
-        """Count an amount, which is not negative.
-
-        Raises:
-            ValueError: it is negative.
-        """
-        if amount < 0:
-            raise ValueError(f"{self._name} can't count {amount}: counters only go up")
-        slot = self._slots(values)
-        self._sums[slot] = _SUM.add(self._sums.get(slot, Decimal(0)), amount)
-
-    @override
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(self._name, self._help, labels=self._labels)
-        for values, total in list(self._sums.items()):
-            family.add_metric(values, float(total))
-        yield family
 
 
 class TallyCounter(Collector):
     """A counter that somebody else keeps, by label values; read when it is shown."""
 
     def __init__(
-        self,
-        name: str,
-        help_text: str,
-        labels: Sequence[str],
-        limit: int,
-        read: Callable[[], Mapping[Labels, int]],
+        self, family: Family, limit: int, read: Callable[[], Mapping[Labels, int]]
     ) -> None:
-        self._name = name
-        self._help = help_text
-        self._labels = labels
-        self._slots = Slots(labels, limit)
+        self._family = family
+        self._slots = Slots(family.labels, limit)
         self._read = read
 
     @override
@@ -125,10 +87,12 @@ class TallyCounter(Collector):
         for values, count in list(self._read().items()):
             slot = self._slots(values)
             sums[slot] = sums.get(slot, 0) + count
-        family = CounterMetricFamily(self._name, self._help, labels=self._labels)
+        shown = CounterMetricFamily(
+            self._family.name, self._family.help, labels=self._family.labels
+        )
         for slot, count in sums.items():
-            family.add_metric(slot, count)
-        yield family
+            shown.add_metric(slot, count)
+        yield shown
 
 
 class Families:
@@ -137,130 +101,83 @@ class Families:
     Attributes:
         registry: what is exposed.
         most: how many series there can be.
-        help_of: the words of each family, by name as it is exposed.
-        kind_of: counter, gauge or histogram, by the same name.
-        labels_of: the labels, by the same name.
+        known: the families, by name.
     """
 
     def __init__(self, component: str) -> None:
         self.registry = CollectorRegistry()
         self.most = STANDARD_SERIES
-        self.help_of: dict[str, str] = {}
-        self.kind_of: dict[str, str] = {}
-        self.labels_of: dict[str, tuple[str, ...]] = {}
+        self.known: dict[str, Family] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        info = self._labelled_gauge(
-            "mayfly_build_info", "Always 1: the version that runs.", ("version", "component"), 1
-        )
+        info = self._labelled_gauge(BUILD_INFO, 1)
         info.of(__version__, component).set(1)
 
-    def counter(self, name: str, help_text: str) -> Counter:
-        """A counter without labels. Names of counters end with `_total`."""
-        self._note(name, help_text, "counter", (), 1)
-        return Counter(name, help_text, registry=self.registry)
+    def counter(self, family: Family) -> Counter:
+        """A counter without labels."""
+        self._add(family, Kind.COUNTER, 1)
+        return Counter(family.name, family.help, registry=self.registry)
 
     def counters(
-        self,
-        name: str,
-        help_text: str,
-        labels: tuple[str, ...],
-        limit: int,
-        *,
-        start: Iterable[Labels] = (),
+        self, family: Family, limit: int, *, start: Iterable[Labels] = ()
     ) -> Bounded[Counter]:
         """A counter with labels.
 
         Args:
-            name: ends with `_total`.
-            help_text: one sentence.
-            labels: their names.
+            family: its declaration.
             limit: how many series it may have, beside `other`.
             start: label values that are shown from the beginning, at 0.
         """
-        self._note(name, help_text, "counter", labels, limit + 1)
-        family = Bounded(Counter(name, help_text, labels, registry=self.registry), labels, limit)
+        self._add(family, Kind.COUNTER, limit + 1)
+        metric = Counter(family.name, family.help, family.labels, registry=self.registry)
+        bounded = Bounded(metric, family.labels, limit)
         for values in start:
-            family.of(*values)
-        return family
+            bounded.of(*values)
+        return bounded
 
-    def exact(
-        self,
-        name: str,
-        help_text: str,
-        labels: tuple[str, ...],
-        limit: int,
-        *,
-        start: Iterable[Labels] = (),
-    ) -> ExactCounter:
-        """A counter of decimals; `start` as of `counters`."""
-        self._note(name, help_text, "counter", labels, limit + 1)
-        counter = ExactCounter(name, help_text, labels, limit)
-        self.registry.register(counter)
-        for values in start:
-            counter.add(Decimal(0), *values)
-        return counter
-
-    def tally(
-        self,
-        name: str,
-        help_text: str,
-        labels: tuple[str, ...],
-        limit: int,
-        read: Callable[[], Mapping[Labels, int]],
-    ) -> None:
+    def tally(self, family: Family, limit: int, read: Callable[[], Mapping[Labels, int]]) -> None:
         """A counter that somebody else keeps."""
-        self._note(name, help_text, "counter", labels, limit + 1)
-        self.registry.register(TallyCounter(name, help_text, labels, limit, read))
+        self._add(family, Kind.COUNTER, limit + 1)
+        self.registry.register(TallyCounter(family, limit, read))
 
-    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+    def gauge(self, family: Family, read: Callable[[], float]) -> None:
         """A gauge that is read when it is shown, possibly on another thread."""
-        self._note(name, help_text, "gauge", (), 1)
-        Gauge(name, help_text, registry=self.registry).set_function(read)
+        self._add(family, Kind.GAUGE, 1)
+        Gauge(family.name, family.help, registry=self.registry).set_function(read)
 
-    def gauges(
-        self,
-        name: str,
-        help_text: str,
-        label: str,
-        readers: Mapping[str, Callable[[], float]],
-    ) -> None:
+    def gauges(self, family: Family, readers: Mapping[str, Callable[[], float]]) -> None:
         """A gauge with one label, whose every value has its reader."""
-        family = self._labelled_gauge(name, help_text, (label,), len(readers))
+        gauge = self._labelled_gauge(family, len(readers))
         for value, read in readers.items():
-            family.of(value).set_function(read)
+            gauge.of(value).set_function(read)
 
-    def histogram(self, name: str, help_text: str, buckets: Sequence[float]) -> Histogram:
+    def histogram(self, family: Family, buckets: Sequence[float]) -> Histogram:
         """A histogram without labels."""
-        self._note(name, help_text, "histogram", (), len(buckets) + 3)
-        return Histogram(name, help_text, buckets=buckets, registry=self.registry)
+        self._add(family, Kind.HISTOGRAM, len(buckets) + 3)
+        return Histogram(family.name, family.help, buckets=buckets, registry=self.registry)
 
     def histograms(
-        self,
-        name: str,
-        help_text: str,
-        buckets: Sequence[float],
-        labels: tuple[str, ...],
-        limit: int,
+        self, family: Family, buckets: Sequence[float], limit: int
     ) -> Bounded[Histogram]:
         """A histogram with labels."""
-        self._note(name, help_text, "histogram", labels, (limit + 1) * (len(buckets) + 3))
-        metric = Histogram(name, help_text, labels, buckets=buckets, registry=self.registry)
-        return Bounded(metric, labels, limit)
+        self._add(family, Kind.HISTOGRAM, (limit + 1) * (len(buckets) + 3))
+        metric = Histogram(
+            family.name, family.help, family.labels, buckets=buckets, registry=self.registry
+        )
+        return Bounded(metric, family.labels, limit)
 
-    def _labelled_gauge(
-        self, name: str, help_text: str, labels: tuple[str, ...], limit: int
-    ) -> Bounded[Gauge]:
-        self._note(name, help_text, "gauge", labels, limit)
-        return Bounded(Gauge(name, help_text, labels, registry=self.registry), labels, limit)
+    def _labelled_gauge(self, family: Family, limit: int) -> Bounded[Gauge]:
+        self._add(family, Kind.GAUGE, limit)
+        metric = Gauge(family.name, family.help, family.labels, registry=self.registry)
+        return Bounded(metric, family.labels, limit)
 
-    def _note(
-        self, name: str, help_text: str, kind: str, labels: tuple[str, ...], series: int
-    ) -> None:
+    def _add(self, family: Family, kind: Kind, series: int) -> None:
+        if family.kind is not kind:
+            raise ValueError(f"{family.name} is declared as a {family.kind}, not as a {kind}")
         self.most += series
         if self.most > MOST_SERIES:
-            raise ValueError(f"with {name} there may be {self.most} series, over {MOST_SERIES}")
-        self.help_of[name] = help_text
-        self.kind_of[name] = kind
-        self.labels_of[name] = labels
+            raise ValueError(
+                f"with {family.name} there may be {self.most} series, over {MOST_SERIES}"
+            )
+        self.known[family.name] = family

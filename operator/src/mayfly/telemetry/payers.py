@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mayfly.telemetry.catalog import PAYER, Family
 from mayfly.telemetry.families import Slots
 
 NO_PIPELINE = "none"
@@ -39,6 +40,11 @@ class Payers:
         self.labels = tuple(name for name, wanted in chosen.items() if wanted)
         self.most = settings.limit + 1 if self.labels else 1
         self._slots = Slots(self.labels, settings.limit)
+
+    def narrowed(self, family: Family) -> Family:
+        """A family without those of these labels that are switched off."""
+        off = set(PAYER) - set(self.labels)
+        return replace(family, labels=tuple(each for each in family.labels if each not in off))
 
     def of(self, namespace: str, pipeline: str) -> tuple[str, ...]:
         """The label values of one usage record.

@@ -25,6 +25,7 @@ from mayfly.gateway.metrics.room import Telemetry
 from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.secrets.room import Secrets
+from mayfly.telemetry import catalog
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,7 @@ def build(
     caches.directory.listen(versions.changed)
     caches.directory.listen(dispatcher.changed)
     telemetry.counters.families.gauges(
-        "mayfly_model_queue_depth",
-        "Calls of Models that wait (queued), or were sent (active).",
-        "state",
+        catalog.MODEL_QUEUE_DEPTH,
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
     return Calls(recorder, dispatcher, versions, listener, [routes])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from prometheus_client import Counter
 
 from mayfly.metering.ending import Outcome
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
-from mayfly.telemetry.families import Families
+from mayfly.telemetry.catalog import FAMILIES
+from mayfly.telemetry.families import Bounded, Families
 from mayfly.telemetry.payers import Payers
 
 CURRENCIES = 2
 """That one ledger may hold: the installation's, and the one before."""
-
-_THOUSAND = Decimal(1000)
 
 
 class Bills:
@@ -27,43 +26,22 @@ class Bills:
     def __init__(
         self, families: Families, payers: Payers, currency: str, prefix: str = "mayfly"
     ) -> None:
-        labels, most = payers.labels, payers.most
-        whose = ", by who pays" if labels else ""
+        def counters(name: str, limit: int) -> Bounded[Counter]:
+            return families.counters(payers.narrowed(FAMILIES[f"{prefix}_{name}"]), limit)
+
+        most = payers.most
         self._payers = payers
         self._currency = currency
-        self._runs = families.counters(
-            f"{prefix}_runs_total",
-            f"Runs whose end is recorded, by how they ended{whose}.",
-            ("outcome", *labels),
-            len(Outcome) * most,
-        )
-        self._calls = families.counters(
-            f"{prefix}_model_predictions_total",
-            f"Calls of Models whose end is recorded, by how they ended{whose}.",
-            ("outcome", *labels),
-            len(Outcome) * most,
-        )
-        self._active = {
-            RUN: families.exact(
-                f"{prefix}_run_active_seconds_total",
-                f"Billed active time of recorded runs{whose}.",
-                labels,
-                most,
-            ),
-            MODEL: families.exact(
-                f"{prefix}_model_active_seconds_total",
-                f"Billed active time of recorded calls of Models{whose}.",
-                labels,
-                most,
-            ),
+        self._ends = {
+            RUN: counters("runs_total", len(Outcome) * most),
+            MODEL: counters("model_predictions_total", len(Outcome) * most),
         }
-        self._cost = families.exact(
-            f"{prefix}_cost_total",
-            f"Cost of usage records, in units of the currency; kind is run or model{whose}.",
-            ("currency", "kind", *labels),
-            CURRENCIES * 2 * most,
-        )
-        if not labels:
+        self._active = {
+            RUN: counters("run_active_seconds_total", most),
+            MODEL: counters("model_active_seconds_total", most),
+        }
+        self._cost = counters("cost_total", CURRENCIES * 2 * most)
+        if not payers.labels:
             for kind in (RUN, MODEL):
                 self._begin(kind, ())
 
@@ -76,9 +54,10 @@ class Bills:
         """Count a new usage record; what a correction takes off is counted elsewhere."""
         payer = self._payer(record)
         if record.corrects is None:
-            (self._runs if record.kind == RUN else self._calls).of(record.outcome, *payer).inc()
-        self._active[record.kind].add(max(Decimal(0), active_seconds(record)), *payer)
-        self._cost.add(max(Decimal(0), record.cost), record.currency, record.kind, *payer)
+            self._ends[record.kind].of(record.outcome, *payer).inc()
+        self._active[record.kind].of(*payer).inc(max(0.0, active_seconds(record)))
+        cost = self._cost.of(record.currency, record.kind, *payer)
+        cost.inc(max(0.0, float(record.cost)))
 
     def _payer(self, each: RunRow | UsageRecord) -> tuple[str, ...]:
         named = each.kind == RUN and each.pipeline
@@ -87,11 +66,11 @@ class Bills:
 
     def _begin(self, kind: str, payer: tuple[str, ...]) -> None:
         for outcome in Outcome:
-            (self._runs if kind == RUN else self._calls).of(outcome.value, *payer)
-        self._active[kind].add(Decimal(0), *payer)
-        self._cost.add(Decimal(0), self._currency, kind, *payer)
+            self._ends[kind].of(outcome.value, *payer)
+        self._active[kind].of(*payer)
+        self._cost.of(self._currency, kind, *payer)
 
 
-def active_seconds(record: UsageRecord) -> Decimal:
+def active_seconds(record: UsageRecord) -> float:
     """The billed active time of a record; negative for a correction that takes off."""
-    return Decimal(record.active_ms) / _THOUSAND
+    return record.active_ms / 1000

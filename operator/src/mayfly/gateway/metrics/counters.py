@@ -11,6 +11,7 @@ from mayfly.metering.ending import Outcome
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
+from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Payers, PayerSettings
 
@@ -41,95 +42,37 @@ class Metrics:
             self._bills.append(Bills(self.families, payers, currency, "mayfly_payer"))
         kinds = [(currency, RUN), (currency, MODEL)]
         self._failures = self.families.counters(
-            "mayfly_run_failures_total",
-            "Runs that are recorded as failed, by the reason of their condition Succeeded.",
-            ("reason",),
-            len(Reason),
-            start=[(each.value,) for each in sorted(FAILURES)],
+            catalog.RUN_FAILURES, len(Reason), start=[(each.value,) for each in sorted(FAILURES)]
         )
-        self._cost_back = self.families.exact(
-            "mayfly_cost_reductions_total",
-            "What corrections took off the cost, in units of the currency.",
-            ("currency", "kind"),
-            CURRENCIES * 2,
-            start=kinds,
+        self._cost_back = self.families.counters(
+            catalog.COST_REDUCTIONS, CURRENCIES * 2, start=kinds
         )
-        self._active_back = self.families.exact(
-            "mayfly_active_seconds_reductions_total",
-            "What corrections took off the billed active time.",
-            ("kind",),
-            2,
-            start=[(RUN,), (MODEL,)],
+        self._active_back = self.families.counters(
+            catalog.ACTIVE_SECONDS_REDUCTIONS, 2, start=[(RUN,), (MODEL,)]
         )
 
     def _time_runs(self) -> None:
-        self._start_seconds = self.families.histogram(
-            "mayfly_run_start_duration_seconds",
-            "From a run's creation, which has whole seconds, to the call of main().",
-            LONG,
-        )
-        self._end_seconds = self.families.histogram(
-            "mayfly_run_end_duration_seconds",
-            "From the end of main() to the recorded end, for ends that the agent told.",
-            SHORT,
-        )
-        self._model_queue_seconds = self.families.histogram(
-            "mayfly_model_queue_duration_seconds",
-            "From a call's creation to its being sent to the Model's server.",
-            LONG,
-        )
-        self.dispatch_seconds = self.families.histogram(
-            "mayfly_run_dispatch_duration_seconds",
-            "From the look at a claimed, connected run to its work being sent.",
-            SHORT,
-        )
+        families = self.families
+        self._start_seconds = families.histogram(catalog.RUN_START_DURATION, LONG)
+        self._end_seconds = families.histogram(catalog.RUN_END_DURATION, SHORT)
+        self._model_queue_seconds = families.histogram(catalog.MODEL_QUEUE_DURATION, LONG)
+        self.dispatch_seconds = families.histogram(catalog.RUN_DISPATCH_DURATION, SHORT)
 
     def _count_traffic(self) -> None:
-        self.log_bytes = self.families.counter(
-            "mayfly_run_log_bytes_total", "Bytes of log that agents sent."
-        )
-        self.requests = self.families.counters(
-            "mayfly_http_requests_total",
-            "Requests answered, by route (its bases /v1 and /ns/… left out), method and class of "
-            "code.",
-            ("route", "method", "code"),
-            ROUTES,
-        )
-        self.request_seconds = self.families.histogram(
-            "mayfly_http_request_duration_seconds",
-            "From a request to the beginning of its answer; some wait for news on purpose.",
-            SHORT,
-        )
-        self.rate_limited = self.families.counter(
-            "mayfly_http_rate_limited_total",
-            "Requests refused: their caller asks too often.",
-        )
+        families = self.families
+        self.log_bytes = families.counter(catalog.RUN_LOG_BYTES)
+        self.requests = families.counters(catalog.HTTP_REQUESTS, ROUTES)
+        self.request_seconds = families.histogram(catalog.HTTP_REQUEST_DURATION, SHORT)
+        self.rate_limited = families.counter(catalog.HTTP_RATE_LIMITED)
         results = [("allowed",), ("denied",), ("error",)]
-        self.token_reviews = self.families.counters(
-            "mayfly_token_reviews_total",
-            "TokenReviews that the API server answered or did not.",
-            ("result",),
-            3,
-            start=results,
-        )
-        self.access_reviews = self.families.counters(
-            "mayfly_access_reviews_total",
-            "SubjectAccessReviews that the API server answered or did not.",
-            ("result",),
-            3,
-            start=results,
-        )
-        self.webhooks = self.families.counters(
-            "mayfly_webhook_deliveries_total",
-            "Times that a webhook's receiver was told, by event and by whether it took it.",
-            ("event", "result"),
+        self.token_reviews = families.counters(catalog.TOKEN_REVIEWS, 3, start=results)
+        self.access_reviews = families.counters(catalog.ACCESS_REVIEWS, 3, start=results)
+        self.webhooks = families.counters(
+            catalog.WEBHOOK_DELIVERIES,
             8,
             start=[("completed", "delivered"), ("completed", "failed")],
         )
-        self.webhooks_abandoned = self.families.counter(
-            "mayfly_webhooks_abandoned_total",
-            "Ends that a receiver never took.",
-        )
+        self.webhooks_abandoned = families.counter(catalog.WEBHOOKS_ABANDONED)
 
     # -- what happened ---------------------------------------------------------------------------
 
@@ -147,9 +90,9 @@ class Metrics:
         if failed and record.kind == RUN and record.corrects is None:
             self._failures.of(record.reason).inc()
         if record.cost < 0:
-            self._cost_back.add(-record.cost, record.currency, record.kind)
+            self._cost_back.of(record.currency, record.kind).inc(float(-record.cost))
         if record.active_ms < 0:
-            self._active_back.add(-active_seconds(record), record.kind)
+            self._active_back.of(record.kind).inc(-active_seconds(record))
 
     def started(self, row: RunRow, at: datetime) -> None:
         """Observes the start of a run."""

@@ -11,6 +11,7 @@ from mayfly.clock import Clock
 from mayfly.database.engine import Database
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering import ledger
+from mayfly.telemetry import catalog
 
 LOOK_SECONDS = 10.0
 
@@ -43,21 +44,9 @@ class LedgerWatch:
 
     def gauges(self, metrics: Metrics) -> None:
         """Registers the gauges; the age goes on while the database is away."""
-        metrics.families.gauge(
-            "mayfly_database_up",
-            "1 while the database answers; it is asked every ten seconds.",
-            lambda: float(self._up),
-        )
-        metrics.families.gauge(
-            "mayfly_ledger_unrecorded_runs",
-            "Ends that are in the journal and not yet recorded.",
-            lambda: float(self._count),
-        )
-        metrics.families.gauge(
-            "mayfly_ledger_lag_seconds",
-            "Age of the oldest end that is in the journal and not yet recorded; 0 without one.",
-            self._lag,
-        )
+        metrics.families.gauge(catalog.DATABASE_UP, lambda: float(self._up))
+        metrics.families.gauge(catalog.LEDGER_UNRECORDED, lambda: float(self._count))
+        metrics.families.gauge(catalog.LEDGER_LAG, self._lag)
 
     def _lag(self) -> float:
         oldest = self._oldest

@@ -8,6 +8,7 @@ from mayfly.database.engine import FAILURES
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.metrics.ledger_watch import LedgerWatch
 from mayfly.gateway.process import Process, Tasks
+from mayfly.telemetry import catalog
 from mayfly.telemetry.payers import PayerSettings
 
 WRITES = 30
@@ -36,22 +37,17 @@ def build(process: Process) -> Telemetry:
     ledger_watch.gauges(counters)
     families = counters.families
     families.tally(
-        "mayfly_kubernetes_writes_total",
-        "Writes to the Kubernetes API, by verb, kind and how they went.",
-        ("verb", "kind", "result"),
+        catalog.KUBERNETES_WRITES,
         WRITES,
         lambda: dict(cluster.results),
     )
     families.tally(
-        "mayfly_database_errors_total",
-        "Failed transactions, by what was wrong: full, busy, connection, other.",
-        ("error",),
+        catalog.DATABASE_ERRORS,
         len(FAILURES),
         lambda: {(word,): database.errors[word] for word in FAILURES},
     )
     families.gauge(
-        "mayfly_database_full",
-        "1 while the database's disk has no room: nothing can start or end.",
+        catalog.DATABASE_FULL,
         lambda: float(database.full),
     )
     return Telemetry(counters, ledger_watch)

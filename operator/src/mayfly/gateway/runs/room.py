@@ -24,6 +24,7 @@ from mayfly.gateway.runs.sessions import Sessions
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.room import Secrets
 from mayfly.gateway.worklist import Worklist
+from mayfly.telemetry import catalog
 from mayfly.telemetry.families import Families
 
 
@@ -127,15 +128,10 @@ def build(
 
 
 def _gauges(families: Families, runs: UnfinishedRuns, sessions: Sessions) -> None:
+    families.gauge(catalog.AGENT_SESSIONS, lambda: len(sessions))
+    families.gauge(catalog.GATEWAY_UNFINISHED_RUNS, lambda: len(runs))
     families.gauge(
-        "mayfly_agent_sessions", "Agents of run pods that are connected.", lambda: len(sessions)
-    )
-    families.gauge(
-        "mayfly_gateway_unfinished_runs", "Runs that the gateway's watch knows.", lambda: len(runs)
-    )
-    families.gauge(
-        "mayfly_gateway_watch_silence_seconds",
-        "How long the watch of runs has told nothing; bookmarks come every minute.",
+        catalog.GATEWAY_WATCH_SILENCE,
         lambda: _finite(runs.silent_seconds),
     )
 
