@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from support.gateway_world import KEY, Run, World
 from support.kube_memory import WAIT_SECONDS
+from support.lengths import length
 from support.postgresql import BOTH, Databases
 
 from mayfly.clock import monotonic, rfc3339, utc_now
@@ -279,7 +280,10 @@ async def closed(gateway: Gateway, uid: str, *, needed: bool) -> ledger.RunRow |
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=length(20, 60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
 )
 @given(EVENTS)
 def test_one_end_and_one_record(databases: Databases, events: list[str]) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 from support.gateway_world import Running, World
+from support.lengths import length
 from support.postgresql import PostgreSQL
 
 from mayfly.database import engine
 from mayfly.metering import tables
 
 AWAY = "The database does not answer; try again."
-AWAY_SECONDS = 60
+AWAY_SECONDS = length(15, 60)
 """Longer than a gateway waits for anything."""
 
 
