@@ -46,6 +46,9 @@ def test_a_run_gets_its_defaults(plane, namespace):
         ({"input": {}, "inputJSON": "{}"}, "at most one of input, inputJSON"),
         ({"timeout": "soon"}, "spec.timeout"),
         ({"timeout": 5}, "spec.timeout"),
+        ({"timeout": "0s"}, "more than 0 and at most 30d"),
+        ({"startDeadline": "29d24h1ms"}, "more than 0 and at most 30d"),
+        ({"queueDeadline": "720.1h"}, "more than 0 and at most 30d"),
         ({"inputJSON": "x" * 131_073}, "spec.inputJSON"),
         (
             {"pipelineSpec": {"source": {"inline": "#" * 70_000}}, "inputJSON": "x" * 70_000},
@@ -62,6 +65,11 @@ def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):
     done = create(plane, namespace, run("wrong", **spec))
     assert done.returncode != 0
     assert words in done.stderr
+
+
+def test_every_unit_of_a_duration_is_accepted(plane, namespace):
+    spec = {"timeout": "29d23h59m59s1000ms", "startDeadline": "1ms", "queueDeadline": "1.5h"}
+    assert create(plane, namespace, run("a", **spec)).returncode == 0
 
 
 def test_an_unknown_field_is_named(plane, namespace):

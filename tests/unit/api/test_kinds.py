@@ -17,7 +17,6 @@ from mayfly.api.v1alpha1.conditions import (
     Reason,
     with_condition,
 )
-from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, version_id
 from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntimeSpec
 from mayfly.api.v1alpha1.source import Source
@@ -68,19 +67,6 @@ def test_a_version_is_all_that_it_pins():
     assert base not in others
     assert len(others) == 4
     assert base == version_id("uid", Source(files={"main.py": "x = 1"}), "main.py:main", "image")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400)]
-)
-def test_durations(text, value):
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "5", "soon", "-1s", "1d", "1s "])
-def test_what_is_no_duration(text):
-    with pytest.raises(ValueError, match="duration"):
-        seconds(text)
 
 
 def test_every_reason_belongs_to_a_type_and_has_a_sentence():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement
 
+from mayfly.api.v1alpha1 import duration
 from mayfly.api.v1alpha1.names import RETENTION
 from mayfly.gateway.namespaces.watch import Namespaces
 
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 FOREVER = "forever"
 
-_DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
-_NOTHING = re.compile(r"0[dhms]?")
+LONGEST = timedelta(days=36_525)
+"""A hundred years: what is longer is a slip."""
 
 
 class Retention:
@@ -90,10 +90,9 @@ def read(text: str) -> timedelta | None:
     Raises:
         ValueError: it is none of these.
     """
-    if text == FOREVER or _NOTHING.fullmatch(text):
+    if text in {FOREVER, "0"}:
         return None
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        raise ValueError(f'"{text}" is no retention')
-    days, hours, minutes, seconds = (int(each or 0) for each in match.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) or None
+    length = duration.seconds(text)
+    if length > LONGEST.total_seconds():
+        raise ValueError(f'"{text}" is longer than a hundred years')
+    return timedelta(seconds=length) or None

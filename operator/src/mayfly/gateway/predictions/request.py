@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mayfly.api.v1alpha1 import duration
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
 from mayfly.gateway.lifecycle.deliveries import EVENTS
@@ -23,10 +24,7 @@ again."""
 MAX_WAIT = 60
 
 _WAIT = re.compile(r"wait(?:\s*=\s*\"?(?P<seconds>[0-9]{1,6})\"?)?", re.IGNORECASE)
-_DURATION = re.compile(
-    r"(?:(?P<d>\d{1,6})d)?(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m)?"
-    r"(?:(?P<s>\d{1,6}(?:\.\d+)?)s?)?"
-)
+_BARE_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]+)?")
 
 MIN_CANCEL_AFTER = 5.0
 
@@ -156,14 +154,15 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     text = headers.get("cancel-after", "").strip()
     if not text:
         return None
-    match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
-        raise Invalid('Cancel-After is a duration such as "90s", "5m" or "1h30m".')
-    units = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-    seconds = sum(float(match[unit] or 0) * size for unit, size in units.items())
-    if seconds < MIN_CANCEL_AFTER:
+    try:
+        length = duration.seconds(f"{text}s" if _BARE_SECONDS.fullmatch(text) else text)
+    except ValueError:
+        raise Invalid('Cancel-After is a duration such as "90s", "5m" or "1h30m".') from None
+    if length < MIN_CANCEL_AFTER:
         raise Invalid(f"Cancel-After is at least {MIN_CANCEL_AFTER:.0f} seconds.")
-    return seconds
+    if length > duration.LONGEST:
+        raise Invalid("Cancel-After is at most 30 days.")
+    return length
 
 
 def budget_of(headers: Mapping[str, str]) -> str | None:

@@ -1,0 +1,73 @@
+"""One grammar of durations: what people write for timeouts, deadlines, retention, Cancel-After."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from mayfly.api.v1alpha1.duration import Duration, seconds
+
+UNITS = {"ms": Fraction(1, 1000), "s": 1, "m": 60, "h": 3600, "d": 86_400}
+BOUNDED: TypeAdapter[str] = TypeAdapter(Duration)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("500ms", 0.5),
+        ("1.5h", 5400),
+        ("7d", 604_800),
+        ("1d12h", 129_600),
+        ("0.5d", 43_200),
+        ("1m500ms", 60.5),
+    ],
+)
+def test_durations(text, value):
+    assert seconds(text) == value
+    assert BOUNDED.validate_python(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "soon", "-1s", "1w", "1s ", " 1s", "1 s", "1s\n", ".5h", "1.h", "1e3s", "1D", "٣s"],
+)
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="duration"):
+        seconds(text)
+
+
+def test_a_text_without_end_is_no_duration():
+    with pytest.raises(ValueError, match="duration"):
+        seconds("9" * 400 + "d")
+
+
+@pytest.mark.parametrize("text", ["30d", "720h", "1ms", "29d24h", "0s1ms"])
+def test_a_deadline_is_more_than_nothing_and_at_most_30_days(text):
+    assert BOUNDED.validate_python(text) == text
+
+
+@pytest.mark.parametrize("text", ["0s", "0d0h0.0m", "30d1ms", "721h", "31d", "43200.1m"])
+def test_a_deadline_out_of_bounds(text):
+    with pytest.raises(ValidationError, match="more than 0 and at most 30d"):
+        BOUNDED.validate_python(text)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9999), st.integers(0, 99), st.sampled_from(sorted(UNITS))),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_what_is_printed_is_read_again(terms):
+    text = "".join(f"{whole}.{part:02d}{unit}" for whole, part, unit in terms)
+    exact = sum((whole + Fraction(part, 100)) * UNITS[unit] for whole, part, unit in terms)
+    if len(text) <= 32:
+        assert seconds(text) == pytest.approx(float(exact), rel=1e-12, abs=1e-12)
