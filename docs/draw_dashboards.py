@@ -57,6 +57,8 @@ def legend(template: str, labels: dict[str, str]) -> str:
 
 def shown(value: float, unit: str) -> str:
     """A number as a panel shows it."""
+    if unit == "bool_yes_no":
+        return "Yes" if value else "No"
     if unit == "percentunit":
         return f"{value:.0%}"
     return f"{value:.4g}" + (" s" if unit == "s" else "")
