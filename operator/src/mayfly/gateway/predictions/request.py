@@ -11,7 +11,7 @@ from typing import Any
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
 from mayfly.gateway.lifecycle.deliveries import EVENTS
-from mayfly_runtime import inputs
+from mayfly_runtime.spec import inputs
 
 BODY_EXTRA = 64 * 1024
 """What a body may have beside its input."""
