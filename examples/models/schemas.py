@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from mayfly_runtime import schema
+from mayfly_runtime.spec import schema
 
 for source in sorted(Path(sys.argv[1]).glob("*/predict.py")):
     document = schema.build({"predict.py": source.read_text()}, "predict.py:run")

@@ -43,7 +43,7 @@ def main() -> str:
 """
 )
 
-POD_IMPORTS = "mayfly_runtime.agent, mayfly_runtime.life, mayfly_runtime.worker"
+POD_IMPORTS = "mayfly_runtime.agent.startup, mayfly_runtime.worker.__main__"
 POD_SOURCE = (
     f"import {POD_IMPORTS}\n"
     + STAMP

@@ -17,7 +17,7 @@ from typing import Any
 
 import mayfly_runtime
 from mayfly.reconcile.observed import SourceProblem
-from mayfly_runtime.inputs import check
+from mayfly_runtime.spec.inputs import check
 
 Json = dict[str, Any]
 
@@ -99,7 +99,7 @@ class SourceChecker:
                 "-s",
                 "-P",
                 "-m",
-                "mayfly_runtime.check",
+                "mayfly_runtime.spec.check",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -1,5 +1,5 @@
-"""What runs in a run pod: the agent (PID 1), its worker, and the rules both share.
+"""What runs in a run pod, in three rooms: `agent` (PID 1), `worker`, and the `spec` under both.
 
-Standard library only. `schema`, `inputs` and `check` are pure and are imported by the
-operator too; the rest lives in the pod. The contract is in `runtime-image/README.md`.
+Standard library only. The operator imports `mayfly_runtime.spec` and nothing else, which a contract
+of import-linter holds. The wire and the pod are described in `runtime-image/README.md`.
 """

@@ -4,7 +4,7 @@ import json
 import textwrap
 from typing import Any
 
-from mayfly_runtime import schema
+from mayfly_runtime.spec import schema
 
 RUN = "9d1c9f0e-run"
 

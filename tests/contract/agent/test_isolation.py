@@ -203,7 +203,8 @@ def test_the_agent_needs_the_standard_library_only():
     code = """if True:
         import sys
         sys.path.insert(0, sys.argv[1])
-        import mayfly_runtime.agent, mayfly_runtime.life, mayfly_runtime.worker
+        import mayfly_runtime.agent.__main__, mayfly_runtime.agent.startup
+        import mayfly_runtime.worker.__main__
         files = [str(getattr(module, "__file__", "")) for module in sys.modules.values()]
         print([file for file in files if "site-packages" in file])
         """

@@ -136,5 +136,5 @@ def test_the_image_has_every_predictor_and_what_reads_their_schemas(tmp_path):
     recipes.MODELS.copy(tmp_path)
     copied = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*.py")}
     assert {f"{name}/predict.py" for name in NAMES} <= copied
-    assert {"schemas.py", "mayfly_runtime/schema.py"} <= copied
+    assert {"schemas.py", "mayfly_runtime/spec/schema.py"} <= copied
     assert Path(tmp_path / "requirements.txt").exists()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime import inputs, schema
+from mayfly_runtime.spec import inputs, schema
 
 SOURCE = """
 from typing import Any, Literal

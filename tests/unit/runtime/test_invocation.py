@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 
-from mayfly_runtime.author import Entrypoint, Failure
-from mayfly_runtime.invocation import Interrupts, Invocation
+from mayfly_runtime.worker.entrypoint import Entrypoint, Failure
+from mayfly_runtime.worker.invocation import Interrupts, Invocation
 
 SLOW = """
 class Slow(os.PathLike):

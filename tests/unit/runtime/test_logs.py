@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime.logs import PIECE_BYTES, LogBuffer
+from mayfly_runtime.agent.logs import PIECE_BYTES, LogBuffer
 
 
 @given(st.lists(st.binary(max_size=50)), st.data())

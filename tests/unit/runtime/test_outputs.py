@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime import outputs
+from mayfly_runtime.spec.outputs import OutputError
+from mayfly_runtime.worker import encoder
 
 LIMIT = 6 * 2**20
 
 
 def encode(value):
-    return outputs.encode(value, LIMIT).text
+    return encoder.encode(value, LIMIT).text
 
 
 class Colour(enum.Enum):
@@ -97,7 +98,7 @@ def test_values(value, text):
     ],
 )  # fmt: skip
 def test_what_is_not_json(value, message):
-    with pytest.raises(outputs.OutputError) as caught:
+    with pytest.raises(OutputError) as caught:
         encode(value)
     assert (caught.value.reason, str(caught.value)) == ("OutputNotJSON", message)
 
@@ -105,33 +106,33 @@ def test_what_is_not_json(value, message):
 def test_what_holds_itself():
     value = {}
     value["me"] = value
-    with pytest.raises(outputs.OutputError, match="nested deeper than 200 levels"):
+    with pytest.raises(OutputError, match="nested deeper than 200 levels"):
         encode(value)
 
 
 def test_the_limit_is_of_bytes():
-    assert outputs.encode("é", 4).text == '"é"'
-    with pytest.raises(outputs.OutputError) as caught:
-        outputs.encode("é", 3)
+    assert encoder.encode("é", 4).text == '"é"'
+    with pytest.raises(OutputError) as caught:
+        encoder.encode("é", 3)
     assert caught.value.reason == "OutputTooLarge"
 
 
 def test_files_leave_a_gap_and_a_pointer():
-    found = outputs.encode({"a": [1, Path("x")], "b": Pydantic1()}, LIMIT)
+    found = encoder.encode({"a": [1, Path("x")], "b": Pydantic1()}, LIMIT)
     assert found.text == '{"a":[1,null],"b":{"file":null,"n":1.0}}'
     assert found.files == [
-        outputs.OutputFile(("a", 1), "x"),
-        outputs.OutputFile(("b", "file"), "x.png"),
+        encoder.OutputFile(("a", 1), "x"),
+        encoder.OutputFile(("b", "file"), "x.png"),
     ]
 
 
 def test_streams():
-    assert outputs.is_stream(iter([]))
-    assert outputs.is_stream(x for x in ())
-    assert outputs.is_stream(OutputIterator([], is_concatenate=True))
-    assert not any(map(outputs.is_stream, ([], "s", {}, None, Path("x"), np.arange(2))))
+    assert encoder.is_stream(iter([]))
+    assert encoder.is_stream(x for x in ())
+    assert encoder.is_stream(OutputIterator([], is_concatenate=True))
+    assert not any(map(encoder.is_stream, ([], "s", {}, None, Path("x"), np.arange(2))))
     with Path(__file__).open() as file:
-        assert not outputs.is_stream(file)
+        assert not encoder.is_stream(file)
 
 
 JSON = st.recursive(

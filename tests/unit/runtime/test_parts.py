@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime import check, clock, fetch, memory, messages, process
-from mayfly_runtime.gateway import Address
-from mayfly_runtime.run import Run
+from mayfly_runtime.agent import clock, fetch, messages, oom, process
+from mayfly_runtime.agent.gateway import Address
+from mayfly_runtime.agent.run import Run
+from mayfly_runtime.spec import check
 
 SOURCE = Path(__file__).parents[3] / "runtime-image" / "src"
 
@@ -78,15 +79,15 @@ def test_a_gateway_address_that_is_none():
 def test_oom_counters_of_both_cgroup_versions(tmp_path):
     proc = tmp_path / "proc"
     proc.write_text("0::/\n")
-    assert memory.oom_kills(tmp_path, proc) == 0
+    assert oom.oom_kills(tmp_path, proc) == 0
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
-    assert memory.oom_kills(tmp_path, proc) == 2
+    assert oom.oom_kills(tmp_path, proc) == 2
     (tmp_path / "memory.events").unlink()
     proc.write_text("5:cpu,cpuacct:/x\n4:memory:/pod/c\n")
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "memory.oom_control").write_text("under_oom 0\noom_kill 1\n")
-    assert memory.oom_kills(tmp_path, proc) == 1
-    counter = memory.OomCounter(tmp_path)
+    assert oom.oom_kills(tmp_path, proc) == 1
+    counter = oom.OomCounter(tmp_path)
     assert not counter.grew()
 
 
@@ -163,7 +164,7 @@ def test_a_run_without_an_end_has_no_result():
 
 def ask(request):
     start = f"import sys; sys.path.insert(0, {str(SOURCE)!r})"
-    run = "import runpy; runpy.run_module('mayfly_runtime.check', run_name='__main__')"
+    run = "import runpy; runpy.run_module('mayfly_runtime.spec.check', run_name='__main__')"
     command = [sys.executable, "-I", "-c", f"{start}; {run}"]
     text = json.dumps(request)
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)

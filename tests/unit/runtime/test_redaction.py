@@ -5,8 +5,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime.logs import LogBuffer, pump
-from mayfly_runtime.redaction import Redactor
+from mayfly_runtime.agent.logs import LogBuffer, pump
+from mayfly_runtime.spec.redaction import Redactor
 
 ALPHABET = st.sampled_from('ab\n"é')
 SECRETS = st.lists(st.text(ALPHABET, min_size=4, max_size=8), min_size=1, max_size=4)

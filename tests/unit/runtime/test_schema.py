@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from mayfly_runtime import schema
+from mayfly_runtime.spec import schema
 
 PRELUDE = """
 import os, pathlib, typing, typing as t, cog, collections.abc

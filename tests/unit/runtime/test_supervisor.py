@@ -10,12 +10,12 @@ from types import SimpleNamespace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mayfly_runtime.child import Said, Silent
-from mayfly_runtime.jobs import Fetched, FetchFailed
-from mayfly_runtime.logs import LogBuffer
-from mayfly_runtime.messages import Ack, Cancel, Limits, Retire, Welcome, Work
-from mayfly_runtime.session import Closed, Opened, Received
-from mayfly_runtime.supervisor import Phase, Supervisor, Terminated
+from mayfly_runtime.agent.child import Said, Silent
+from mayfly_runtime.agent.jobs import Fetched, FetchFailed
+from mayfly_runtime.agent.logs import LogBuffer
+from mayfly_runtime.agent.messages import Ack, Cancel, Limits, Retire, Welcome, Work
+from mayfly_runtime.agent.session import Closed, Opened, Received
+from mayfly_runtime.agent.supervisor import Phase, Supervisor, Terminated
 
 WORK = Work("r", 1, "t", {}, "main.py:main", "{}", {}, 5_000, 5_000, Limits(cancelGraceMs=1_000))
 

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime import termination
-from mayfly_runtime.messages import Result
+from mayfly_runtime.agent import termination
+from mayfly_runtime.agent.messages import Result
 
 TEXT = st.text(max_size=50) | st.builds(lambda c, n: c * n, st.characters(), st.integers(0, 9000))
 

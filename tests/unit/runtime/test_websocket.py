@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets import frames
 from websockets.server import ServerProtocol
 
-from mayfly_runtime import websocket as ws
+from mayfly_runtime.agent import websocket as ws
 
 KEY = b"0123456789abcdef"
 

@@ -35,7 +35,7 @@ from mayfly.reconcile.observed import (
 )
 from mayfly.reconcile.runtime import BY_DIGEST
 from mayfly.source_check import SourceChecker
-from mayfly_runtime.inputs import parse
+from mayfly_runtime.spec.inputs import parse
 
 Json = dict[str, Any]
 

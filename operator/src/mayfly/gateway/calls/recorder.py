@@ -27,7 +27,7 @@ from mayfly.metering import ledger, tables
 from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import ClosedBy, RunRow
-from mayfly_runtime.redaction import Redactor
+from mayfly_runtime.spec.redaction import Redactor
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from mayfly.metering import ledger
 from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import RunRow
-from mayfly_runtime.redaction import Redactor
+from mayfly_runtime.spec.redaction import Redactor
 
 OVERTAKEN = 4096
 """Characters at a log's end by which it is known again."""

@@ -12,7 +12,7 @@ from mayfly.api.v1alpha1 import duration
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
 from mayfly.gateway.lifecycle.deliveries import EVENTS
-from mayfly_runtime import inputs
+from mayfly_runtime.spec import inputs
 
 BODY_EXTRA = 64 * 1024
 """What a body may have beside its input."""

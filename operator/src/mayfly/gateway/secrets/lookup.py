@@ -22,7 +22,7 @@ from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import PIPELINES, SECRETS
-from mayfly_runtime import inputs
+from mayfly_runtime.spec import inputs
 
 MAX_VALUE_BYTES = 64 * 1024
 """A variable of twice this size lets no process start any more."""

@@ -30,8 +30,8 @@ from mayfly.database.engine import Database, Instant, insert_once, metadata
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid
-from mayfly_runtime import inputs
-from mayfly_runtime.redaction import MARK
+from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec.redaction import MARK
 
 logger = logging.getLogger(__name__)
 

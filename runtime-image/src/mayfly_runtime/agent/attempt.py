@@ -7,13 +7,13 @@ and `verdict` after each event.
 import json
 from typing import Any
 
-from mayfly_runtime import process
-from mayfly_runtime.child import Child
-from mayfly_runtime.inputs import Pointer, secret_values
-from mayfly_runtime.jobs import Fetched, FetchFailed, InputRead, JobEvent, Jobs, Resolved
-from mayfly_runtime.memory import OomCounter
-from mayfly_runtime.run import SUCCEEDED, End, Run, failed
-from mayfly_runtime.upload import Posted
+from mayfly_runtime.agent import process
+from mayfly_runtime.agent.child import Child
+from mayfly_runtime.agent.jobs import Fetched, FetchFailed, InputRead, JobEvent, Jobs, Resolved
+from mayfly_runtime.agent.oom import OomCounter
+from mayfly_runtime.agent.run import SUCCEEDED, End, Run, failed
+from mayfly_runtime.agent.upload import Posted
+from mayfly_runtime.spec.inputs import Pointer, secret_values
 
 _REASONS = {
     "UserError", "ImportError", "InvalidInput", "InvalidSource", "Exited",

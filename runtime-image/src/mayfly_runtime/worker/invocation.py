@@ -10,9 +10,11 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import cog
-from mayfly_runtime import author, outputs
-from mayfly_runtime.author import Entrypoint, Failure
 from mayfly_runtime.channel import ChannelError
+from mayfly_runtime.spec.outputs import OutputError, in_words
+from mayfly_runtime.worker import encoder
+from mayfly_runtime.worker import entrypoint as author
+from mayfly_runtime.worker.entrypoint import Entrypoint, Failure
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -95,14 +97,14 @@ class Invocation:
                 return self._run_async(values)
             with self._interrupts:
                 value = self._entrypoint.function(**values)
-            if inspect.isawaitable(value) or outputs.is_async_stream(value):
+            if inspect.isawaitable(value) or encoder.is_async_stream(value):
                 return self._run_async(values, value)
-            if outputs.is_stream(value):
+            if encoder.is_stream(value):
                 return self._stream(iter(value))
             return self._finished(value)
         except (Failure, ChannelError):
             raise
-        except outputs.OutputError as error:
+        except OutputError as error:
             raise Failure(error.reason, str(error)) from None
         except SystemExit as error:
             self._over()
@@ -130,11 +132,11 @@ class Invocation:
             value = self._entrypoint.function(**values) if made is None else made
             if inspect.isawaitable(value):
                 value = await value
-            if outputs.is_async_stream(value):
+            if encoder.is_async_stream(value):
                 async for item in value:
                     self._send_item(item)
                 return self._exhausted()
-            if outputs.is_stream(value):
+            if encoder.is_stream(value):
                 return self._stream(iter(value))
             return self._finished(value)
 
@@ -151,25 +153,25 @@ class Invocation:
 
     def _finished(self, value: object) -> dict[str, Any]:
         self._over()
-        encoded = outputs.encode(value, self._limit)
+        encoded = encoder.encode(value, self._limit)
         files = self._post(encoded.files, "output", keep=False)
         return {"op": "finished", "text": encoded.text, "files": files, "stream": False}
 
     def _send_item(self, item: object) -> None:
         name = f"output[{next(self._items)}]"
-        encoded = outputs.encode(item, self._limit, name)
+        encoded = encoder.encode(item, self._limit, name)
         files = self._post(encoded.files, name, keep=True)
         self._send({"op": "output", "text": encoded.text, "files": files})
 
     def _post(
-        self, files: list[outputs.OutputFile], name: str, *, keep: bool
+        self, files: list[encoder.OutputFile], name: str, *, keep: bool
     ) -> list[dict[str, Any]]:
         """Put files into the outbox: linked at the end, copied while the author goes on."""
         posted = []
         for file in files:
             folder = str(next(self._folders))
             base = Path(file.path).name
-            where = outputs.in_words(name, file.pointer)
+            where = in_words(name, file.pointer)
             try:
                 (self._outbox / folder).mkdir(parents=True)
                 _put(file.path, self._outbox / folder / base, keep=keep)

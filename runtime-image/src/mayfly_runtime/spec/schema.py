@@ -8,8 +8,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from mayfly_runtime import annotations as types
-from mayfly_runtime.source import Module, SourceError
+from mayfly_runtime.spec import annotations as types
+from mayfly_runtime.spec.source import Module, SourceError
 
 __all__ = ["SourceError", "build", "functions", "split_entrypoint"]
 

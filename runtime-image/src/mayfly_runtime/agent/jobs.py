@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mayfly_runtime.gateway import Gateway, GatewayError
-from mayfly_runtime.inputs import Pointer
-from mayfly_runtime.messages import Limits
-from mayfly_runtime.outputs import OutputError, in_words
-from mayfly_runtime.upload import Posted, Uploader
+from mayfly_runtime.agent.gateway import Gateway, GatewayError
+from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.agent.upload import Posted, Uploader
+from mayfly_runtime.spec.inputs import Pointer
+from mayfly_runtime.spec.outputs import OutputError, in_words
 
 MAX_INPUT_BYTES = 6 * 2**20
 _PARALLEL = 8
@@ -89,7 +89,7 @@ class Jobs:
     def fetch(self, files: list[tuple[Pointer, str]], limits: Limits) -> None:
         """Fetch every file input, some at a time, within one deadline."""
         # Imported here: most runs fetch nothing, and http.client alone takes 30 ms.
-        from mayfly_runtime.fetch import Fetcher, FetchError, parse_networks  # noqa: PLC0415
+        from mayfly_runtime.agent.fetch import Fetcher, FetchError, parse_networks  # noqa: PLC0415
 
         deadline = time.monotonic() + limits.fetchMs / 1000
         folder = self.scratch / "run" / "tmp"

@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from mayfly_runtime import process, termination
-from mayfly_runtime.attempt import Attempt
-from mayfly_runtime.child import Child, ChildEvent, Logged, Said, Silent
-from mayfly_runtime.clock import NS_PER_MS, Clock, in_words
-from mayfly_runtime.jobs import JobEvent, Jobs
-from mayfly_runtime.logs import LogBuffer
-from mayfly_runtime.memory import OomCounter
-from mayfly_runtime.messages import (
+from mayfly_runtime.agent import process, termination
+from mayfly_runtime.agent.attempt import Attempt
+from mayfly_runtime.agent.child import Child, ChildEvent, Logged, Said, Silent
+from mayfly_runtime.agent.clock import NS_PER_MS, Clock, in_words
+from mayfly_runtime.agent.jobs import JobEvent, Jobs
+from mayfly_runtime.agent.logs import LogBuffer
+from mayfly_runtime.agent.messages import (
     Accepted,
     Ack,
     Cancel,
@@ -40,9 +39,10 @@ from mayfly_runtime.messages import (
     Welcome,
     Work,
 )
-from mayfly_runtime.run import CANCELED, End, Run, failed
-from mayfly_runtime.session import Closed, Drained, Opened, Received, SessionEvent
-from mayfly_runtime.uplink import Uplink
+from mayfly_runtime.agent.oom import OomCounter
+from mayfly_runtime.agent.run import CANCELED, End, Run, failed
+from mayfly_runtime.agent.session import Closed, Drained, Opened, Received, SessionEvent
+from mayfly_runtime.agent.uplink import Uplink
 
 HEARTBEAT_NS = 5_000 * NS_PER_MS
 LINGER_NS = 15 * 60_000 * NS_PER_MS

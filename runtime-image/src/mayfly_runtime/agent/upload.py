@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mayfly_runtime.gateway import Gateway, GatewayError
-from mayfly_runtime.inputs import place
-from mayfly_runtime.messages import Limits
-from mayfly_runtime.outputs import OutputError, in_words
+from mayfly_runtime.agent.gateway import Gateway, GatewayError
+from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.spec.inputs import place
+from mayfly_runtime.spec.outputs import OutputError, in_words
 
 _RETRY_S = 0.5
 _TOO_LARGE = 413

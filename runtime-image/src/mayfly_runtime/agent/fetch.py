@@ -20,7 +20,7 @@ from email.message import Message
 from pathlib import Path
 from typing import BinaryIO
 
-from mayfly_runtime.gateway import Gateway, GatewayError
+from mayfly_runtime.agent.gateway import Gateway, GatewayError
 
 MAX_REDIRECTS = 10
 _CHUNK_BYTES = 256 * 1024

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mayfly_runtime import process
+from mayfly_runtime.agent import process
+from mayfly_runtime.agent.clock import Clock
+from mayfly_runtime.agent.logs import LogBuffer, pump
 from mayfly_runtime.channel import Channel, ChannelError
-from mayfly_runtime.clock import Clock
-from mayfly_runtime.logs import LogBuffer, pump
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 _UNREAD_MESSAGES = 256

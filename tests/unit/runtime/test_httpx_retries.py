@@ -12,10 +12,10 @@ import pytest
 
 CODE = """
 import asyncio, json, sys
-from mayfly_runtime import away
-away.PAUSE_SECONDS = 0.05
+from mayfly_runtime.worker import httpx_retries
+httpx_retries.PAUSE_SECONDS = 0.05
 url = sys.argv[1]
-away.wait_for(url)
+httpx_retries.wait_for(url)
 import httpx
 
 def asked(method, path):

@@ -1,4 +1,4 @@
-"""`python -I -m mayfly_runtime.check`: schema and input checks in a process that can be bounded.
+"""Schema and input checks as a command: `python -I -m mayfly_runtime.spec.check`.
 
 One JSON request on stdin, one JSON answer on stdout; the README shows both. The caller bounds
 time and memory: an author's source is parsed here, and an author's regular expressions run.
@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from mayfly_runtime import inputs, schema
+from mayfly_runtime.spec import inputs, schema
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from mayfly_runtime.redaction import Redactor
+from mayfly_runtime.spec.redaction import Redactor
 
 PIECE_BYTES = 64 * 1024
 """One log message at most."""

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mayfly_runtime.messages import Result
+from mayfly_runtime.agent.messages import Result
 
 LIMIT_BYTES = 4096
 """kubelet cuts a container's message here."""

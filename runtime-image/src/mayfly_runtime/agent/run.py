@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from mayfly_runtime.clock import NS_PER_MS, Clock, ceil_ms
-from mayfly_runtime.messages import Outcome, Result, Started, Work
-from mayfly_runtime.outputs import MAX_ITEMS
-from mayfly_runtime.redaction import Redactor
+from mayfly_runtime.agent.clock import NS_PER_MS, Clock, ceil_ms
+from mayfly_runtime.agent.messages import Outcome, Result, Started, Work
+from mayfly_runtime.spec.outputs import MAX_ITEMS
+from mayfly_runtime.spec.redaction import Redactor
 
 MAX_ERROR_BYTES = 4096
 

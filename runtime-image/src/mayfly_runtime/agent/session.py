@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mayfly_runtime import websocket
-from mayfly_runtime.gateway import Gateway, GatewayError
-from mayfly_runtime.messages import MAX_MESSAGE_BYTES, FromGateway, ProtocolError, decode
+from mayfly_runtime.agent import websocket
+from mayfly_runtime.agent.gateway import Gateway, GatewayError
+from mayfly_runtime.agent.messages import MAX_MESSAGE_BYTES, FromGateway, ProtocolError, decode
 
 PATH = "/agent/v1/session"
 BACKLOG_BYTES = 512 * 1024

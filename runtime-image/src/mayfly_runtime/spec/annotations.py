@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from mayfly_runtime import inputs
-from mayfly_runtime.source import Module
+from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec.source import Module
 
 _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "builtins.", "cog.")

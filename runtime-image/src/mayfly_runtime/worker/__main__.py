@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import cog
-from mayfly_runtime import away, inputs
-from mayfly_runtime.author import Failure, load_entrypoint
 from mayfly_runtime.channel import Channel, ChannelError
-from mayfly_runtime.invocation import Interrupts, Invocation
+from mayfly_runtime.spec import inputs
+from mayfly_runtime.worker import httpx_retries
+from mayfly_runtime.worker.entrypoint import Failure, load_entrypoint
+from mayfly_runtime.worker.invocation import Interrupts, Invocation
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 
@@ -57,7 +58,7 @@ class Worker:
         os.environ.update(load["secrets"])
         os.environ["REPLICATE_API_TOKEN"] = load["token"]
         cog.current_scope().context["replicate_api_token"] = load["token"]
-        away.wait_for(os.environ.get("REPLICATE_BASE_URL", ""))
+        httpx_retries.wait_for(os.environ.get("REPLICATE_BASE_URL", ""))
         prepared = self._check(load["schema"], load["input"])
         entrypoint = load_entrypoint(load["files"], load["entrypoint"], self._scratch / "run")
         invocation = Invocation(

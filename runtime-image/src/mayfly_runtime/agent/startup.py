@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from mayfly_runtime import process, trust
-from mayfly_runtime.child import Child
-from mayfly_runtime.clock import Clock
-from mayfly_runtime.gateway import Address, Gateway
-from mayfly_runtime.jobs import Jobs
-from mayfly_runtime.logs import LogBuffer
-from mayfly_runtime.memory import OomCounter
-from mayfly_runtime.messages import Limits
-from mayfly_runtime.session import Session
-from mayfly_runtime.supervisor import ChildrenEnded, Inbox, Supervisor, Terminated
+from mayfly_runtime.agent import process, tls
+from mayfly_runtime.agent.child import Child
+from mayfly_runtime.agent.clock import Clock
+from mayfly_runtime.agent.gateway import Address, Gateway
+from mayfly_runtime.agent.jobs import Jobs
+from mayfly_runtime.agent.logs import LogBuffer
+from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.agent.oom import OomCounter
+from mayfly_runtime.agent.session import Session
+from mayfly_runtime.agent.supervisor import ChildrenEnded, Inbox, Supervisor, Terminated
 
 
 def live(
@@ -54,12 +54,12 @@ def live(
     Session(gateway, inbox.put, tell, os.urandom).start()
     allowed = environment.get("MAYFLY_FETCH_ALLOW", "")
     if allowed:
-        from mayfly_runtime.fetch import parse_networks  # noqa: PLC0415 rare, and 30 ms
+        from mayfly_runtime.agent.fetch import parse_networks  # noqa: PLC0415 rare, and 30 ms
 
         parse_networks(allowed)  # a wrong list fails now, not in the middle of a run
     jobs = Jobs(
         gateway=gateway,
-        user_context=functools.cache(lambda: trust.user_context(bundle)),
+        user_context=functools.cache(lambda: tls.user_context(bundle)),
         allowed=allowed,
         scratch=scratch,
         put=inbox.put,
@@ -85,7 +85,7 @@ def _gateway(environment: Mapping[str, str], bundle: Path | None) -> Gateway:
     token_file = environment.get("MAYFLY_TOKEN_FILE", "/var/run/secrets/mayfly/token")
     return Gateway(
         address=address,
-        context=trust.gateway_context(own_ca, bundle) if address.secure else None,
+        context=tls.gateway_context(own_ca, bundle) if address.secure else None,
         token_file=Path(token_file),
         session_secret=base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode(),
     )

@@ -16,19 +16,9 @@ from dataclasses import dataclass
 from io import IOBase
 from typing import Any
 
+from mayfly_runtime.spec.outputs import OutputError, Pointer, in_words
+
 MAX_DEPTH = 200
-MAX_ITEMS = 100_000
-"""Items of an iterator output; each is a message to the gateway."""
-
-Pointer = tuple[str | int, ...]
-
-
-class OutputError(Exception):
-    """The output can't be served; `reason` is the run's reason."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +164,6 @@ class _Encoder:
 
     def _not_json(self, at: Pointer, what: str) -> OutputError:
         return OutputError("OutputNotJSON", f"{in_words(self._name, at)} {what}")
-
-
-def in_words(name: str, at: Pointer) -> str:
-    """A place in an output as its author would write it: `output.scores[3]`."""
-    for key in at:
-        name += f"[{key}]" if isinstance(key, int) else f".{key}"
-    return name
 
 
 def _url(value: object) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_ERROR_BYTES = 4096
-_OWN_FOLDER = f"{Path(__file__).parent}{os.sep}"
+_OWN_FOLDER = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 class Failure(Exception):

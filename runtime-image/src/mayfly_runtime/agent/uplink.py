@@ -4,9 +4,9 @@ Everything here is said again on a new connection: `started`, the log from the s
 the outputs from the first, the result. The receiver knows each by its run, offset or index.
 """
 
-from mayfly_runtime.logs import PIECE_BYTES, LogBuffer
-from mayfly_runtime.messages import Hello, Log, Output, Result, Started, ToGateway, encode
-from mayfly_runtime.session import BACKLOG_BYTES, Connection
+from mayfly_runtime.agent.logs import PIECE_BYTES, LogBuffer
+from mayfly_runtime.agent.messages import Hello, Log, Output, Result, Started, ToGateway, encode
+from mayfly_runtime.agent.session import BACKLOG_BYTES, Connection
 
 LOG_DELAY_NS = 100_000_000
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mayfly_runtime import process, roots
+from mayfly_runtime.agent import ca_bundle, process
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 _NOT_FOR_THE_WORKER = ("MAYFLY_", "KUBERNETES_")
@@ -23,11 +23,11 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     scratch = Path(os.environ.get("MAYFLY_SCRATCH", "/scratch"))
     own_ca = os.environ.get("MAYFLY_CA_PEM", "")
-    bundle = roots.write_bundle(scratch / "run" / "tmp" / "mayfly-ca.pem", own_ca)
+    bundle = ca_bundle.write_bundle(scratch / "run" / "tmp" / "mayfly-ca.pem", own_ca)
     worker = process.spawn(_worker_environment(os.environ, scratch, bundle))
-    from mayfly_runtime import life  # noqa: PLC0415 - after the worker, on purpose
+    from mayfly_runtime.agent import startup  # noqa: PLC0415 - after the worker, on purpose
 
-    sys.exit(life.live(worker, os.environ, scratch, bundle, SIGNALS, say))
+    sys.exit(startup.live(worker, os.environ, scratch, bundle, SIGNALS, say))
 
 
 def _worker_environment(

@@ -1,0 +1,1 @@
+"""The worker: the interpreter that imports `main.py` and calls `main()`."""
