@@ -17,21 +17,21 @@ from mayfly.gateway.runs.steps import (
     Facts,
     Link,
     Step,
-    Withheld,
     decide,
     link_of,
     look_again_at,
     may_send,
 )
 from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.observed import Refusal
 
 CLAIMED = {"podUID": "pod", "attempt": 1, "id": "0" * 26}
 ROW = ledger_row(pod_uid="pod", attempt=1)
 SENT = replace(ROW, sent_at=NOW)
 ENDED = replace(SENT, outcome="succeeded", reason="Succeeded")
 CLOSED = replace(ENDED, closed_at=NOW)
-NO_SECRET = Withheld(Reason.SECRET_UNAVAILABLE, "no")
-NO_MONEY = Withheld(Reason.BUDGET_EXCEEDED, "no")
+NO_SECRET = Refusal(Reason.SECRET_UNAVAILABLE, "no")
+NO_MONEY = Refusal(Reason.BUDGET_EXCEEDED, "no")
 STARTED = replace(SENT, started_at=NOW - timedelta(seconds=2))
 
 
@@ -99,39 +99,43 @@ TABLE = [
     ("idle", facts(claimed, ROW, Link.IDLE), Step.SEND),
     (
         "idle, a secret is missing",
-        facts(claimed, ROW, Link.IDLE, withheld=NO_SECRET),
-        Step.WITHHOLD,
+        facts(claimed, ROW, Link.IDLE, refusal=NO_SECRET),
+        Step.FAIL_UNSTARTED,
     ),
-    ("the same, no row yet", facts(claimed, None, Link.IDLE, withheld=NO_SECRET), Step.OPEN),
-    ("the same, cancelled", facts(stopped, ROW, Link.IDLE, withheld=NO_SECRET), Step.RETIRE),
-    ("a secret is missing, sent by then", facts(claimed, withheld=NO_SECRET), Step.WAIT),
-    ("no money, not claimed", facts(run(), None, Link.NONE, withheld=NO_MONEY), Step.REFUSE),
+    ("the same, no row yet", facts(claimed, None, Link.IDLE, refusal=NO_SECRET), Step.OPEN),
+    ("the same, cancelled", facts(stopped, ROW, Link.IDLE, refusal=NO_SECRET), Step.RETIRE),
+    ("a secret is missing, sent by then", facts(claimed, refusal=NO_SECRET), Step.WAIT),
+    ("no money, not claimed", facts(run(), None, Link.NONE, refusal=NO_MONEY), Step.REFUSE),
     (
         "no money, not claimed, cancelled",
-        facts(run(spec={"cancel": True}), None, Link.NONE, withheld=NO_MONEY),
+        facts(run(spec={"cancel": True}), None, Link.NONE, refusal=NO_MONEY),
         Step.WAIT,
     ),
     (
         "no money, not claimed, cancelled above",
-        facts(run(), None, Link.NONE, withheld=NO_MONEY, canceled_above="no"),
+        facts(run(), None, Link.NONE, refusal=NO_MONEY, canceled_above="no"),
         Step.WAIT,
     ),
     (
         "no money, never connected",
-        facts(claimed, ROW, Link.NONE, withheld=NO_MONEY, pod_seen=False),
-        Step.WITHHOLD,
+        facts(claimed, ROW, Link.NONE, refusal=NO_MONEY, pod_seen=False),
+        Step.FAIL_UNSTARTED,
     ),
-    ("no money, away", facts(claimed, ROW, Link.NONE, withheld=NO_MONEY), Step.WAIT),
-    ("no money, idle", facts(claimed, ROW, Link.IDLE, withheld=NO_MONEY), Step.WITHHOLD),
+    ("no money, away", facts(claimed, ROW, Link.NONE, refusal=NO_MONEY), Step.WAIT),
+    ("no money, idle", facts(claimed, ROW, Link.IDLE, refusal=NO_MONEY), Step.FAIL_UNSTARTED),
     (
         "no money, never connected, cancelled",
-        facts(stopped, ROW, Link.NONE, withheld=NO_MONEY, pod_seen=False),
-        Step.BURY,
+        facts(stopped, ROW, Link.NONE, refusal=NO_MONEY, pod_seen=False),
+        Step.BLOCK_POD,
     ),
-    ("money to be looked at", facts(run(), None, Link.NONE, wants_a_word=True), Step.PASS),
+    (
+        "money to be looked at",
+        facts(run(), None, Link.NONE, needs_budget_check=True),
+        Step.CONFIRM_BUDGET,
+    ),
     (
         "money looked at, none left",
-        facts(run(), None, Link.NONE, wants_a_word=True, withheld=NO_MONEY),
+        facts(run(), None, Link.NONE, needs_budget_check=True, refusal=NO_MONEY),
         Step.REFUSE,
     ),
     ("idle, cancelled", facts(stopped, ROW, Link.IDLE), Step.RETIRE),
@@ -146,7 +150,7 @@ TABLE = [
         Step.WAIT,
     ),
     ("never connected", facts(claimed, ROW, Link.NONE, pod_seen=False), Step.WAIT),
-    ("never connected, cancelled", facts(stopped, ROW, Link.NONE, pod_seen=False), Step.BURY),
+    ("never connected, cancelled", facts(stopped, ROW, Link.NONE, pod_seen=False), Step.BLOCK_POD),
     ("away, cancelled", facts(stopped, SENT, Link.NONE), Step.ACCEPT_CANCEL),
     (
         "away, cancel accepted",
@@ -177,8 +181,16 @@ TABLE = [
         Step.WAIT,
     ),
     ("its time is over, and it has ended", facts(claimed, ENDED, cancel_at=NOW), Step.END),
-    ("loading, its parent cancelled", facts(claimed, canceled_above="why"), Step.SPARE),
-    ("that was told", facts(claimed, canceled_above="why", spare_sent=True), Step.WAIT),
+    (
+        "loading, its parent cancelled",
+        facts(claimed, canceled_above="why"),
+        Step.CANCEL_UNLESS_STARTED,
+    ),
+    (
+        "that was told",
+        facts(claimed, canceled_above="why", cancel_unless_started_sent=True),
+        Step.WAIT,
+    ),
     (
         "started, its parent cancelled",
         facts(run(RUNS, **CLAIMED), STARTED, canceled_above="why"),
@@ -192,7 +204,7 @@ TABLE = [
     (
         "never connected, its parent cancelled",
         facts(claimed, ROW, Link.NONE, pod_seen=False, canceled_above="why"),
-        Step.BURY,
+        Step.BLOCK_POD,
     ),
     (
         "away, its parent cancelled",
@@ -260,7 +272,7 @@ def test_work_goes_only_to_an_idle_pod_of_a_run_that_may_start(
     step = decide(facts(the_run, row, link, canceled_above="why" if above else ""))
     if row is not None and row.started_at is not None:
         assert (
-            step not in {Step.SPARE, Step.BURY}
+            step not in {Step.CANCEL_UNLESS_STARTED, Step.BLOCK_POD}
             or not above
             or "CancelAccepted" in {c["type"] for c in conditions}
         )

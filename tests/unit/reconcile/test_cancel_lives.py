@@ -176,13 +176,13 @@ class CancelLives(RuleBasedStateMachine):
         )  # fmt: skip
         facts = Facts(
             run=child.run, row=row, link=child.link, pod_seen=True, cancel_sent=False, sent=NOW,
-            now=NOW, started_write=timedelta(days=1), spare_sent=bool(child.told),
+            now=NOW, started_write=timedelta(days=1), cancel_unless_started_sent=bool(child.told),
             canceled_above=above,
         )  # fmt: skip
         match steps.decide(facts):
             case Step.SEND:
                 child.link, child.agent = Link.OURS, "loading"
-            case Step.SPARE:
+            case Step.CANCEL_UNLESS_STARTED:
                 child.told = "spare"
             case Step.CANCEL:
                 child.told = "cancel"

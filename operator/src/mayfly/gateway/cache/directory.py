@@ -319,11 +319,11 @@ class Directory:
 
     def learn_pipeline(self, body: Json) -> None:
         """Updates the cache with what a write of our own returned."""
-        self._pipelines.learn(body)
+        self._pipelines.update(body)
 
     def learn_model(self, body: Json) -> None:
         """Updates the cache with what a write of our own returned."""
-        self._models.learn(body)
+        self._models.update(body)
 
     def _on_pipeline(self, _change: Change, body: Json) -> None:
         self._tell()

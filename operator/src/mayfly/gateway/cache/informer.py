@@ -86,7 +86,7 @@ class Informer:
                 logger.warning("watch of %s: %s; again in %s s", self._kind.plural, error, delay)
                 await asyncio.sleep(delay)
 
-    def learn(self, body: Json) -> None:
+    def update(self, body: Json) -> None:
         """Put in what a write of our own returned, unless the watch knows newer."""
         key = _key(body)
         known = self.objects.get(key)

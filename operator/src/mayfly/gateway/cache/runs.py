@@ -102,7 +102,7 @@ class Runs:
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
         self._children: defaultdict[str, set[str]] = defaultdict(set)
         self._names: dict[tuple[str, str], str] = {}
-        self._gone: dict[str, Seen] = {}
+        self._departed: dict[str, Seen] = {}
         self._fresh: Cache[str, Seen] = Cache(
             seconds=FRESH_SECONDS, size=FRESH_KEPT, monotonic=monotonic
         )
@@ -146,7 +146,7 @@ class Runs:
             return status.root_ref.uid
         if parent is None:
             return seen.uid
-        above = self._seen.get(parent.uid) or self._gone.get(parent.uid)
+        above = self._seen.get(parent.uid) or self._departed.get(parent.uid)
         # A run can only make children once it was claimed, and then its root is in its status.
         if above is not None and above.run.status.root_ref is not None:
             return above.run.status.root_ref.uid
@@ -188,13 +188,13 @@ class Runs:
         """Remember what a create of our own returned, until the watch tells of it."""
         self._fresh.put(run_id(seen.uid), seen)
 
-    def gone(self, uid: str) -> Seen | None:
+    def departed(self, uid: str) -> Seen | None:
         """The last state of a run that has left the watch and was not looked into yet."""
-        return self._gone.get(uid)
+        return self._departed.get(uid)
 
     def forget(self, uid: str) -> None:
         """What became of a run that left the watch is known now."""
-        self._gone.pop(uid, None)
+        self._departed.pop(uid, None)
 
     def by_id(self, identity: str) -> Seen | None:
         """An unfinished run by its 26-character id."""
@@ -203,7 +203,7 @@ class Runs:
             return self._seen.get(uid)
         fresh = self._fresh.get(identity)
         # The watch may have told of it and of its end before the create's answer was read.
-        return None if fresh is None or fresh.uid in self._gone else fresh
+        return None if fresh is None or fresh.uid in self._departed else fresh
 
     def claimed_for(self, pod_uid: str) -> list[str]:
         """UIDs of the unfinished runs that this pod is claimed for (one, if all is well)."""
@@ -222,7 +222,7 @@ class Runs:
         seen = Seen(body)
         if seen.uid != uid:
             return None  # another run has the name now
-        self.learn(body)
+        self.update(body)
         return seen
 
     async def find_finished(self, identity: str) -> Seen | None:
@@ -231,12 +231,12 @@ class Runs:
         items = page.get("items") or []
         return Seen(items[0]) if items else None
 
-    def learn(self, body: Json) -> None:
+    def update(self, body: Json) -> None:
         """Take in what a request of our own returned, if the watch still has the run."""
         seen = Seen(body)
         known = self._seen.get(seen.uid)
         if known is not None and known.version < seen.version:
-            self._informer.learn(body)
+            self._informer.update(body)
             self._index(seen)
 
     def _on_change(self, change: Change, body: Json) -> None:
@@ -252,7 +252,7 @@ class Runs:
         self._tell(seen.uid)
 
     def _index(self, seen: Seen) -> None:
-        self._gone.pop(seen.uid, None)
+        self._departed.pop(seen.uid, None)
         self._unclaim(seen.uid)
         self._seen[seen.uid] = seen
         self._ids[run_id(seen.uid)] = seen.uid
@@ -266,7 +266,7 @@ class Runs:
 
     def _drop(self, seen: Seen) -> None:
         self._unclaim(seen.uid)
-        self._gone[seen.uid] = self._seen.pop(seen.uid, seen)
+        self._departed[seen.uid] = self._seen.pop(seen.uid, seen)
         self._ids.pop(run_id(seen.uid), None)
         self._names.pop(seen.key, None)
         siblings = self._children.get(seen.parent_uid or "")

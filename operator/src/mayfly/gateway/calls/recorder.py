@@ -376,6 +376,24 @@ class CallRecorder:
         self._told(uid)
         return True
 
+    async def queue_is_open(self, parent_uid: str) -> bool:
+        """Whether a call that a run has made waits, or the run may still queue one."""
+        async with self._database.read() as tx:
+            shut = await tx.execute(
+                select(shut_parents.c.uid).where(shut_parents.c.uid == parent_uid)
+            )
+            if shut.first() is None:
+                return True
+            waiting = await tx.execute(
+                select(model_calls.c.uid)
+                .where(
+                    model_calls.c.parent_uid == parent_uid,
+                    model_calls.c.step == Step.QUEUED.value,
+                )
+                .limit(1)
+            )
+            return waiting.first() is not None
+
     async def close_queue_of(self, parent_uid: str) -> list[str]:
         """A run's cancel is accepted: its calls that wait end, and it can queue no others.
 

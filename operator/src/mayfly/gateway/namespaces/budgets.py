@@ -156,7 +156,7 @@ class Budgets:
             uid = seen.parent_uid
         return False
 
-    def wants_a_word(self, seen: Seen) -> bool:
+    def needs_budget_check(self, seen: Seen) -> bool:
         """Whether the controller waits for `status.budgetChecked` of a run.
 
         That is a root that `kubectl` may have made, where the namespace has the annotation,

@@ -1,4 +1,4 @@
-"""The pods' side door: lets an agent's connection in, and takes what it says.
+"""Agent sessions: lets an agent's connection in, and takes what it says.
 
 Everything that an agent sends is stored before it is answered, so that an answer means that the
 agent may forget. A message that can't be stored ends the connection with 1012: the agent redials
@@ -35,6 +35,7 @@ from mayfly.gateway.runs.messages import (
     RunMessage,
     Started,
 )
+from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.sessions import Session, Sessions, Wire
 from mayfly.gateway.worklist import Worklist
@@ -70,6 +71,7 @@ class Agents:
         database: Database,
         runs: Runs,
         sessions: Sessions,
+        opener: LedgerOpener,
         recorder: Recorder,
         worklist: Worklist,
         notices: Notices,
@@ -82,6 +84,7 @@ class Agents:
         self._database = database
         self._runs = runs
         self._sessions = sessions
+        self._opener = opener
         self._recorder = recorder
         self._worklist = worklist
         self._notices = notices
@@ -122,20 +125,22 @@ class Agents:
         try:
             await self._serve(connection, pod)
         except StorageFull as error:
-            await self._tell_full(pod)
+            await self._report_full(pod)
             raise Rejected(RESTART, str(error)) from error
         except StorageAway as error:
             raise Rejected(RESTART, str(error)) from error
 
-    async def _tell_full(self, pod: Pod) -> None:
+    async def _report_full(self, pod: Pod) -> None:
         """Say on the pod's runs why nothing moves: the object is the one place with room."""
         for uid in self._runs.claimed_for(pod.uid):
             seen = self._runs.get(uid)
             if seen is not None and not seen.run.status.ended:
                 try:
-                    await self._recorder.tell_storage_full(seen)
+                    await self._recorder.report_storage_full(seen)
                 except KubeError as error:
-                    logger.info("not told that the disk is full: %s", error, extra={"run": uid})
+                    logger.info(
+                        "the run does not say that the disk is full: %s", error, extra={"run": uid}
+                    )
 
     async def _serve(self, connection: Connection, pod: Pod) -> None:
         secret = pod_secrets.secret_hash(connection.headers.get(SESSION_HEADER, ""))
@@ -209,13 +214,13 @@ class Agents:
 
     async def _row(self, uid: str, pod: Pod) -> RunRow | None:
         """The ledger row of a run that this pod may speak for."""
-        seen = self._runs.get(uid) or self._runs.gone(uid)
+        seen = self._runs.get(uid) or self._runs.departed(uid)
         claimed = seen is not None and seen.run.status.pod_uid == pod.uid
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
         if row is None and seen is not None and claimed:
             session = self._sessions.of_run(uid, pod.uid)
-            row = await self._recorder.open(seen, session.sent_at if session else None)
+            row = await self._opener.open(seen, row, session.sent_at if session else None)
         return row if row is not None and (claimed or row.pod_uid == pod.uid) else None
 
     # -- what agents say -------------------------------------------------------------------------

@@ -98,7 +98,7 @@ async def retire(tx: AsyncConnection, pod_uid: str, at: datetime) -> None:
     await tx.execute(update(pods).where(pods.c.pod_uid == pod_uid).values(retired=True))
 
 
-async def bury(tx: AsyncConnection, pod_uid: str, at: datetime) -> bool:
+async def block_unless_connected(tx: AsyncConnection, pod_uid: str, at: datetime) -> bool:
     """Retire a pod that never connected. A pod that did, or does so first, is left alone.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The one place that changes what a prediction is: opens, starts, journals, ends and closes it.
+"""Changes the state of a run, in the ledger and on its object: start, journal, end, close.
 
 An end is safe in this order: journal it in SQL, write it to the object, close the ledger row,
 acknowledge. Whatever dies in between, the next look at the run (`steps`) finds where it stopped.
@@ -16,29 +16,23 @@ from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
-from mayfly.gateway.cache.programs import Programs, Terms
 from mayfly.gateway.cache.runs import Json, Runs, Seen
 from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.store import Files
-from mayfly.gateway.lifecycle import archive, deliveries, sources
+from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
-from mayfly.gateway.lifecycle.sources import KeptSource
 from mayfly.gateway.lifecycle.states import MOVES, State, state_of
 from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
-from mayfly.gateway.namespaces.budgets import own_budget
 from mayfly.gateway.runs import active_time, pod_secrets, status
 from mayfly.gateway.runs.messages import Result
-from mayfly.gateway.runs.rows import new_row
-from mayfly.gateway.runs.steps import Withheld
 from mayfly.gateway.runs.trees import Trees
-from mayfly.gateway.runs.work import shown_input
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound, Refused
+from mayfly.kube.errors import Refused
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger, spending, tree
+from mayfly.metering import ledger, tree
 from mayfly.metering.clocks import measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import ClosedBy, RunRow
@@ -53,7 +47,7 @@ DELETED = "The run was deleted."
 
 
 class Recorder:
-    """Changes predictions."""
+    """Writes every change of a run's state, to the ledger and to its object."""
 
     def __init__(
         self,
@@ -61,7 +55,6 @@ class Recorder:
         cluster: Cluster,
         database: Database,
         runs: Runs,
-        programs: Programs,
         files: Files,
         links: FileLinks,
         sealed: Sealed,
@@ -77,7 +70,6 @@ class Recorder:
         self._cluster = cluster
         self._database = database
         self._runs = runs
-        self._programs = programs
         self._files = files
         self._links = links
         self._sealed = sealed
@@ -86,65 +78,7 @@ class Recorder:
         self._config = config
         self._clock = clock
 
-    # -- the beginning ---------------------------------------------------------------------------
-
-    async def open(self, seen: Seen, sent_at: datetime | None) -> RunRow:
-        """Open a run's ledger row, with the prices of now, or note its newest attempt in it."""
-        run = seen.run
-        pod_uid = run.status.pod_uid
-        async with self._database.read() as tx:
-            known = await ledger.find(tx, seen.uid)
-        if known is None:
-            # A run without a pod costs nothing, so it needs no price.
-            terms = await self._programs.terms(run) if pod_uid else Terms()
-            known = await self._new_row(seen, terms)
-        webhook = run.spec.webhook
-        budget = own_budget(seen)
-        source = await self._source(run) if pod_uid else None
-        async with self._database.write() as tx:
-            if await ledger.open_run(tx, known) and run.spec.input_from is not None:
-                long = run.spec.input_from.file
-                await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
-            if source is not None:
-                await sources.keep(tx, source)
-            if budget is not None:
-                await spending.open_budget(tx, known.uid, budget)
-            if webhook is not None:
-                await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
-            if pod_uid:
-                attempt = run.status.attempt or 1
-                await ledger.note_dispatch(
-                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
-                )
-            return await ledger.find(tx, seen.uid) or known
-
-    async def _new_row(self, seen: Seen, terms: Terms) -> RunRow:
-        return new_row(
-            seen,
-            terms,
-            currency=self._config.currency,
-            input_json=await self._input(seen),
-            now=self._clock(),
-            root_uid=self._runs.root_of(seen),
-        )
-
-    async def _source(self, run: PipelineRun) -> KeptSource | None:
-        """The source of a claimed run, to be kept with its row."""
-        version = run.status.version
-        if version is None:
-            return None
-        try:
-            program = await self._programs.program(run)
-        except NotFound:
-            return None  # its Pipeline was deleted; what sends the work says so
-        return KeptSource(version, program.entrypoint, program.files)
-
-    async def _input(self, seen: Seen) -> str:
-        source = seen.run.spec.input_from
-        if source is None:
-            return shown_input(seen)
-        limit = self._config.limits.input_bytes
-        return await self._files.text(source.file, source.sha256, limit) or "{}"
+    # -- the start -------------------------------------------------------------------------------
 
     async def start(self, uid: str, at: datetime, received: datetime) -> None:
         """main() is being called: the API knows at once, the object only if it lasts."""
@@ -202,8 +136,8 @@ class Recorder:
         self, row: RunRow, result: Result, partial: str | None, received: datetime
     ) -> Ending:
         reason = agent_reason(result.outcome, result.reason)
-        words = result.error or self._why_canceled(row, result)
-        error = utf8_head(storable(words), ERROR_BYTES)
+        error = result.error or self._why_canceled(row, result)
+        error = utf8_head(storable(error), ERROR_BYTES)
         output = partial if result.output_json is None else result.output_json
         if output is not None:
             reason, error, output = self._checked(reason, error, output)
@@ -243,49 +177,37 @@ class Recorder:
             return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
         return reason, error, output
 
-    async def end_unstarted(self, seen: Seen, row: RunRow, why: str, *, bury: bool) -> bool:
-        """Journal the end of a cancelled run that never got its work, and shut its pod out.
-
-        Args:
-            seen: the claimed run.
-            row: its ledger row.
-            why: who cancelled, in words.
-            bury: the pod never connected; if it just did, nothing is done.
-
-        Returns:
-            Whether it was done.
-        """
-        now = self._clock()
-        ending = Ending(
-            outcome=Outcome.CANCELED,
-            reason=Reason.CANCELED,
-            error=utf8_head(why, ERROR_BYTES),
-            completed_at=now,
-        )
-        return await self._shut_out(seen, row, ending, now, bury=bury)
-
-    async def withhold(self, seen: Seen, row: RunRow, withheld: Withheld, *, bury: bool) -> bool:
-        """Journal the end of a run that must not start, and shut its pod out.
+    async def end_without_start(
+        self, seen: Seen, row: RunRow, why: Refusal, *, unless_connected: bool
+    ) -> bool:
+        """Journal the end of a claimed run that never gets its work, and shut its pod out.
 
         Args:
             seen: the claimed run, whose work was not sent.
             row: its ledger row.
-            withheld: why.
-            bury: as in `end_unstarted`.
+            why: the reason: cancelled, or why it must not start.
+            unless_connected: the pod never connected; if it just did, nothing is done.
 
         Returns:
             Whether it was done.
         """
         now = self._clock()
+        pod_uid = seen.run.status.pod_uid or ""
         ending = Ending(
-            outcome=Outcome.FAILED,
-            reason=withheld.reason,
-            error=utf8_head(withheld.why, ERROR_BYTES),
+            outcome=_outcome(why.reason),
+            reason=why.reason,
+            error=utf8_head(why.message, ERROR_BYTES),
             completed_at=now,
         )
-        return await self._shut_out(seen, row, ending, now, bury=bury)
+        async with self._database.write() as tx:
+            if not unless_connected:
+                await pod_secrets.retire(tx, pod_uid, now)
+            elif not await pod_secrets.block_unless_connected(tx, pod_uid, now):
+                return False
+            await ledger.journal(tx, row.uid, ending, now)
+        return True
 
-    async def refuse(self, seen: Seen, withheld: Withheld) -> None:
+    async def refuse(self, seen: Seen, refusal: Refusal) -> None:
         """End a run that has no pod. The controller's claim and this: the first write wins.
 
         Raises:
@@ -294,7 +216,6 @@ class Recorder:
         """
         parent = await self._parent(seen)
         place = lineage(seen.run, parent, self._config.depth_limit).place
-        refusal = Refusal(withheld.reason, withheld.why)
         await self._write(seen, status.refused(seen, refusal, place, self._clock()))
 
     async def _parent(self, seen: Seen) -> PipelineRun | None:
@@ -305,22 +226,9 @@ class Recorder:
         found = known or await self._runs.fetch(seen.key[0], ref.name, ref.uid)
         return None if found is None else found.run
 
-    async def pass_on(self, seen: Seen) -> None:
+    async def confirm_budget(self, seen: Seen) -> None:
         """Write that the namespace's budget has room for a run: the controller waits for that."""
         await self._write(seen, status.budget_checked(seen))
-
-    async def _shut_out(
-        self, seen: Seen, row: RunRow, ending: Ending, now: datetime, *, bury: bool
-    ) -> bool:
-        """Journal an end without a start, and see to it that the pod never gets the work."""
-        pod_uid = seen.run.status.pod_uid or ""
-        async with self._database.write() as tx:
-            if bury and not await pod_secrets.bury(tx, pod_uid, now):
-                return False
-            if not bury:
-                await pod_secrets.retire(tx, pod_uid, now)
-            await ledger.journal(tx, row.uid, ending, now)
-        return True
 
     async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Write a journalled end to its object, in one write, and close it.
@@ -353,14 +261,14 @@ class Recorder:
             Conflict: the object changed; look again.
             NotFound: it was deleted.
         """
-        told = status.ending_of(seen)
-        ours = row.journalled and (row.outcome, row.reason) == (told.outcome, told.reason)
+        written = status.ending_of(seen)
+        ours = row.journalled and (row.outcome, row.reason) == (written.outcome, written.reason)
         if ours and seen.run.status.recorded:
             # Our own write: it was made, and then this process, or the one before it, stopped.
             by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
             await self._close(row, row.ending, by)
             return
-        ending = await self._completed(row, told)
+        ending = await self._completed(row, written)
         async with self._database.write() as tx:
             await ledger.rejournal(tx, row.uid, ending, self._clock())
         bill = None
@@ -371,22 +279,22 @@ class Recorder:
             )
         await self._close(row, ending, ClosedBy.CONTROLLER, bill)
 
-    async def _completed(self, row: RunRow, told: Ending) -> Ending:
+    async def _completed(self, row: RunRow, written: Ending) -> Ending:
         """A controller's end with what only the ledger knows: stamps, time, partial output."""
         output = row.output
-        if told.output is not None:
-            output = await self.with_references(row.uid, told.output)
-        if output is None and told.outcome is not Outcome.SUCCEEDED:
+        if written.output is not None:
+            output = await self.with_references(row.uid, written.output)
+        if output is None and written.outcome is not Outcome.SUCCEEDED:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
         now = self._clock()
         sent = self._dispatches.with_dispatch(row)
-        stamps = active_time.of_object(sent, told, self._dispatches.of(row, now))
+        stamps = active_time.of_object(sent, written, self._dispatches.of(row, now))
         return replace(
-            told,
+            written,
             output=output,
             started_at=stamps.started_at,
-            completed_at=stamps.completed_at or active_time.ended_unstarted(row, told, now),
+            completed_at=stamps.completed_at or active_time.ended_unstarted(row, written, now),
             active_ms=stamps.active_ms,
             flags=stamps.flags,
         )
@@ -426,7 +334,7 @@ class Recorder:
         """Write CancelAccepted=True."""
         await self._write(seen, status.cancel_accepted(seen, self._clock()))
 
-    async def tell_storage_full(self, seen: Seen) -> None:
+    async def report_storage_full(self, seen: Seen) -> None:
         """Write that nothing can be stored for a run now."""
         await self._write(seen, status.storage_full(seen, self._clock()))
 
@@ -480,7 +388,7 @@ class Recorder:
             logger.warning("a status was refused: %s", error, extra={"run": list(seen.key)})
             body = await self._put_or_patch(seen, status.bare(wanted))
         if body is not None:
-            self._runs.learn(body)
+            self._runs.update(body)
 
     async def _put_or_patch(self, seen: Seen, wanted: Json) -> Json | None:
         changes = status.patch(seen, wanted)

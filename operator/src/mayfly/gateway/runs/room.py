@@ -17,7 +17,9 @@ from mayfly.gateway.metrics.room import Telemetry
 from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.runs.agents import Agents
-from mayfly.gateway.runs.dispatcher import ChildQueue, Dispatcher
+from mayfly.gateway.runs.dispatcher import Dispatcher
+from mayfly.gateway.runs.gather import ChildQueue, Gatherer
+from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.routes import AgentRoutes
 from mayfly.gateway.runs.sessions import Sessions
@@ -73,11 +75,18 @@ def build(
     config, database, clock = process.config, process.database, process.clock
     sessions, worklist = Sessions(), Worklist()
     trees = Trees(process.cluster, database, caches.runs)
+    opener = LedgerOpener(
+        database=database,
+        runs=caches.runs,
+        programs=caches.programs,
+        files=files.store,
+        config=config,
+        clock=clock,
+    )
     recorder = Recorder(
         cluster=process.cluster,
         database=database,
         runs=caches.runs,
-        programs=caches.programs,
         files=files.store,
         links=files.links,
         sealed=secrets.sealed,
@@ -88,10 +97,22 @@ def build(
         config=config,
         clock=clock,
     )
+    gatherer = Gatherer(
+        cluster=process.cluster,
+        database=database,
+        runs=caches.runs,
+        sessions=sessions,
+        budgets=namespaces.budgets,
+        limits=config.limits,
+        clock=clock,
+        queues=queues,
+    )
     dispatcher = Dispatcher(
         cluster=process.cluster,
         runs=caches.runs,
         sessions=sessions,
+        gatherer=gatherer,
+        opener=opener,
         recorder=recorder,
         programs=caches.programs,
         database=database,
@@ -112,6 +133,7 @@ def build(
         database=database,
         runs=caches.runs,
         sessions=sessions,
+        opener=opener,
         recorder=recorder,
         worklist=worklist,
         notices=lifecycle.notices,

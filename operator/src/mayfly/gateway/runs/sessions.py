@@ -38,7 +38,7 @@ class Session:
         accepted: the agent took that work: it can never take another.
         sent_at: when the work was sent down this connection.
         cancelled: `cancel` was sent down this connection.
-        spared: so was a `cancel` that lets a run go on that has started.
+        cancelled_unless_started: so was a `cancel` that lets a run go on that has started.
         retired: `retire` was sent; it gets no work.
         ended: the agent has told its result and waits for `ack`.
     """
@@ -51,7 +51,7 @@ class Session:
     accepted: bool = False
     sent_at: datetime | None = None
     cancelled: bool = False
-    spared: bool = False
+    cancelled_unless_started: bool = False
     retired: bool = False
     ended: bool = False
 

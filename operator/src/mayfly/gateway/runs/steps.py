@@ -1,7 +1,7 @@
 """What to do next about one run: decided from what is known, by checks in order. Pure.
 
 The facts come from the object, the pod's session and the ledger row; the first check that has
-something to say wins. `dispatch` carries the step out and asks again, until the answer is WAIT or
+something to say wins. `dispatcher` carries the step out and asks again, until the answer is WAIT or
 DONE, so a gateway that starts again goes on wherever another one stopped.
 """
 
@@ -17,8 +17,9 @@ from mayfly.gateway.runs.sessions import Session
 from mayfly.gateway.runs.status import tells_storage_full
 from mayfly.gateway.runs.work import start_deadline
 from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.observed import Refusal
 
-ROOM = timedelta(seconds=10)
+STORAGE_RECOVERED_AFTER = timedelta(seconds=10)
 """A connection that lasted for so long could store what came: the disk has room again."""
 
 BELOW_POLL = timedelta(milliseconds=500)
@@ -43,7 +44,7 @@ class Link(Enum):
 
 
 class Step(Enum):
-    """What can be done."""
+    """What the dispatcher can do for a run."""
 
     DONE = auto()
     """The end is final: acknowledge it, let the pod go."""
@@ -55,22 +56,24 @@ class Step(Enum):
     """The journal has an end: write it to the object."""
     LOSE_CLAIM = auto()
     """Tell the controller that the pod has another run."""
-    WITHHOLD = auto()
+    FAIL_UNSTARTED = auto()
     """A Secret can't be had, or a budget was reached: end the claimed run as not started."""
     REFUSE = auto()
     """A budget was reached before the run had a pod: end it."""
-    PASS = auto()
+    CONFIRM_BUDGET = auto()
     """Tell the controller that the namespace's budget has room for the run."""
     RETIRE = auto()
     """The connected pod never gets the work: end the run as not started."""
-    BURY = auto()
+    BLOCK_POD = auto()
     """The pod never connected and never may: end the run as not started."""
     CANCEL = auto()
     """Tell the agent to stop."""
     ASK_CANCEL = auto()
     """Set spec.cancel: the moment has come that its maker named."""
-    SPARE = auto()
+    CANCEL_UNLESS_STARTED = auto()
     """Tell the agent to stop unless it has started: the run that made this one was cancelled."""
+    CLOSE_QUEUES = auto()
+    """End what the cancelled run has queued, beside runs, and let it queue no more."""
     ACCEPT_CANCEL = auto()
     """Write CancelAccepted=True."""
     FINISH = auto()
@@ -84,14 +87,6 @@ class Step(Enum):
 
 
 @dataclass(frozen=True)
-class Withheld:
-    """Why a run's work is not sent, and the run ends: a reason, and words for who can help."""
-
-    reason: Reason
-    why: str
-
-
-@dataclass(frozen=True)
 class Facts:
     """What is known of a run.
 
@@ -101,18 +96,20 @@ class Facts:
         link: the connection of its pod.
         pod_seen: its pod has connected at some time.
         cancel_sent: the agent was told to stop, on this connection.
-        spare_sent: it was told to stop unless it has started, on this connection.
+        cancel_unless_started_sent: it was told to stop unless it has started, on this connection.
         canceled_above: why the run must not start any more, in words: its parent was cancelled;
             "" where it was not.
         cancel_at: when the run is to be cancelled, if it has not ended by then.
+        queue_open: the run's cancel is not accepted yet, and calls of Models that it made wait, or
+            could still be queued.
         open_below: the run's cancel is not accepted yet, and something that the run made may still
             start.
         sent: when its work was sent, on this connection.
         now: the time.
         started_write: how long a run works before Started=True is written.
         connected_at: when that connection began.
-        withheld: why it must not start: its secrets can't be had, or a budget was reached.
-        wants_a_word: the controller waits for our word that the budget has room.
+        refusal: why it must not start: its secrets can't be had, or a budget was reached.
+        needs_budget_check: the controller waits for our word that the budget has room.
     """
 
     run: PipelineRun
@@ -124,10 +121,11 @@ class Facts:
     now: datetime
     started_write: timedelta
     connected_at: datetime | None = None
-    withheld: Withheld | None = None
-    wants_a_word: bool = False
-    spare_sent: bool = False
+    refusal: Refusal | None = None
+    needs_budget_check: bool = False
+    cancel_unless_started_sent: bool = False
     canceled_above: str = ""
+    queue_open: bool = False
     open_below: bool = False
     cancel_at: datetime | None = None
 
@@ -172,20 +170,25 @@ def may_send(run: PipelineRun, link: Link, now: datetime, *, canceled_above: boo
 def decide(facts: Facts) -> Step:
     """The next step of a run."""
     return (
-        _final(facts)
+        _queueing(facts)
+        or _final(facts)
         or _unopened(facts)
         or _over(facts)
         or _expired(facts)
         or _unclaimed(facts)
         or _lost(facts)
         or _never_to_start(facts)
-        or _buried(facts)
-        or _spared(facts)
+        or _never_connected(facts)
+        or _cancelled_above(facts)
         or _cancelled(facts)
         or _sendable(facts)
         or _marked(facts)
         or Step.WAIT
     )
+
+
+def _queueing(facts: Facts) -> Step | None:
+    return Step.CLOSE_QUEUES if facts.queue_open else None
 
 
 def _final(facts: Facts) -> Step | None:
@@ -226,9 +229,9 @@ def _unclaimed(facts: Facts) -> Step | None:
         return None
     if facts.run.spec.cancel or facts.canceled_above:
         return Step.WAIT  # the controller ends it
-    if facts.withheld is not None:
+    if facts.refusal is not None:
         return Step.REFUSE
-    return Step.PASS if facts.wants_a_word else Step.WAIT
+    return Step.CONFIRM_BUDGET if facts.needs_budget_check else Step.WAIT
 
 
 def _lost(facts: Facts) -> Step | None:
@@ -244,14 +247,14 @@ def _never_to_start(facts: Facts) -> Step | None:
         return None
     if facts.link is Link.IDLE:
         return Step.RETIRE
-    return Step.BURY if facts.link is Link.NONE and not facts.pod_seen else None
+    return Step.BLOCK_POD if facts.link is Link.NONE and not facts.pod_seen else None
 
 
-def _buried(facts: Facts) -> Step | None:
+def _never_connected(facts: Facts) -> Step | None:
     """What must not start, and whose pod has not connected, never starts."""
-    if facts.withheld is None or facts.run.spec.cancel or _started(facts):
+    if facts.refusal is None or facts.run.spec.cancel or _started(facts):
         return None
-    return Step.WITHHOLD if facts.link is Link.NONE and not facts.pod_seen else None
+    return Step.FAIL_UNSTARTED if facts.link is Link.NONE and not facts.pod_seen else None
 
 
 def _started(facts: Facts) -> bool:
@@ -259,11 +262,15 @@ def _started(facts: Facts) -> bool:
     return facts.run.status.started or (row is not None and row.started_at is not None)
 
 
-def _spared(facts: Facts) -> Step | None:
+def _cancelled_above(facts: Facts) -> Step | None:
     if not facts.canceled_above or cancelling(facts.run) or _started(facts):
         return None
     # Away, it will say where it stands when it is back: then it is told.
-    return Step.SPARE if facts.link is Link.OURS and not facts.spare_sent else None
+    return (
+        Step.CANCEL_UNLESS_STARTED
+        if facts.link is Link.OURS and not facts.cancel_unless_started_sent
+        else None
+    )
 
 
 def _cancelled(facts: Facts) -> Step | None:
@@ -279,7 +286,7 @@ def _sendable(facts: Facts) -> Step | None:
     above = bool(facts.canceled_above)
     if not may_send(facts.run, facts.link, facts.now, canceled_above=above):
         return None
-    return Step.WITHHOLD if facts.withheld else Step.SEND
+    return Step.FAIL_UNSTARTED if facts.refusal else Step.SEND
 
 
 def _marked(facts: Facts) -> Step | None:
@@ -294,7 +301,7 @@ def _mark_due(facts: Facts) -> datetime | None:
     if not run.status.started:
         return row.started_at + facts.started_write
     if facts.link is Link.OURS and facts.connected_at and tells_storage_full(run):
-        return facts.connected_at + ROOM
+        return facts.connected_at + STORAGE_RECOVERED_AFTER
     return None
 
 

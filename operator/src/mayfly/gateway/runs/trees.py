@@ -105,7 +105,7 @@ class Trees:
             changes = status.patch(seen, _settled(seen, bill, tally))
             if changes is not None:
                 body = await self._cluster.patch_status(RUNS, row.namespace, row.name, changes)
-                self._runs.learn(body)
+                self._runs.update(body)
         except NotFound:
             return
 

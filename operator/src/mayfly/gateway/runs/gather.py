@@ -1,0 +1,263 @@
+"""Gathers what is known of one run, for `steps` to decide on. Reads only: looking never writes.
+
+The facts come from the watch, the API server, the pod's session and the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, is_true
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import PARENT_LABEL, UNFINISHED
+from mayfly.clock import Clock
+from mayfly.config import GatewayLimits
+from mayfly.database.engine import Database
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.namespaces.budgets import Budgets
+from mayfly.gateway.runs import pod_secrets, steps
+from mayfly.gateway.runs.sessions import Session, Sessions
+from mayfly.gateway.runs.steps import Facts, Link
+from mayfly.kube.client import Cluster
+from mayfly.kube.kinds import RUNS
+from mayfly.metering import ledger
+from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.lineage import reaches_children
+from mayfly.reconcile.observed import Refusal
+
+
+class ChildQueue(Protocol):
+    """What else a run makes that waits for its start, beside runs: calls of Models."""
+
+    async def queue_is_open(self, parent_uid: str) -> bool:
+        """Whether something that a run has made waits, or may still be queued."""
+
+    async def close_queue_of(self, parent_uid: str) -> object:
+        """End what a cancelled run has made and has not started, in one transaction.
+
+        From then on the run can queue nothing.
+        """
+
+
+@dataclass(frozen=True)
+class View:
+    """A run with everything that belongs to it, at one moment.
+
+    Attributes:
+        seen: the object.
+        row: its ledger row.
+        session: the connection of the pod that it is claimed for.
+        facts: what the next step is decided on.
+        unstarted_children: UIDs of the runs that a cancelled run has made, and that neither
+            started nor ended.
+    """
+
+    seen: Seen
+    row: RunRow | None
+    session: Session | None
+    facts: Facts
+    unstarted_children: tuple[str, ...] = ()
+
+    @property
+    def ledger_row(self) -> RunRow:
+        """The ledger row, for steps that are decided only where there is one."""
+        if self.row is None:
+            raise AssertionError("a step was decided without the ledger row that it needs")
+        return self.row
+
+    @property
+    def agent(self) -> Session:
+        """The session, for steps that are decided only where the pod is connected."""
+        if self.session is None:
+            raise AssertionError("a step was decided without the connection that it needs")
+        return self.session
+
+
+@dataclass(frozen=True)
+class Departed:
+    """A run whose object is deleted, or whose ledger row is closed.
+
+    Attributes:
+        uid: the run's.
+        last: the last state that the watch told; None where it left before this process began.
+        row: its ledger row.
+    """
+
+    uid: str
+    last: Seen | None
+    row: RunRow | None
+
+
+@dataclass(frozen=True)
+class _Below:
+    """What a cancelled run has made, and may still start."""
+
+    unstarted: tuple[str, ...] = ()
+    queue_open: bool = False
+    open: bool = False
+
+
+class Gatherer:
+    """Reads the state of one run from every place that has a part of it."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        database: Database,
+        runs: Runs,
+        sessions: Sessions,
+        budgets: Budgets,
+        limits: GatewayLimits,
+        clock: Clock,
+        queues: Sequence[ChildQueue] = (),
+    ) -> None:
+        self._cluster = cluster
+        self._database = database
+        self._runs = runs
+        self._sessions = sessions
+        self._budgets = budgets
+        self._limits = limits
+        self._clock = clock
+        self._queues = tuple(queues)
+
+    async def view(
+        self, uid: str, latest: Seen | None, refusal: Refusal | None
+    ) -> View | Departed | None:
+        """What is known of a run now.
+
+        Args:
+            uid: the run's.
+            latest: a state that the API server told just now, which the watch may not have yet.
+            refusal: why its work was not sent a moment ago.
+
+        Returns:
+            None where there is nothing to decide: the UID is of a call of a Model.
+        """
+        known = self._runs.get(uid)
+        seen = max((each for each in (known, latest) if each), key=_version, default=None)
+        async with self._database.read() as tx:
+            row = await ledger.find(tx, uid)
+        if seen is None:
+            return await self._outside_watch(uid, row, refusal)
+        return await self._assemble(seen, row, refusal)
+
+    async def _outside_watch(
+        self, uid: str, row: RunRow | None, refusal: Refusal | None
+    ) -> View | Departed | None:
+        """A run that the watch does not show: finished, deleted, or from before our start."""
+        last = self._runs.departed(uid)
+        departed = Departed(uid, last, row)
+        if row is None and (last is None or not in_ledger(last)):
+            return departed
+        if row is not None and row.closed:
+            return departed
+        if row is not None and not row.is_run:
+            return None  # a call of a Model: the other engine ends it, and no object ever was
+        key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
+        found = await self._runs.fetch(*key, uid)
+        return departed if found is None else await self._assemble(found, row, refusal)
+
+    async def _assemble(self, seen: Seen, row: RunRow | None, refusal: Refusal | None) -> View:
+        pod_uid = seen.run.status.pod_uid
+        session = self._sessions.of_pod(pod_uid)
+        link = steps.link_of(seen.uid, session)
+        pod_seen = True
+        if link is Link.NONE and pod_uid:
+            async with self._database.read() as tx:
+                pod_seen = await pod_secrets.trace(tx, pod_uid) is pod_secrets.Trace.SEEN
+        ours = session if link is Link.OURS else None
+        below = await self._below(seen)
+        facts = Facts(
+            run=seen.run,
+            row=row,
+            link=link,
+            pod_seen=pod_seen,
+            cancel_sent=ours is not None and ours.cancelled,
+            sent=ours.sent_at if ours else None,
+            connected_at=ours.connected_at if ours else None,
+            now=self._clock(),
+            started_write=timedelta(milliseconds=self._limits.started_write_ms),
+            refusal=refusal or await self._over_budget(seen, row, link),
+            needs_budget_check=self._budgets.needs_budget_check(seen),
+            cancel_unless_started_sent=ours is not None and ours.cancelled_unless_started,
+            canceled_above=self._runs.canceled_above(seen),
+            queue_open=below.queue_open,
+            open_below=below.open,
+            cancel_at=seen.cancel_at,
+        )
+        return View(seen, row, session, facts, below.unstarted)
+
+    async def _over_budget(self, seen: Seen, row: RunRow | None, link: Link) -> Refusal | None:
+        """Why a run that has not started must not start any more: a budget was reached."""
+        status = seen.run.status
+        began = row is not None and (row.started_at is not None or row.journalled)
+        if began or status.ended or status.started or link is Link.OURS:
+            return None
+        return over_budget(await self._budgets.why_no_run(seen))
+
+    # -- what a cancelled run has made -----------------------------------------------------------
+
+    async def _below(self, seen: Seen) -> _Below:
+        """What a cancelled run made, and may still start.
+
+        A run that is claimed while we look may not be in our watch yet, so the last word has a
+        list that the API server answers from its own store. What comes after that is never
+        claimed: the controller reads the parent before each claim, and its cancel is written.
+        """
+        run = seen.run
+        if not reaches_children(run) or run.status.finished or cancel_accepted(seen):
+            return _Below()
+        unstarted = tuple(await self.unstarted(self._runs.children_of(seen.uid)))
+        if not steps.cancelling(run):
+            return _Below(unstarted)  # asked, and the controller has not stopped the claims yet
+        for queue in self._queues:
+            if await queue.queue_is_open(seen.uid):
+                return _Below(unstarted, queue_open=True, open=True)
+        remaining = unstarted or await self.unstarted(await self._listed_children(seen))
+        return _Below(unstarted, open=bool(remaining))
+
+    async def _listed_children(self, seen: Seen) -> list[Seen]:
+        """The unfinished runs that a run has made, as the API server has them now."""
+        namespace, _ = seen.key
+        label = f"{PARENT_LABEL}={run_id(seen.uid)}"
+        found: list[Seen] = []
+        async for page in self._cluster.pages(
+            RUNS, namespace, label_selector=label, field_selector=UNFINISHED
+        ):
+            found += [Seen(each) for each in page["items"]]
+        return found
+
+    async def unstarted(self, runs: Sequence[Seen]) -> list[str]:
+        """The UIDs of those runs that have neither started nor ended."""
+        waiting = [
+            each.uid for each in runs if not (each.run.status.ended or each.run.status.started)
+        ]
+        if not waiting:
+            return []
+        async with self._database.read() as tx:
+            begun = await ledger.begun(tx, waiting)
+        return [uid for uid in waiting if uid not in begun]
+
+
+def over_budget(why: str) -> Refusal | None:
+    """The end of a run that a budget stops; None where `why` is empty."""
+    return Refusal(Reason.BUDGET_EXCEEDED, why) if why else None
+
+
+def cancel_accepted(seen: Seen) -> bool:
+    """Whether nothing below a cancelled run starts any more, and its object says so."""
+    return is_true(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
+
+
+def in_ledger(seen: Seen) -> bool:
+    """Whether a run belongs in the ledger: it had a pod or has an end."""
+    return bool(seen.run.status.pod_uid) or seen.run.status.ended
+
+
+def _version(seen: Seen) -> int:
+    return seen.version

@@ -1,0 +1,103 @@
+"""Opens a run's ledger row: prices, input, source, budget and webhook, in one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.clock import Clock
+from mayfly.config import GatewayConfig
+from mayfly.database.engine import Database
+from mayfly.gateway.cache.programs import Programs, Terms
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.files.store import Files
+from mayfly.gateway.lifecycle import deliveries, sources
+from mayfly.gateway.lifecycle.sources import KeptSource
+from mayfly.gateway.namespaces.budgets import own_budget
+from mayfly.gateway.runs.rows import new_row
+from mayfly.gateway.runs.work import shown_input
+from mayfly.kube.errors import NotFound
+from mayfly.metering import ledger, spending
+from mayfly.metering.ledger import RunRow
+
+
+class LedgerOpener:
+    """Opens the ledger row of a run, and notes each attempt and dispatch in it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        runs: Runs,
+        programs: Programs,
+        files: Files,
+        config: GatewayConfig,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._runs = runs
+        self._programs = programs
+        self._files = files
+        self._config = config
+        self._clock = clock
+
+    async def open(self, seen: Seen, row: RunRow | None, sent_at: datetime | None) -> RunRow:
+        """Open a run's ledger row, with the prices of now, or note its newest attempt in it.
+
+        Args:
+            seen: the run.
+            row: its row, if it has one already. Whoever opens it first fixes what is in it.
+            sent_at: when its work was sent, where that is known.
+        """
+        run = seen.run
+        pod_uid = run.status.pod_uid
+        known = row or await self._new_row(seen)
+        webhook = run.spec.webhook
+        budget = own_budget(seen)
+        source = await self._source(run) if pod_uid else None
+        async with self._database.write() as tx:
+            if await ledger.open_run(tx, known) and run.spec.input_from is not None:
+                long = run.spec.input_from.file
+                await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
+            if source is not None:
+                await sources.keep(tx, source)
+            if budget is not None:
+                await spending.open_budget(tx, known.uid, budget)
+            if webhook is not None:
+                await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
+            if pod_uid:
+                attempt = run.status.attempt or 1
+                await ledger.note_dispatch(
+                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
+                )
+            return await ledger.find(tx, seen.uid) or known
+
+    async def _new_row(self, seen: Seen) -> RunRow:
+        # A run without a pod costs nothing, so it needs no price.
+        terms = await self._programs.terms(seen.run) if seen.run.status.pod_uid else Terms()
+        return new_row(
+            seen,
+            terms,
+            currency=self._config.currency,
+            input_json=await self._input(seen),
+            now=self._clock(),
+            root_uid=self._runs.root_of(seen),
+        )
+
+    async def _source(self, run: PipelineRun) -> KeptSource | None:
+        """The source of a claimed run, to be kept with its row."""
+        version = run.status.version
+        if version is None:
+            return None
+        try:
+            program = await self._programs.program(run)
+        except NotFound:
+            return None  # its Pipeline was deleted; what sends the work says so
+        return KeptSource(version, program.entrypoint, program.files)
+
+    async def _input(self, seen: Seen) -> str:
+        source = seen.run.spec.input_from
+        if source is None:
+            return shown_input(seen)
+        limit = self._config.limits.input_bytes
+        return await self._files.text(source.file, source.sha256, limit) or "{}"
