@@ -19,6 +19,7 @@ from mayfly.api.v1alpha1.names import (
     RUNTIME_ANNOTATION,
 )
 from mayfly.controller.queue import Key
+from mayfly.reconcile.budget import needs_budget_check
 from mayfly.reconcile.observed import GivesUp, ObservedPod
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
 from mayfly.reconcile.pods import observed_pod
@@ -132,12 +133,8 @@ class State:
         ]
 
     def waits_for_budget(self, run: PipelineRun) -> bool:
-        """Whether the gateway must say first that a run's namespace has money left.
-
-        A child is the gateway's own, made when there was some.
-        """
-        ours = run.metadata.namespace in self.budgeted and run.spec.parent_ref is None
-        return ours and not run.status.budget_checked
+        """Whether the gateway must say first that a run's namespace has money left."""
+        return needs_budget_check(run, budgeted=run.metadata.namespace in self.budgeted)
 
     def unclaimed_in(self, namespace: str) -> list[Key]:
         """The unfinished runs of a namespace that have no pod."""

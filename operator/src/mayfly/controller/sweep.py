@@ -21,7 +21,7 @@ from mayfly.controller.state import State, owner_key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
-from mayfly.reconcile.run import ttl_due
+from mayfly.reconcile.deadlines import ttl_due
 
 logger = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from mayfly.reconcile.actions import (
     Plan,
     WriteRunStatus,
 )
+from mayfly.reconcile.deadlines import ttl_due
 from mayfly.reconcile.lineage import reaches_children
 from mayfly.reconcile.observed import (
     GivesUp,
@@ -40,7 +41,7 @@ from mayfly.reconcile.observed import (
     Target,
 )
 from mayfly.reconcile.pipeline import plan_pipeline
-from mayfly.reconcile.run import plan_run, ttl_due
+from mayfly.reconcile.run import plan_run
 from mayfly.reconcile.runtime import plan_runtime
 from mayfly.source_check import SourceChecker
 

@@ -6,9 +6,10 @@
     cancel asked, pod claimed      stop claims below it; the gateway stops the pod
     claimed, pod over              claim again if nothing can have started, else end it
     claimed, pod on its way        start deadline; say why it waits
-    not claimed                    refuse, wait for the budget's word and for a place, make the
-                                   pod, claim it; when the run
-                                   that made it was cancelled, end it: Canceled
+    not claimed, cancelled above   end it: Canceled
+    not claimed, wrong             refuse it
+    not claimed, waiting           queue deadline; wait for the budget check and for a place
+    not claimed, next in line      make the pod, then claim it
 
 Every decision is made on the run as it was read: a write carries that resourceVersion, so a
 decision on old news is refused by the API server and made again.
@@ -17,15 +18,12 @@ decision on old news is refused by the API server and made again.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
-from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
-from mayfly.api.v1alpha1.duration import seconds
-from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
-from mayfly.api.v1alpha1.pipelinerun import phase_of
-from mayfly.clock import parse_rfc3339, rfc3339_seconds
+from mayfly.clock import parse_rfc3339
 from mayfly.reconcile.actions import (
     NOTHING,
     Action,
@@ -34,8 +32,8 @@ from mayfly.reconcile.actions import (
     DeleteRun,
     EnsureNetworkPolicy,
     Plan,
-    WriteRunStatus,
 )
+from mayfly.reconcile.deadlines import created_at, queue_due, start_due, ttl_due
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
 from mayfly.reconcile.observed import (
     CanceledAbove,
@@ -43,10 +41,10 @@ from mayfly.reconcile.observed import (
     ObservedPod,
     ObservedRun,
     Refusal,
-    Target,
     Unsettled,
 )
 from mayfly.reconcile.pods import pod_for
+from mayfly.reconcile.run_status import cancel_marked, claimed, started_false, write
 
 MAX_ATTEMPTS = 3
 """How often a run is given a pod, as long as none of them can have started its code."""
@@ -115,17 +113,6 @@ def _ended(seen: ObservedRun) -> Plan:
     return Plan(tuple(actions))
 
 
-def ttl_due(run: PipelineRun) -> datetime | None:
-    """When the run is to be deleted; None for children and for ends that are not recorded."""
-    if run.spec.parent_ref is not None or not run.status.finished:
-        return None
-    over = find(run.status.conditions, ConditionType.FINISHED)
-    if over is None:
-        return None
-    since = parse_rfc3339(over.last_transition_time)
-    return since + timedelta(seconds=run.spec.ttl_seconds_after_finished)
-
-
 def _delete(seen: ObservedRun, pod: ObservedPod, grace_seconds: int | None = None) -> DeletePod:
     return DeletePod(seen.run.metadata.namespace or "", pod.name, pod.uid, grace_seconds)
 
@@ -135,36 +122,19 @@ def _delete(seen: ObservedRun, pod: ObservedPod, grace_seconds: int | None = Non
 
 def _cancel_unclaimed(seen: ObservedRun, words: str) -> Plan:
     """No pod can have it: cancel and end are one write."""
-    conditions = with_condition(
-        seen.run.status.conditions,
-        ConditionType.CANCEL_ACCEPTED,
-        "True",
-        Reason.CANCEL_ACCEPTED,
-        "Nothing had started.",
-        now=rfc3339_seconds(seen.now),
-        generation=seen.run.metadata.generation,
-    )
-    status = seen.run.status.model_copy(update={"conditions": conditions})
+    status = cancel_marked(seen, "True", Reason.CANCEL_ACCEPTED, "Nothing had started.")
     marked = seen.run.model_copy(update={"status": status})
     end = End(Reason.CANCELED, words, started=False)
-    return Plan((_write(seen, ended(marked, end, now=seen.now)),))
+    return Plan((write(seen, ended(marked, end, now=seen.now)),))
 
 
 def _stop_claims(seen: ObservedRun) -> Plan | None:
     """The first half of a cancel; the gateway writes the second."""
     known = find(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
     if known is None:
-        conditions = with_condition(
-            seen.run.status.conditions,
-            ConditionType.CANCEL_ACCEPTED,
-            "False",
-            Reason.CLAIMS_STOPPED,
-            "No further child is given a pod.",
-            now=rfc3339_seconds(seen.now),
-            generation=seen.run.metadata.generation,
-        )
-        status = seen.run.status.model_copy(update={"conditions": conditions})
-        return Plan((_write(seen, status),), seen.now + CANCEL_GRACE)
+        words = "No further child is given a pod."
+        status = cancel_marked(seen, "False", Reason.CLAIMS_STOPPED, words)
+        return Plan((write(seen, status),), seen.now + CANCEL_GRACE)
     pod = seen.pod
     if pod is None or pod.over or pod.deleting:
         return None
@@ -197,13 +167,13 @@ def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
     if _told(seen, Reason.START_DEADLINE_EXCEEDED) is not None and not _left_word(seen, pod):
         return _start_deadline_exceeded(seen, pod)
     if _never_started(seen, pod) and not seen.run.spec.cancel:
-        if seen.now >= _start_due(seen):
+        if seen.now >= start_due(seen.run, now=seen.now):
             return _start_deadline_exceeded(seen, pod)
         return _claim_again(seen)
     due = (pod.noticed or seen.now) + RESULT_GRACE
     if seen.now < due:
         return Plan((), due)
-    return Plan((_write(seen, ended(seen.run, from_pod(seen.run, pod), now=seen.now)),))
+    return Plan((write(seen, ended(seen.run, from_pod(seen.run, pod), now=seen.now)),))
 
 
 def _never_started(seen: ObservedRun, pod: ObservedPod) -> bool:
@@ -221,12 +191,12 @@ def _claim_again(seen: ObservedRun) -> Plan:
             + (f"; the last one: {words}" if words else "."),
             started=False,
         )
-        return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+        return Plan((write(seen, ended(seen.run, end, now=seen.now)),))
     return _unclaimed(seen)
 
 
 def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    due = _start_due(seen)
+    due = start_due(seen.run, now=seen.now)
     # A pod whose container never ran has no agent that could have started in the meantime.
     late = due + START_MARGIN if pod.ever_started else due
     if seen.now >= late:
@@ -234,31 +204,24 @@ def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
     reason, message = _why_waiting(seen, pod)
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     if reason == Reason.IMAGE_PULL and (started is None or started.message != message):
-        status = _started_false(seen, reason, message)
-        return Plan((_write(seen, status),), late)
+        status = started_false(seen, reason, message)
+        return Plan((write(seen, status),), late)
     return Plan((), late)
-
-
-def _start_due(seen: ObservedRun) -> datetime:
-    """The start deadline runs from admission, over all attempts."""
-    accepted = find(seen.run.status.conditions, ConditionType.ACCEPTED)
-    since = parse_rfc3339(accepted.last_transition_time) if accepted else seen.now
-    return since + timedelta(seconds=seconds(seen.run.spec.start_deadline))
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
     told = _told(seen, Reason.START_DEADLINE_EXCEEDED)
     sentence = told if told is not None else _too_late(seen, pod)
     end = End(Reason.START_DEADLINE_EXCEEDED, sentence, started=False)
-    write = _write(seen, ended(seen.run, end, now=seen.now))
+    last = write(seen, ended(seen.run, end, now=seen.now))
     if pod.over or pod.deleting:
-        return Plan((write,))
+        return Plan((last,))
     if told is None:
         # Said before the pod goes: who comes after a crash must not take a pod that we deleted
         # for one that was lost.
-        return Plan((_write(seen, _started_false(seen, end.reason, sentence)),))
+        return Plan((write(seen, started_false(seen, end.reason, sentence)),))
     # The pod goes first: when the end stands, nothing can start any more.
-    return Plan((_delete(seen, pod, 0), write))
+    return Plan((_delete(seen, pod, 0), last))
 
 
 def _too_late(seen: ObservedRun, pod: ObservedPod) -> str:
@@ -303,11 +266,11 @@ def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
 
 def _unclaimed(seen: ObservedRun) -> Plan:
     resolution = seen.resolution
-    due = _queue_deadline(seen)
+    due = queue_due(seen.run, now=seen.now)
     if isinstance(resolution, CanceledAbove):
         return _cancel_unclaimed(seen, resolution.message)
     if isinstance(resolution, Refusal):
-        return Plan((_write(seen, refused(seen.run, resolution, now=seen.now)),))
+        return Plan((write(seen, refused(seen.run, resolution, now=seen.now)),))
     if seen.now >= due and not seen.run.status.pod_uid:
         return _queue_deadline_exceeded(seen)
     if resolution is None or isinstance(resolution, Unsettled):
@@ -317,7 +280,7 @@ def _unclaimed(seen: ObservedRun) -> Plan:
         return _wait_for_budget(seen)
     attempt = _next_attempt(seen)
     if seen.next_pod is not None:
-        return Plan((_write(seen, _claim(seen, resolution, seen.next_pod, attempt)),))
+        return Plan((write(seen, claimed(seen, resolution, seen.next_pod, attempt)),))
     if resolution.waits:
         return _wait_for_place(seen, resolution.waits, resolution.gives_up)
     if seen.pod_refused:
@@ -333,14 +296,6 @@ def _next_attempt(seen: ObservedRun) -> int:
     return (seen.run.status.attempt or 0) + 1
 
 
-def _queue_deadline(seen: ObservedRun) -> datetime:
-    return _created(seen) + timedelta(seconds=seconds(seen.run.spec.queue_deadline))
-
-
-def _created(seen: ObservedRun) -> datetime:
-    return parse_rfc3339(seen.run.metadata.creation_timestamp or rfc3339_seconds(seen.now))
-
-
 def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
     why = find(seen.run.status.conditions, ConditionType.STARTED)
     words = why.message if why is not None else ""
@@ -351,12 +306,12 @@ def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
         f"The run got no pod within spec.queueDeadline ({seen.run.spec.queue_deadline}). {words}",
         started=False,
     )
-    return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+    return Plan((write(seen, ended(seen.run, end, now=seen.now)),))
 
 
 def _wait_for_budget(seen: ObservedRun) -> Plan:
     """The gateway knows what is spent; it passes the run on, or ends it."""
-    due = _created(seen) + BUDGET_PATIENCE
+    due = created_at(seen.run, now=seen.now) + BUDGET_PATIENCE
     if seen.now < due:
         return Plan((), due)
     return _wait(seen, Reason.QUEUED, WAITS_FOR_BUDGET)
@@ -369,87 +324,13 @@ def _wait_for_place(seen: ObservedRun, words: str, gives_up: GivesUp | None) -> 
     if seen.now < gives_up.at:
         return replace(plan, wake=min(gives_up.at, plan.wake or gives_up.at))
     end = End(Reason.CAPACITY_EXHAUSTED, gives_up.why, started=False)
-    return Plan((_write(seen, ended(seen.run, end, now=seen.now)),))
+    return Plan((write(seen, ended(seen.run, end, now=seen.now)),))
 
 
 def _wait(seen: ObservedRun, reason: Reason, message: str) -> Plan:
-    due = _queue_deadline(seen)
+    due = queue_due(seen.run, now=seen.now)
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     wake = min(due, seen.now + timedelta(seconds=5)) if reason == Reason.POD_REFUSED else due
     if started is not None and (started.reason, started.message) == (reason, message):
         return Plan((), wake)
-    return Plan((_write(seen, _started_false(seen, reason, message)),), wake)
-
-
-def _claim(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -> PipelineRunStatus:
-    """The claim: one write that gives this pod to this run and pins what it runs."""
-    run, stamp = seen.run, rfc3339_seconds(seen.now)
-    generation = run.metadata.generation
-    conditions = with_condition(
-        run.status.conditions,
-        ConditionType.ACCEPTED,
-        "True",
-        Reason.ACCEPTED,
-        "The run was checked.",
-        now=stamp,
-        generation=generation,
-    )
-    conditions = with_condition(
-        conditions,
-        ConditionType.STARTED,
-        "False",
-        Reason.POD_PENDING,
-        f"Pod {pod.name} is on its way.",
-        now=stamp,
-        generation=generation,
-    )
-    conditions = with_condition(
-        conditions,
-        ConditionType.SUCCEEDED,
-        "Unknown",
-        Reason.RUNNING,
-        "The run has not ended.",
-        now=stamp,
-        generation=generation,
-    )
-    status = run.status.model_copy(
-        update={
-            "id": run_id(run.metadata.uid),
-            "version": target.version,
-            "depth": target.depth,
-            "root_ref": target.root,
-            "attempt": attempt,
-            "pod_name": pod.name,
-            "pod_uid": pod.uid,
-            "timeout": target.timeout,
-            "conditions": conditions,
-        }
-    )
-    return status.model_copy(update={"phase": phase_of(status)})
-
-
-def _started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
-    conditions = with_condition(
-        seen.run.status.conditions,
-        ConditionType.STARTED,
-        "False",
-        reason,
-        message,
-        now=rfc3339_seconds(seen.now),
-        generation=seen.run.metadata.generation,
-    )
-    status = seen.run.status.model_copy(
-        update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
-    )
-    return status.model_copy(update={"phase": phase_of(status)})
-
-
-def _write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:
-    metadata = seen.run.metadata
-    if seen.place is not None and status.root_ref is None:
-        # Lineage is written with the first write of all: a run that never had a pod has a tree too.
-        place = seen.place
-        status = status.model_copy(update={"depth": place.depth, "root_ref": place.root})
-    return WriteRunStatus(
-        metadata.namespace or "", metadata.name, metadata.resource_version, status
-    )
+    return Plan((write(seen, started_false(seen, reason, message)),), wake)

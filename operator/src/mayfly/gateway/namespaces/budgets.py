@@ -23,6 +23,7 @@ from mayfly.gateway.namespaces.watch import Namespaces
 from mayfly.metering import spending
 from mayfly.metering.pricing import decimal_text
 from mayfly.metering.spending import Budget
+from mayfly.reconcile.budget import needs_budget_check
 
 logger = logging.getLogger(__name__)
 
@@ -157,17 +158,8 @@ class Budgets:
         return False
 
     def needs_budget_check(self, seen: Seen) -> bool:
-        """Whether the controller waits for `status.budgetChecked` of a run.
-
-        That is a root that `kubectl` may have made, where the namespace has the annotation,
-        whatever it says. A child was made by the gateway, when there was room.
-        """
-        status = seen.run.status
-        return (
-            seen.parent_uid is None
-            and seen.key[0] in self._limits
-            and not (status.budget_checked or status.pod_uid or status.ended)
-        )
+        """Whether the controller waits until the gateway has found room for a run."""
+        return needs_budget_check(seen.run, budgeted=seen.key[0] in self._limits)
 
     def warning(self, namespace: str) -> str:
         """What is wrong with a namespace's annotation, in words; "" where nothing is."""

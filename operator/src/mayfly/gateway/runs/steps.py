@@ -15,8 +15,8 @@ from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.gateway.runs.sessions import Session
 from mayfly.gateway.runs.status import tells_storage_full
-from mayfly.gateway.runs.work import start_deadline
 from mayfly.metering.ledger import RunRow
+from mayfly.reconcile.deadlines import start_due
 from mayfly.reconcile.observed import Refusal
 
 STORAGE_RECOVERED_AFTER = timedelta(seconds=10)
@@ -148,8 +148,7 @@ def cancelling(run: PipelineRun) -> bool:
 
 def too_late(run: PipelineRun, now: datetime) -> bool:
     """Whether the run's start deadline has passed. The controller then ends it, in its words."""
-    deadline = start_deadline(run)
-    return deadline is not None and now >= deadline
+    return now >= start_due(run, now=now)
 
 
 def may_send(run: PipelineRun, link: Link, now: datetime, *, canceled_above: bool) -> bool:

@@ -5,27 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from mayfly.api.v1alpha1 import PipelineRun
-from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
-from mayfly.clock import parse_rfc3339
 from mayfly.config import GatewayLimits
 from mayfly.gateway.cache.programs import Program
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.runs.status import parse_strictly
 from mayfly.gateway.secrets.lookup import Unlocked
+from mayfly.reconcile.deadlines import start_due
 
 Json = dict[str, Any]
-
-
-def start_deadline(run: PipelineRun) -> datetime | None:
-    """When a claimed run must have started: `spec.startDeadline` after it was accepted."""
-    accepted = find(run.status.conditions, ConditionType.ACCEPTED)
-    since = accepted.last_transition_time if accepted else run.metadata.creation_timestamp
-    if not since:
-        return None
-    return parse_rfc3339(since) + timedelta(seconds=seconds(run.spec.start_deadline))
 
 
 def shown_input(seen: Seen) -> str:
@@ -61,10 +50,7 @@ def work(
     """
     run = seen.run
     namespace, name = seen.key
-    deadline = start_deadline(run)
-    remaining = (
-        (deadline - now) if deadline else timedelta(seconds=seconds(run.spec.start_deadline))
-    )
+    remaining = start_due(run, now=now) - now
     message: Json = {
         "type": "work",
         "run": seen.uid,

@@ -1,0 +1,43 @@
+"""When a run's waits are over: for its pod, for its start, for its removal. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.conditions import ConditionType, find
+from mayfly.api.v1alpha1.duration import seconds
+from mayfly.clock import parse_rfc3339
+
+
+def created_at(run: PipelineRun, *, now: datetime) -> datetime:
+    """When the run was created; `now` for one that was never in the API."""
+    stamp = run.metadata.creation_timestamp
+    return parse_rfc3339(stamp) if stamp else now
+
+
+def queue_due(run: PipelineRun, *, now: datetime) -> datetime:
+    """Until when a run may wait for a pod: `spec.queueDeadline` after its creation."""
+    return created_at(run, now=now) + timedelta(seconds=seconds(run.spec.queue_deadline))
+
+
+def start_due(run: PipelineRun, *, now: datetime) -> datetime:
+    """Until when main() must be called: `spec.startDeadline` after admission, over all attempts.
+
+    A claim comes with the admission, so that a claimed run without one was written by hand: its
+    creation counts.
+    """
+    accepted = find(run.status.conditions, ConditionType.ACCEPTED)
+    since = parse_rfc3339(accepted.last_transition_time) if accepted else created_at(run, now=now)
+    return since + timedelta(seconds=seconds(run.spec.start_deadline))
+
+
+def ttl_due(run: PipelineRun) -> datetime | None:
+    """When the run is to be deleted; None for children and for ends that are not recorded."""
+    if run.spec.parent_ref is not None or not run.status.finished:
+        return None
+    over = find(run.status.conditions, ConditionType.FINISHED)
+    if over is None:
+        return None
+    since = parse_rfc3339(over.last_transition_time)
+    return since + timedelta(seconds=run.spec.ttl_seconds_after_finished)

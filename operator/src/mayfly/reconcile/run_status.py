@@ -1,0 +1,106 @@
+"""The statuses that the planner writes on a run that goes on: claim, wait, cancel. Pure.
+
+Ends are in `ending`.
+"""
+
+from __future__ import annotations
+
+from mayfly.api.v1alpha1 import PipelineRunStatus, Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, Truth, with_condition
+from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.clock import rfc3339_seconds
+from mayfly.reconcile.actions import WriteRunStatus
+from mayfly.reconcile.observed import ObservedPod, ObservedRun, Target
+
+
+def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -> PipelineRunStatus:
+    """The claim: one write that gives this pod to this run and pins what it runs."""
+    run, stamp = seen.run, rfc3339_seconds(seen.now)
+    generation = run.metadata.generation
+    conditions = with_condition(
+        run.status.conditions,
+        ConditionType.ACCEPTED,
+        "True",
+        Reason.ACCEPTED,
+        "The run was checked.",
+        now=stamp,
+        generation=generation,
+    )
+    conditions = with_condition(
+        conditions,
+        ConditionType.STARTED,
+        "False",
+        Reason.POD_PENDING,
+        f"Pod {pod.name} is on its way.",
+        now=stamp,
+        generation=generation,
+    )
+    conditions = with_condition(
+        conditions,
+        ConditionType.SUCCEEDED,
+        "Unknown",
+        Reason.RUNNING,
+        "The run has not ended.",
+        now=stamp,
+        generation=generation,
+    )
+    status = run.status.model_copy(
+        update={
+            "id": run_id(run.metadata.uid),
+            "version": target.version,
+            "depth": target.depth,
+            "root_ref": target.root,
+            "attempt": attempt,
+            "pod_name": pod.name,
+            "pod_uid": pod.uid,
+            "timeout": target.timeout,
+            "conditions": conditions,
+        }
+    )
+    return status.model_copy(update={"phase": phase_of(status)})
+
+
+def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
+    """Why main() was not called yet."""
+    conditions = with_condition(
+        seen.run.status.conditions,
+        ConditionType.STARTED,
+        "False",
+        reason,
+        message,
+        now=rfc3339_seconds(seen.now),
+        generation=seen.run.metadata.generation,
+    )
+    status = seen.run.status.model_copy(
+        update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
+    )
+    return status.model_copy(update={"phase": phase_of(status)})
+
+
+def cancel_marked(
+    seen: ObservedRun, truth: Truth, reason: Reason, message: str
+) -> PipelineRunStatus:
+    """How far the cancel is: False once claims have stopped, True once nothing below can start."""
+    conditions = with_condition(
+        seen.run.status.conditions,
+        ConditionType.CANCEL_ACCEPTED,
+        truth,
+        reason,
+        message,
+        now=rfc3339_seconds(seen.now),
+        generation=seen.run.metadata.generation,
+    )
+    return seen.run.status.model_copy(update={"conditions": conditions})
+
+
+def write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:
+    """The write of a status, on the run as it was read."""
+    metadata = seen.run.metadata
+    if seen.place is not None and status.root_ref is None:
+        # Lineage is written with the first write of all: a run that never had a pod has a tree too.
+        place = seen.place
+        status = status.model_copy(update={"depth": place.depth, "root_ref": place.root})
+    return WriteRunStatus(
+        metadata.namespace or "", metadata.name, metadata.resource_version, status
+    )
