@@ -2,6 +2,13 @@
 
 The gateway ends a run from its agent's result; the controller ends runs that were refused, that
 never had a pod, or whose pod went away without a result that the gateway could take.
+
+An end on its way, by who holds it:
+
+    mayfly_runtime  End, Result    what PID 1 saw, and the message that carries it
+    gateway         Result         the same message, read and checked
+    metering        Ending         the end as it is journalled and billed, calls of Models included
+    here            End            the end as it is written on the object
 """
 
 from __future__ import annotations
