@@ -17,7 +17,7 @@ from typing import Any
 
 import mayfly_runtime
 from mayfly.reconcile.observed import SourceProblem
-from mayfly_runtime.spec.inputs import check
+from mayfly_runtime.spec import inputs
 
 Json = dict[str, Any]
 
@@ -72,10 +72,10 @@ class SourceChecker:
             references: it is a PipelineRun's, which names Secrets and never holds one.
             literals: it is a caller's, who may give secrets as they are too.
         """
-        if '"pattern"' not in json.dumps(schema):
+        if not inputs.has_patterns(schema):
             return [
                 f"{each.field}: {each.message}"
-                for each in check(schema, value, references=references, literals=literals)
+                for each in inputs.check(schema, value, references=references, literals=literals)
             ]
         request = {
             "op": "input",

@@ -188,7 +188,7 @@ def test_unknown_inputs():
     "text", ["", "{", "NaN", '{"a": Infinity}', '{"a": 1e999}', "[" * 100_000, "9" * 5000]
 )
 def test_text_that_is_no_input(text):
-    with pytest.raises(ValueError, match=r"input|digits"):
+    with pytest.raises(ValueError, match=r"^the input "):
         inputs.parse(text)
 
 
@@ -242,3 +242,18 @@ def test_patterns_are_known_before_they_run():
     assert inputs.has_patterns(DOCUMENT)
     plain = schema.build({"main.py": "def main(a: str): ..."}, "main.py:main")
     assert not inputs.has_patterns(plain)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "expected"),
+    [
+        ({"type": "array", "items": {"type": "array", "items": {"pattern": "x"}}}, True),
+        ({"allOf": [{"$ref": "#/components/schemas/Code"}]}, True),
+        ({"type": "object", "default": {"pattern": "x"}}, False),
+    ],
+)
+def test_patterns_are_found_where_a_check_would_run_them(fragment, expected):
+    schemas = {"Input": {"properties": {"a": fragment}}}
+    if "allOf" in fragment:
+        schemas["Code"] = {"type": "string", "pattern": "x"}
+    assert inputs.has_patterns({"components": {"schemas": schemas}}) is expected

@@ -6,7 +6,8 @@ import textwrap
 
 import pytest
 
-from mayfly_runtime.worker.entrypoint import Entrypoint, Failure
+from mayfly_runtime.worker.entrypoint import Entrypoint
+from mayfly_runtime.worker.errors import Failure
 from mayfly_runtime.worker.invocation import Interrupts, Invocation
 
 SLOW = """

@@ -6,11 +6,12 @@ defaults, makes an int of 3.0, and lists the files to fetch. JSON keeps what it 
 """
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
+
+from mayfly_runtime.spec import strict_json
 
 MAX_ITEM_BYTES = 65_536
 """One item of a list of strings, in UTF-8."""
@@ -57,17 +58,12 @@ class Prepared:
 
 
 def parse(text: str) -> object:
-    """Read JSON text strictly.
+    """Parse an input's JSON text, strictly.
 
     Raises:
         ValueError: with words for the author of the input.
     """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("the input is nested too deep") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the input is not JSON: {error}") from None
+    return strict_json.parse(text, "the input")
 
 
 def check(
@@ -107,8 +103,10 @@ def unknown(schema: Mapping[str, Any], value: object) -> list[str]:
 
 
 def has_patterns(schema: Mapping[str, Any]) -> bool:
-    """Whether a check runs a regular expression of the author's: bound its time if so."""
-    return any("pattern" in _resolved(schema, f) for f in _properties(schema).values())
+    """Whether `check` may run a regular expression of the author's: bound its time if so."""
+    # A property may refer to any schema of the document.
+    schemas = schema["components"]["schemas"].values()
+    return any(_has_pattern(each) for each in (*_properties(schema).values(), *schemas))
 
 
 def has_secrets(schema: Mapping[str, Any]) -> bool:
@@ -169,17 +167,6 @@ def pick(values: Any, pointer: Pointer) -> Any:
 def place(values: dict[str, Any], pointer: Pointer, value: object) -> None:
     """Put a value where a `FileRef` or a secret points."""
     pick(values, pointer[:-1])[pointer[-1]] = value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"the input is not JSON: it holds {name}")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"the input holds a number that is too large: {text[:40]}")
-    return number
 
 
 def _input(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -319,6 +306,12 @@ def _is_any(fragment: Mapping[str, Any]) -> bool:
 
 def _is_secret(fragment: Mapping[str, Any]) -> bool:
     return fragment.get("format") == "password" or fragment.get("x-cog-secret") is True
+
+
+def _has_pattern(fragment: object) -> bool:
+    if not isinstance(fragment, Mapping):
+        return False
+    return "pattern" in fragment or _has_pattern(fragment.get("items"))
 
 
 def _items(fragment: Mapping[str, Any]) -> Mapping[str, Any]:

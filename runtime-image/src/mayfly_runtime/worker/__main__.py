@@ -26,7 +26,8 @@ import cog
 from mayfly_runtime.channel import Channel, ChannelError
 from mayfly_runtime.spec import inputs
 from mayfly_runtime.worker import httpx_retries
-from mayfly_runtime.worker.entrypoint import Failure, load_entrypoint
+from mayfly_runtime.worker.entrypoint import load_entrypoint
+from mayfly_runtime.worker.errors import Failure
 from mayfly_runtime.worker.invocation import Interrupts, Invocation
 
 MAX_MESSAGE_BYTES = 64 * 2**20

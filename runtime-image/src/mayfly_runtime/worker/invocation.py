@@ -12,9 +12,9 @@ from typing import Any
 import cog
 from mayfly_runtime.channel import ChannelError
 from mayfly_runtime.spec.outputs import OutputError, in_words
-from mayfly_runtime.worker import encoder
-from mayfly_runtime.worker import entrypoint as author
-from mayfly_runtime.worker.entrypoint import Entrypoint, Failure
+from mayfly_runtime.worker import encoder, errors
+from mayfly_runtime.worker.entrypoint import Entrypoint
+from mayfly_runtime.worker.errors import Failure
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -112,8 +112,8 @@ class Invocation:
         except BaseException as error:  # noqa: BLE001 an author may raise anything
             self._over()
             if not self._interrupts.fired:
-                author.show(error)
-            raise Failure("UserError", author.last_line(error)) from None
+                errors.print_traceback(error)
+            raise Failure("UserError", errors.last_line(error)) from None
 
     def _stream(self, iterator: Any) -> dict[str, Any]:
         end = object()
@@ -183,9 +183,9 @@ class Invocation:
 
     def _exited(self, error: SystemExit) -> Failure:
         if isinstance(error.code, str):
-            author.show(error)
-        words = author.exit_words(error)
-        code = author.exit_code(error)
+            errors.print_traceback(error)
+        words = errors.exit_call(error)
+        code = errors.exit_code(error)
         return Failure(
             "Exited", f"{self._entrypoint.name}() called {words}: it exited with code {code}"
         )

@@ -1,0 +1,62 @@
+"""Strict JSON: what RFC 8259 allows, and nothing that Python's `json` adds to it.
+
+NaN and Infinity are refused, and numbers beyond a float, which would turn into Infinity.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+
+def parse(text: str, what: str) -> Any:
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: it is not strict JSON; `what` (such as "the input") begins the sentence.
+    """
+    with _errors_about(what):
+        return _DECODER.decode(text)
+
+
+def parse_at(text: str, position: int, what: str) -> tuple[Any, int]:
+    """Parse the JSON value that begins at a position of a longer text; the value and its end.
+
+    Raises:
+        ValueError: as `parse`.
+    """
+    with _errors_about(what):
+        return _DECODER.raw_decode(text, position)
+
+
+class _Refused(ValueError):
+    """What is wrong with a text, to be said after its name."""
+
+
+@contextmanager
+def _errors_about(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise ValueError(f"{what} is nested too deep") from None
+    except _Refused as error:
+        raise ValueError(f"{what} {error}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{what} is not JSON: {error}") from None
+    except ValueError:  # Python converts no more than 4300 digits
+        raise ValueError(f"{what} holds an integer with too many digits") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _Refused(f"is not JSON: it holds {name}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _Refused(f"holds a number that is too large: {text[:40]}")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
