@@ -11,7 +11,7 @@ from support.gateway_world import BUILDER, NAMESPACE, Run, Running, World
 from support.postgresql import BOTH
 from support.waiting import looks
 
-from mayfly.gateway.calls.rows import shut_parents
+from mayfly.gateway.calls.shut_parents import shut_parents
 from mayfly.gateway.files.uploads import uploads
 from mayfly.gateway.predictions.idempotency import creates
 from mayfly.gateway.secrets.sealed import sealed_secrets

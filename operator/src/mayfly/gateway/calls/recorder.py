@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.clock import Clock
 from mayfly.database.engine import Database, insert_once
-from mayfly.gateway.calls.rows import UNDER_WAY, Call, Step, model_calls, shut_parents
+from mayfly.gateway.calls import rows, shut_parents
+from mayfly.gateway.calls.rows import UNDER_WAY, Bounded, Call, Step, model_calls
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.lifecycle.notices import Notices
@@ -35,23 +36,6 @@ Json = dict[str, Any]
 
 CANCELED_UNSTARTED = "The prediction was cancelled before it started."
 CANCELED = "The prediction was cancelled."
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """A call that waits, and who pays.
-
-    Attributes:
-        uid: of its row.
-        key: namespace and name of the Model.
-        payer: the namespace that pays.
-        budget_uid: the nearest run above with a budget.
-    """
-
-    uid: str
-    key: tuple[str, str]
-    payer: str
-    budget_uid: str | None
 
 
 class Shut(Exception):
@@ -88,63 +72,23 @@ class CallRecorder:
     async def find(self, uid: str) -> tuple[Call, RunRow] | None:
         """A call and its row of the ledger."""
         async with self._database.read() as tx:
-            return await self._find(tx, uid)
-
-    async def _find(self, tx: AsyncConnection, uid: str) -> tuple[Call, RunRow] | None:
-        found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
-        call = found.mappings().one_or_none()
-        row = await ledger.find(tx, uid)
-        return None if call is None or row is None else (Call.of(call), row)
+            return await rows.find(tx, uid)
 
     async def unfinished(self) -> list[tuple[Call, str, str]]:
         """Calls that are not done, oldest first, each with who pays and the root of its tree."""
         async with self._database.read() as tx:
-            found = await tx.execute(
-                select(model_calls, tables.runs.c.namespace.label("payer"), tables.runs.c.root_uid)
-                .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
-                .where(model_calls.c.step != Step.DONE.value)
-                .order_by(model_calls.c.queued_at, model_calls.c.uid)
-            )
-            return [_unfinished(dict(each)) for each in found.mappings()]
+            return await rows.unfinished(tx)
 
     async def bounded(self, limited: Collection[str]) -> list[Bounded]:
-        """Calls that wait, with a budget over them.
-
-        Args:
-            limited: namespaces with a monthly budget.
-        """
+        """Calls that wait, with a budget over them."""
         async with self._database.read() as tx:
-            found = await tx.execute(
-                select(
-                    model_calls.c.uid,
-                    model_calls.c.namespace,
-                    model_calls.c.model,
-                    tables.runs.c.namespace.label("payer"),
-                    tables.runs.c.budget_uid,
-                )
-                .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
-                .where(
-                    model_calls.c.step == Step.QUEUED.value,
-                    tables.runs.c.budget_uid.is_not(None) | tables.runs.c.namespace.in_(limited),
-                )
-            )
-            return [
-                Bounded(row.uid, (row.namespace, row.model), row.payer, row.budget_uid)
-                for row in found
-            ]
+            return await rows.bounded(tx, limited)
 
     # -- made ------------------------------------------------------------------------------------
 
     async def waiting(self, tx: AsyncConnection, namespace: str, model: str) -> int:
         """How many calls wait for a Model."""
-        found = await tx.execute(
-            select(func.count()).where(
-                model_calls.c.namespace == namespace,
-                model_calls.c.model == model,
-                model_calls.c.step == Step.QUEUED.value,
-            )
-        )
-        return int(found.scalar_one())
+        return await rows.count(tx, namespace, model, (Step.QUEUED.value,))
 
     async def create(self, tx: AsyncConnection, call: Call, row: RunRow) -> None:
         """Queue a call.
@@ -152,10 +96,8 @@ class CallRecorder:
         Raises:
             Shut: the cancel of its parent was accepted.
         """
-        if call.parent_uid is not None:
-            shut = select(shut_parents.c.uid).where(shut_parents.c.uid == call.parent_uid)
-            if (await tx.execute(shut)).first() is not None:
-                raise Shut
+        if call.parent_uid is not None and await shut_parents.is_shut(tx, call.parent_uid):
+            raise Shut
         await ledger.open_run(tx, row)
         values = {each.name: getattr(call, each.name) for each in fields(call)}
         await insert_once(tx, model_calls, {**values, "step": call.step.value})
@@ -187,10 +129,10 @@ class CallRecorder:
         """
         now = self._clock()
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
                 return False
-            if await self._under_way(tx, found[0]) >= limit:
+            if await rows.count(tx, *found[0].key, UNDER_WAY) >= limit:
                 return False
             await self._step(tx, uid, Step.SENT, target=json.dumps(target), upstream=incarnation)
             await tx.execute(
@@ -202,20 +144,10 @@ class CallRecorder:
         self._metrics.sent(found[1], now)
         return True
 
-    async def _under_way(self, tx: AsyncConnection, call: Call) -> int:
-        found = await tx.execute(
-            select(func.count()).where(
-                model_calls.c.namespace == call.namespace,
-                model_calls.c.model == call.model,
-                model_calls.c.step.in_(UNDER_WAY),
-            )
-        )
-        return int(found.scalar_one())
-
     async def put_back(self, uid: str) -> None:
         """Queue a call again that its server did not take."""
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[0].step is not Step.SENT:
                 return
             await self._step(tx, uid, Step.QUEUED, target="", upstream="")
@@ -269,7 +201,7 @@ class CallRecorder:
     ) -> None:
         at = self._clock()
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[1].closed:
                 return
             await self._cut_in(tx, found[1], outcome, reason, error, at, to_now=now)
@@ -311,7 +243,7 @@ class CallRecorder:
     async def end(self, uid: str, ending: Ending) -> None:
         """Close a call, once, with its usage record."""
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[1].closed:
                 return
             await self._close(tx, found[1], ending, self._clock())
@@ -350,7 +282,7 @@ class CallRecorder:
         """
         now = self._clock()
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[0].step is Step.DONE:
                 return True
             ended = found[0].step is Step.QUEUED
@@ -368,7 +300,7 @@ class CallRecorder:
         """End a call that waits: a budget was reached. Returns whether it waited."""
         now = self._clock()
         async with self._database.write() as tx:
-            found = await self._find(tx, uid)
+            found = await rows.find(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
                 return False
             reason = Reason.BUDGET_EXCEEDED
@@ -379,20 +311,9 @@ class CallRecorder:
     async def queue_is_open(self, parent_uid: str) -> bool:
         """Whether a call that a run has made waits, or the run may still queue one."""
         async with self._database.read() as tx:
-            shut = await tx.execute(
-                select(shut_parents.c.uid).where(shut_parents.c.uid == parent_uid)
-            )
-            if shut.first() is None:
+            if not await shut_parents.is_shut(tx, parent_uid):
                 return True
-            waiting = await tx.execute(
-                select(model_calls.c.uid)
-                .where(
-                    model_calls.c.parent_uid == parent_uid,
-                    model_calls.c.step == Step.QUEUED.value,
-                )
-                .limit(1)
-            )
-            return waiting.first() is not None
+            return bool(await rows.queued_by(tx, parent_uid))
 
     async def close_queue_of(self, parent_uid: str) -> list[str]:
         """A run's cancel is accepted: its calls that wait end, and it can queue no others.
@@ -404,39 +325,18 @@ class CallRecorder:
         """
         now = self._clock()
         async with self._database.write() as tx:
-            await insert_once(tx, shut_parents, {"uid": parent_uid})
-            found = await tx.execute(
-                select(model_calls.c.uid).where(
-                    model_calls.c.parent_uid == parent_uid,
-                    model_calls.c.step == Step.QUEUED.value,
-                )
-            )
-            ended: list[str] = list(found.scalars())
+            await shut_parents.shut(tx, parent_uid)
+            ended = await rows.queued_by(tx, parent_uid)
             for row in await _rows(tx, ended):
                 await self._end_unstarted(tx, row, now)
         for uid in ended:
             self._told(uid)
         return ended
 
-    # -- forgotten -------------------------------------------------------------------------------
-
     async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:
-        """Forget the cancelled runs whose token is worth nothing any more.
-
-        Args:
-            before: those that were over before this moment.
-            is_there: whether a run that the ledger does not know is not finished.
-        """
-        over = select(tables.runs.c.uid).where(tables.runs.c.closed_at < before)
-        known = select(tables.runs.c.uid)
+        """Forget the cancelled runs whose token is worth nothing any more."""
         async with self._database.write() as tx:
-            await tx.execute(delete(shut_parents).where(shut_parents.c.uid.in_(over)))
-            unknown = await tx.execute(
-                select(shut_parents.c.uid).where(shut_parents.c.uid.not_in(known))
-            )
-            gone = [uid for uid in unknown.scalars() if not is_there(uid)]
-            for uid in gone:
-                await tx.execute(delete(shut_parents).where(shut_parents.c.uid == uid))
+            await shut_parents.forget(tx, before, is_there)
 
     async def _end_unstarted(self, tx: AsyncConnection, row: RunRow, now: datetime) -> None:
         await self._cut_in(
@@ -447,8 +347,3 @@ class CallRecorder:
 async def _rows(tx: AsyncConnection, uids: Iterable[str]) -> list[RunRow]:
     found = [await ledger.find(tx, uid) for uid in uids]
     return [each for each in found if each is not None]
-
-
-def _unfinished(row: Json) -> tuple[Call, str, str]:
-    payer, root = row.pop("payer"), row.pop("root_uid")
-    return (Call.of(row), payer, root)

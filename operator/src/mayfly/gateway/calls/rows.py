@@ -14,15 +14,18 @@ take it, or no connection was made.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, String, Table, Text, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import Instant, metadata
+from mayfly.metering import ledger, tables
+from mayfly.metering.ledger import RunRow
 
 Json = dict[str, Any]
 
@@ -55,9 +58,6 @@ model_calls = Table(
     Index("ix_model_calls_parent", "parent_uid", "step"),
     Index("ix_model_calls_step", "step", "queued_at"),
 )
-
-shut_parents = Table("shut_parents", metadata, Column("uid", String(64), primary_key=True))
-"""Runs whose cancel was accepted: no call of theirs is queued any more."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +99,92 @@ class Call:
     def sent_to(self) -> Json:
         """What it was sent to."""
         return dict(json.loads(self.target or "{}"))
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A call that waits, and who pays.
+
+    Attributes:
+        uid: of its row.
+        key: namespace and name of the Model.
+        payer: the namespace that pays.
+        budget_uid: the nearest run above with a budget.
+    """
+
+    uid: str
+    key: tuple[str, str]
+    payer: str
+    budget_uid: str | None
+
+
+async def find(tx: AsyncConnection, uid: str) -> tuple[Call, RunRow] | None:
+    """A call and its row of the ledger."""
+    found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
+    call = found.mappings().one_or_none()
+    row = await ledger.find(tx, uid)
+    return None if call is None or row is None else (Call.of(call), row)
+
+
+async def unfinished(tx: AsyncConnection) -> list[tuple[Call, str, str]]:
+    """Calls that are not done, oldest first, each with who pays and the root of its tree."""
+    found = await tx.execute(
+        select(model_calls, tables.runs.c.namespace.label("payer"), tables.runs.c.root_uid)
+        .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
+        .where(model_calls.c.step != Step.DONE.value)
+        .order_by(model_calls.c.queued_at, model_calls.c.uid)
+    )
+    return [_with_payer(dict(each)) for each in found.mappings()]
+
+
+def _with_payer(row: Json) -> tuple[Call, str, str]:
+    payer, root = row.pop("payer"), row.pop("root_uid")
+    return (Call.of(row), payer, root)
+
+
+async def bounded(tx: AsyncConnection, limited: Collection[str]) -> list[Bounded]:
+    """Calls that wait, with a budget over them.
+
+    Args:
+        tx: the transaction.
+        limited: namespaces with a monthly budget.
+    """
+    found = await tx.execute(
+        select(
+            model_calls.c.uid,
+            model_calls.c.namespace,
+            model_calls.c.model,
+            tables.runs.c.namespace.label("payer"),
+            tables.runs.c.budget_uid,
+        )
+        .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
+        .where(
+            model_calls.c.step == Step.QUEUED.value,
+            tables.runs.c.budget_uid.is_not(None) | tables.runs.c.namespace.in_(limited),
+        )
+    )
+    return [
+        Bounded(row.uid, (row.namespace, row.model), row.payer, row.budget_uid) for row in found
+    ]
+
+
+async def count(tx: AsyncConnection, namespace: str, model: str, steps: Collection[str]) -> int:
+    """How many calls of a Model have come to one of these steps."""
+    found = await tx.execute(
+        select(func.count()).where(
+            model_calls.c.namespace == namespace,
+            model_calls.c.model == model,
+            model_calls.c.step.in_(steps),
+        )
+    )
+    return int(found.scalar_one())
+
+
+async def queued_by(tx: AsyncConnection, parent_uid: str) -> list[str]:
+    """The UIDs of the calls that a run has made and that wait."""
+    found = await tx.execute(
+        select(model_calls.c.uid).where(
+            model_calls.c.parent_uid == parent_uid, model_calls.c.step == Step.QUEUED.value
+        )
+    )
+    return list(found.scalars())
