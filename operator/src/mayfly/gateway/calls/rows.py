@@ -20,7 +20,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, String, Table, Text, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import Instant, metadata
 
@@ -99,3 +100,10 @@ class Call:
     def sent_to(self) -> Json:
         """What it was sent to."""
         return dict(json.loads(self.target or "{}"))
+
+
+async def find(tx: AsyncConnection, uid: str) -> Call | None:
+    """The row of a call."""
+    found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
+    row = found.mappings().one_or_none()
+    return None if row is None else Call.of(row)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
@@ -19,11 +21,13 @@ from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.calls.versions import ModelVersion, Versions
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Refusal, TooMany
 from mayfly.gateway.lifecycle import deliveries
+from mayfly.gateway.lifecycle.states import State
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions.create_run import RunCreator, Target
 from mayfly.gateway.predictions.idempotency import Created
 from mayfly.gateway.predictions.request import CreateRequest
+from mayfly.gateway.predictions.snapshots import Snapshot, Snapshots
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
@@ -50,6 +54,7 @@ class CallCreator:
         runs: Runs,
         sealed: Sealed,
         sources: SourceChecker,
+        snapshots: Snapshots,
         database: Database,
         config: GatewayConfig,
         clock: Clock,
@@ -64,6 +69,7 @@ class CallCreator:
         self._runs = runs
         self._sealed = sealed
         self._sources = sources
+        self._snapshots = snapshots
         self._database = database
         self._config = config
         self._clock = clock
@@ -76,7 +82,7 @@ class CallCreator:
         order: CreateRequest,
         headers: Mapping[str, str],
         base: str,
-    ) -> str:
+    ) -> Snapshot:
         """Queue a call, or find the one that this same create queued before.
 
         Args:
@@ -87,7 +93,7 @@ class CallCreator:
             base: the caller's base URL.
 
         Returns:
-            The id of the prediction.
+            The prediction.
 
         Raises:
             Forbidden: the caller may not, or its run may create nothing (any more).
@@ -112,33 +118,47 @@ class CallCreator:
             async with self._database.read() as tx:
                 before = await idempotency.recall(tx, known, self._clock())
             if before is not None:
-                return before.name
+                return await self._created(before)
         await self._budgets.require(namespace, caller.run)
         concealed = await self._checked(target, order)
         order = replace(order, input=concealed.input, input_json=concealed.input_json)
         order = await self._create_run.with_references(order, namespace, base)
         row, call = self._row(caller, target, namespace, order)
         async with self._database.write() as tx:
-            if repeat:
-                before = await idempotency.recall(tx, known, self._clock())
-                if before is not None:
-                    return before.name
-            if await self._calls.waiting(tx, *call.key) >= self._config.models.queue:
-                raise TooMany(
-                    f'{self._config.models.queue} predictions wait for "{target.called}" already; '
-                    f"try again later.",
-                    retry_after=FULL_SECONDS,
-                )
-            try:
-                await self._calls.create(tx, call, row)
-            except Shut:
-                raise Forbidden(CANCELLED_RUN) from None
-            if order.webhook:
-                await deliveries.expect(tx, row, url=order.webhook, events=order.events)
-            await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
-            await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
+            before = await idempotency.recall(tx, known, self._clock()) if repeat else None
+            if before is None:
+                made = await self._queue(tx, target, order, row, call)
+                await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
+                await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
+        if before is not None:
+            return await self._created(before)
         self._dispatcher.add(call, row.namespace, row.root_uid)
-        return row.id
+        return made
+
+    async def _queue(
+        self, tx: AsyncConnection, target: Target, order: CreateRequest, row: RunRow, call: Call
+    ) -> Snapshot:
+        if await self._calls.waiting(tx, *call.key) >= self._config.models.queue:
+            raise TooMany(
+                f'{self._config.models.queue} predictions wait for "{target.called}" already; '
+                f"try again later.",
+                retry_after=FULL_SECONDS,
+            )
+        try:
+            await self._calls.create(tx, call, row)
+        except Shut:
+            raise Forbidden(CANCELLED_RUN) from None
+        delivery = None
+        if order.webhook:
+            delivery = await deliveries.expect(tx, row, url=order.webhook, events=order.events)
+        return Snapshot(row, State.STARTING, None, delivery=delivery, call=call)
+
+    async def _created(self, before: Created) -> Snapshot:
+        """The prediction that an earlier create of the same made."""
+        found = await self._snapshots.snapshot(before.name)
+        if found is None:
+            raise Missing(f'There is no prediction "{before.name}".')
+        return found
 
     def _callable_from(self, entry: Entry, namespace: str) -> None:
         if entry.namespace == namespace or entry.public:
