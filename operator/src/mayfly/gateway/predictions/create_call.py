@@ -12,8 +12,8 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
-from mayfly.gateway.access.callers import CANCELLED_RUN, Caller
-from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
+from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.recorder import CallRecorder, Shut
@@ -47,6 +47,7 @@ class CallCreator:
         *,
         create_run: RunCreator,
         budgets: Budgets,
+        callers: Callers,
         calls: CallRecorder,
         versions: Versions,
         dispatcher: CallDispatcher,
@@ -62,6 +63,7 @@ class CallCreator:
     ) -> None:
         self._create_run = create_run
         self._budgets = budgets
+        self._callers = callers
         self._calls = calls
         self._versions = versions
         self._dispatcher = dispatcher
@@ -106,7 +108,7 @@ class CallCreator:
         entry = target.entry
         namespace = caller.namespace or entry.namespace
         await self._create_run.permit(caller, namespace)
-        self._callable_from(entry, namespace)
+        self._callers.require_callable(entry, namespace)
         conflict = self._versions.name_conflict(entry)
         if conflict:
             raise Invalid(f'Model "{target.called}" can\'t be called: {conflict}')
@@ -159,12 +161,6 @@ class CallCreator:
         if found is None:
             raise Missing(f'There is no prediction "{before.name}".')
         return found
-
-    def _callable_from(self, entry: Entry, namespace: str) -> None:
-        if entry.namespace == namespace or entry.public:
-            return
-        if not self._directory.shared_by_alias(entry, namespace):
-            raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
 
     async def _checked(self, target: Target, order: CreateRequest) -> Concealed:
         if order.budget:

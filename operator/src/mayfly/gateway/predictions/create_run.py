@@ -269,8 +269,7 @@ class RunCreator:
         if not entry.settled:
             settled = await self._directory.settled(entry.namespace, entry.name, SETTLE_SECONDS)
             entry = settled or entry
-        if entry.namespace != namespace:
-            self._callable_from_elsewhere(entry)
+        self._callers.require_callable(entry, namespace)
         wanted = target.version or entry.latest_version
         if target.version is None and entry.problem:
             raise Invalid(f'Pipeline "{target.called}" can\'t be run: {entry.problem}')
@@ -281,15 +280,6 @@ class RunCreator:
             raise Busy(f'Pipeline "{target.called}" is being read; try again in a moment.')
         await self._check_input(version, order)
         return entry, version
-
-    def _callable_from_elsewhere(self, entry: Entry) -> None:
-        named = f'Pipeline "{entry.namespace}/{entry.name}"'
-        if not entry.public:
-            raise Forbidden(f"{named} is private to its namespace.")
-        if entry.body["spec"].get("secrets"):
-            raise Forbidden(
-                f"{named} has secrets, and only runs in its own namespace are given those."
-            )
 
     async def _check_input(self, version: PipelineVersionEntry, order: CreateRequest) -> None:
         problems = await self._sources.input_problems(version.schema, order.input, literals=True)

@@ -112,6 +112,7 @@ def build(
     create_call = CallCreator(
         create_run=create_run,
         budgets=namespaces.budgets,
+        callers=access.callers,
         calls=calls.recorder,
         versions=calls.versions,
         dispatcher=calls.dispatcher,
