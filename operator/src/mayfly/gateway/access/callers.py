@@ -124,12 +124,33 @@ class Callers:
 
     async def sees(self, caller: Caller, entry: Entry) -> bool:
         """Whether the caller may know of an entry."""
-        if entry.public or self._directory.shared_by_alias(entry, caller.namespace):
+        if self.shared(entry, caller.namespace):
             return True
         if caller.run is not None:
             return entry.namespace == caller.namespace
         resource = "models" if entry.is_model else "pipelines"
         return await self.may(caller, "get", resource, entry.namespace)
+
+    def shared(self, entry: Entry, namespace: str | None) -> bool:
+        """Whether an entry is public, or shared with a namespace by its Model's alias."""
+        return entry.public or self._directory.shared_by_alias(entry, namespace)
+
+    def require_callable(self, entry: Entry, namespace: str) -> None:
+        """Refuse a call of an entry from a namespace that may not call it.
+
+        Raises:
+            Forbidden: it is private to another namespace, or has secrets that stay there.
+        """
+        if entry.namespace == namespace:
+            return
+        kind = "Model" if entry.is_model else "Pipeline"
+        named = f'{kind} "{entry.namespace}/{entry.name}"'
+        if not self.shared(entry, namespace):
+            raise Forbidden(f"{named} is private to its namespace.")
+        if not entry.is_model and entry.body["spec"].get("secrets"):
+            raise Forbidden(
+                f"{named} has secrets, and only runs in its own namespace are given those."
+            )
 
 
 def _own_namespace(user: User) -> str | None:

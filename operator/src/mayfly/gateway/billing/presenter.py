@@ -97,6 +97,25 @@ def record(found: UsageRecord) -> Json:
     }
 
 
+def correction(made: UsageRecord, bill: UsageRecord) -> Json:
+    """A correction's record, and the bill with all corrections summed in."""
+    return {
+        "record": made.record_id,
+        "prediction": run_id(made.run_uid),
+        "corrects": made.corrects,
+        "cost": decimal_text(made.cost),
+        "active_milliseconds": made.active_ms,
+        "currency": made.currency,
+        "why": made.why,
+        "author": made.author,
+        "recorded_at": rfc3339(made.recorded_at),
+        "billed": {
+            "cost": decimal_text(bill.cost),
+            "active_milliseconds": bill.active_ms,
+        },
+    }
+
+
 def explanation(found: Explanation) -> Json:
     """A bill, line by line; every amount is exact decimal text."""
     return {

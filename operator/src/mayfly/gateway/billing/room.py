@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from mayfly.gateway.access.room import AccessControl
-from mayfly.gateway.billing.correction_routes import CorrectionRoutes
 from mayfly.gateway.billing.corrections import Corrections
 from mayfly.gateway.billing.routes import UsageRoutes
 from mayfly.gateway.predictions.room import Predictions
@@ -32,5 +31,10 @@ def build(process: Process, access: AccessControl, runs: Runs, predictions: Pred
         worklist=runs.worklist,
         clock=process.clock,
     )
-    usage = UsageRoutes(database=process.database, callers=access.callers, clock=process.clock)
-    return Billing([CorrectionRoutes(corrections, access.callers).router(), usage.router()])
+    usage = UsageRoutes(
+        database=process.database,
+        corrections=corrections,
+        callers=access.callers,
+        clock=process.clock,
+    )
+    return Billing([usage.router()])

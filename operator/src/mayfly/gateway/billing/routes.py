@@ -18,9 +18,10 @@ from mayfly.clock import Clock
 from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.billing import presenter
+from mayfly.gateway.billing.corrections import BODY_BYTES, Corrections
 from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
-from mayfly.gateway.http.routing import UNCACHED, under_bases
+from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
 from mayfly.metering import focus, periods, reports
 from mayfly.metering.explain import explain
 from mayfly.metering.periods import Month, Period
@@ -42,10 +43,13 @@ Namespace = str | None
 
 
 class UsageRoutes:
-    """The routes and what they need."""
+    """Handlers of usage: reports, records, bills and their corrections, months."""
 
-    def __init__(self, *, database: Database, callers: Callers, clock: Clock) -> None:
+    def __init__(
+        self, *, database: Database, corrections: Corrections, callers: Callers, clock: Clock
+    ) -> None:
         self._database = database
+        self._corrections = corrections
         self._callers = callers
         self._clock = clock
 
@@ -61,6 +65,7 @@ class UsageRoutes:
                 ("POST", f"{period}/close", self.close),
                 ("GET", f"{period}/verify", self.verify),
                 ("GET", "/usage/{identity}", self.explain),
+                ("POST", "/usage/{identity}/corrections", self.correct),
             )
         )
 
@@ -145,6 +150,18 @@ class UsageRoutes:
         if not await self._callers.may(caller, "list", "pipelineruns", found.bill.namespace):
             raise nothing
         return JSONResponse(presenter.explanation(found), headers=UNCACHED)
+
+    # -- corrected -------------------------------------------------------------------------------
+
+    async def correct(self, request: Request, identity: str) -> Response:
+        """Correct a prediction's bill: a signed difference, and why."""
+        namespace = request.path_params.get("namespace")
+        caller = await self._callers.caller(request.headers, namespace)
+        body = await body_of(request, BODY_BYTES)
+        record, bill = await self._corrections.make(
+            caller, identity, namespace, body, request.headers
+        )
+        return JSONResponse(presenter.correction(record, bill), 201, UNCACHED)
 
     # -- months ----------------------------------------------------------------------------------
 

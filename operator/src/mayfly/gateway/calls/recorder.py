@@ -72,7 +72,7 @@ class CallRecorder:
     async def find(self, uid: str) -> tuple[Call, RunRow] | None:
         """A call and its row of the ledger."""
         async with self._database.read() as tx:
-            return await rows.find(tx, uid)
+            return await rows.find_with_row(tx, uid)
 
     async def unfinished(self) -> list[tuple[Call, str, str]]:
         """Calls that are not done, oldest first, each with who pays and the root of its tree."""
@@ -129,7 +129,7 @@ class CallRecorder:
         """
         now = self._clock()
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
                 return False
             if await rows.count(tx, *found[0].key, UNDER_WAY) >= limit:
@@ -147,7 +147,7 @@ class CallRecorder:
     async def put_back(self, uid: str) -> None:
         """Queue a call again that its server did not take."""
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.SENT:
                 return
             await self._step(tx, uid, Step.QUEUED, target="", upstream="")
@@ -201,7 +201,7 @@ class CallRecorder:
     ) -> None:
         at = self._clock()
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[1].closed:
                 return
             await self._cut_in(tx, found[1], outcome, reason, error, at, to_now=now)
@@ -243,7 +243,7 @@ class CallRecorder:
     async def end(self, uid: str, ending: Ending) -> None:
         """Close a call, once, with its usage record."""
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[1].closed:
                 return
             await self._close(tx, found[1], ending, self._clock())
@@ -282,7 +282,7 @@ class CallRecorder:
         """
         now = self._clock()
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is Step.DONE:
                 return True
             ended = found[0].step is Step.QUEUED
@@ -300,7 +300,7 @@ class CallRecorder:
         """End a call that waits: a budget was reached. Returns whether it waited."""
         now = self._clock()
         async with self._database.write() as tx:
-            found = await rows.find(tx, uid)
+            found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
                 return False
             reason = Reason.BUDGET_EXCEEDED

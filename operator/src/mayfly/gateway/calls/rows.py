@@ -101,6 +101,13 @@ class Call:
         return dict(json.loads(self.target or "{}"))
 
 
+async def find(tx: AsyncConnection, uid: str) -> Call | None:
+    """The row of a call."""
+    found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
+    row = found.mappings().one_or_none()
+    return None if row is None else Call.of(row)
+
+
 @dataclass(frozen=True)
 class Bounded:
     """A call that waits, and who pays.
@@ -118,12 +125,10 @@ class Bounded:
     budget_uid: str | None
 
 
-async def find(tx: AsyncConnection, uid: str) -> tuple[Call, RunRow] | None:
+async def find_with_row(tx: AsyncConnection, uid: str) -> tuple[Call, RunRow] | None:
     """A call and its row of the ledger."""
-    found = await tx.execute(select(model_calls).where(model_calls.c.uid == uid))
-    call = found.mappings().one_or_none()
-    row = await ledger.find(tx, uid)
-    return None if call is None or row is None else (Call.of(call), row)
+    call, row = await find(tx, uid), await ledger.find(tx, uid)
+    return None if call is None or row is None else (call, row)
 
 
 async def unfinished(tx: AsyncConnection) -> list[tuple[Call, str, str]]:

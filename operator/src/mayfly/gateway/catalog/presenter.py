@@ -70,18 +70,18 @@ class ModelPresenter:
         """
         wanted = words.lower().split()[:WORDS]
         own = await self._own(caller)
+        namespace = caller.namespace
         found = [
             entry
             for entry in self._directory
             if (
-                own is None or (entry.is_model, entry.namespace) in own or self._open(caller, entry)
+                own is None
+                or (entry.is_model, entry.namespace) in own
+                or self._callers.shared(entry, namespace)
             )
             and _has(entry, wanted)
         ]
         return sorted(found, key=lambda each: (each.created, each.uid), reverse=True)
-
-    def _open(self, caller: Caller, entry: Entry) -> bool:
-        return entry.public or self._directory.shared_by_alias(entry, caller.namespace)
 
     async def _own(self, caller: Caller) -> Collection[tuple[bool, str]] | None:
         """Namespaces whose private entries the caller may list; None for all of them."""

@@ -45,8 +45,9 @@ SCHEMAS: dict[str, Json] = {
         },
     ),
     "Prediction": _object(
-        ["id", "model", "version", "status", "input", "urls"],
+        ["id", "kind", "model", "version", "status", "input", "urls"],
         id=TEXT,
+        kind={"enum": ["pipeline", "model"]},
         model=TEXT,
         version=TEXT,
         status={"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},

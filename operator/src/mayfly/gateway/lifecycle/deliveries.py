@@ -7,7 +7,7 @@ when a receiver never answered.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ class Delivery:
         return fields | ({"webhook_error": self.error} if self.error else {})
 
 
-async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence[str]) -> None:
+async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence[str]) -> Delivery:
     """Owe a prediction's receiver its events, from its beginning on; again changes nothing.
 
     Args:
@@ -82,24 +82,25 @@ async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence
         row: the prediction; its namespace's secret signs.
         url: the receiver.
         events: which events; all of them when empty.
+
+    Returns:
+        What is owed from the beginning on.
     """
     wanted = [each for each in EVENTS if not events or each in events]
-    await insert_once(
-        tx,
-        deliveries,
-        {
-            "run_uid": row.uid,
-            "id": row.id,
-            "namespace": row.namespace,
-            "url": url,
-            "events": ",".join(wanted),
-            "started": False,
-            "attempts": 0,
-            "due_at": row.opened_at,
-            "error": "",
-        },
+    delivery = Delivery(
+        run_uid=row.uid,
+        id=row.id,
+        namespace=row.namespace,
+        url=url,
+        events=",".join(wanted),
+        started=False,
+        attempts=0,
+        due_at=row.opened_at,
+        error="",
     )
+    await insert_once(tx, deliveries, asdict(delivery))
     note(tx, Owed(row.uid))
+    return delivery
 
 
 async def find(tx: AsyncConnection, run_uid: str) -> Delivery | None:

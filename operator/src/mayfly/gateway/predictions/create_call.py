@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
-from mayfly.gateway.access.callers import CANCELLED_RUN, Caller
-from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
+from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.recorder import CallRecorder, Shut
@@ -19,11 +21,13 @@ from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.calls.versions import ModelVersion, Versions
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Refusal, TooMany
 from mayfly.gateway.lifecycle import deliveries
+from mayfly.gateway.lifecycle.states import State
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions.create_run import RunCreator, Target
 from mayfly.gateway.predictions.idempotency import Created
 from mayfly.gateway.predictions.request import CreateRequest
+from mayfly.gateway.predictions.snapshots import Snapshot, Snapshots
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.tables import MODEL
@@ -43,6 +47,7 @@ class CallCreator:
         *,
         create_run: RunCreator,
         budgets: Budgets,
+        callers: Callers,
         calls: CallRecorder,
         versions: Versions,
         dispatcher: CallDispatcher,
@@ -50,6 +55,7 @@ class CallCreator:
         runs: Runs,
         sealed: Sealed,
         sources: SourceChecker,
+        snapshots: Snapshots,
         database: Database,
         config: GatewayConfig,
         clock: Clock,
@@ -57,6 +63,7 @@ class CallCreator:
     ) -> None:
         self._create_run = create_run
         self._budgets = budgets
+        self._callers = callers
         self._calls = calls
         self._versions = versions
         self._dispatcher = dispatcher
@@ -64,6 +71,7 @@ class CallCreator:
         self._runs = runs
         self._sealed = sealed
         self._sources = sources
+        self._snapshots = snapshots
         self._database = database
         self._config = config
         self._clock = clock
@@ -76,7 +84,7 @@ class CallCreator:
         order: CreateRequest,
         headers: Mapping[str, str],
         base: str,
-    ) -> str:
+    ) -> Snapshot:
         """Queue a call, or find the one that this same create queued before.
 
         Args:
@@ -87,7 +95,7 @@ class CallCreator:
             base: the caller's base URL.
 
         Returns:
-            The id of the prediction.
+            The prediction.
 
         Raises:
             Forbidden: the caller may not, or its run may create nothing (any more).
@@ -100,7 +108,7 @@ class CallCreator:
         entry = target.entry
         namespace = caller.namespace or entry.namespace
         await self._create_run.permit(caller, namespace)
-        self._callable_from(entry, namespace)
+        self._callers.require_callable(entry, namespace)
         conflict = self._versions.name_conflict(entry)
         if conflict:
             raise Invalid(f'Model "{target.called}" can\'t be called: {conflict}')
@@ -112,39 +120,47 @@ class CallCreator:
             async with self._database.read() as tx:
                 before = await idempotency.recall(tx, known, self._clock())
             if before is not None:
-                return before.name
+                return await self._created(before)
         await self._budgets.require(namespace, caller.run)
         concealed = await self._checked(target, order)
         order = replace(order, input=concealed.input, input_json=concealed.input_json)
         order = await self._create_run.with_references(order, namespace, base)
         row, call = self._row(caller, target, namespace, order)
         async with self._database.write() as tx:
-            if repeat:
-                before = await idempotency.recall(tx, known, self._clock())
-                if before is not None:
-                    return before.name
-            if await self._calls.waiting(tx, *call.key) >= self._config.models.queue:
-                raise TooMany(
-                    f'{self._config.models.queue} predictions wait for "{target.called}" already; '
-                    f"try again later.",
-                    retry_after=FULL_SECONDS,
-                )
-            try:
-                await self._calls.create(tx, call, row)
-            except Shut:
-                raise Forbidden(CANCELLED_RUN) from None
-            if order.webhook:
-                await deliveries.expect(tx, row, url=order.webhook, events=order.events)
-            await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
-            await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
+            before = await idempotency.recall(tx, known, self._clock()) if repeat else None
+            if before is None:
+                made = await self._queue(tx, target, order, row, call)
+                await self._sealed.keep_for_call(tx, concealed, row.uid, namespace)
+                await idempotency.remember(tx, known, Created(namespace, row.id), self._clock())
+        if before is not None:
+            return await self._created(before)
         self._dispatcher.add(call, row.namespace, row.root_uid)
-        return row.id
+        return made
 
-    def _callable_from(self, entry: Entry, namespace: str) -> None:
-        if entry.namespace == namespace or entry.public:
-            return
-        if not self._directory.shared_by_alias(entry, namespace):
-            raise Forbidden(f'Model "{entry.namespace}/{entry.name}" is private to its namespace.')
+    async def _queue(
+        self, tx: AsyncConnection, target: Target, order: CreateRequest, row: RunRow, call: Call
+    ) -> Snapshot:
+        if await self._calls.waiting(tx, *call.key) >= self._config.models.queue:
+            raise TooMany(
+                f'{self._config.models.queue} predictions wait for "{target.called}" already; '
+                f"try again later.",
+                retry_after=FULL_SECONDS,
+            )
+        try:
+            await self._calls.create(tx, call, row)
+        except Shut:
+            raise Forbidden(CANCELLED_RUN) from None
+        delivery = None
+        if order.webhook:
+            delivery = await deliveries.expect(tx, row, url=order.webhook, events=order.events)
+        return Snapshot(row, State.STARTING, None, delivery=delivery, call=call)
+
+    async def _created(self, before: Created) -> Snapshot:
+        """The prediction that an earlier create of the same made."""
+        found = await self._snapshots.snapshot(before.name)
+        if found is None:
+            raise Missing(f'There is no prediction "{before.name}".')
+        return found
 
     async def _checked(self, target: Target, order: CreateRequest) -> Concealed:
         if order.budget:

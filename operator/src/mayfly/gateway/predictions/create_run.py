@@ -39,6 +39,7 @@ from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions.idempotency import Created
 from mayfly.gateway.predictions.request import CreateRequest
+from mayfly.gateway.predictions.snapshots import Snapshot, Snapshots
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
@@ -98,6 +99,7 @@ class RunCreator:
         sealed: Sealed,
         sources: SourceChecker,
         notices: Notices,
+        snapshots: Snapshots,
         config: GatewayConfig,
         clock: Clock,
         new_id: Callable[[], str],
@@ -113,6 +115,7 @@ class RunCreator:
         self._sealed = sealed
         self._sources = sources
         self._notices = notices
+        self._snapshots = snapshots
         self._config = config
         self._clock = clock
         self._new_id = new_id
@@ -158,7 +161,7 @@ class RunCreator:
         order: CreateRequest,
         headers: Mapping[str, str],
         base: str,
-    ) -> Seen:
+    ) -> Snapshot:
         """Make the PipelineRun, or find the one that this same create made before.
 
         Args:
@@ -183,7 +186,7 @@ class RunCreator:
         if idempotency.is_repeat(headers):
             before = await self._recall(known)
             if before is not None:
-                return before
+                return await self._snapshots.of_run(before)
         await self._budgets.require(namespace, caller.run)
         entry, version = await self._checked(target, namespace, order)
         concealed = self._sealed.conceal(version.schema, order.input, order.input_json)
@@ -197,7 +200,7 @@ class RunCreator:
             await idempotency.remember(tx, known, Created(namespace, name), self._clock())
         seen = Seen(await self._made(namespace, body, concealed))
         self._runs.add(seen)
-        return seen
+        return self._snapshots.of_new_run(seen)
 
     async def _made(self, namespace: str, body: Json, concealed: Concealed) -> Json:
         """Create the run, and seal its secrets for it."""
@@ -266,8 +269,7 @@ class RunCreator:
         if not entry.settled:
             settled = await self._directory.settled(entry.namespace, entry.name, SETTLE_SECONDS)
             entry = settled or entry
-        if entry.namespace != namespace:
-            self._callable_from_elsewhere(entry)
+        self._callers.require_callable(entry, namespace)
         wanted = target.version or entry.latest_version
         if target.version is None and entry.problem:
             raise Invalid(f'Pipeline "{target.called}" can\'t be run: {entry.problem}')
@@ -278,15 +280,6 @@ class RunCreator:
             raise Busy(f'Pipeline "{target.called}" is being read; try again in a moment.')
         await self._check_input(version, order)
         return entry, version
-
-    def _callable_from_elsewhere(self, entry: Entry) -> None:
-        named = f'Pipeline "{entry.namespace}/{entry.name}"'
-        if not entry.public:
-            raise Forbidden(f"{named} is private to its namespace.")
-        if entry.body["spec"].get("secrets"):
-            raise Forbidden(
-                f"{named} has secrets, and only runs in its own namespace are given those."
-            )
 
     async def _check_input(self, version: PipelineVersionEntry, order: CreateRequest) -> None:
         problems = await self._sources.input_problems(version.schema, order.input, literals=True)

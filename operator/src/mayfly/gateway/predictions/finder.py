@@ -1,28 +1,29 @@
 """Predictions as callers see them: found, listed, waited for, cancelled.
 
-A prediction that the ledger knows is shown from SQL; a run that is newer than that from the watch;
-a finished one that SQL has lost from the API server. What a caller may not see is not there.
+What a caller may not see is not there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
-from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
-from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.http.errors import Forbidden, Missing
-from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.notices import Notices
-from mayfly.gateway.lifecycle.states import ENDS, State, state_of
+from mayfly.gateway.lifecycle.states import state_of
 from mayfly.gateway.predictions.long_polls import Polls
-from mayfly.gateway.runs.rows import row_of, state_of_run
+from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, Snapshots
+from mayfly.gateway.runs.rows import row_of
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
@@ -35,27 +36,7 @@ ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 CANCEL_SECONDS = 2.0
 """A cancel is answered by then, accepted or not yet."""
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """A prediction as the API sees it.
-
-    Attributes:
-        row: the ledger's row, or one made of the object where the ledger has none.
-        state: the word of the API.
-        output: the output's JSON text: whole at the end, the items so far before it.
-        seen: the run's object, where the watch has it.
-    """
-
-    row: RunRow
-    state: State
-    output: str | None
-    seen: Seen | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing about it changes any more."""
-        return self.state in ENDS
+Found = TypeVar("Found", bound=Prediction)
 
 
 class Predictions:
@@ -71,6 +52,7 @@ class Predictions:
         calls: CallRecorder,
         dispatcher: CallDispatcher,
         notices: Notices,
+        snapshots: Snapshots,
         polls: Polls,
         stopping: asyncio.Event,
     ) -> None:
@@ -81,6 +63,7 @@ class Predictions:
         self._calls = calls
         self._dispatcher = dispatcher
         self._notices = notices
+        self._snapshots = snapshots
         self._polls = polls
         self._stopping = stopping
 
@@ -98,9 +81,18 @@ class Predictions:
             Forbidden: the caller may read nothing in the namespace that the URL names.
             Missing: there is no such prediction, or the caller may not know.
         """
+        return await self._find(caller, identity, namespace, self._snapshots.prediction)
+
+    async def _find(
+        self,
+        caller: Caller,
+        identity: str,
+        namespace: str | None,
+        read: Callable[[str], Awaitable[Found | None]],
+    ) -> Found:
         if namespace and caller.user is not None:
             await self._callers.require(caller, "get", "pipelineruns", namespace)
-        found = await self._lookup(identity) if ID.fullmatch(identity) else None
+        found = await read(identity) if ID.fullmatch(identity) else None
         if (
             found is None
             or (namespace and found.row.namespace != namespace)
@@ -115,75 +107,50 @@ class Predictions:
             return row.root_uid == self._runs.tree_of(caller.run)
         return await self._callers.may(caller, "get", "pipelineruns", row.namespace)
 
-    async def known(self, identity: str) -> Prediction | None:
+    async def get_trusted(self, identity: str) -> Prediction | None:
         """A prediction, for whoever was vouched for already."""
-        return await self._lookup(identity) if ID.fullmatch(identity) else None
+        return await self._snapshots.prediction(identity) if ID.fullmatch(identity) else None
 
-    async def again(self, found: Prediction) -> Prediction:
+    async def refresh(self, found: Prediction) -> Prediction:
         """The same prediction as it is now; for one that is gone, as it was."""
-        return await self._lookup(found.row.id) or found
+        return await self._snapshots.prediction(found.row.id) or found
 
-    async def of(self, seen: Seen) -> Prediction:
-        """The prediction that a run is."""
-        return await self._lookup(run_id(seen.uid)) or self._of_object(seen)
-
-    async def made(self, identity: str) -> Prediction:
-        """The prediction that was just made.
-
-        Raises:
-            Missing: there is none.
-        """
-        found = await self._lookup(identity)
-        if found is None:
-            raise Missing(f'There is no prediction "{identity}".')
-        return found
+    async def snapshot(self, found: Prediction) -> Snapshot:
+        """The same prediction as it is now, with all that its object shows."""
+        now = await self._snapshots.snapshot(found.row.id)
+        return now or await self._snapshots.whole(found)
 
     async def until_ended(self, found: Prediction, seconds: float) -> Prediction:
         """The prediction at its end, or as it is after so long, or when the gateway stops."""
         deadline = asyncio.get_running_loop().time() + seconds
         with self._notices.subscribe(found.row.uid) as news:
             while True:
-                found = await self.again(found)
+                found = await self.refresh(found)
                 left = deadline - asyncio.get_running_loop().time()
                 if found.ended or left <= 0 or self._stopping.is_set():
                     return found
                 await news.wait(min(left, 5.0))
 
-    async def news(self, caller: Caller, found: Prediction) -> Prediction:
-        """The prediction for a reader; a run that was told just that already waits for more."""
-        if caller.run is None:
-            return found
-        reader, uid = caller.run.uid, found.row.uid
-        mark = await self._mark(found)
-        pause = 0.0 if found.ended else self._polls.pause(reader, uid, mark)
-        if pause > 0 and not self._stopping.is_set():
-            with self._notices.subscribe(uid) as news:
-                found = await self.again(found)
-                if mark == await self._mark(found):
-                    await news.wait(pause)
-                    found = await self.again(found)
-            mark = await self._mark(found)
-        self._polls.told(reader, uid, mark, ended=found.ended)
+    async def long_poll(self, caller: Caller, identity: str, namespace: str | None) -> Snapshot:
+        """A prediction for its reader; a run that was told just that already waits for more.
+
+        Raises:
+            Forbidden: as `find`.
+            Missing: as `find`.
+        """
+        uid = _uid(identity)
+        if caller.run is None or uid is None:
+            return await self._find(caller, identity, namespace, self._snapshots.snapshot)
+        reader = caller.run.uid
+        # Before it is read, so that no news is missed between that and the wait.
+        with self._notices.subscribe(uid) as news:
+            found = await self._find(caller, identity, namespace, self._snapshots.snapshot)
+            pause = 0.0 if found.ended else self._polls.pause(reader, uid, _mark(found))
+            if pause > 0 and not self._stopping.is_set():
+                await news.wait(pause)
+                found = await self.snapshot(found)
+        self._polls.told(reader, uid, _mark(found), ended=found.ended)
         return found
-
-    async def _mark(self, found: Prediction) -> int:
-        """Differs when a prediction has another state, output or log."""
-        async with self._database.read() as tx:
-            return hash((found.state, found.output, await archive.log_size(tx, found.row.uid)))
-
-    async def _lookup(self, identity: str) -> Prediction | None:
-        seen = self._runs.by_id(identity)
-        async with self._database.read() as tx:
-            row = await ledger.find_by_id(tx, identity)
-            items = await archive.items(tx, row.uid) if row and not row.closed else None
-        if row is not None:
-            return Prediction(row, state_of(row), row.output if row.closed else items, seen)
-        seen = seen or await self._runs.find_finished(identity)
-        return None if seen is None else self._of_object(seen)
-
-    def _of_object(self, seen: Seen) -> Prediction:
-        row = row_of(seen, self._runs.root_of(seen))
-        return Prediction(row, state_of_run(seen), row.output, seen)
 
     # -- many ------------------------------------------------------------------------------------
 
@@ -250,7 +217,7 @@ class Predictions:
             patch = {"spec": {"cancel": True}}
             await self._cluster.patch(RUNS, found.row.namespace, found.row.name, patch)
         except NotFound:
-            return await self.again(found)
+            return await self.refresh(found)
         return await self._until_accepted(found)
 
     async def _cancel_call(self, found: Prediction) -> Prediction:
@@ -258,14 +225,14 @@ class Predictions:
         if await self._calls.cancel(found.row.uid):
             key = (found.row.pipeline_namespace, found.row.pipeline)
             self._dispatcher.forget(found.row.uid, key)
-            return await self.again(found)
+            return await self.refresh(found)
         return await self.until_ended(found, CANCEL_SECONDS)
 
     async def _until_accepted(self, found: Prediction) -> Prediction:
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
         with self._notices.subscribe(found.row.uid) as news:
             while True:
-                found = await self.again(found)
+                found = await self.refresh(found)
                 seen = self._runs.get(found.row.uid)
                 accepted = seen is None or is_true(
                     seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED
@@ -274,3 +241,15 @@ class Predictions:
                 if accepted or left <= 0:
                     return found
                 await news.wait(min(left, 0.2))
+
+
+def _mark(found: Snapshot) -> int:
+    """Differs when a prediction has another state, output or log."""
+    return hash((found.state, found.output, found.logs))
+
+
+def _uid(identity: str) -> str | None:
+    try:
+        return uid_of(identity)
+    except ValueError:
+        return None

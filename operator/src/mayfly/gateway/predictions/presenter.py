@@ -14,27 +14,21 @@ from typing import Any
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.clock import Clock, rfc3339
-from mayfly.config import GatewayLimits
 from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.directory import Directory
-from mayfly.gateway.cache.runs import Seen
-from mayfly.gateway.calls.recorder import CallRecorder
-from mayfly.gateway.calls.rows import Call
 from mayfly.gateway.catalog import schemas
 from mayfly.gateway.catalog.schemas import NO_VERSION, gives_files, is_iterator
 from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.http import rawjson, urls
-from mayfly.gateway.lifecycle import archive, deliveries, sources
+from mayfly.gateway.lifecycle import archive, sources
 from mayfly.gateway.lifecycle.sources import KeptSource
 from mayfly.gateway.lifecycle.states import ENDS, State
-from mayfly.gateway.predictions.finder import Prediction
+from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, costs
 from mayfly.gateway.predictions.stream_links import stream_link
-from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import redacted
-from mayfly.metering import records
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.pricing import cost, decimal_text
+from mayfly.metering.pricing import decimal_text
 
 LISTED_BYTES = 16 * 1024
 """Inputs and outputs above this are left out of lists."""
@@ -47,24 +41,18 @@ class Presenter:
         self,
         *,
         database: Database,
-        trees: Trees,
         links: FileLinks,
-        calls: CallRecorder,
         key: SigningKey,
         directory: Directory,
-        limits: GatewayLimits,
         clock: Clock,
     ) -> None:
         self._database = database
-        self._trees = trees
         self._links = links
-        self._calls = calls
         self._key = key
         self._directory = directory
-        self._limits = limits
         self._clock = clock
 
-    async def body(self, found: Prediction, base: str) -> str:
+    async def body(self, found: Snapshot, base: str) -> str:
         """The prediction object as JSON text, with links in the reader's own base.
 
         Args:
@@ -72,47 +60,20 @@ class Presenter:
             base: the reader's base URL, without a slash at its end.
         """
         row = found.row
-        async with self._database.read() as tx:
-            logs = await archive.log_tail(tx, row.uid, self._limits.log_tail_bytes)
-            delivery = await deliveries.find(tx, row.uid)
-        own = (await self._costs([found])).get(row.uid)
         fields = prediction_object(
             row,
             found.state,
             input_json=await self.linked(row, redacted(row.input_json), base),
             output=await self.linked(row, found.output, base),
-            logs=logs,
-            cost=_text(own),
+            logs=found.logs,
+            cost=_text(found.cost),
             base=base,
             stream=self._stream(row, base),
-            extra=await self._beside(found, own) | (delivery.shown() if delivery else {}),
+            extra=_beside(found),
         )
         return rawjson.dumps(fields)
 
-    async def _beside(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
-        """What the caller asked for beside the input, and what came of a run below it."""
-        if found.row.is_run:
-            return {**_asked(found.seen), **await self._made(found, own)}
-        call = await self._calls.find(found.row.uid)
-        alone = {"downstream_cost": "0", "total_cost": _text(own), "final": found.ended}
-        return alone | (_asked_of(call[0]) if call else {})
-
-    async def _made(self, found: Prediction, own: Decimal | None) -> dict[str, Any]:
-        """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
-        tally = await self._trees.tally(found.row.uid)
-        return {
-            "children": {
-                "total": tally.children.total,
-                "succeeded": tally.children.succeeded,
-                "failed": tally.children.failed,
-                "canceled": tally.children.canceled,
-            },
-            "downstream_cost": decimal_text(tally.downstream),
-            "total_cost": None if own is None else decimal_text(tally.total(own)),
-            "final": found.ended and tally.settled,
-        }
-
-    async def created(self, found: Prediction, base: str) -> str:
+    async def created(self, found: Snapshot, base: str) -> str:
         """The answer to a create: what has not ended is `starting`, without output.
 
         Clients take any other word for the end of a waiting create, and skip what output is
@@ -124,7 +85,8 @@ class Presenter:
 
     async def listed(self, found: Sequence[Prediction], base: str) -> list[rawjson.RawJSON]:
         """Predictions for a list: without logs, and without large inputs and outputs."""
-        costs = await self._costs(found)
+        async with self._database.read() as tx:
+            own = await costs(tx, found)
         return [
             rawjson.RawJSON(
                 rawjson.dumps(
@@ -136,7 +98,7 @@ class Presenter:
                         ),
                         output=await self.linked(each.row, _small(each.output), base),
                         logs=None,
-                        cost=_text(costs.get(each.row.uid)),
+                        cost=_text(own.get(each.row.uid)),
                         base=base,
                         stream=self._stream(each.row, base),
                     )
@@ -144,16 +106,6 @@ class Presenter:
             )
             for each in found
         ]
-
-    async def _costs(self, found: Sequence[Prediction]) -> dict[str, Decimal]:
-        """What predictions that have ended cost themselves, by their UIDs."""
-        ended = {each.row.uid: each.row for each in found if each.ended}
-        async with self._database.read() as tx:
-            recorded = await records.costs(tx, list(ended))
-        # SQL has none of a run whose end was not recorded yet, or that it lost.
-        return {
-            uid: cost(row.ending.consumption, row.pins) for uid, row in ended.items()
-        } | recorded
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
         """A prediction's JSON text with its files as links; everything else byte for byte."""
@@ -198,23 +150,44 @@ def _text(own: Decimal | None) -> str | None:
     return None if own is None else decimal_text(own)
 
 
-def _asked(seen: Seen | None) -> dict[str, Any]:
-    """What the caller asked for beside the input, as the object keeps it."""
-    if seen is None:
-        return {}
+def _beside(found: Snapshot) -> dict[str, Any]:
+    """What the caller asked for beside the input, and what came of a run below it."""
+    fields: dict[str, Any] = {**_asked(found), **_below(found)}
+    return fields | (found.delivery.shown() if found.delivery else {})
+
+
+def _asked(found: Snapshot) -> dict[str, Any]:
+    """What the caller asked for beside the input, as a run's object or a call's row keeps it."""
+    seen, call = found.seen, found.call
     fields: dict[str, Any] = {}
-    deadline = seen.cancel_at
+    deadline = seen.cancel_at if seen else call.cancel_at if call else None
     if deadline is not None:
         fields["deadline"] = rfc3339(deadline)
-    webhook = seen.run.spec.webhook
+    webhook = seen.run.spec.webhook if seen else None
     if webhook is not None:
         fields |= {"webhook": webhook.url, "webhook_events_filter": list(webhook.events)}
     return fields
 
 
-def _asked_of(call: Call) -> dict[str, Any]:
-    """The same of a call of a Model; its webhook is in `deliveries` from its beginning."""
-    return {} if call.cancel_at is None else {"deadline": rfc3339(call.cancel_at)}
+def _below(found: Snapshot) -> dict[str, Any]:
+    """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
+    tally, own = found.tally, found.cost
+    fields: dict[str, Any] = {
+        "downstream_cost": decimal_text(tally.downstream),
+        "total_cost": None if own is None else decimal_text(tally.total(own)),
+        "final": found.ended and tally.settled,
+    }
+    if not found.row.is_run:
+        return fields
+    children = tally.children
+    return fields | {
+        "children": {
+            "total": children.total,
+            "succeeded": children.succeeded,
+            "failed": children.failed,
+            "canceled": children.canceled,
+        }
+    }
 
 
 def prediction_object(
@@ -246,6 +219,7 @@ def prediction_object(
     ended = state in ENDS
     return {
         "id": row.id,
+        "kind": "pipeline" if row.is_run else "model",
         "model": row.called or f"{row.pipeline_namespace}/{row.pipeline or row.name}",
         "version": row.version or NO_VERSION,
         "status": state.value,

@@ -21,6 +21,7 @@ from mayfly.gateway.predictions.finder import Predictions as Finder
 from mayfly.gateway.predictions.long_polls import Polls
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.routes import PredictionRoutes
+from mayfly.gateway.predictions.snapshots import Snapshots
 from mayfly.gateway.predictions.stream_routes import StreamRoutes
 from mayfly.gateway.predictions.streams import Streams
 from mayfly.gateway.predictions.webhooks import Webhooks
@@ -58,6 +59,7 @@ def build(
 ) -> Predictions:
     """Build the room."""
     config, database, clock = process.config, process.database, process.clock
+    snapshots = Snapshots(database, caches.runs, runs.trees, config.limits.log_tail_bytes)
     finder = Finder(
         cluster=process.cluster,
         database=database,
@@ -66,17 +68,15 @@ def build(
         calls=calls.recorder,
         dispatcher=calls.dispatcher,
         notices=lifecycle.notices,
+        snapshots=snapshots,
         polls=Polls(process.monotonic),
         stopping=process.stopping,
     )
     presenter = Presenter(
         database=database,
-        trees=runs.trees,
         links=files.links,
-        calls=calls.recorder,
         key=access.key,
         directory=caches.directory,
-        limits=config.limits,
         clock=clock,
     )
     webhooks = Webhooks(
@@ -104,6 +104,7 @@ def build(
         sealed=secrets.sealed,
         sources=caches.sources,
         notices=lifecycle.notices,
+        snapshots=snapshots,
         config=config,
         clock=clock,
         new_id=process.new_id,
@@ -111,6 +112,7 @@ def build(
     create_call = CallCreator(
         create_run=create_run,
         budgets=namespaces.budgets,
+        callers=access.callers,
         calls=calls.recorder,
         versions=calls.versions,
         dispatcher=calls.dispatcher,
@@ -118,6 +120,7 @@ def build(
         runs=caches.runs,
         sealed=secrets.sealed,
         sources=caches.sources,
+        snapshots=snapshots,
         database=database,
         config=config,
         clock=clock,

@@ -19,9 +19,10 @@ from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions import request as order
 from mayfly.gateway.predictions.create_call import CallCreator
 from mayfly.gateway.predictions.create_run import RunCreator, Target
-from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.request import BODY_EXTRA, CreateRequest
+from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.gateway.predictions.webhooks import shown_secret
 from mayfly.metering.listing import Span
 
@@ -106,14 +107,13 @@ class PredictionRoutes:
         base = urls.base_of(request, request.path_params.get("namespace"))
         async with self._in_flight.turn(request.headers, request.url.path, wanted.body):
             if target.entry.is_model:
-                made = await self._create_call.call(caller, target, wanted, request.headers, base)
-                found = await self._predictions.made(made)
+                found = await self._create_call.call(caller, target, wanted, request.headers, base)
             else:
-                seen = await self._create_run.run(caller, target, wanted, request.headers, base)
-                found = await self._predictions.of(seen)
+                found = await self._create_run.run(caller, target, wanted, request.headers, base)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
-            found = await self._predictions.until_ended(found, wanted.wait)
+            ended = await self._predictions.until_ended(found, wanted.wait)
+            found = await self._predictions.snapshot(ended)
             headers["Preference-Applied"] = "wait"
         warning = self._budgets.warning(found.row.namespace)
         if warning:
@@ -128,8 +128,7 @@ class PredictionRoutes:
         """The prediction object; a run that polls gets it when there is news, or after a while."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
-        found = await self._predictions.find(caller, identity, namespace)
-        found = await self._predictions.news(caller, found)
+        found = await self._predictions.long_poll(caller, identity, namespace)
         body = await self._presenter.body(found, urls.base_of(request, namespace))
         return Response(body, media_type="application/json", headers=UNCACHED)
 
@@ -204,7 +203,7 @@ class PredictionRoutes:
         with self._notices.subscribe(found.row.uid) as news:
             while True:
                 # The state is read before the log: what a run logs is stored before its end.
-                found = await self._predictions.again(found) if follow else found
+                found = await self._predictions.refresh(found) if follow else found
                 while True:
                     text, position = await self._presenter.log_from(found.row, position)
                     if not text:
@@ -233,8 +232,8 @@ class PredictionRoutes:
         caller = await self._callers.caller(request.headers, namespace)
         found = await self._predictions.find(caller, identity, namespace)
         found = await self._predictions.cancel(caller, found)
-        base = urls.base_of(request, namespace)
-        body = await self._presenter.body(found, base)
+        shown = await self._predictions.snapshot(found)
+        body = await self._presenter.body(shown, urls.base_of(request, namespace))
         return Response(body, media_type="application/json", headers=UNCACHED)
 
     async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:

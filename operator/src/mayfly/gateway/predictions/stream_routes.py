@@ -38,7 +38,7 @@ class StreamRoutes:
         """Output and log as they come, then `done`; `Last-Event-ID` goes on from there."""
         if not stream_holds(self._key, identity, expires, signature, self._clock()):
             raise Forbidden("The link is not valid any more; read the prediction again.")
-        found = await self._predictions.known(identity)
+        found = await self._predictions.get_trusted(identity)
         if found is None:
             raise Missing("The prediction is not there any more.")
         place = Place.of(request.headers.get("last-event-id", ""))

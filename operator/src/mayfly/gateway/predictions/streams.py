@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import State
-from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.predictions.snapshots import Prediction
 
 QUIET_SECONDS = 10.0
 """A comment is sent after so long without an event: clients give a silent stream up."""
@@ -68,7 +69,7 @@ class Streams:
         with self._notices.subscribe(found.row.uid) as news:
             while True:
                 # The state comes first: what a run makes is stored before its end.
-                found = await self._predictions.again(found)
+                found = await self._predictions.refresh(found)
                 silent = True
                 async for event in self._news(found, place, base):
                     silent = False

@@ -22,8 +22,9 @@ from mayfly.gateway.lifecycle.deliveries import Delivery
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import State
 from mayfly.gateway.metrics.counters import Metrics
-from mayfly.gateway.predictions.finder import Prediction, Predictions
+from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
+from mayfly.gateway.predictions.snapshots import Prediction, Snapshot
 from mayfly.gateway.worklist import Worklist
 
 logger = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Webhooks:
         if owed is None or owed.due_at is None:
             self._told.pop(uid, None)
             return
-        found = await self._predictions.known(owed.id)
+        found = await self._predictions.get_trusted(owed.id)
         if found is None:
             return
         if found.row.started_at is not None and not owed.started:
@@ -152,7 +153,9 @@ class Webhooks:
             if not await deliveries.note_start(tx, owed.run_uid):
                 return
         if owed.wants("start"):
-            began = replace(found, state=State.PROCESSING, output=None)
+            began = replace(
+                await self._predictions.snapshot(found), state=State.PROCESSING, output=None
+            )
             await self._try(owed, began, "start")
 
     async def _tell_news(self, owed: Delivery, found: Prediction) -> None:
@@ -165,9 +168,9 @@ class Webhooks:
             items = await archive.count_items(tx, owed.run_uid)
             log = (await archive.log_size(tx, owed.run_uid)).kept
         # As it was when that was counted, or later: a receiver is shown what it is told of.
-        found = await self._predictions.again(found)
-        if found.ended:
-            await self._tell_end(owed, found)
+        shown = await self._predictions.snapshot(found)
+        if shown.ended:
+            await self._tell_end(owed, shown)
             return
         news = [
             event
@@ -178,9 +181,9 @@ class Webhooks:
         for event in news:
             told.told_at = self._monotonic()
             told.count += 1
-            await self._try(owed, found, event, f"-{told.count}")
+            await self._try(owed, shown, event, f"-{told.count}")
 
-    async def _try(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
+    async def _try(self, owed: Delivery, found: Snapshot, event: str, suffix: str = "") -> None:
         try:
             await self._send(owed, found, event, suffix)
         except OutboundError as error:
@@ -207,7 +210,7 @@ class Webhooks:
                 self._worklist.add_after(owed.run_uid, pause)
                 return
         try:
-            await self._send(owed, found, "completed")
+            await self._send(owed, await self._predictions.snapshot(found), "completed")
         except OutboundError as error:
             last = isinstance(error, Forbidden) or owed.attempts >= len(BACKOFF)
             logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
@@ -227,7 +230,7 @@ class Webhooks:
 
     # -- one call --------------------------------------------------------------------------------
 
-    async def _send(self, owed: Delivery, found: Prediction, event: str, suffix: str = "") -> None:
+    async def _send(self, owed: Delivery, found: Snapshot, event: str, suffix: str = "") -> None:
         """Tell the receiver, and count whether it took it.
 
         Raises:
@@ -240,7 +243,7 @@ class Webhooks:
             raise
         self._metrics.webhooks.of(event, "delivered").inc()
 
-    async def _post(self, owed: Delivery, found: Prediction, message_id: str) -> None:
+    async def _post(self, owed: Delivery, found: Snapshot, message_id: str) -> None:
         body = (await self._presenter.body(found, self._base)).encode("utf-8", "replace")
         timestamp = str(int(self._clock().timestamp()))
         secret = webhook_secret(self._key, owed.namespace)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1.pipelinerun import Children
 from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
@@ -57,7 +59,11 @@ class Trees:
     async def tally(self, uid: str) -> Tally:
         """What a run has made so far: the ledger's rows, and the runs that have none yet."""
         async with self._database.read() as tx:
-            below = await tree.below(tx, uid)
+            return await self.tally_in(tx, uid)
+
+    async def tally_in(self, tx: AsyncConnection, uid: str) -> Tally:
+        """The same, in a transaction of the caller's."""
+        below = await tree.below(tx, uid)
         queued = {each.uid for each in self._runs.children_of(uid)} - below.children
         children = Children(
             total=len(below.children) + len(queued),

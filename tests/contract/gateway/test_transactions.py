@@ -1,0 +1,50 @@
+"""How often a request asks the database: what the process has in hand is not read again."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from support.gateway_world import KEY, NAMESPACE, World
+from support.transactions import Transactions
+from support.waiting import looks
+
+from mayfly.gateway.access import run_tokens
+
+
+async def test_of_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.gateway() as gateway, gateway.client() as caller:
+        seen = Transactions(monkeypatch, gateway.gateway.process.database)
+        path = f"/v1/models/{NAMESPACE}/answer/predictions"
+        made = await caller.post(path, json={"input": {}})
+        assert made.status_code == 201, made.text
+        assert made.json()["kind"] == "pipeline"
+        assert seen.taken() == (0, 1)
+        shown = await caller.get(f"/v1/predictions/{made.json()['id']}")
+        assert shown.json()["kind"] == "pipeline"
+        assert seen.taken() == (1, 0)
+
+
+async def test_of_a_run_that_polls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = world.claimed("parent")
+    async with world.gateway() as gateway, gateway.client() as caller, AsyncExitStack() as stack:
+        above = await stack.enter_async_context(parent.dial(gateway))
+        await above.hello()
+        await above.start()
+        child = world.child(parent)
+        child.claim()
+        below = await stack.enter_async_context(child.dial(gateway))
+        await below.hello()
+        await below.start()
+        token = {"Authorization": f"Bearer {run_tokens.mint(KEY, NAMESPACE, parent.uid)}"}
+        path = f"/v1/predictions/{child.id}"
+        async for _ in looks():
+            if (await caller.get(path, headers=token)).json()["status"] == "processing":
+                break
+        await asyncio.sleep(2)
+        seen = Transactions(monkeypatch, gateway.gateway.process.database)
+        held = asyncio.create_task(caller.get(path, headers=token))
+        await asyncio.sleep(0.5)
+        assert not held.done()
+        await below.say("log", offset=0, data="a word\n")
+        assert (await held).json()["logs"] == "a word\n"
+        assert seen.taken() == (2, 0)

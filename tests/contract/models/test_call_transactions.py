@@ -1,0 +1,20 @@
+"""How often a request about a call of a Model asks the database."""
+
+import pytest
+from support.model_world import ModelWorld, create, ended
+from support.transactions import Transactions
+
+
+async def test_of_a_call(world: ModelWorld, cog, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.at(await cog("echo"))
+    async with world.gateway() as gateway, gateway.client() as caller:
+        await world.looked_at()
+        seen = Transactions(monkeypatch, gateway.gateway.process.database)
+        made = await create(caller, {"text": "now"})
+        assert made["kind"] == "model"
+        # The read is of the Model's version, whose schema the input is checked against.
+        assert seen.taken() == (1, 1)
+        _ = await ended(caller, made["id"])
+        _ = seen.taken()
+        _ = await caller.get(f"/v1/predictions/{made['id']}")
+        assert seen.taken() == (1, 0)

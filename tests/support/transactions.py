@@ -1,0 +1,38 @@
+"""Counts the SQL transactions that HTTP requests begin; what works beside them is left out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mayfly.database.engine import Database
+
+REQUEST = "RequestResponseCycle.run_asgi"
+"""The coroutine in which uvicorn answers a request."""
+
+
+class Transactions:
+    """What requests have begun since it was last asked."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, database: Database) -> None:
+        self._begun: list[str] = []
+        for kind in ("read", "write"):
+            patch.setattr(database, kind, self._counted(kind, getattr(database, kind)))
+
+    def _counted(self, kind: str, begin: Callable[[], Any]) -> Callable[[], Any]:
+        def counted() -> Any:
+            task = asyncio.current_task()
+            if task is not None and getattr(task.get_coro(), "__qualname__", "") == REQUEST:
+                self._begun.append(kind)
+            return begin()
+
+        return counted
+
+    def taken(self) -> tuple[int, int]:
+        """How many reads and writes there were since the last time."""
+        reads, writes = self._begun.count("read"), self._begun.count("write")
+        self._begun.clear()
+        return reads, writes
