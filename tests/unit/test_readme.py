@@ -8,7 +8,9 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
-SOURCES = (ROOT / "operator", ROOT / "operator" / "src" / "mayfly", ROOT / "runtime-image" / "src", ROOT)
+SOURCES = tuple(
+    ROOT / each for each in ("operator", "operator/src/mayfly", "runtime-image/src", "")
+)
 NAMED_FILES = re.findall(
     r"`([\w/-]+/(?:\w+\.py)?)`", (ROOT / "operator" / "README.md").read_text(encoding="utf-8")
 )
