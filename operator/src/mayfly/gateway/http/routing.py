@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
@@ -47,8 +47,18 @@ def _under(base: str, route: APIRoute) -> APIRoute:
 
     A copy: to read a handler's parameters once more is most of what a gateway's start costs.
     """
+    path = base + route.path.removeprefix(BASES[0])
+    if "{namespace}" in base and any(
+        each.name == "namespace" for each in route.dependant.query_params
+    ):
+        # A handler that takes the namespace as a parameter has it from the path here.
+        router = APIRouter()
+        router.add_api_route(
+            path, route.endpoint, methods=list(route.methods), include_in_schema=False
+        )
+        return cast("APIRoute", router.routes[0])
     other = copy(route)
-    other.path = base + route.path.removeprefix(BASES[0])
+    other.path = path
     other.path_regex, other.path_format, other.param_convertors = compile_path(other.path)
     other.include_in_schema = False
     return other
