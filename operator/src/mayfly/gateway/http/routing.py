@@ -54,7 +54,7 @@ def _under(base: str, route: APIRoute) -> APIRoute:
         # A handler that takes the namespace as a parameter has it from the path here.
         router = APIRouter()
         router.add_api_route(
-            path, route.endpoint, methods=list(route.methods), include_in_schema=False
+            path, route.endpoint, methods=sorted(route.methods or ()), include_in_schema=False
         )
         return cast("APIRoute", router.routes[0])
     other = copy(route)
