@@ -4,7 +4,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.postgresql import Databases, PostgreSQL, server
+
+# No test judges how fast a busy machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:

@@ -124,7 +124,7 @@ def settled(namespace: Namespace, run: str, seconds: float = 60) -> Json:
     return eventually(
         lambda: namespace.get(run),
         seconds,
-        lambda body: body["status"].get("usage", {}).get("final") is True,
+        lambda body: body.get("status", {}).get("usage", {}).get("final") is True,
     )
 
 

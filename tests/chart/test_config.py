@@ -84,7 +84,7 @@ def test_empty_settings_are_left_out_of_the_runtime(default):
 
 
 def test_the_default_runtime_says_the_packages_of_the_images_lock_file(default):
-    lock = Path(__file__).parents[3] / "runtime-image" / "requirements.txt"
+    lock = Path(__file__).parents[2] / "runtime-image" / "requirements.txt"
     locked = re.findall(r"^([^\s#]+==[^\s]+)", lock.read_text(), re.MULTILINE)
     packages = default.config("runtime.json")["spec"]["packages"]
     assert packages == locked

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-CHART = Path(__file__).parents[3] / "charts" / "mayfly"
+CHART = Path(__file__).parents[2] / "charts" / "mayfly"
 NAMESPACE = "mayfly-system"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

@@ -28,7 +28,7 @@ from mayfly.telemetry.families import MOST_SERIES
 from mayfly.telemetry.payers import PayerSettings
 from mayfly.telemetry.reference import generated
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 GROUPS = re.compile(r"(?:by|group_left) \(([^)]*)\)")
 PLACES = re.compile(r"\{\{(\w+)\}\}")
 

@@ -12,7 +12,7 @@ from mayfly.api.v1alpha1.model import Model
 from mayfly.api.v1alpha1.pipeline import Pipeline
 from mayfly.api.v1alpha1.pipelinerun import PipelineRun
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(file.parent.name for file in EXAMPLES.glob("*/main.py"))
 FILES = sorted(str(file.relative_to(EXAMPLES)) for file in EXAMPLES.glob("*/*.yaml"))
 OTHERS = {"secret/secret.yaml", "models/models.yaml"}
