@@ -11,6 +11,7 @@ from localcluster.builds import cache, packages, programs, venv
 from localcluster.clusters.choice import Cluster, choose
 from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
+from localcluster.images import recipes
 from localcluster.installation import chart, demo, models
 from localcluster.node import network
 from localcluster.progress import note
@@ -51,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> None:
     cluster = choose(state.current())
+    if not arguments.cluster_only:
+        cluster.prepare(recipes.INSTALLED)
     cluster.up()
     if arguments.cluster_only:
         here = cluster.state
@@ -69,12 +72,14 @@ def _install(cluster: Cluster) -> None:
 
 def _images(_: argparse.Namespace) -> None:
     cluster = choose(state.current())
+    cluster.prepare(recipes.INSTALLED)
     cluster.up()
     print(json.dumps(chart.build_images(cluster)))
 
 
 def _demo(_: argparse.Namespace) -> None:
     cluster = choose(state.current())
+    cluster.prepare(recipes.INSTALLED)
     cluster.up()
     _install(cluster)
     demo.run(cluster)

@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster.progress import note
+from localcluster.progress import check_stopping, note
 
 
 @contextmanager
@@ -33,11 +34,19 @@ def exclusive(path: Path, purpose: str) -> Iterator[None]:
 
 
 def _wait(descriptor: int, purpose: str) -> None:
+    if not _taken(descriptor):
+        note(f"waiting for another process: {purpose}")
+        while not _taken(descriptor):
+            check_stopping()
+            time.sleep(0.1)
+
+
+def _taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        note(f"waiting for another process: {purpose}")
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return False
+    return True
 
 
 def _still_named(path: Path, descriptor: int) -> bool:

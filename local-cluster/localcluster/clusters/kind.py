@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,9 @@ class KindCluster:
     def helm(self) -> Path:
         """The user's helm, or our build."""
         return self.state.bin / "helm"
+
+    def prepare(self, wanted: Sequence[Recipe]) -> None:
+        """Nothing: there is no Kubernetes to compile beside the images."""
 
     def up(self) -> None:
         """Create the cluster, or start its stopped node."""

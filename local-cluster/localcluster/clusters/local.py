@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
@@ -20,6 +20,7 @@ from localcluster.node import cgroups, components, control_plane, dns, leftovers
 from localcluster.node.containerd import Containerd
 from localcluster.node.processes import Processes
 from localcluster.progress import Step, note, step
+from localcluster.side_by_side import side_by_side
 from localcluster.state import State
 
 _GATEWAY_USER = 65532  # of the image; a hostPath volume knows no fsGroup
@@ -56,17 +57,24 @@ class LocalCluster:
         template = Template((MANIFESTS / "gateway-volume.yaml").read_text())
         return template.substitute(folder=folder)
 
+    def prepare(self, wanted: Sequence[Recipe]) -> None:
+        """Compile Kubernetes, and build images beside it: those mostly wait for the network."""
+        _require_root()
+        packages.require((*packages.NODE, *packages.IMAGES), cache.folder() / "logs")
+
+        def build_images() -> None:
+            for recipe in wanted:
+                recipes.build(recipe, Buildah())
+
+        side_by_side(programs.kubernetes, build_images)
+
     def up(self) -> None:
         """Build what is missing, start what does not run, and heal what was killed."""
-        if os.geteuid() != 0:
-            raise Failure(
-                "the local cluster needs root (it makes network interfaces, mounts and cgroups):\n"
-                "  run it as root, or use Docker with kind, or MAYFLY_CLUSTER=current"
-            )
+        _require_root()
         packages.require(packages.NODE, cache.folder() / "logs")
         binaries, helm = programs.kubernetes(), programs.helm()
-        pause = _scratch("pause", programs.pause())
-        coredns = _scratch("coredns", programs.coredns())
+        pause = _scratch("pause", binaries / "pause")
+        coredns = _scratch("coredns", binaries / "coredns")
         with self.state.locked():
             self._take_over()
             self._link_clients(binaries, helm)
@@ -190,6 +198,14 @@ class LocalCluster:
             draft.unlink(missing_ok=True)
             draft.symlink_to(target)
             draft.rename(self.state.bin / name)
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise Failure(
+            "the local cluster needs root (it makes network interfaces, mounts and cgroups):\n"
+            "  run it as root, or use Docker with kind, or MAYFLY_CLUSTER=current"
+        )
 
 
 def _scratch(name: str, binary: Path) -> Image:

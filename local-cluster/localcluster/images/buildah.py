@@ -1,6 +1,7 @@
 """Builds images where there is neither Docker nor a registry: Debian's packages and buildah."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from localcluster import mounts
 from localcluster.builds import cache, packages, wheels
 from localcluster.lock import exclusive
-from localcluster.progress import Step
+from localcluster.progress import Far, Step
 
 _SUITE = "trixie"
 _PACKAGES = (f"python{wheels.PYTHON}", f"python{wheels.PYTHON}-venv", "ca-certificates", "libgomp1")
@@ -62,7 +63,9 @@ class Buildah:
                 self._make_base(buildah, base, current)
             arguments = ["--build-arg", f"BASE={base}", "--pull-never", "--layers"]
             current.run(
-                [*buildah, "build", *arguments, "--format=oci", "--tag", newest, context], env=_ENV
+                [*buildah, "build", *arguments, "--format=oci", "--tag", newest, context],
+                env=_ENV,
+                far=_steps,
             )
             target = f"oci-archive:{archive}:{name}:{tag}"
             current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
@@ -131,6 +134,19 @@ class Buildah:
                 mounts.unmount(self._root)
                 mounts.unmount(run)
                 shutil.rmtree(run, ignore_errors=True)
+
+
+def _steps(log: str) -> Far:
+    """The step of the Dockerfile that buildah is at."""
+    found = re.findall(r"^(?:\[(\d+)/(\d+)\] )?STEP (\d+)/(\d+):", log, re.MULTILINE)
+    if not found:
+        return Far("")
+    stage, stages, number, count = found[-1]
+    return Far(
+        f"stage {stage} of {stages}, step {number} of {count}"
+        if stage
+        else f"step {number} of {count}"
+    )
 
 
 # chroot isolation needs no runtime, cgroup or network of its own, so it works inside containers.
