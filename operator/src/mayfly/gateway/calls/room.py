@@ -83,27 +83,8 @@ def build(
     listener = CallbackListener(
         [routes, files.downloads], config.listen_host, config.models, config.external_url
     )
-    cog = CogServer(
-        outbound=http.outbound,
-        calls=recorder,
-        links=files.links,
-        sealed=secrets.sealed,
-        key=access.key,
-        callbacks=listener.base_for,
-        fate_seconds=config.models.fate_seconds,
-        monotonic=monotonic,
-    )
-    replicate = ReplicateServer(
-        outbound=http.outbound,
-        calls=recorder,
-        replies=replies,
-        files=files.store,
-        sealed=secrets.sealed,
-        lookup=secrets.lookup,
-        fate_seconds=config.models.fate_seconds,
-        answer_bytes=config.limits.message_bytes,
-        monotonic=monotonic,
-    )
+    cog = _cog(process, http, access, files, secrets, recorder, listener)
+    replicate = _replicate(process, http, files, secrets, recorder, replies)
     versions = Versions(
         cluster=process.cluster,
         database=process.database,
@@ -132,3 +113,45 @@ def build(
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
     return Calls(recorder, dispatcher, versions, listener, [routes])
+
+
+def _cog(
+    process: Process,
+    http: HTTP,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+    recorder: CallRecorder,
+    listener: CallbackListener,
+) -> CogServer:
+    return CogServer(
+        outbound=http.outbound,
+        calls=recorder,
+        links=files.links,
+        sealed=secrets.sealed,
+        key=access.key,
+        callbacks=listener.base_for,
+        fate_seconds=process.config.models.fate_seconds,
+        monotonic=process.monotonic,
+    )
+
+
+def _replicate(
+    process: Process,
+    http: HTTP,
+    files: FileStorage,
+    secrets: Secrets,
+    recorder: CallRecorder,
+    replies: Replies,
+) -> ReplicateServer:
+    return ReplicateServer(
+        outbound=http.outbound,
+        calls=recorder,
+        replies=replies,
+        files=files.store,
+        sealed=secrets.sealed,
+        lookup=secrets.lookup,
+        fate_seconds=process.config.models.fate_seconds,
+        answer_bytes=process.config.limits.message_bytes,
+        monotonic=process.monotonic,
+    )

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mayfly_runtime.spec import strict_json
+
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -31,26 +33,12 @@ def dumps(fields: Mapping[str, Any]) -> str:
     return "{" + ",".join(members) + "}"
 
 
-def _refuse(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
-
-
 def split(text: str) -> dict[str, str]:
     """The members of a JSON object, each as its own text; the last of two equal names stands.
 
     Raises:
         ValueError: the text is no JSON object, in words for its author.
     """
-    try:
-        return _split(text)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-
-
-def _split(text: str) -> dict[str, str]:
     position = _skip(text, 0)
     if text[position : position + 1] != "{":
         raise ValueError("it must be a JSON object: {…}")
@@ -61,9 +49,9 @@ def _split(text: str) -> dict[str, str]:
             position = _expect(text, position, ",")
         if text[position : position + 1] != '"':
             raise ValueError(f"a member's name is missing at character {position}")
-        name, position = _DECODER.raw_decode(text, position)
+        name, position = strict_json.parse_at(text, position, "it")
         start = _expect(text, _skip(text, position), ":")
-        _, position = _DECODER.raw_decode(text, start)
+        _, position = strict_json.parse_at(text, start, "it")
         found[name] = text[start:position]
         position = _skip(text, position)
     if _skip(text, position + 1) != len(text):

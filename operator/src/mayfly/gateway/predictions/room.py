@@ -92,39 +92,11 @@ def build(
         monotonic=process.monotonic,
     )
     database.listen(webhooks.committed)
-    create_run = RunCreator(
-        cluster=process.cluster,
-        database=database,
-        runs=caches.runs,
-        files=files.store,
-        links=files.links,
-        directory=caches.directory,
-        budgets=namespaces.budgets,
-        callers=access.callers,
-        sealed=secrets.sealed,
-        sources=caches.sources,
-        notices=lifecycle.notices,
-        snapshots=snapshots,
-        config=config,
-        clock=clock,
-        new_id=process.new_id,
+    create_run = _run_creator(
+        process, caches, lifecycle, namespaces, access, files, secrets, snapshots
     )
-    create_call = CallCreator(
-        create_run=create_run,
-        budgets=namespaces.budgets,
-        callers=access.callers,
-        calls=calls.recorder,
-        versions=calls.versions,
-        dispatcher=calls.dispatcher,
-        directory=caches.directory,
-        runs=caches.runs,
-        sealed=secrets.sealed,
-        sources=caches.sources,
-        snapshots=snapshots,
-        database=database,
-        config=config,
-        clock=clock,
-        new_uid=process.new_uid,
+    create_call = _call_creator(
+        process, caches, namespaces, access, secrets, calls, create_run, snapshots
     )
     routes = PredictionRoutes(
         predictions=finder,
@@ -141,3 +113,61 @@ def build(
     streams = Streams(finder, presenter, lifecycle.notices, process.stopping)
     stream_routes = StreamRoutes(streams, finder, access.key, clock)
     return Predictions(finder, webhooks, [routes.router(), stream_routes.router()])
+
+
+def _run_creator(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+    snapshots: Snapshots,
+) -> RunCreator:
+    return RunCreator(
+        cluster=process.cluster,
+        database=process.database,
+        runs=caches.runs,
+        files=files.store,
+        links=files.links,
+        directory=caches.directory,
+        budgets=namespaces.budgets,
+        callers=access.callers,
+        sealed=secrets.sealed,
+        sources=caches.sources,
+        notices=lifecycle.notices,
+        snapshots=snapshots,
+        config=process.config,
+        clock=process.clock,
+        new_id=process.new_id,
+    )
+
+
+def _call_creator(
+    process: Process,
+    caches: Caches,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    secrets: Secrets,
+    calls: Calls,
+    create_run: RunCreator,
+    snapshots: Snapshots,
+) -> CallCreator:
+    return CallCreator(
+        create_run=create_run,
+        budgets=namespaces.budgets,
+        callers=access.callers,
+        calls=calls.recorder,
+        versions=calls.versions,
+        dispatcher=calls.dispatcher,
+        directory=caches.directory,
+        runs=caches.runs,
+        sealed=secrets.sealed,
+        sources=caches.sources,
+        snapshots=snapshots,
+        database=process.database,
+        config=process.config,
+        clock=process.clock,
+        new_uid=process.new_uid,
+    )

@@ -40,6 +40,7 @@ from mayfly.metering.pricing import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
 from mayfly.reconcile.lineage import lineage
 from mayfly.reconcile.observed import Refusal
+from mayfly_runtime.spec import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -172,9 +173,9 @@ class Recorder:
         if len(output.encode("utf-8", "replace")) > limit:
             return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
         try:
-            status.parse_strictly(output)
-        except (ValueError, RecursionError) as problem:
-            return Reason.OUTPUT_NOT_JSON, f"The output is not JSON: {problem}"[:ERROR_BYTES], None
+            strict_json.parse(output, "The output")
+        except ValueError as problem:
+            return Reason.OUTPUT_NOT_JSON, f"{problem}."[:ERROR_BYTES], None
         return reason, error, output
 
     async def end_without_start(

@@ -59,19 +59,7 @@ def build(
     secrets: Secrets,
     queues: Sequence[ChildQueue],
 ) -> Runs:
-    """Build the room.
-
-    Args:
-        process: the singletons.
-        caches: the room.
-        lifecycle: the room.
-        telemetry: the room.
-        namespaces: the room.
-        access: the room.
-        files: the room.
-        secrets: the room.
-        queues: what else a run may have made: a cancel closes them for it.
-    """
+    """Build the room; `queues` are what else a run may have made: a cancel closes them for it."""
     config, database, clock = process.config, process.database, process.clock
     sessions, worklist = Sessions(), Worklist()
     trees = Trees(process.cluster, database, caches.runs)
@@ -83,30 +71,8 @@ def build(
         config=config,
         clock=clock,
     )
-    recorder = Recorder(
-        cluster=process.cluster,
-        database=database,
-        runs=caches.runs,
-        files=files.store,
-        links=files.links,
-        sealed=secrets.sealed,
-        notices=lifecycle.notices,
-        metrics=telemetry.counters,
-        trees=trees,
-        dispatches=lifecycle.dispatches,
-        config=config,
-        clock=clock,
-    )
-    gatherer = Gatherer(
-        cluster=process.cluster,
-        database=database,
-        runs=caches.runs,
-        sessions=sessions,
-        budgets=namespaces.budgets,
-        limits=config.limits,
-        clock=clock,
-        queues=queues,
-    )
+    recorder = _recorder(process, caches, lifecycle, telemetry, files, secrets, trees)
+    gatherer = _gatherer(process, caches, namespaces, sessions, queues)
     dispatcher = Dispatcher(
         cluster=process.cluster,
         runs=caches.runs,
@@ -147,6 +113,50 @@ def build(
     _gauges(telemetry.counters.families, caches.runs, sessions)
     routes = AgentRoutes(agents, files.store, caches.runs)
     return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
+
+
+def _recorder(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    files: FileStorage,
+    secrets: Secrets,
+    trees: Trees,
+) -> Recorder:
+    return Recorder(
+        cluster=process.cluster,
+        database=process.database,
+        runs=caches.runs,
+        files=files.store,
+        links=files.links,
+        sealed=secrets.sealed,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        trees=trees,
+        dispatches=lifecycle.dispatches,
+        config=process.config,
+        clock=process.clock,
+    )
+
+
+def _gatherer(
+    process: Process,
+    caches: Caches,
+    namespaces: NamespaceSettings,
+    sessions: Sessions,
+    queues: Sequence[ChildQueue],
+) -> Gatherer:
+    return Gatherer(
+        cluster=process.cluster,
+        database=process.database,
+        runs=caches.runs,
+        sessions=sessions,
+        budgets=namespaces.budgets,
+        limits=process.config.limits,
+        clock=process.clock,
+        queues=queues,
+    )
 
 
 def _gauges(families: Families, runs: UnfinishedRuns, sessions: Sessions) -> None:

@@ -6,11 +6,10 @@ Raw JSON, because a model that leaves out what is unset would drop the nulls of 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Any, NoReturn
+from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, with_condition
@@ -22,6 +21,7 @@ from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.pricing import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
 from mayfly.reconcile.observed import Place, Refusal
+from mayfly_runtime.spec import strict_json
 
 Json = dict[str, Any]
 
@@ -240,30 +240,9 @@ def copy_of(output: str) -> tuple[bool, Any]:
     if len(output.encode("utf-8", "replace")) > shapes.OUTPUT_BYTES:
         return False, None
     try:
-        return True, parse_strictly(output)
-    except (ValueError, RecursionError):
+        return True, strict_json.parse(output, "the output")
+    except ValueError:
         return False, None
-
-
-def parse_strictly(text: str) -> Any:
-    """Parse JSON; NaN, Infinity and numbers beyond a float are none.
-
-    Raises:
-        ValueError: not JSON.
-        RecursionError: nested too deep.
-    """
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is beyond a float")
-    return number
 
 
 def wire_size(status: Json) -> int:

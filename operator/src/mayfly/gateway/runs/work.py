@@ -10,9 +10,9 @@ from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.config import GatewayLimits
 from mayfly.gateway.cache.programs import Program
 from mayfly.gateway.cache.runs import Seen
-from mayfly.gateway.runs.status import parse_strictly
 from mayfly.gateway.secrets.lookup import Unlocked
 from mayfly.reconcile.deadlines import start_due
+from mayfly_runtime.spec import strict_json
 
 Json = dict[str, Any]
 
@@ -24,8 +24,8 @@ def shown_input(seen: Seen) -> str:
     """
     text = seen.input_text
     try:
-        parse_strictly(text)
-    except (ValueError, RecursionError):
+        strict_json.parse(text, "the input")
+    except ValueError:
         return "{}"
     return text
 
