@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
-from mayfly.api.v1alpha1.conditions import ConditionType, find, with_condition
+from mayfly.api.v1alpha1.conditions import Condition, ConditionType, Truth, find, with_condition
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.pipelinerun import phase_of
 from mayfly.clock import rfc3339, rfc3339_seconds
@@ -107,52 +108,9 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
     Sets conditions, phase, times, measured time, error and the output's copy; leaves `recorded`,
     `finished`, costs, `logsTail` and `outputURL` to the gateway, who alone knows them.
     """
-    stamp = rfc3339_seconds(now)
-    generation = run.metadata.generation
-    message = "main() returned." if end.succeeded else end.error or UNSAID.get(end.reason, "")
-    conditions = run.status.conditions
-    started = find(conditions, ConditionType.STARTED)
-    if end.started:
-        conditions = with_condition(
-            conditions,
-            ConditionType.STARTED,
-            "True",
-            Reason.STARTED,
-            "main() was called.",
-            now=stamp,
-            generation=generation,
-        )
-    elif end.started is False and not (started is not None and started.status == "True"):
-        conditions = with_condition(
-            conditions,
-            ConditionType.STARTED,
-            "False",
-            Reason.NOT_STARTED,
-            "The run ended before main() was called.",
-            now=stamp,
-            generation=generation,
-        )
-    conditions = with_condition(
-        conditions,
-        ConditionType.SUCCEEDED,
-        "True" if end.succeeded else "False",
-        end.reason,
-        message,
-        now=stamp,
-        generation=generation,
-    )
-    conditions = with_condition(
-        conditions,
-        ConditionType.FINISHED,
-        "True",
-        Reason.FINISHED,
-        "The run is over.",
-        now=stamp,
-        generation=generation,
-    )
     update: dict[str, Any] = {
         "id": run.status.id or run_id(run.metadata.uid),
-        "conditions": conditions,
+        "conditions": _ended_conditions(run, end, now),
         "completed_at": end.completed_at or rfc3339(now),
     }
     if end.started_at or run.status.started_at:
@@ -165,6 +123,23 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
         update["output"] = json.loads(end.output_json)
     status = run.status.model_copy(update=update)
     return status.model_copy(update={"phase": phase_of(status)})
+
+
+def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condition, ...]:
+    """Started, Succeeded and Finished of a run that has just ended."""
+    set_to = partial(with_condition, now=rfc3339_seconds(now), generation=run.metadata.generation)
+    conditions = run.status.conditions
+    started = find(conditions, ConditionType.STARTED)
+    if end.started:
+        words = "main() was called."
+        conditions = set_to(conditions, ConditionType.STARTED, "True", Reason.STARTED, words)
+    elif end.started is False and not (started is not None and started.status == "True"):
+        words = "The run ended before main() was called."
+        conditions = set_to(conditions, ConditionType.STARTED, "False", Reason.NOT_STARTED, words)
+    message = "main() returned." if end.succeeded else end.error or UNSAID.get(end.reason, "")
+    truth: Truth = "True" if end.succeeded else "False"
+    conditions = set_to(conditions, ConditionType.SUCCEEDED, truth, end.reason, message)
+    return set_to(conditions, ConditionType.FINISHED, "True", Reason.FINISHED, "The run is over.")
 
 
 def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRunStatus:

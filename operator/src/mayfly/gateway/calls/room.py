@@ -94,17 +94,8 @@ def build(
         probe_seconds=config.models.probe_seconds,
         clock=clock,
     )
-    dispatcher = CallDispatcher(
-        calls=recorder,
-        directory=caches.directory,
-        versions=versions,
-        cog=cog,
-        replicate=replicate,
-        budgets=namespaces.budgets,
-        notices=lifecycle.notices,
-        config=config.models,
-        clock=clock,
-        monotonic=monotonic,
+    dispatcher = _dispatcher(
+        process, caches, lifecycle, namespaces, recorder, versions, cog, replicate
     )
     caches.directory.listen(versions.changed)
     caches.directory.listen(dispatcher.changed)
@@ -113,6 +104,30 @@ def build(
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
     return Calls(recorder, dispatcher, versions, listener, [routes])
+
+
+def _dispatcher(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    namespaces: NamespaceSettings,
+    recorder: CallRecorder,
+    versions: Versions,
+    cog: CogServer,
+    replicate: ReplicateServer,
+) -> CallDispatcher:
+    return CallDispatcher(
+        calls=recorder,
+        directory=caches.directory,
+        versions=versions,
+        cog=cog,
+        replicate=replicate,
+        budgets=namespaces.budgets,
+        notices=lifecycle.notices,
+        config=process.config.models,
+        clock=process.clock,
+        monotonic=process.monotonic,
+    )
 
 
 def _cog(

@@ -15,9 +15,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -125,6 +126,14 @@ def open_store(url: str, options: dict[str, str]) -> ObjectStore:
     return store
 
 
+@dataclass
+class _Arrived:
+    """What has come of a file so far."""
+
+    size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+
 class Files:
     """The store and its rows."""
 
@@ -168,42 +177,46 @@ class Files:
             StorageFull: the store, or the database, has no room for it.
         """
         file_id = self._new_id()
-        digest = hashlib.sha256()
-        size = 0
+        arrived = _Arrived()
         self._admit(announced or 0, await self._held(run_uid))
-
-        async def counted() -> AsyncIterator[bytes]:
-            nonlocal size
-            held = await self._held(run_uid)
-            async for piece in body:
-                if not piece:
-                    continue
-                size += len(piece)
-                # What arrives at the same time counts too, or parallel uploads would beat it.
-                self._arriving[run_uid] += len(piece)
-                others = held + self._arriving[run_uid] - size if run_uid else 0
-                self._admit(size, others)
-                digest.update(piece)
-                yield piece
-
         try:
-            await self._put(_path(file_id), counted())
+            await self._put(_path(file_id), self._counted(body, run_uid, arrived))
             stored = StoredFile(
                 id=file_id,
                 namespace=namespace,
                 run_uid=run_uid,
                 name=safe_name(name),
                 content_type=media_type(content_type),
-                size=size,
-                sha256=digest.hexdigest(),
+                size=arrived.size,
+                sha256=arrived.digest.hexdigest(),
                 created_at=self._clock(),
             )
             await self._keep(stored)
         finally:
-            self._arriving[run_uid] -= size
+            self._arriving[run_uid] -= arrived.size
             if not self._arriving[run_uid]:
                 del self._arriving[run_uid]
         return stored
+
+    async def _counted(
+        self, body: AsyncIterator[bytes], run_uid: str, arrived: _Arrived
+    ) -> AsyncIterator[bytes]:
+        """The bytes as they come, counted against the limits.
+
+        Raises:
+            TooLarge: the file, or all files of the run together, are beyond the limit.
+        """
+        held = await self._held(run_uid)
+        async for piece in body:
+            if not piece:
+                continue
+            arrived.size += len(piece)
+            # What arrives at the same time counts too, or parallel uploads would beat it.
+            self._arriving[run_uid] += len(piece)
+            others = held + self._arriving[run_uid] - arrived.size if run_uid else 0
+            self._admit(arrived.size, others)
+            arrived.digest.update(piece)
+            yield piece
 
     async def _put(self, path: str, pieces: AsyncIterator[bytes]) -> None:
         try:

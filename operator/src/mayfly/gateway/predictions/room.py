@@ -79,18 +79,7 @@ def build(
         directory=caches.directory,
         clock=clock,
     )
-    webhooks = Webhooks(
-        predictions=finder,
-        presenter=presenter,
-        database=database,
-        outbound=http.outbound,
-        notices=lifecycle.notices,
-        metrics=telemetry.counters,
-        key=access.key,
-        base=(config.external_url or config.internal_url).rstrip("/"),
-        clock=clock,
-        monotonic=process.monotonic,
-    )
+    webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
     database.listen(webhooks.committed)
     create_run = _run_creator(
         process, caches, lifecycle, namespaces, access, files, secrets, snapshots
@@ -113,6 +102,30 @@ def build(
     streams = Streams(finder, presenter, lifecycle.notices, process.stopping)
     stream_routes = StreamRoutes(streams, finder, access.key, clock)
     return Predictions(finder, webhooks, [routes.router(), stream_routes.router()])
+
+
+def _webhooks(
+    process: Process,
+    http: HTTP,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    access: AccessControl,
+    finder: Finder,
+    presenter: Presenter,
+) -> Webhooks:
+    config = process.config
+    return Webhooks(
+        predictions=finder,
+        presenter=presenter,
+        database=process.database,
+        outbound=http.outbound,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        key=access.key,
+        base=(config.external_url or config.internal_url).rstrip("/"),
+        clock=process.clock,
+        monotonic=process.monotonic,
+    )
 
 
 def _run_creator(

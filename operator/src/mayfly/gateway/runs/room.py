@@ -94,9 +94,30 @@ def build(
         clock=clock,
         monotonic=process.monotonic,
     )
-    agents = Agents(
+    agents = _agents(
+        process, caches, lifecycle, telemetry, access, sessions, worklist, opener, recorder
+    )
+    caches.runs.listen(worklist.add)
+    namespaces.budgets.listen(worklist.add)
+    _gauges(telemetry.counters.families, caches.runs, sessions)
+    routes = AgentRoutes(agents, files.store, caches.runs)
+    return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
+
+
+def _agents(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    access: AccessControl,
+    sessions: Sessions,
+    worklist: Worklist,
+    opener: LedgerOpener,
+    recorder: Recorder,
+) -> Agents:
+    return Agents(
         authenticator=access.authenticator,
-        database=database,
+        database=process.database,
         runs=caches.runs,
         sessions=sessions,
         opener=opener,
@@ -104,15 +125,10 @@ def build(
         worklist=worklist,
         notices=lifecycle.notices,
         metrics=telemetry.counters,
-        limits=config.limits,
+        limits=process.config.limits,
         dispatches=lifecycle.dispatches,
-        clock=clock,
+        clock=process.clock,
     )
-    caches.runs.listen(worklist.add)
-    namespaces.budgets.listen(worklist.add)
-    _gauges(telemetry.counters.families, caches.runs, sessions)
-    routes = AgentRoutes(agents, files.store, caches.runs)
-    return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
 
 
 def _recorder(
