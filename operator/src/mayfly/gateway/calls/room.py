@@ -60,7 +60,7 @@ def build(
     secrets: Secrets,
 ) -> Calls:
     """Build the room."""
-    config, clock, monotonic = process.config, process.clock, process.monotonic
+    config, clock = process.config, process.clock
     recorder = CallRecorder(
         database=process.database,
         sealed=secrets.sealed,
