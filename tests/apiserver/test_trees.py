@@ -6,7 +6,7 @@ from support.controller_world import Runs, message, reason
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1 import PipelineRun
-from mayfly.controller.tree import tree_finished
+from mayfly.controller.resolve import tree_finished
 
 
 def max_pods(plane, number: int) -> None:

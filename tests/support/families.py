@@ -14,10 +14,11 @@ from support.kube_memory import MemoryCluster
 
 from mayfly.clock import monotonic, utc_now
 from mayfly.config import GatewayConfig
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
-from mayfly.controller.state import State
 from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
@@ -85,7 +86,8 @@ def controller_families() -> Families:
     """The controller's, as it wires them; nothing is read."""
     metrics = ControllerMetrics()
     queue = WorkQueue(monotonic)
-    metrics.show(queue, State(), Health(queue, metrics.registry))
+    caches = Caches()
+    metrics.show(queue, caches, Capacity(caches), Health(queue, metrics.registry))
     nobody: Any = None
     metrics.show_writes(nobody)
     return metrics.families

@@ -11,11 +11,12 @@ from support.kube_memory import MemoryCluster
 
 from mayfly.api.v1alpha1.identity import version_name
 from mayfly.clock import rfc3339_seconds
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import Executor
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.state import State
 from mayfly.controller.worker import Worker
 from mayfly.kube.kinds import PIPELINES, PODS, RUNS, VERSIONS
 from mayfly.reconcile.network import NetworkSettings
@@ -39,16 +40,17 @@ class World:
 
     def __init__(self) -> None:
         self.cluster: Any = MemoryCluster()
-        state = State(runtimes={"default": runtime().body()})
+        caches = Caches(runtimes={"default": runtime().body()})
         queue, sources = WorkQueue(lambda: 0.0), SourceChecker()
         network = NetworkSettings(gateway_namespace="mayfly-system", gateway_labels={})
         self.worker = Worker(
             self.cluster,
             Executor(self.cluster, network, lambda: True),
-            state,
+            caches,
+            Capacity(caches),
             queue,
             sources,
-            Resolver(self.cluster, state, sources, depth_limit=250),
+            Resolver(self.cluster, caches, sources, depth_limit=250),
             PodSettings("https://gateway.test"),
             Metrics(),
             lambda: NOW,
@@ -56,7 +58,7 @@ class World:
             network_enabled=False,
             horizon_seconds=300,
         )
-        self.state = state
+        self.caches = caches
         source = {"inline": "def main(): ..."}
         status = {"observedGeneration": 1, "latestVersion": VERSION, "conditions": [READY]}
         self._add(PIPELINES, "answer", {"source": source}, status)
@@ -75,7 +77,7 @@ class World:
         """A run that the watch has just told of."""
         ref = {"name": "answer"} | ({"version": version} if version else {})
         key = Key("run", "team", name)
-        self.state.put_run(key, self._add(RUNS, name, {"pipelineRef": ref, **spec}))
+        self.caches.put_run(key, self._add(RUNS, name, {"pipelineRef": ref, **spec}))
         return key
 
     def parent(self) -> None:

@@ -11,9 +11,9 @@ from support.kube_memory import MemoryCluster
 
 from mayfly.api.v1alpha1 import RootRef
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.controller.caches import Caches
 from mayfly.controller.queue import Key
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.state import State
 from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
 from mayfly.source_check import SourceChecker
 
@@ -27,8 +27,8 @@ def sources() -> SourceChecker:
 
 
 async def resolved(sources: SourceChecker, text: str = ANY, **spec: Any) -> Resolution:
-    state = State(runtimes={"default": runtime().body()})
-    resolver = Resolver(MemoryCluster(), state, sources, depth_limit=250)
+    caches = Caches(runtimes={"default": runtime().body()})
+    resolver = Resolver(MemoryCluster(), caches, sources, depth_limit=250)
     given = run(pipelineSpec={"source": {"inline": text}}, **spec)
     root = RootRef(name=given.metadata.name, uid=given.metadata.uid)
     place = Place(depth=1, root=root, root_id=run_id(given.metadata.uid), parent_id="")

@@ -10,9 +10,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from support.builders import NOW, UID
 
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.state import State
 from mayfly.controller.sweep import Sweep
 from mayfly.kube.errors import Unavailable
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, Kind
@@ -59,11 +60,11 @@ class Listing:
         yield {"metadata": {}, "items": items}
 
 
-def world(listing: Listing) -> tuple[Sweep, State, WorkQueue, Health]:
-    state, queue = State(), WorkQueue(lambda: 0.0)
+def world(listing: Listing) -> tuple[Sweep, Caches, WorkQueue, Health]:
+    caches, queue = Caches(), WorkQueue(lambda: 0.0)
     health = Health(queue, CollectorRegistry())
-    sweep = Sweep(listing, state, queue, health, lambda: NOW, 300, lag_seconds=0)
-    return sweep, state, queue, health
+    sweep = Sweep(listing, caches, queue, health, lambda: NOW, 300, lag_seconds=0)
+    return sweep, caches, queue, health
 
 
 async def test_a_run_that_no_watch_told_of_is_looked_at():
@@ -73,31 +74,31 @@ async def test_a_run_that_no_watch_told_of_is_looked_at():
 
 
 async def test_a_run_that_vanished_unseen_is_looked_at():
-    sweep, state, queue, _ = world(Listing())
-    state.put_run(KEY, run(1))
+    sweep, caches, queue, _ = world(Listing())
+    caches.put_run(KEY, run(1))
     await sweep._unfinished()
-    assert KEY not in state.runs
+    assert KEY not in caches.runs
     assert await queue.take() == KEY
 
 
 async def test_a_child_that_vanished_unseen_is_nobodys_child_any_more():
-    sweep, state, _, _ = world(Listing())
+    sweep, caches, _, _ = world(Listing())
     child = run(1)
     child["spec"]["parentRef"] = {"name": "parent", "uid": "parent-uid"}
-    state.put_run(KEY, child)
-    assert state.unclaimed_children("parent-uid") == [KEY]
+    caches.put_run(KEY, child)
+    assert caches.unclaimed_children("parent-uid") == [KEY]
     await sweep._unfinished()
-    assert state.unclaimed_children("parent-uid") == []
+    assert caches.unclaimed_children("parent-uid") == []
 
 
 async def test_quotas_and_budgets_are_known_before_any_pod_is_made():
     annotations = {"mayfly.dev/max-active-runs": "3", "mayfly.dev/budget-monthly": "25"}
     team = {"metadata": {"name": "team", "annotations": annotations}}
-    sweep, state, queue, _ = world(Listing(run(1), namespaces=(team,)))
-    state.put_run(KEY, run(1))
+    sweep, caches, queue, _ = world(Listing(run(1), namespaces=(team,)))
+    caches.put_run(KEY, run(1))
     sweeping = asyncio.create_task(sweep.run())
     await sweep.pods_listed.wait()
-    assert (state.quotas, state.budgeted) == ({"team": 3}, {"team"})
+    assert (caches.quotas, caches.budgeted) == ({"team": 3}, {"team"})
     assert await queue.take() == KEY  # it was made while nobody knew
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
@@ -105,16 +106,16 @@ async def test_quotas_and_budgets_are_known_before_any_pod_is_made():
 
 
 async def test_a_cache_that_stays_behind_fails_the_probe():
-    sweep, state, _, health = world(Listing(run(9)))
-    state.put_run(KEY, run(1))
+    sweep, caches, _, health = world(Listing(run(9)))
+    caches.put_run(KEY, run(1))
     await sweep._unfinished()
     assert "pipelineruns" in health.problem()
 
 
 async def test_a_cache_that_is_current_heals_the_probe():
-    sweep, state, _, health = world(Listing(run(9)))
+    sweep, caches, _, health = world(Listing(run(9)))
     health.watch_is_dead("pipelineruns")
-    state.put_run(KEY, run(9))
+    caches.put_run(KEY, run(9))
     await sweep._unfinished()
     assert health.problem() == ""
 
@@ -129,10 +130,10 @@ async def test_a_due_ttl_is_found_again_after_a_restart():
         }
     ]
     listing = Listing(run(3, finished=True, recorded=True, conditions=over))
-    sweep, state, queue, _ = world(listing)
+    sweep, caches, queue, _ = world(listing)
     await sweep._finished()
     assert await queue.take() == KEY
-    assert state.runs == {}
+    assert caches.runs == {}
 
 
 async def test_a_pod_that_a_listing_lacks_is_gone():
@@ -146,11 +147,11 @@ async def test_a_pod_that_a_listing_lacks_is_gone():
         },
         "status": {"phase": "Running"},
     }
-    sweep, state, queue, _ = world(Listing())
-    state.put_run(KEY, run(1))
-    state.put_pod(pod, NOW)
+    sweep, caches, queue, _ = world(Listing())
+    caches.put_run(KEY, run(1))
+    caches.put_pod(pod, NOW)
     await sweep._pods()
-    assert state.pods[UID]["pod-1"].seen.gone
+    assert caches.pods[UID]["pod-1"].seen.gone
     assert await queue.take() == KEY
 
 
@@ -186,10 +187,10 @@ async def test_no_pod_is_made_before_every_pod_is_known() -> None:
             async for page in super().pages(kind, **selectors):
                 yield page
 
-    sweep, state, _, _ = world(NoRuns(pods=(POD,)))
+    sweep, caches, _, _ = world(NoRuns(pods=(POD,)))
     sweeping = asyncio.create_task(sweep.run())
     await sweep.pods_listed.wait()
-    assert sum(state.active().values()) == 1
+    assert sum(Capacity(caches).active().values()) == 1
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping

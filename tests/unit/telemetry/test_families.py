@@ -11,10 +11,11 @@ from support.builders import NOW
 from support.kube_memory import MemoryCluster
 
 from mayfly.clock import monotonic
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
 from mayfly.controller.queue import WorkQueue
-from mayfly.controller.state import State
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering.records import UsageRecord
 from mayfly.telemetry import catalog
@@ -129,8 +130,8 @@ def test_without_the_switch_no_series_names_a_payer() -> None:
 
 def test_the_controller_has_few_series_whatever_comes() -> None:
     metrics = ControllerMetrics()
-    queue, state = WorkQueue(monotonic), State()
-    metrics.show(queue, state, Health(queue, metrics.registry))
+    queue, caches = WorkQueue(monotonic), Caches()
+    metrics.show(queue, caches, Capacity(caches), Health(queue, metrics.registry))
 
     writes = MemoryCluster()
     writes.results.update({(f"V{n}", f"kind{n}", f"r{n}"): 1 for n in range(MANY)})

@@ -16,8 +16,9 @@ from typing_extensions import override
 
 from mayfly.api.v1alpha1.names import RUN_ID_LABEL, RUNTIME_ANNOTATION, UNFINISHED
 from mayfly.clock import Clock
+from mayfly.controller.caches import Caches, owner_key
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.state import State, owner_key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ def settings() -> kopf.OperatorSettings:
 class Handlers:
     """Feeds the caches and the queue from kopf's watches."""
 
-    def __init__(self, state: State, queue: WorkQueue, clock: Clock) -> None:
-        self._state = state
+    def __init__(self, caches: Caches, capacity: Capacity, queue: WorkQueue, clock: Clock) -> None:
+        self._caches = caches
+        self._capacity = capacity
         self._queue = queue
         self._clock = clock
 
@@ -89,9 +91,9 @@ class Handlers:
         body = dict(event["object"])
         key = _key("run", body)
         if event["type"] == "DELETED":
-            self._state.drop_run(key)
+            self._caches.drop_run(key)
         else:
-            self._state.put_run(key, body)
+            self._caches.put_run(key, body)
         self._queue.add(key)
 
     async def on_pod(self, *, event: Any, **_: Any) -> None:
@@ -101,11 +103,11 @@ class Handlers:
         if key is None:
             return
         gone = event["type"] == "DELETED"
-        uid = self._state.put_pod(body, self._clock(), gone=gone)
-        if key in self._state.runs:
+        uid = self._caches.put_pod(body, self._clock(), gone=gone)
+        if key in self._caches.runs:
             self._queue.add(key)
         elif gone:
-            self._state.pods.pop(uid or "", None)
+            self._caches.pods.pop(uid or "", None)
         elif "deletionTimestamp" not in body["metadata"]:
             self._queue.add(key)  # its run has finished: the pod may have to go
         self._offer_places(body)
@@ -116,17 +118,17 @@ class Handlers:
         metadata = body["metadata"]
         name = (metadata["namespace"], metadata["name"])
         if event["type"] == "DELETED":
-            self._state.pipelines.pop(name, None)
+            self._caches.pipelines.pop(name, None)
         else:
             spec = {key: value for key, value in body["spec"].items() if key != "source"}
-            self._state.pipelines[name] = {**body, "spec": spec}
+            self._caches.pipelines[name] = {**body, "spec": spec}
         self._queue.add(Key("pipeline", *name))
 
     async def on_model(self, *, event: Any, **_: Any) -> None:
         """A Model changed or is gone: a pipeline may have lost its name to it, or got it back."""
         metadata = event["object"]["metadata"]
         name = (metadata["namespace"], metadata["name"])
-        if name in self._state.pipelines:
+        if name in self._caches.pipelines:
             self._queue.add(Key("pipeline", *name))
 
     async def on_runtime(self, *, event: Any, **_: Any) -> None:
@@ -134,28 +136,28 @@ class Handlers:
         body = dict(event["object"])
         name = body["metadata"]["name"]
         if event["type"] == "DELETED":
-            self._state.runtimes.pop(name, None)
+            self._caches.runtimes.pop(name, None)
         else:
-            self._state.runtimes[name] = body
+            self._caches.runtimes[name] = body
         self._queue.add(Key("runtime", "", name))
         self._wake_waiting(name)
 
     async def on_namespace(self, *, event: Any, **_: Any) -> None:
         """A namespace may have got another quota, or a budget."""
         body = dict(event["object"])
-        if self._state.put_namespace(body, gone=event["type"] == "DELETED"):
-            for key in self._state.unclaimed_in(body["metadata"]["name"]):
+        if self._caches.put_namespace(body, gone=event["type"] == "DELETED"):
+            for key in self._caches.unclaimed_in(body["metadata"]["name"]):
                 self._queue.add(key)
 
     def _offer_places(self, body: Json) -> None:
         """A pod that is over leaves its place to the run that has waited longest."""
         name = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
-        if self._state.waiting.get(name):
+        if self._capacity.waiting.get(name):
             self._wake_waiting(name)
 
     def _wake_waiting(self, name: str) -> None:
         """Have those looked at who may have a pod now."""
-        for key in self._state.in_line(name, self._state.max_pods(name)):
+        for key in self._capacity.in_line(name, self._caches.max_pods(name)):
             self._queue.add(key)
 
 

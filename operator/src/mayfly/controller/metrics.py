@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from mayfly.clock import parse_rfc3339
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.queue import WorkQueue
-from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
@@ -51,7 +52,7 @@ class Metrics:
         """Show what was written to the Kubernetes API."""
         self.families.tally(catalog.KUBERNETES_WRITES, WRITES, lambda: dict(cluster.results))
 
-    def show(self, queue: WorkQueue, state: State, health: Health) -> None:
+    def show(self, queue: WorkQueue, caches: Caches, capacity: Capacity, health: Health) -> None:
         """Show how these objects stand."""
         families = self.families
         families.gauge(catalog.CONTROLLER_LEADING, lambda: float(health.leading))
@@ -67,13 +68,13 @@ class Metrics:
             },
         )
         families.gauge(catalog.CONTROLLER_QUEUE_OLDEST, lambda: queue.oldest_seconds)
-        families.gauge(catalog.CONTROLLER_UNFINISHED_RUNS, lambda: len(state.runs))
+        families.gauge(catalog.CONTROLLER_UNFINISHED_RUNS, lambda: len(caches.runs))
         families.gauge(
-            catalog.RUNS_WAITING, lambda: sum(len(each) for each in list(state.waiting.values()))
+            catalog.RUNS_WAITING, lambda: sum(len(each) for each in list(capacity.waiting.values()))
         )
-        families.gauge(catalog.RUN_PODS, lambda: state.active().total())
+        families.gauge(catalog.RUN_PODS, lambda: capacity.active().total())
         families.gauge(
             catalog.RUN_PODS_LIMIT,
-            lambda: sum(state.max_pods(name) for name in list(state.runtimes)),
+            lambda: sum(caches.max_pods(name) for name in list(caches.runtimes)),
         )
-        families.gauge(catalog.CAPACITY_STANDSTILLS, lambda: len(state.still))
+        families.gauge(catalog.CAPACITY_STANDSTILLS, lambda: len(capacity.still))

@@ -17,6 +17,8 @@ from aiohttp import web
 
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import ControllerConfig, NetworkConfig
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import MANAGER, Executor
 from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
@@ -24,7 +26,6 @@ from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
-from mayfly.controller.state import State
 from mayfly.controller.sweep import Sweep
 from mayfly.controller.worker import Worker
 from mayfly.kube.client import Cluster
@@ -63,13 +64,15 @@ class Controller:
         self._stop = asyncio.Event()
         self._owner: Json | None = None
         self.queue = WorkQueue(monotonic)
-        self.state = State(
+        self.caches = Caches()
+        self.capacity = Capacity(
+            self.caches,
             reserve=config.reserve_depth,
             standstill=timedelta(seconds=config.standstill_seconds),
         )
         self.metrics = Metrics()
         self.health = Health(self.queue, self.metrics.registry)
-        self.metrics.show(self.queue, self.state, self.health)
+        self.metrics.show(self.queue, self.caches, self.capacity, self.health)
 
     async def run(self) -> None:
         """Stand by, lead, end. Returns when it was told to stop or lost the Lease."""
@@ -101,10 +104,11 @@ class Controller:
         worker = Worker(
             cluster,
             executor,
-            self.state,
+            self.caches,
+            self.capacity,
             self.queue,
             sources,
-            Resolver(cluster, self.state, sources, self._config.depth_limit),
+            Resolver(cluster, self.caches, sources, self._config.depth_limit),
             self._pod_settings(),
             self.metrics,
             self._clock,
@@ -113,7 +117,7 @@ class Controller:
             horizon_seconds=self._config.sweep_seconds,
         )
         sweep = Sweep(
-            cluster, self.state, self.queue, self.health, self._clock, self._config.sweep_seconds
+            cluster, self.caches, self.queue, self.health, self._clock, self._config.sweep_seconds
         )
         tasks = [
             asyncio.create_task(_work(worker, sweep), name=f"worker-{number}")
@@ -123,7 +127,7 @@ class Controller:
         tasks.append(asyncio.create_task(sweep.run(), name="sweep"))
         tasks.append(asyncio.create_task(self._dismiss(tuple(tasks)), name="stop"))
         registry = kopf.OperatorRegistry()
-        Handlers(self.state, self.queue, self._clock).register(
+        Handlers(self.caches, self.capacity, self.queue, self._clock).register(
             registry, kubeconfig=self._kubeconfig is not None
         )
         try:

@@ -15,12 +15,12 @@ from mayfly.api.v1alpha1 import (
     Source,
 )
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
-from mayfly.api.v1alpha1.identity import version_id, version_name
-from mayfly.api.v1alpha1.names import PIPELINE_LABEL
+from mayfly.api.v1alpha1.identity import run_id, version_id, version_name
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL, ROOT_LABEL, UNFINISHED
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
+from mayfly.controller.caches import Caches
 from mayfly.controller.queue import Key
-from mayfly.controller.state import State
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
@@ -64,10 +64,10 @@ class Resolver:
     """Follows a run's references, and checks them, before any pod is used."""
 
     def __init__(
-        self, cluster: Cluster, state: State, sources: SourceChecker, depth_limit: int
+        self, cluster: Cluster, caches: Caches, sources: SourceChecker, depth_limit: int
     ) -> None:
         self._cluster = cluster
-        self._state = state
+        self._caches = caches
         self._sources = sources
         self._depth_limit = depth_limit
         self._versions: OrderedDict[str, _Version] = OrderedDict()
@@ -128,7 +128,7 @@ class Resolver:
             KubeError: the API server could not be asked.
         """
         try:
-            body = self._state.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
+            body = self._caches.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
         except NotFound:
             return None
         return PipelineRuntime.model_validate(body)
@@ -211,7 +211,7 @@ class Resolver:
         """The version of the spec as it is now, not of one before the last edit."""
         name = pipeline.metadata.name
         if pipeline.status.observed_generation != pipeline.metadata.generation:
-            self._state.dependents.setdefault((namespace, name), set()).add(key)
+            self._caches.dependents.setdefault((namespace, name), set()).add(key)
             raise _Stop(Unsettled(f'Pipeline "{name}" is being read.', seconds=2.0))
         ready = find(pipeline.status.conditions, ConditionType.READY)
         if not is_true(pipeline.status.conditions, ConditionType.READY):
@@ -245,3 +245,24 @@ def _size(value: Json) -> int:
     """Bytes of an input as JSON in UTF-8; half a surrogate pair counts as what it is written as."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+async def tree_finished(cluster: Cluster, root: PipelineRun) -> bool:
+    """Whether every run below a root that is itself finished has ended and is recorded.
+
+    A run that nobody has looked at yet has no rootRef in its status, but each has the label from
+    birth; a label may be taken off by hand, which the field can't. One item of either is enough.
+
+    Raises:
+        KubeError: the API server could not be asked.
+    """
+    namespace = root.metadata.namespace
+    label = f"{ROOT_LABEL}={run_id(root.metadata.uid)}"
+    page = await cluster.list(
+        RUNS, namespace, label_selector=label, field_selector=UNFINISHED, limit=1
+    )
+    if page.get("items"):
+        return False
+    field = f"status.rootRef.uid={root.metadata.uid},{UNFINISHED}"
+    page = await cluster.list(RUNS, namespace, field_selector=field, limit=1)
+    return not page.get("items")

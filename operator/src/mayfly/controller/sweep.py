@@ -15,9 +15,9 @@ from typing import Any
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.names import FINISHED, RUN_ID_LABEL, UNFINISHED
 from mayfly.clock import Clock
+from mayfly.controller.caches import Caches, owner_key
 from mayfly.controller.health import Health
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.state import State, owner_key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
@@ -45,7 +45,7 @@ class Sweep:
     def __init__(
         self,
         cluster: Cluster,
-        state: State,
+        caches: Caches,
         queue: WorkQueue,
         health: Health,
         clock: Clock,
@@ -53,7 +53,7 @@ class Sweep:
         lag_seconds: float = LAG_SECONDS,
     ) -> None:
         self._cluster = cluster
-        self._state = state
+        self._caches = caches
         self._queue = queue
         self._health = health
         self._clock = clock
@@ -71,7 +71,7 @@ class Sweep:
                 await self._unfinished()
                 await self._finished()
                 self._health.listed_at = self._clock().timestamp()
-                self._state.networks.clear()  # a policy that somebody deleted comes back
+                self._caches.networks.clear()  # a policy that somebody deleted comes back
             except KubeError as error:
                 logger.warning("sweep: %s", error)
             await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
@@ -80,8 +80,8 @@ class Sweep:
         """Who has a quota or a budget; before any pod is made, since that depends on it."""
         async for page in self._cluster.pages(NAMESPACES):
             for body in page["items"]:
-                if self._state.put_namespace(body):
-                    for key in self._state.unclaimed_in(body["metadata"]["name"]):
+                if self._caches.put_namespace(body):
+                    for key in self._caches.unclaimed_in(body["metadata"]["name"]):
                         self._queue.add(key)
 
     async def _unfinished(self) -> None:
@@ -90,10 +90,10 @@ class Sweep:
             for body in page["items"]:
                 key = Key("run", body["metadata"]["namespace"], body["metadata"]["name"])
                 listed[key] = int(body["metadata"]["resourceVersion"])
-                if key not in self._state.runs:
+                if key not in self._caches.runs:
                     self._queue.add(key)
-        for key in self._state.runs.keys() - listed.keys():
-            self._state.drop_run(key)
+        for key in self._caches.runs.keys() - listed.keys():
+            self._caches.drop_run(key)
             self._queue.add(key)
         await self._compare(listed)
 
@@ -103,11 +103,11 @@ class Sweep:
             self._health.watch_is_alive()
             return
         await asyncio.sleep(self._lag_seconds)
-        if any(self._version(key) < listed[key] for key in behind if key in self._state.runs):
+        if any(self._version(key) < listed[key] for key in behind if key in self._caches.runs):
             self._health.watch_is_dead("pipelineruns")
 
     def _version(self, key: Key) -> int:
-        body = self._state.runs.get(key)
+        body = self._caches.runs.get(key)
         return int(body["metadata"]["resourceVersion"]) if body else 0
 
     async def _finished(self) -> None:
@@ -126,16 +126,16 @@ class Sweep:
         listed: set[tuple[str, str]] = set()
         async for page in self._cluster.pages(PODS, label_selector=RUN_ID_LABEL):
             for body in page["items"]:
-                uid = self._state.put_pod(body, self._clock())
+                uid = self._caches.put_pod(body, self._clock())
                 key = owner_key(body)
                 if uid is None or key is None:
                     continue
                 listed.add((uid, body["metadata"]["name"]))
                 self._queue.add(key)
-        for uid, pods in list(self._state.pods.items()):
+        for uid, pods in list(self._caches.pods.items()):
             missing = [name for name in pods if (uid, name) not in listed]
             for name in missing:
                 if not pods[name].seen.gone:
-                    self._state.mark_gone(uid, name, self._clock())
-        for key in list(self._state.runs):
+                    self._caches.mark_gone(uid, name, self._clock())
+        for key in list(self._caches.runs):
             self._queue.add(key)

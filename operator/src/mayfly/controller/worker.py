@@ -12,12 +12,12 @@ from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, P
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock, Monotonic
+from mayfly.controller.caches import Caches
+from mayfly.controller.capacity import Capacity, Taken
 from mayfly.controller.execute import Executor
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.queue import Key, WorkQueue
-from mayfly.controller.resolve import Resolver
-from mayfly.controller.state import State, Taken
-from mayfly.controller.tree import tree_finished
+from mayfly.controller.resolve import Resolver, tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import MODELS, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
@@ -60,7 +60,8 @@ class Worker:
         self,
         cluster: Cluster,
         executor: Executor,
-        state: State,
+        caches: Caches,
+        capacity: Capacity,
         queue: WorkQueue,
         sources: SourceChecker,
         resolver: Resolver,
@@ -74,7 +75,8 @@ class Worker:
     ) -> None:
         self._cluster = cluster
         self._executor = executor
-        self._state = state
+        self._caches = caches
+        self._capacity = capacity
         self._queue = queue
         self._sources = sources
         self._resolver = resolver
@@ -119,7 +121,7 @@ class Worker:
     # Runs
 
     async def _look_at_run(self, key: Key) -> None:
-        fresh = key not in self._state.runs
+        fresh = key not in self._caches.runs
         target: Target | None = None
         for _ in range(STEPS):
             body = await self._read_run(key, live=fresh)
@@ -137,26 +139,26 @@ class Worker:
                 again = fresh = True
                 target = None
             finally:
-                self._state.creating.pop(key, None)
+                self._capacity.creating.pop(key, None)
             if not again:
                 self._wake(key, plan, seen.now)
                 self._wake_children(run)
                 if run.status.finished and not plan.actions:
-                    self._state.forget_run(key, run.metadata.uid)
+                    self._forget(key, run.metadata.uid)
                 return
         raise Unavailable(0, f"{key.namespace}/{key.name} did not settle in {STEPS} steps")
 
     async def _read_run(self, key: Key, *, live: bool) -> Json | None:
-        known = self._state.runs.get(key)
+        known = self._caches.runs.get(key)
         if known is not None and not live:
             return known
         try:
             body = await self._cluster.get(RUNS, key.namespace, key.name)
         except NotFound:
-            self._state.forget_run(key, known["metadata"]["uid"] if known else None)
+            self._forget(key, known["metadata"]["uid"] if known else None)
             return None
         if not body.get("status", {}).get("finished"):
-            self._state.put_run(key, body)
+            self._caches.put_run(key, body)
         return body
 
     async def _gather(self, key: Key, run: PipelineRun, known: Target | None) -> ObservedRun:
@@ -168,7 +170,7 @@ class Worker:
             known: what its references came to earlier in this look: the pod that was made for
                 that is the one to claim. The parent is read anew, as it may have been cancelled.
         """
-        pods = self._state.pods.get(run.metadata.uid, {})
+        pods = self._caches.pods.get(run.metadata.uid, {})
         claimed = await self._claimed_pod(run)
         next_name = pod_name(run_id(run.metadata.uid), (run.status.attempt or 0) + 1)
         coming = pods.get(next_name)
@@ -184,7 +186,7 @@ class Worker:
             place, resolution = found.place, found.problem
             if place is not None and resolution is None and not run.spec.cancel:
                 resolution = known or await self._resolver.resolve(key, run, place)
-            if isinstance(resolution, Target) and not self._state.waits_for_budget(run):
+            if isinstance(resolution, Target) and not self._caches.waits_for_budget(run):
                 resolution = self._with_place(key, run, resolution, next_pod)
         return ObservedRun(
             run=run,
@@ -201,9 +203,9 @@ class Worker:
             place=place,
             tree_finished=tree_finished,
             network_ready=not self._network_enabled
-            or (run.metadata.namespace or "") in self._state.networks,
-            pod_refused=self._state.pod_refused.pop(key, ""),
-            waits_for_budget=self._state.waits_for_budget(run),
+            or (run.metadata.namespace or "") in self._caches.networks,
+            pod_refused=self._caches.pod_refused.pop(key, ""),
+            waits_for_budget=self._caches.waits_for_budget(run),
         )
 
     async def _claimed_pod(self, run: PipelineRun) -> ObservedPod | None:
@@ -211,7 +213,7 @@ class Worker:
         name, uid = run.status.pod_name, run.status.pod_uid
         if name is None or uid is None:
             return None
-        known = self._state.pods.get(run.metadata.uid, {}).get(name)
+        known = self._caches.pods.get(run.metadata.uid, {}).get(name)
         if known is not None and known.seen.uid == uid:
             return known.seen
         if run.status.finished:
@@ -221,10 +223,10 @@ class Worker:
         except NotFound:
             body = None
         if body is not None and body["metadata"]["uid"] == uid:
-            self._state.put_pod(body, self._clock())
+            self._caches.put_pod(body, self._clock())
         else:
-            self._state.put_unseen_pod(run.metadata.uid, name, uid, self._clock())
-        return self._state.pods[run.metadata.uid][name].seen
+            self._caches.put_unseen_pod(run.metadata.uid, name, uid, self._clock())
+        return self._caches.pods[run.metadata.uid][name].seen
 
     def _with_place(
         self, key: Key, run: PipelineRun, target: Target, next_pod: ObservedPod | None
@@ -237,9 +239,9 @@ class Worker:
         if next_pod is not None:
             return replace(target, waits="", gives_up=None)
         created = run.metadata.creation_timestamp or ""
-        self._state.join_queue(name, key, target.depth, created)
+        self._capacity.join_queue(name, key, target.depth, created)
         limit = target.runtime.spec.max_pods
-        waits = self._state.why_waits(name, key, limit)
+        waits = self._capacity.why_waits(name, key, limit)
         return replace(target, waits=waits, gives_up=self._gives_up(key, name, limit, waits))
 
     def _gives_up(self, key: Key, runtime: str, limit: int, waits: str) -> GivesUp | None:
@@ -247,21 +249,26 @@ class Worker:
         if not waits:
             return None
         now = self._clock()
-        why = self._state.too_long(runtime, limit, key)
+        why = self._capacity.too_long(runtime, limit, key)
         if why:
             return GivesUp(now, why)
         return self._watch_standstills(now).get(key)
 
     def _watch_standstills(self, now: datetime) -> dict[Key, GivesUp]:
-        found = self._state.standstills(now)
+        found = self._capacity.standstills(now)
         for other, each in found.items():
             self._queue.add_after(other, (each.at - now).total_seconds())
         return found
 
+    def _forget(self, key: Key, uid: str | None) -> None:
+        """Drop all that is kept for a run that is finished or gone."""
+        self._caches.forget_run(key, uid)
+        self._capacity.forget(key)
+
     def _leave_queue(self, key: Key) -> None:
         """A run that has ended without a pod leaves its turn to the next."""
-        for name in self._state.leave_queue(key):
-            for other in self._state.in_line(name, self._state.max_pods(name)):
+        for name in self._capacity.leave_queue(key):
+            for other in self._capacity.in_line(name, self._caches.max_pods(name)):
                 self._queue.add(other)
             self._watch_standstills(self._clock())
 
@@ -269,7 +276,7 @@ class Worker:
         makes_pod = any(isinstance(action, CreatePod) for action in plan.actions)
         if makes_pod and isinstance(resolution, Target):
             taken = Taken(resolution.runtime.metadata.name, resolution.depth)
-            self._state.creating[key] = taken
+            self._capacity.creating[key] = taken
 
     async def _tree_finished(self, run: PipelineRun) -> bool:
         """Whether nothing below a root is unfinished; asked only once its TTL can be due."""
@@ -292,14 +299,14 @@ class Worker:
             except Refused as error:
                 if not isinstance(action, CreatePod):
                     raise
-                self._state.pod_refused[key] = error.message
+                self._caches.pod_refused[key] = error.message
                 return True
             again = self._learn(key, action, left) or again
         return again
 
     async def _counted(self, key: Key, action: Action) -> Json | None:
         """Execute an action, and count it if it claims a pod for the run."""
-        known = (self._state.runs.get(key) or {}).get("status", {}).get("podUID")
+        known = (self._caches.runs.get(key) or {}).get("status", {}).get("podUID")
         if not isinstance(action, WriteRunStatus) or action.status.pod_uid in {None, known}:
             return await self._executor.execute(action)
         try:
@@ -315,14 +322,14 @@ class Worker:
         match action:
             case CreatePod():
                 if left is not None:
-                    self._state.put_pod(left, self._clock())
-                self._state.leave_queue(key)
+                    self._caches.put_pod(left, self._clock())
+                self._capacity.leave_queue(key)
                 return True
             case WriteRunStatus() if left is not None:
-                self._state.put_run(key, left)
+                self._caches.put_run(key, left)
                 return True
             case EnsureNetworkPolicy(namespace):
-                self._state.networks.add(namespace)
+                self._caches.networks.add(namespace)
             case _:
                 pass
         return False
@@ -332,14 +339,14 @@ class Worker:
         if plan.wake is None:
             return
         pause = (plan.wake - now).total_seconds()
-        unfinished = key in self._state.runs
+        unfinished = key in self._caches.runs
         if unfinished or pause <= self._horizon:
             self._queue.add_after(key, pause)
 
     def _wake_children(self, run: PipelineRun) -> None:
         """A cancel reaches the children that wait for a pod: have them looked at."""
         if reaches_children(run):
-            for child in self._state.unclaimed_children(run.metadata.uid):
+            for child in self._caches.unclaimed_children(run.metadata.uid):
                 self._queue.add(child)
 
     # Pipelines and runtimes
@@ -348,7 +355,7 @@ class Worker:
         try:
             body = await self._cluster.get(PIPELINES, key.namespace, key.name)
         except NotFound:
-            self._state.pipelines.pop((key.namespace, key.name), None)
+            self._caches.pipelines.pop((key.namespace, key.name), None)
             self._release_dependents(key)
             return
         pipeline = Pipeline.model_validate(body)
@@ -365,7 +372,7 @@ class Worker:
         for action in plan_pipeline(seen).actions:
             left = await self._executor.execute(action)
             if left is not None and left.get("kind") == "Pipeline":
-                self._state.pipelines[key.namespace, key.name] = left
+                self._caches.pipelines[key.namespace, key.name] = left
         self._release_dependents(key)
 
     async def _model(self, key: Key) -> Model | None:
@@ -376,7 +383,7 @@ class Worker:
         return Model.model_validate(body)
 
     def _release_dependents(self, key: Key) -> None:
-        for run in self._state.dependents.pop((key.namespace, key.name), set()):
+        for run in self._caches.dependents.pop((key.namespace, key.name), set()):
             self._queue.add(run)
 
     async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
@@ -388,7 +395,7 @@ class Worker:
 
     def _used_versions(self) -> frozenset[str]:
         used: set[str] = set()
-        for body in self._state.runs.values():
+        for body in self._caches.runs.values():
             ref = body["spec"].get("pipelineRef") or {}
             used |= {body.get("status", {}).get("version", ""), ref.get("version", "")}
         return frozenset(used - {""})
@@ -397,7 +404,7 @@ class Worker:
         try:
             body = await self._cluster.get(RUNTIMES, None, key.name)
         except NotFound:
-            self._state.runtimes.pop(key.name, None)
+            self._caches.runtimes.pop(key.name, None)
             return
         runtime = PipelineRuntime.model_validate(body)
         for action in plan_runtime(runtime, self._clock()).actions:
@@ -407,6 +414,6 @@ class Worker:
                 if isinstance(error, Conflict):
                     raise
                 logger.warning("runtime %s: %s", key.name, error)
-        for pipeline in list(self._state.pipelines):
-            if self._state.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
+        for pipeline in list(self._caches.pipelines):
+            if self._caches.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
                 self._queue.add(Key("pipeline", *pipeline))

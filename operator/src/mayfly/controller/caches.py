@@ -1,0 +1,239 @@
+"""Caches of the controller: unfinished runs, run pods, pipelines, runtimes, namespaces.
+
+Only what is not finished is here, so that nothing finished costs memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1.names import (
+    BUDGET_MONTHLY,
+    DEPTH_LABEL,
+    MAX_ACTIVE_RUNS,
+    RUNTIME_ANNOTATION,
+)
+from mayfly.controller.queue import Key
+from mayfly.reconcile.budget import needs_budget_check
+from mayfly.reconcile.observed import ObservedPod
+from mayfly.reconcile.pods import observed_pod
+
+logger = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@dataclass
+class RunPod:
+    """A run's pod, as last seen."""
+
+    seen: ObservedPod
+    version: int
+    runtime: str
+    namespace: str
+    depth: int = 1
+    run: str = ""
+
+
+@dataclass
+class Caches:
+    """What the watches and listings of the controller have told.
+
+    Attributes:
+        runs: unfinished runs by key.
+        children: keys of the unfinished runs that a run made, by its UID.
+        pods: run pods by the run's UID and then by pod name; gone ones stay until the run ends.
+        pipelines: without their source.
+        runtimes: by name.
+        quotas: the most active runs of a namespace, where its annotation says so.
+        budgeted: namespaces with the annotation of a monthly budget.
+        dependents: runs that wait for a pipeline's version.
+        networks: namespaces that have their NetworkPolicy.
+        pod_refused: what the cluster said when it refused a run's pod.
+    """
+
+    runs: dict[Key, Json] = field(default_factory=dict)
+    children: dict[str, set[Key]] = field(default_factory=dict)
+    pods: dict[str, dict[str, RunPod]] = field(default_factory=dict)
+    pipelines: dict[tuple[str, str], Json] = field(default_factory=dict)
+    runtimes: dict[str, Json] = field(default_factory=dict)
+    quotas: dict[str, int] = field(default_factory=dict)
+    budgeted: set[str] = field(default_factory=set)
+    dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
+    networks: set[str] = field(default_factory=set)
+    pod_refused: dict[Key, str] = field(default_factory=dict)
+    _listeners: list[Callable[[RunPod], None]] = field(
+        default_factory=list, repr=False, compare=False
+    )
+
+    def listen(self, hear: Callable[[RunPod], None]) -> None:
+        """Have `hear` called with each pod that has left its place."""
+        self._listeners.append(hear)
+
+    def _tell_freed(self, pod: RunPod) -> None:
+        for hear in self._listeners:
+            hear(pod)
+
+    def put_run(self, key: Key, body: Json) -> None:
+        """Take in a run, unless a newer state of it is known."""
+        known = self.runs.get(key)
+        if known is None or _version(known) <= _version(body):
+            # One of the same name may have been made anew, by another.
+            self._disown(key)
+            self.runs[key] = body
+            if (parent := parent_uid(body)) is not None:
+                self.children.setdefault(parent, set()).add(key)
+
+    def drop_run(self, key: Key) -> None:
+        """A run that the watch does not show any more; what else is kept for it stays."""
+        self._disown(key)
+        self.runs.pop(key, None)
+
+    def _disown(self, key: Key) -> None:
+        parent = parent_uid(self.runs[key]) if key in self.runs else None
+        if parent is None:
+            return
+        siblings = self.children[parent]
+        siblings.discard(key)
+        if not siblings:
+            del self.children[parent]
+
+    def forget_run(self, key: Key, uid: str | None) -> None:
+        """Drop all that is kept for a run that is finished or gone."""
+        self.drop_run(key)
+        self.pod_refused.pop(key, None)
+        for keys in self.dependents.values():
+            keys.discard(key)
+        if uid is not None:
+            self.pods.pop(uid, None)
+
+    def unclaimed_children(self, uid: str) -> list[Key]:
+        """The unfinished runs that a run made and that have no pod."""
+        return [
+            key
+            for key in self.children.get(uid, ())
+            if not self.runs[key].get("status", {}).get("podUID")
+        ]
+
+    def waits_for_budget(self, run: PipelineRun) -> bool:
+        """Whether the gateway must say first that a run's namespace has money left."""
+        return needs_budget_check(run, budgeted=run.metadata.namespace in self.budgeted)
+
+    def unclaimed_in(self, namespace: str) -> list[Key]:
+        """The unfinished runs of a namespace that have no pod."""
+        return [
+            key
+            for key, body in self.runs.items()
+            if key.namespace == namespace and not body.get("status", {}).get("podUID")
+        ]
+
+    def put_namespace(self, body: Json, *, gone: bool = False) -> bool:
+        """Take in a namespace's quota, and whether it has a budget.
+
+        Returns:
+            Whether either is another now.
+        """
+        name = body["metadata"]["name"]
+        before = self.quotas.pop(name, None), name in self.budgeted
+        self.budgeted.discard(name)
+        annotations = {} if gone else body["metadata"].get("annotations", {})
+        text = annotations.get(MAX_ACTIVE_RUNS)
+        if text is not None and text.isascii() and text.isdigit():
+            self.quotas[name] = int(text)
+        elif text is not None:
+            logger.warning("%s of namespace %s is no number: %r", MAX_ACTIVE_RUNS, name, text)
+        if BUDGET_MONTHLY in annotations:
+            self.budgeted.add(name)
+        return before != (self.quotas.get(name), name in self.budgeted)
+
+    def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
+        """Take in a pod's state. Returns the UID of the run that owns it."""
+        uid = owner_uid(body)
+        if uid is None:
+            return None
+        name = body["metadata"]["name"]
+        known = self.pods.get(uid, {}).get(name)
+        version = _version(body)
+        same = known is not None and known.seen.uid == body["metadata"]["uid"]
+        if known is not None and same and known.version > version:
+            return uid
+        seen = replace(observed_pod(body), gone=gone)
+        if known is not None and same:
+            # A listing may miss a pod before the watch has told its last words: they count.
+            seen = replace(
+                seen,
+                gone=gone or known.seen.gone,
+                unseen=known.seen.unseen and not gone,
+                ever_started=seen.ever_started or known.seen.ever_started,
+                noticed=known.seen.noticed,
+            )
+        if seen.over and seen.noticed is None:
+            seen = replace(seen, noticed=now)
+        runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
+        depth = int(body["metadata"].get("labels", {}).get(DEPTH_LABEL, "1"))
+        owner = owner_key(body)
+        pod = RunPod(
+            seen,
+            version,
+            runtime,
+            body["metadata"]["namespace"],
+            depth,
+            owner.name if owner else "",
+        )
+        self.pods.setdefault(uid, {})[name] = pod
+        if seen.over:
+            self._tell_freed(pod)
+        return uid
+
+    def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
+        """Take note that a claimed pod is gone of which nothing has been seen."""
+        seen = ObservedPod(name=name, uid=uid, gone=True, unseen=True, noticed=now)
+        self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "", "")
+
+    def mark_gone(self, run_uid: str, name: str, now: datetime) -> None:
+        """A pod that a listing did not show. It may have started after it was last seen."""
+        pod = self.pods[run_uid][name]
+        seen = replace(pod.seen, gone=True, unseen=True, noticed=pod.seen.noticed or now)
+        self.pods[run_uid][name] = replace(pod, seen=seen)
+        self._tell_freed(pod)
+
+    def max_pods(self, runtime: str) -> int:
+        """The places of a runtime as it is cached; 0 for one that is not."""
+        return int(self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0))
+
+
+def owner_uid(body: Json) -> str | None:
+    """The UID of the PipelineRun that owns an object."""
+    for owner in body["metadata"].get("ownerReferences", []):
+        if owner["kind"] == "PipelineRun":
+            return str(owner["uid"])
+    return None
+
+
+def owner_key(body: Json) -> Key | None:
+    """The key of the PipelineRun that owns an object."""
+    for owner in body["metadata"].get("ownerReferences", []):
+        if owner["kind"] == "PipelineRun":
+            return Key("run", body["metadata"]["namespace"], owner["name"])
+    return None
+
+
+def parent_uid(run: Json) -> str | None:
+    """The UID of the run that made a run; None for a root."""
+    parent = run.get("spec", {}).get("parentRef")
+    return str(parent["uid"]) if parent else None
+
+
+def is_over(run: Json) -> bool:
+    """Whether a run has an end: its condition Finished is True."""
+    conditions = run.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Finished" and each["status"] == "True" for each in conditions)
+
+
+def _version(body: Json) -> int:
+    return int(body["metadata"]["resourceVersion"])
