@@ -15,6 +15,7 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import Executor
 from mayfly.controller.metrics import Metrics
+from mayfly.controller.pipelines import PipelineWorker
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.worker import Worker
@@ -43,14 +44,16 @@ class World:
         caches = Caches(runtimes={"default": runtime().body()})
         queue, sources = WorkQueue(lambda: 0.0), SourceChecker()
         network = NetworkSettings(gateway_namespace="mayfly-system", gateway_labels={})
+        executor = Executor(self.cluster, network, lambda: True)
+        resolver = Resolver(self.cluster, caches, sources, depth_limit=250)
         self.worker = Worker(
             self.cluster,
-            Executor(self.cluster, network, lambda: True),
+            executor,
             caches,
             Capacity(caches),
             queue,
-            sources,
-            Resolver(self.cluster, caches, sources, depth_limit=250),
+            resolver,
+            PipelineWorker(self.cluster, executor, caches, queue, sources, resolver, lambda: NOW),
             PodSettings("https://gateway.test"),
             Metrics(),
             lambda: NOW,

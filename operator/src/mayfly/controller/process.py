@@ -24,6 +24,7 @@ from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
 from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.controller.metrics import Metrics
+from mayfly.controller.pipelines import PipelineWorker
 from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.sweep import Sweep
@@ -101,14 +102,18 @@ class Controller:
         network = _network(self._config.network_policy)
         executor = Executor(cluster, network, lambda: lease.held, self._owner)
         sources = SourceChecker()
+        resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
+        pipelines = PipelineWorker(
+            cluster, executor, self.caches, self.queue, sources, resolver, self._clock
+        )
         worker = Worker(
             cluster,
             executor,
             self.caches,
             self.capacity,
             self.queue,
-            sources,
-            Resolver(cluster, self.caches, sources, self._config.depth_limit),
+            resolver,
+            pipelines,
             self._pod_settings(),
             self.metrics,
             self._clock,

@@ -1,4 +1,7 @@
-"""One look at one key: gather, plan, execute; again until there is nothing to do now."""
+"""The controller's worker: takes keys from the queue, and reconciles runs.
+
+One look at a run: gather, plan, execute; again until there is nothing to do now.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRun, PipelineRuntime, PipelineVersion
+from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.identity import pod_name, run_id
-from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock, Monotonic
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity, Taken
 from mayfly.controller.execute import Executor
 from mayfly.controller.metrics import Metrics
+from mayfly.controller.pipelines import PipelineWorker
 from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver, tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
-from mayfly.kube.kinds import MODELS, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS
+from mayfly.kube.kinds import PODS, RUNS
 from mayfly.reconcile.actions import (
     Action,
     CreatePod,
@@ -32,7 +35,6 @@ from mayfly.reconcile.deadlines import ttl_due
 from mayfly.reconcile.lineage import reaches_children
 from mayfly.reconcile.observed import (
     GivesUp,
-    ObservedPipeline,
     ObservedPod,
     ObservedRun,
     Place,
@@ -40,10 +42,7 @@ from mayfly.reconcile.observed import (
     Resolution,
     Target,
 )
-from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.run import plan_run
-from mayfly.reconcile.runtime import plan_runtime
-from mayfly.source_check import SourceChecker
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +62,8 @@ class Worker:
         caches: Caches,
         capacity: Capacity,
         queue: WorkQueue,
-        sources: SourceChecker,
         resolver: Resolver,
+        pipelines: PipelineWorker,
         pods: PodSettings,
         metrics: Metrics,
         clock: Clock,
@@ -78,8 +77,8 @@ class Worker:
         self._caches = caches
         self._capacity = capacity
         self._queue = queue
-        self._sources = sources
         self._resolver = resolver
+        self._pipelines = pipelines
         self._pods = pods
         self._metrics = metrics
         self._clock = clock
@@ -114,9 +113,9 @@ class Worker:
             case "run":
                 await self._look_at_run(key)
             case "pipeline":
-                await self._look_at_pipeline(key)
+                await self._pipelines.look_at_pipeline(key)
             case "runtime":
-                await self._look_at_runtime(key)
+                await self._pipelines.look_at_runtime(key)
 
     # Runs
 
@@ -348,72 +347,3 @@ class Worker:
         if reaches_children(run):
             for child in self._caches.unclaimed_children(run.metadata.uid):
                 self._queue.add(child)
-
-    # Pipelines and runtimes
-
-    async def _look_at_pipeline(self, key: Key) -> None:
-        try:
-            body = await self._cluster.get(PIPELINES, key.namespace, key.name)
-        except NotFound:
-            self._caches.pipelines.pop((key.namespace, key.name), None)
-            self._release_dependents(key)
-            return
-        pipeline = Pipeline.model_validate(body)
-        spec = pipeline.spec
-        seen = ObservedPipeline(
-            pipeline=pipeline,
-            now=self._clock(),
-            runtime=await self._resolver.runtime(spec.runtime),
-            schema=await self._sources.schema(spec.source.texts(), spec.entrypoint),
-            versions=await self._versions(key),
-            used=self._used_versions(),
-            model=await self._model(key),
-        )
-        for action in plan_pipeline(seen).actions:
-            left = await self._executor.execute(action)
-            if left is not None and left.get("kind") == "Pipeline":
-                self._caches.pipelines[key.namespace, key.name] = left
-        self._release_dependents(key)
-
-    async def _model(self, key: Key) -> Model | None:
-        try:
-            body = await self._cluster.get(MODELS, key.namespace, key.name)
-        except NotFound:
-            return None
-        return Model.model_validate(body)
-
-    def _release_dependents(self, key: Key) -> None:
-        for run in self._caches.dependents.pop((key.namespace, key.name), set()):
-            self._queue.add(run)
-
-    async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
-        found: list[PipelineVersion] = []
-        label = f"{PIPELINE_LABEL}={key.name}"
-        async for page in self._cluster.pages(VERSIONS, key.namespace, label_selector=label):
-            found += [PipelineVersion.model_validate(each) for each in page["items"]]
-        return tuple(found)
-
-    def _used_versions(self) -> frozenset[str]:
-        used: set[str] = set()
-        for body in self._caches.runs.values():
-            ref = body["spec"].get("pipelineRef") or {}
-            used |= {body.get("status", {}).get("version", ""), ref.get("version", "")}
-        return frozenset(used - {""})
-
-    async def _look_at_runtime(self, key: Key) -> None:
-        try:
-            body = await self._cluster.get(RUNTIMES, None, key.name)
-        except NotFound:
-            self._caches.runtimes.pop(key.name, None)
-            return
-        runtime = PipelineRuntime.model_validate(body)
-        for action in plan_runtime(runtime, self._clock()).actions:
-            try:
-                await self._executor.execute(action)
-            except KubeError as error:
-                if isinstance(error, Conflict):
-                    raise
-                logger.warning("runtime %s: %s", key.name, error)
-        for pipeline in list(self._caches.pipelines):
-            if self._caches.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
-                self._queue.add(Key("pipeline", *pipeline))

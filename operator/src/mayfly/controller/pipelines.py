@@ -1,0 +1,113 @@
+"""Reconciles Pipelines and PipelineRuntimes: gather, plan, execute."""
+
+from __future__ import annotations
+
+import logging
+
+from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRuntime, PipelineVersion
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL
+from mayfly.clock import Clock
+from mayfly.controller.caches import Caches
+from mayfly.controller.execute import Executor
+from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.resolve import Resolver
+from mayfly.kube.client import Cluster
+from mayfly.kube.errors import Conflict, KubeError, NotFound
+from mayfly.kube.kinds import MODELS, PIPELINES, RUNTIMES, VERSIONS
+from mayfly.reconcile.observed import ObservedPipeline
+from mayfly.reconcile.pipeline import plan_pipeline
+from mayfly.reconcile.runtime import plan_runtime
+from mayfly.source_check import SourceChecker
+
+logger = logging.getLogger(__name__)
+
+
+class PipelineWorker:
+    """Reconciles one Pipeline or PipelineRuntime at a time, by its key."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        executor: Executor,
+        caches: Caches,
+        queue: WorkQueue,
+        sources: SourceChecker,
+        resolver: Resolver,
+        clock: Clock,
+    ) -> None:
+        self._cluster = cluster
+        self._executor = executor
+        self._caches = caches
+        self._queue = queue
+        self._sources = sources
+        self._resolver = resolver
+        self._clock = clock
+
+    async def look_at_pipeline(self, key: Key) -> None:
+        """Reconcile a Pipeline: its versions, its status, and the runs that wait for it."""
+        try:
+            body = await self._cluster.get(PIPELINES, key.namespace, key.name)
+        except NotFound:
+            self._caches.pipelines.pop((key.namespace, key.name), None)
+            self._release_dependents(key)
+            return
+        pipeline = Pipeline.model_validate(body)
+        spec = pipeline.spec
+        seen = ObservedPipeline(
+            pipeline=pipeline,
+            now=self._clock(),
+            runtime=await self._resolver.runtime(spec.runtime),
+            schema=await self._sources.schema(spec.source.texts(), spec.entrypoint),
+            versions=await self._versions(key),
+            used=self._used_versions(),
+            model=await self._model(key),
+        )
+        for action in plan_pipeline(seen).actions:
+            left = await self._executor.execute(action)
+            if left is not None and left.get("kind") == "Pipeline":
+                self._caches.pipelines[key.namespace, key.name] = left
+        self._release_dependents(key)
+
+    async def _model(self, key: Key) -> Model | None:
+        try:
+            body = await self._cluster.get(MODELS, key.namespace, key.name)
+        except NotFound:
+            return None
+        return Model.model_validate(body)
+
+    def _release_dependents(self, key: Key) -> None:
+        for run in self._caches.dependents.pop((key.namespace, key.name), set()):
+            self._queue.add(run)
+
+    async def _versions(self, key: Key) -> tuple[PipelineVersion, ...]:
+        found: list[PipelineVersion] = []
+        label = f"{PIPELINE_LABEL}={key.name}"
+        async for page in self._cluster.pages(VERSIONS, key.namespace, label_selector=label):
+            found += [PipelineVersion.model_validate(each) for each in page["items"]]
+        return tuple(found)
+
+    def _used_versions(self) -> frozenset[str]:
+        used: set[str] = set()
+        for body in self._caches.runs.values():
+            ref = body["spec"].get("pipelineRef") or {}
+            used |= {body.get("status", {}).get("version", ""), ref.get("version", "")}
+        return frozenset(used - {""})
+
+    async def look_at_runtime(self, key: Key) -> None:
+        """Reconcile a PipelineRuntime, and look at the Pipelines that use it."""
+        try:
+            body = await self._cluster.get(RUNTIMES, None, key.name)
+        except NotFound:
+            self._caches.runtimes.pop(key.name, None)
+            return
+        runtime = PipelineRuntime.model_validate(body)
+        for action in plan_runtime(runtime, self._clock()).actions:
+            try:
+                await self._executor.execute(action)
+            except KubeError as error:
+                if isinstance(error, Conflict):
+                    raise
+                logger.warning("runtime %s: %s", key.name, error)
+        for pipeline in list(self._caches.pipelines):
+            if self._caches.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
+                self._queue.add(Key("pipeline", *pipeline))
