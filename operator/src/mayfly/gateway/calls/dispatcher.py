@@ -20,7 +20,7 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
 from mayfly.database.engine import StorageError, insist, stand_by
 from mayfly.gateway.cache.directory import Directory, Key
-from mayfly.gateway.calls.queue import Queue, Waiting
+from mayfly.gateway.calls.queue import ModelQueue, Waiting
 from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
 from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.calls.server import Follower, Json, Lost, ModelServer, NotNow, Refused, Unknown
@@ -37,31 +37,8 @@ TICK_SECONDS = 1.0
 """How exactly a Cancel-After is kept."""
 
 
-class ModelQueue:
-    """The calls of one Model.
-
-    Attributes:
-        queue: those that wait.
-        under_way: UIDs of those that are being sent, or were.
-        held_until: nothing is sent before; monotonic seconds.
-        down_since: since when its server can't be used.
-    """
-
-    def __init__(self) -> None:
-        self.queue = Queue()
-        self.under_way: set[str] = set()
-        self.held_until = 0.0
-        self.down_since: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to it."""
-        return not self.queue and not self.under_way
-
-
 class CallDispatcher:
-    """The lanes."""
+    """Takes calls from the queues of their Models to their ends."""
 
     def __init__(
         self,

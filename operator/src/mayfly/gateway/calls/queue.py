@@ -1,11 +1,12 @@
 """Whose turn it is at one Model: first come, first served, fair over namespaces and trees.
 
 The namespace that was served longest ago is next, in it the tree that was served longest ago,
-and of that tree the oldest call. Pure; a lane of the conductor holds one.
+and of that tree the oldest call. `Queue` is pure; `ModelQueue` adds what is under way.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,3 +100,26 @@ class Queue:
         self._namespaces.move_to_end(namespace, last=False)
         if root in trees:
             trees.move_to_end(root, last=False)
+
+
+class ModelQueue:
+    """The calls of one Model.
+
+    Attributes:
+        queue: those that wait.
+        under_way: UIDs of those that are being sent, or were.
+        held_until: nothing is sent before; monotonic seconds.
+        down_since: since when its server can't be used.
+    """
+
+    def __init__(self) -> None:
+        self.queue = Queue()
+        self.under_way: set[str] = set()
+        self.held_until = 0.0
+        self.down_since: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to it."""
+        return not self.queue and not self.under_way

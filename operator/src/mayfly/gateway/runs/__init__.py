@@ -2,9 +2,12 @@
 
 rows           the ledger row of a run
 steps          what to do next, decided from what is known (pure)
-dispatcher     gathers what is known of a run, and carries the steps out
-recorder       opens, starts, journals, ends and closes a prediction
-status         the PipelineRun's status, as the gateway writes it
+gather         reads what is known of a run; writes nothing
+dispatcher     carries the steps out
+opening        opens the ledger row of a run, with the prices of now
+recorder       starts, journals, ends and closes a prediction
+status         the PipelineRun's status, as the gateway makes it
+status_writer  writes it
 work           the message that a pod's agent needs to run a run
 messages       every message of an agent, both ways
 sessions       the connections of agents

@@ -192,7 +192,7 @@ class Dispatcher:
 
     async def refuse(self, view: View) -> None:
         """End a run that has no pod yet."""
-        await self._recorder.refuse(view.seen, _refusal(view))
+        await self._recorder.refuse(view.seen, view.refusal)
 
     async def confirm_budget(self, view: View) -> None:
         """Tell the controller that the budget has room."""
@@ -200,7 +200,7 @@ class Dispatcher:
 
     async def fail_unstarted(self, view: View) -> None:
         """End a claimed run as failed, and see to it that its pod never gets the work."""
-        await self._end_without_start(view, _refusal(view))
+        await self._end_without_start(view, view.refusal)
 
     async def cancel_unstarted(self, view: View) -> None:
         """End a claimed run as canceled, and see to it that its pod never gets the work."""
@@ -370,12 +370,6 @@ class Dispatcher:
         elif session.run is None and not session.retired:
             session.retired = True
             await session.send(messages.retire())
-
-
-def _refusal(view: View) -> Refusal:
-    if view.facts.refusal is None:
-        raise AssertionError("a run was to be refused without a reason")
-    return view.facts.refusal
 
 
 Act = Callable[[Dispatcher, View], Awaitable[None]]

@@ -76,6 +76,13 @@ class View:
             raise AssertionError("a step was decided without the connection that it needs")
         return self.session
 
+    @property
+    def refusal(self) -> Refusal:
+        """Why the run must not start; only asked after a step that needs it."""
+        if self.facts.refusal is None:
+            raise AssertionError("a run was to be refused without a reason")
+        return self.facts.refusal
+
 
 @dataclass(frozen=True)
 class Departed:

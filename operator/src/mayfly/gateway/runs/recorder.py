@@ -16,7 +16,7 @@ from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
-from mayfly.gateway.cache.runs import Json, Runs, Seen
+from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.lifecycle import archive
@@ -27,11 +27,10 @@ from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.runs import active_time, pod_secrets, status
 from mayfly.gateway.runs.messages import Result
+from mayfly.gateway.runs.status_writer import StatusWriter
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Refused
-from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
 from mayfly.metering.clocks import measured
 from mayfly.metering.ending import Ending, Outcome
@@ -68,7 +67,7 @@ class Recorder:
     ) -> None:
         self._trees = trees
         self._dispatches = dispatches
-        self._cluster = cluster
+        self._statuses = StatusWriter(cluster, runs)
         self._database = database
         self._runs = runs
         self._files = files
@@ -96,7 +95,7 @@ class Recorder:
 
     async def mark_started(self, seen: Seen, row: RunRow) -> None:
         """Write Started=True."""
-        await self._write(
+        await self._statuses.write(
             seen, status.started(seen, row.started_at or row.opened_at, self._clock())
         )
 
@@ -217,7 +216,7 @@ class Recorder:
         """
         parent = await self._parent(seen)
         place = lineage(seen.run, parent, self._config.depth_limit).place
-        await self._write(seen, status.refused(seen, refusal, place, self._clock()))
+        await self._statuses.write(seen, status.refused(seen, refusal, place, self._clock()))
 
     async def _parent(self, seen: Seen) -> PipelineRun | None:
         ref = seen.run.spec.parent_ref
@@ -229,7 +228,7 @@ class Recorder:
 
     async def confirm_budget(self, seen: Seen) -> None:
         """Write that the namespace's budget has room for a run: the controller waits for that."""
-        await self._write(seen, status.budget_checked(seen))
+        await self._statuses.write(seen, status.budget_checked(seen))
 
     async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
         """Write a journalled end to its object, in one write, and close it.
@@ -245,7 +244,7 @@ class Recorder:
         """
         ending = row.ending
         bill = await self._bill(row, ending)
-        await self._write(
+        await self._statuses.write(
             seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
         )
         await self._close(row, ending, ClosedBy.GATEWAY, bill)
@@ -275,7 +274,7 @@ class Recorder:
         bill = None
         if not (seen.run.status.recorded and seen.run.status.finished):
             bill = await self._bill(row, ending)
-            await self._write(
+            await self._statuses.write(
                 seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
             )
         await self._close(row, ending, ClosedBy.CONTROLLER, bill)
@@ -333,19 +332,19 @@ class Recorder:
 
     async def accept_cancel(self, seen: Seen) -> None:
         """Write CancelAccepted=True."""
-        await self._write(seen, status.cancel_accepted(seen, self._clock()))
+        await self._statuses.write(seen, status.cancel_accepted(seen, self._clock()))
 
     async def report_storage_full(self, seen: Seen) -> None:
         """Write that nothing can be stored for a run now."""
-        await self._write(seen, status.storage_full(seen, self._clock()))
+        await self._statuses.write(seen, status.storage_full(seen, self._clock()))
 
     async def finish(self, seen: Seen) -> None:
         """Write CancelAccepted=True and `finished` on a run whose end is recorded."""
-        await self._write(seen, status.finished(seen, self._clock()))
+        await self._statuses.write(seen, status.finished(seen, self._clock()))
 
     async def lose_claim(self, seen: Seen) -> None:
         """Write Started=False/ClaimLost."""
-        await self._write(seen, status.claim_lost(seen, self._clock()))
+        await self._statuses.write(seen, status.claim_lost(seen, self._clock()))
 
     async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
         async with self._database.read() as tx:
@@ -378,28 +377,6 @@ class Recorder:
         if by is ClosedBy.GATEWAY and ending.started_at is not None:
             self._metrics.ended(ending.completed_at, now)
         self._notices.tell(row.uid)
-
-    async def _write(self, seen: Seen, wanted: Json) -> None:
-        try:
-            body = await self._put_or_patch(seen, wanted)
-        except Refused as error:
-            if "output" not in wanted and "logsTail" not in wanted:
-                raise
-            # What user code made may be something that the API server can't keep.
-            logger.warning("a status was refused: %s", error, extra={"run": list(seen.key)})
-            body = await self._put_or_patch(seen, status.bare(wanted))
-        if body is not None:
-            self._runs.update(body)
-
-    async def _put_or_patch(self, seen: Seen, wanted: Json) -> Json | None:
-        changes = status.patch(seen, wanted)
-        if changes is None:
-            return None
-        if "output" in changes["status"]:
-            # A merge patch reads a null as "remove this", so an output goes by PUT.
-            return await self._cluster.write_status(RUNS, {**seen.raw, "status": wanted})
-        namespace, name = seen.key
-        return await self._cluster.patch_status(RUNS, namespace, name, changes)
 
 
 def _outcome(reason: Reason) -> Outcome:
