@@ -10,6 +10,8 @@ cancelled, out of time, ended) is made here, one at a time, by one monotonic clo
 drained, files uploaded. `done` has a result, in the termination message too. `leaving` is where a
 run that had started ends up when its pod is deleted: it has no result, and a last heartbeat to
 tell.
+
+Longer than other modules, because every transition is here: who reads one sees them all.
 """
 
 import os
