@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.postgresql import Databases, PostgreSQL, server
+from support.servers.postgresql import Databases, PostgreSQL, server
 
 # No test judges how fast a busy machine is.
 settings.register_profile("patient", deadline=None)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
-from support import controlplane
-from support.controller_world import IMAGE, Controllers, Runs
-from support.controlplane import ControlPlane
+from support.controller import control_plane
+from support.controller.control_plane import ControlPlane
+from support.controller.world import IMAGE, Controllers, Runs
 from support.waiting import eventually
 
 from mayfly.api.crd import KINDS, crd
@@ -20,7 +20,7 @@ NAMES = count(1)
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
-    running = controlplane.start()
+    running = control_plane.start()
     try:
         running.apply(*(crd(kind) for kind in KINDS))
         names = [f"crd/{kind.plural}.mayfly.dev" for kind in KINDS]

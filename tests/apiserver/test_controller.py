@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from support.controller_world import IMAGE, SOURCE, Runs, container, message, reason
+from support.controller.world import IMAGE, SOURCE, Runs, container, message, reason
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason

@@ -13,9 +13,9 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from support.controller_world import Controllers
-from support.lives import LIVES, Audience, Scene, differences, steps
-from support.relay import Dropped, Edge, Relay, Write
+from support.controller.lives import LIVES, Audience, Scene, differences, steps
+from support.controller.relay import Dropped, Edge, Relay, Write
+from support.controller.world import Controllers
 
 pytestmark = pytest.mark.timeout(600)  # many starts of a process, one after another
 

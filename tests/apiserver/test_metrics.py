@@ -6,7 +6,7 @@ import subprocess
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from support.ports import free_port
+from support.servers.ports import free_port
 from support.waiting import eventually
 
 from mayfly.telemetry.families import MOST_SERIES

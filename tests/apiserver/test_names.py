@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from support.controller_world import SOURCE, message, reason
+from support.controller.world import SOURCE, message, reason
 from support.waiting import eventually
 
 Json = dict[str, Any]

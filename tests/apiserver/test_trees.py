@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.controller_world import Runs, message, reason
+from support.controller.world import Runs, message, reason
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1 import PipelineRun

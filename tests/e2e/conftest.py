@@ -9,9 +9,9 @@ from itertools import count
 
 import httpx
 import pytest
-from support import example_models
-from support.example_models import Person
-from support.installation import (
+from support.cluster import example_models
+from support.cluster.example_models import Person
+from support.cluster.installation import (
     SYSTEM,
     Kubectl,
     Namespace,

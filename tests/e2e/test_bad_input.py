@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.installation import message, reason
+from support.cluster.installation import message, reason
 
 MAIN = """
 from cog import Input

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from support import example_models
-from support.books import Books
-from support.example_models import Person
-from support.installation import SYSTEM, Json, Kubectl, Namespace, message, reason
-from support.trees import pipelines, runs, settled, start
+from support.cluster import example_models
+from support.cluster.books import Books
+from support.cluster.example_models import Person
+from support.cluster.installation import SYSTEM, Json, Kubectl, Namespace, message, reason
+from support.cluster.trees import pipelines, runs, settled, start
 from support.waiting import eventually
 
 from mayfly.clock import rfc3339

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.books import Books
-from support.installation import Namespace, message, reason, runtime
-from support.trees import (
+from support.cluster.books import Books
+from support.cluster.installation import Namespace, message, reason, runtime
+from support.cluster.trees import (
     at_most,
     billed_once,
     children,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 from PIL import Image
-from support import example_models
-from support.clients import Client, javascript_client, python_client
-from support.example_models import Person
-from support.installation import Namespace, message, reason
+from support.cluster import example_models
+from support.cluster.example_models import Person
+from support.cluster.installation import Namespace, message, reason
+from support.tools.clients import Client, javascript_client, python_client
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(900)  # the first one may build the models' image

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
-from support.installation import Namespace, reason
+from support.cluster.installation import Namespace, reason
 
 ROOT = Path(__file__).parents[2]
 

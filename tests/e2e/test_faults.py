@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.installation import SYSTEM, message, reason
-from support.programs import SLOW
+from support.cluster.installation import SYSTEM, message, reason
+from support.cluster.programs import SLOW
 from support.waiting import eventually
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
-from support.installation import Json, Kubectl, Namespace, message, reason
+from support.cluster.installation import Json, Kubectl, Namespace, message, reason
 from support.waiting import eventually
 
 RULES = """

@@ -7,7 +7,7 @@ import os
 import ssl
 
 import httpx
-from support.installation import reason
+from support.cluster.installation import reason
 from support.waiting import eventually
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from support import example_models
-from support.example_models import Person, below, called, prediction
-from support.installation import Namespace, message, reason
+from support.cluster import example_models
+from support.cluster.example_models import Person, below, called, prediction
+from support.cluster.installation import Namespace, message, reason
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(900)  # the first one may build the models' image

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import yaml
-from support.installation import Namespace, message, reason
+from support.cluster.installation import Namespace, message, reason
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

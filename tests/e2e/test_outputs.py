@@ -7,7 +7,7 @@ import ssl
 
 import httpx
 import pytest
-from support.installation import message, reason
+from support.cluster.installation import message, reason
 
 FAILURES = {
     "nan": (

@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from support import example_models
+from support.cluster import example_models
+from support.cluster.installation import SYSTEM, Kubectl, reason
+from support.cluster.prometheus import Prometheus
 from support.families import alerts, declared, family_of, names_in, queries
-from support.installation import SYSTEM, Kubectl, reason
-from support.prometheus import Prometheus
 from support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(900)  # the first one may build the models' image

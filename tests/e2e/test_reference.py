@@ -11,9 +11,9 @@ import io
 
 import pytest
 from PIL import Image
-from support import example_models
-from support.example_models import below, failed, ran
-from support.installation import message, reason
+from support.cluster import example_models
+from support.cluster.example_models import below, failed, ran
+from support.cluster.installation import message, reason
 from support.waiting import eventually
 
 from localcluster.clone import ROOT

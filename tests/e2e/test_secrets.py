@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support.installation import message, reason
+from support.cluster.installation import message, reason
 from support.waiting import eventually
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "secret"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.books import Books
-from support.installation import message, reason, runtime
-from support.programs import SLOW
+from support.cluster.books import Books
+from support.cluster.installation import message, reason, runtime
+from support.cluster.programs import SLOW
 from support.waiting import eventually
 
 FILLS = """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from support.books import Books
-from support.installation import Namespace, message, reason
-from support.programs import SLOW
-from support.trees import (
+from support.cluster.books import Books
+from support.cluster.installation import Namespace, message, reason
+from support.cluster.programs import SLOW
+from support.cluster.trees import (
     SPAWNS,
     at_most,
     billed_once,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.installation import SYSTEM, every_namespace_gone, reason
+from support.cluster.installation import SYSTEM, every_namespace_gone, reason
 from support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

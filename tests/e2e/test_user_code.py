@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from support.installation import Json, Namespace, message, reason
+from support.cluster.installation import Json, Namespace, message, reason
 
 LOG_LIMIT = 10 * 2**20
 

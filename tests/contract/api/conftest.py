@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from support.clients import Client, javascript_client, python_client
-from support.gateway_world import World
+from support.gateway.world import World
+from support.tools.clients import Client, javascript_client, python_client
 
 
 @pytest.fixture

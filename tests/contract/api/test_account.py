@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 import pytest
-from support.clients import Client
-from support.gateway_world import BUILDER, KEY, NAMESPACE, World
-from support.player import gives, playing
+from support.gateway.player import gives, playing
+from support.gateway.world import BUILDER, KEY, NAMESPACE, World
+from support.tools.clients import Client
 
 from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import RUNS

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from support.clients import Client
-from support.gateway_world import BUILDER, KEY, NAMESPACE, World
-from support.player import echo, playing
+from support.gateway.player import echo, playing
+from support.gateway.world import BUILDER, KEY, NAMESPACE, World
+from support.tools.clients import Client
 
 from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import RUNS

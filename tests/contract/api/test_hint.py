@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.clients import environment
+from support.tools.clients import environment
 
 REFERENCE = """
 import replicate

@@ -3,9 +3,9 @@
 import asyncio
 import subprocess
 
-from support.clients import environment
-from support.gateway_world import BUILDER, NAMESPACE, World
-from support.player import playing
+from support.gateway.player import playing
+from support.gateway.world import BUILDER, NAMESPACE, World
+from support.tools.clients import environment
 
 EXAMPLES = 5
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.clients import Client
-from support.gateway_world import BUILDER, NAMESPACE, Agent, Running, World
-from support.player import fails, gives, playing, streams
+from support.gateway.player import fails, gives, playing, streams
+from support.gateway.world import BUILDER, NAMESPACE, Agent, Running, World
+from support.tools.clients import Client
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 INPUT = {"type": "object", "properties": {}}

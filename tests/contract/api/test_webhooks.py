@@ -5,10 +5,10 @@ import json
 from datetime import timedelta
 
 import pytest
-from support.clients import Client
-from support.gateway_world import BUILDER, KEY, NAMESPACE, Running, World
-from support.player import fails, gives, playing, streams
-from support.receiver import Call, receiving
+from support.gateway.player import fails, gives, playing, streams
+from support.gateway.receiver import Call, receiving
+from support.gateway.world import BUILDER, KEY, NAMESPACE, Running, World
+from support.tools.clients import Client
 
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.gateway.access import run_tokens

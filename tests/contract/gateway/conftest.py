@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from support.gateway_world import World
+from support.gateway.world import World
 
 
 @pytest.fixture

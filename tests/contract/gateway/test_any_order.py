@@ -14,10 +14,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from support.gateway_world import KEY, Run, World
+from support.gateway.world import KEY, Run, World
 from support.kube_memory import WAIT_SECONDS
 from support.lengths import length
-from support.postgresql import BOTH, Databases
+from support.servers.postgresql import BOTH, Databases
 
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.database.engine import Database

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, Run, Running, World
+from support.gateway.world import KEY, NAMESPACE, Run, Running, World
 
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.lifecycle import archive

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.gateway_world import Run, Running, World
-from support.postgresql import BOTH, PostgreSQL, programs
+from support.gateway.world import Run, Running, World
+from support.servers.postgresql import BOTH, PostgreSQL, programs
 
 from mayfly.metering import tables
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import select
-from support.gateway_world import KEY, NAMESPACE, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import KEY, NAMESPACE, Run, Running, World
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.names import BUDGET_MONTHLY

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from support.gateway_world import UNSTARTED, World
+from support.gateway.world import UNSTARTED, World
 
 
 async def test_before_the_pod_connects(world: World) -> None:

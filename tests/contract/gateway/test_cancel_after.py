@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from support.gateway_world import NAMESPACE, Run, World
+from support.gateway.world import NAMESPACE, Run, World
 
 from mayfly.kube.kinds import RUNS
 

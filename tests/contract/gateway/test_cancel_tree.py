@@ -1,7 +1,7 @@
 """A cancelled run and what it has made: nothing unstarted starts, nothing started is stopped."""
 
-from support.gateway_world import Run, World
-from support.postgresql import BOTH
+from support.gateway.world import Run, World
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 pytestmark = BOTH

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.gateway_world import Running, World
+from support.gateway.world import Running, World
 
 from mayfly.clock import parse_rfc3339, rfc3339, utc_now
 

@@ -4,8 +4,8 @@ from contextlib import AsyncExitStack
 from decimal import Decimal
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, READER, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import KEY, NAMESPACE, READER, Run, Running, World
+from support.servers.postgresql import BOTH
 
 from mayfly.gateway.access import run_tokens
 from mayfly.metering import records

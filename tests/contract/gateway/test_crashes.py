@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from support.fate import Edge, Fate
-from support.gateway_world import Agent, Run, Running, World, first_of
+from support.gateway.fate import Edge, Fate
+from support.gateway.world import Agent, Run, Running, World, first_of
 from support.kube_memory import WAIT_SECONDS, condition
-from support.postgresql import BOTH, Databases
+from support.servers.postgresql import BOTH, Databases
 
 from mayfly.clock import rfc3339
 from mayfly.kube.kinds import RUNS

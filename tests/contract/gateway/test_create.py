@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, Run, World
-from support.postgresql import BOTH
+from support.gateway.world import KEY, NAMESPACE, Run, World
+from support.servers.postgresql import BOTH
 
 from mayfly.gateway.access import run_tokens
 from mayfly.kube.errors import Refused, Unavailable

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
-from support.gateway_world import Running, World
+from support.gateway.world import Running, World
 from support.lengths import length
-from support.postgresql import PostgreSQL
+from support.servers.postgresql import PostgreSQL
 
 from mayfly.database import engine
 from mayfly.metering import tables

@@ -14,8 +14,8 @@ import obstore
 import pytest
 from obstore.exceptions import GenericError
 from sqlalchemy import event
-from support.gateway_world import Running, World
-from support.postgresql import PostgreSQL
+from support.gateway.world import Running, World
+from support.servers.postgresql import PostgreSQL
 
 from mayfly.clock import utc_now
 from mayfly.database.engine import StorageFull

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from support.gateway_world import NAMESPACE, World
-from support.postgresql import BOTH
+from support.gateway.world import NAMESPACE, World
+from support.servers.postgresql import BOTH
 
 from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.errors import Refused, Unavailable

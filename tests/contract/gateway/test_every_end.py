@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from support.billing_page import ENDS
-from support.gateway_world import UNSTARTED, Running, World
+from support.gateway.world import UNSTARTED, Running, World
 
 from mayfly.api.v1alpha1.conditions import Reason
 from mayfly.clock import rfc3339

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client import start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
-from support.gateway_world import NAMESPACE, Running, World
+from support.gateway.world import NAMESPACE, Running, World
 from support.kube_memory import WAIT_SECONDS
-from support.postgresql import BOTH
+from support.servers.postgresql import BOTH
 
 from mayfly.metering.tables import usage_records
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from support.gateway_world import BUILDER, KEY, NAMESPACE, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import BUILDER, KEY, NAMESPACE, Run, Running, World
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.api.v1alpha1.names import RETENTION

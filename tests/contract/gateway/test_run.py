@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 
-from support.gateway_world import World
+from support.gateway.world import World
 
 from mayfly.kube.kinds import RUNS
 

@@ -1,6 +1,6 @@
 """A runtime's packages, as pip reads them."""
 
-from support.gateway_world import World
+from support.gateway.world import World
 
 from mayfly.kube.kinds import RUNTIMES
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.gateway_world import KEY, NAMESPACE, Run, Running, World
-from support.postgresql import BOTH
-from support.receiver import receiving
+from support.gateway.receiver import receiving
+from support.gateway.world import KEY, NAMESPACE, Run, Running, World
+from support.servers.postgresql import BOTH
 
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.access.signing import SigningKey
@@ -252,7 +252,7 @@ async def test_with_another_signing_key_the_run_ends_in_words(
         await create(gateway, given())
     run = made(world)
     monkeypatch.setattr(
-        "support.gateway_world.KEY", SigningKey(b"another key, of 32 bytes or so..")
+        "support.gateway.world.KEY", SigningKey(b"another key, of 32 bytes or so..")
     )
     async with world.gateway() as gateway:
         assert "give the secret itself" in await refused(gateway, run)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway_world import NAMESPACE, World
-from support.postgresql import BOTH
+from support.gateway.world import NAMESPACE, World
+from support.servers.postgresql import BOTH
 
 from mayfly.kube.errors import Unavailable
 from mayfly.kube.kinds import PIPELINES, SECRETS, VERSIONS

@@ -1,7 +1,7 @@
 """Who may speak for a pod, what is bounded, and what a new connection goes on from."""
 
 import pytest
-from support.gateway_world import READER, World, new_secret
+from support.gateway.world import READER, World, new_secret
 
 
 async def test_a_reconnect_in_the_middle_resumes(world: World) -> None:

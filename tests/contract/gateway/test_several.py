@@ -5,8 +5,8 @@ from itertools import cycle
 
 import pytest
 from sqlalchemy import func, select
-from support.gateway_world import BUILDER, Running, World
-from support.receiver import receiving
+from support.gateway.receiver import receiving
+from support.gateway.world import BUILDER, Running, World
 
 from mayfly.metering import tables
 

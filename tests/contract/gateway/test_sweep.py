@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import func, select, update
-from support.gateway_world import BUILDER, NAMESPACE, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import BUILDER, NAMESPACE, Run, Running, World
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.calls.shut_parents import shut_parents

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, World
-from support.transactions import Transactions
+from support.gateway.transactions import Transactions
+from support.gateway.world import KEY, NAMESPACE, World
 from support.waiting import looks
 
 from mayfly.gateway.access import run_tokens

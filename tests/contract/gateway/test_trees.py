@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
-from support.gateway_world import KEY, NAMESPACE, Agent, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import KEY, NAMESPACE, Agent, Run, Running, World
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.access import run_tokens

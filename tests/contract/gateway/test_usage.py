@@ -8,8 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE, Run, Running, World
-from support.postgresql import BOTH
+from support.gateway.world import KEY, NAMESPACE, Run, Running, World
+from support.servers.postgresql import BOTH
 
 from mayfly.clock import utc_now
 from mayfly.gateway.access import run_tokens

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
-from support.gateway_world import READER, Run, Running, World
+from support.gateway.world import READER, Run, Running, World
 
 from mayfly.clock import utc_now
 

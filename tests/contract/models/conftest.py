@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from support.cog_server import CogServer
-from support.model_world import ModelWorld
+from support.gateway.models import ModelWorld
+from support.servers.cog_server import CogServer
 
 Start = Callable[..., Awaitable[CogServer]]
 

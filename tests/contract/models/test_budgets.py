@@ -1,8 +1,8 @@
 """Budgets and calls of Models: refused at the door, ended in the queue, billed where they run."""
 
-from support.gateway_world import NAMESPACE
-from support.model_world import ModelWorld, create, ended, read, until, usage
-from support.postgresql import BOTH
+from support.gateway.models import ModelWorld, create, ended, read, until, usage
+from support.gateway.world import NAMESPACE
+from support.servers.postgresql import BOTH
 
 from mayfly.api.v1alpha1.names import BUDGET_MONTHLY
 from mayfly.kube.kinds import NAMESPACES

@@ -1,8 +1,8 @@
 """How often a request about a call of a Model asks the database."""
 
 import pytest
-from support.model_world import ModelWorld, create, ended
-from support.transactions import Transactions
+from support.gateway.models import ModelWorld, create, ended
+from support.gateway.transactions import Transactions
 
 
 async def test_of_a_call(world: ModelWorld, cog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ import json
 from decimal import Decimal
 
 import httpx
-from support.gateway_world import NAMESPACE
-from support.model_world import ModelWorld, create, ended, read, until, usage
-from support.postgresql import BOTH
+from support.gateway.models import ModelWorld, create, ended, read, until, usage
+from support.gateway.world import NAMESPACE
+from support.servers.postgresql import BOTH
 
 from mayfly.kube.kinds import MODELS
 

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select
-from support.fate import Edge, Fate
-from support.gateway_world import NAMESPACE, Running, first_of
-from support.model_world import ModelWorld, ended, usage
-from support.plain_server import PlainServer, Request, reply
+from support.gateway.fate import Edge, Fate
+from support.gateway.models import ModelWorld, ended, usage
+from support.gateway.world import NAMESPACE, Running, first_of
+from support.servers.plain_server import PlainServer, Request, reply
 from typing_extensions import override
 
 from mayfly.metering import tables

@@ -5,9 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.gateway_world import NAMESPACE
-from support.model_world import ModelWorld, create, ended, until, usage
-from support.postgresql import PostgreSQL
+from support.gateway.models import ModelWorld, create, ended, until, usage
+from support.gateway.world import NAMESPACE
+from support.servers.postgresql import PostgreSQL
 
 from mayfly.database import engine
 

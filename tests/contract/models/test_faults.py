@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.clients import python_client
-from support.cog_server import CogServer
-from support.gateway_world import KEY, NAMESPACE
+from support.gateway.models import ModelWorld, create, ended, until, usage
+from support.gateway.world import KEY, NAMESPACE
 from support.kube_memory import condition
-from support.model_world import ModelWorld, create, ended, until, usage
-from support.plain_server import PlainServer, Request, reply
-from support.ports import free_port
-from support.postgresql import BOTH
+from support.servers.cog_server import CogServer
+from support.servers.plain_server import PlainServer, Request, reply
+from support.servers.ports import free_port
+from support.servers.postgresql import BOTH
+from support.tools.clients import python_client
 from typing_extensions import override
 
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id

@@ -8,9 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.focus_validator import validate
-from support.gateway_world import Run, Running
-from support.model_world import ModelWorld, create, ended
+from support.gateway.models import ModelWorld, create, ended
+from support.gateway.world import Run, Running
+from support.tools.focus_validator import validate
 
 from mayfly.clock import utc_now
 from mayfly.metering import tree

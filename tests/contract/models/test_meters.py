@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.gateway_world import BUILDER, NAMESPACE
-from support.model_world import ModelWorld, create, ended, usage
-from support.plain_server import PlainServer, Request, reply
-from support.postgresql import BOTH
+from support.gateway.models import ModelWorld, create, ended, usage
+from support.gateway.world import BUILDER, NAMESPACE
+from support.servers.plain_server import PlainServer, Request, reply
+from support.servers.postgresql import BOTH
 from typing_extensions import override
 
 from mayfly.kube.kinds import SECRETS

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
-from support.gateway_world import Running
-from support.model_world import ModelWorld, create, ended, until
+from support.gateway.models import ModelWorld, create, ended, until
+from support.gateway.world import Running
 
 from mayfly.clock import utc_now
 from mayfly.metering import ledger, tree

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from support.gateway_world import NAMESPACE
+from support.gateway.models import ModelWorld, create, ended
+from support.gateway.world import NAMESPACE
 from support.kube_memory import condition
-from support.model_world import ModelWorld, create, ended
 
 from mayfly.kube.kinds import MODELS, PIPELINES, RUNS
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.gateway_world import BUILDER, NAMESPACE, Running
-from support.model_world import ModelWorld, create, ended, until, usage
-from support.plain_server import PlainServer, Request, reply
+from support.gateway.models import ModelWorld, create, ended, until, usage
+from support.gateway.world import BUILDER, NAMESPACE, Running
+from support.servers.plain_server import PlainServer, Request, reply
 from support.waiting import looks
 from typing_extensions import override
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from sqlalchemy import select
-from support.gateway_world import NAMESPACE, Running
-from support.model_world import ModelWorld, create, ended, read
-from support.postgresql import BOTH
+from support.gateway.models import ModelWorld, create, ended, read
+from support.gateway.world import NAMESPACE, Running
+from support.servers.postgresql import BOTH
 
 from mayfly.gateway.secrets.sealed import sealed_secrets
 

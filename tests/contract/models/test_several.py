@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.model_world import ModelWorld, create, ended, usage
-from support.ports import free_port
+from support.gateway.models import ModelWorld, create, ended, usage
+from support.servers.ports import free_port
 
 pytestmark = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 

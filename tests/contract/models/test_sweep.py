@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
-from support.gateway_world import NAMESPACE, Running
-from support.model_world import ModelWorld, create, ended, read, usage
-from support.postgresql import BOTH
+from support.gateway.models import ModelWorld, create, ended, read, usage
+from support.gateway.world import NAMESPACE, Running
+from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.calls.rows import model_calls

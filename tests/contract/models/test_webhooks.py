@@ -4,10 +4,10 @@ import base64
 from typing import Any
 
 import pytest
-from support.gateway_world import KEY, NAMESPACE
-from support.model_world import ModelWorld, ended
-from support.postgresql import BOTH
-from support.receiver import Call, receiving
+from support.gateway.models import ModelWorld, ended
+from support.gateway.receiver import Call, receiving
+from support.gateway.world import KEY, NAMESPACE
+from support.servers.postgresql import BOTH
 
 from mayfly.gateway.predictions.webhooks import signature, webhook_secret
 

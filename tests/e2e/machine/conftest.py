@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.books import Books
-from support.installation import SYSTEM, Kubectl
-from support.machine import Machine, NotLocal
+from support.cluster.books import Books
+from support.cluster.installation import SYSTEM, Kubectl
+from support.cluster.machine import Machine, NotLocal
 from support.waiting import eventually
 
 OURS = "app.kubernetes.io/name=mayfly"

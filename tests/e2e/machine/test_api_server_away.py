@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from support.cluster.programs import LONG, SLOW, came_through
 from support.lengths import length
-from support.programs import LONG, SLOW, came_through
 from support.waiting import eventually
 
 AWAY_SECONDS = length(45, 120)

@@ -6,9 +6,9 @@ import os
 import ssl
 
 import httpx
-from support.installation import SYSTEM, message, reason
-from support.machine import fill
-from support.programs import LONG, SLOW
+from support.cluster.installation import SYSTEM, message, reason
+from support.cluster.machine import fill
+from support.cluster.programs import LONG, SLOW
 from support.waiting import eventually
 
 RUNS_SECONDS = 20

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from support.installation import reason
+from support.cluster.installation import reason
+from support.cluster.machine import no_gateway
+from support.cluster.programs import LONG, SLOW, came_through
 from support.lengths import length
-from support.machine import no_gateway
-from support.programs import LONG, SLOW, came_through
 from support.waiting import eventually
 
 AWAY_SECONDS = length(45, 120)

@@ -6,9 +6,9 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
-from support.installation import message, reason
+from support.cluster.installation import message, reason
+from support.cluster.trees import CHAIN, at_most, billed_once, pipelines, runs, settled, start
 from support.lengths import length
-from support.trees import CHAIN, at_most, billed_once, pipelines, runs, settled, start
 
 LEVELS = 30
 ROOTS = 10

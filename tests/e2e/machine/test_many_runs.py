@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 import pytest
-from support.installation import message, reason, runtime
+from support.cluster.installation import message, reason, runtime
 from support.lengths import length
 from support.waiting import eventually
 

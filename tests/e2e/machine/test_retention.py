@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.machine import no_gateway
+from support.cluster.machine import no_gateway
 from support.waiting import eventually
 
 SECRETIVE = "a word of the user's"

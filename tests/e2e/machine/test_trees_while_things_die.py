@@ -6,10 +6,10 @@ import time
 from decimal import Decimal
 
 import pytest
-from support.installation import Json, Namespace, message, reason
-from support.machine import kill, without
-from support.programs import SLOW
-from support.trees import (
+from support.cluster.installation import Json, Namespace, message, reason
+from support.cluster.machine import kill, without
+from support.cluster.programs import SLOW
+from support.cluster.trees import (
     CHAIN,
     SPAWNS,
     at_most,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.installation import SYSTEM, Kubectl
-from support.programs import SLOW, came_through
+from support.cluster.installation import SYSTEM, Kubectl
+from support.cluster.programs import SLOW, came_through
 from support.waiting import eventually
 
 LEASE = ("lease", "mayfly-controller", "-n", SYSTEM)

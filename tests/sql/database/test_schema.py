@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.exc import DBAPIError
 from support.at_once import at_once
-from support.postgresql import PostgreSQL
+from support.servers.postgresql import PostgreSQL
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
 from mayfly.database.engine import Database, metadata

@@ -4,7 +4,7 @@ import asyncio
 
 from sqlalchemy import text
 from support.at_once import at_once
-from support.postgresql import BOTH
+from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
 

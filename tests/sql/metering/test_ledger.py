@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import ledger_row
-from support.postgresql import BOTH, Databases
+from support.servers.postgresql import BOTH, Databases
 
 from mayfly.database.engine import Database
 from mayfly.metering import ledger, records

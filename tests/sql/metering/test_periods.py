@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from support.bills import OCTOBER, bill, correction
-from support.postgresql import BOTH
+from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
 from mayfly.metering import periods, records, reports

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.builders import ledger_row
-from support.postgresql import BOTH
+from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
 from mayfly.metering import ledger, records, tree

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from support.bills import bill, correction, uid
-from support.postgresql import BOTH
+from support.servers.postgresql import BOTH
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.fake_tools import FakeTools
+from support.tools.fake_tools import FakeTools
 
 from localcluster import state
 from localcluster.builds import wheels

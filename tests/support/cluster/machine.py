@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from support.installation import SYSTEM, Kubectl
+from support.cluster.installation import SYSTEM, Kubectl
 
 from localcluster import state
 from localcluster.node.processes import Processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BALLAST = "ballast"
 POD_NAME = "authentication.kubernetes.io/pod-name"
 

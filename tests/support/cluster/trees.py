@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from decimal import Decimal
 
 import httpx
-from support.books import Books
-from support.installation import Json, Namespace
+from support.cluster.books import Books
+from support.cluster.installation import Json, Namespace
 from support.waiting import eventually
 
 HERE = "HERE"

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.cog_server import CogServer
-from support.gateway_world import NAMESPACE, Running, World
+from support.gateway.world import NAMESPACE, Running, World
 from support.kube_memory import WAIT_SECONDS, condition
-from support.ports import free_port
+from support.servers.cog_server import CogServer
+from support.servers.ports import free_port
 
 from mayfly.config import GatewayConfig
 from mayfly.kube.kinds import MODELS

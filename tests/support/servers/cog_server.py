@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 from support.kube_memory import WAIT_SECONDS
-from support.ports import free_port
+from support.servers.ports import free_port
 
 from mayfly.source_check import SourceChecker
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "models"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "models"
 Json = dict[str, Any]
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import aiohttp
 from aiohttp import web
-from support.controlplane import ADMIN, ControlPlane
+from support.controller.control_plane import ADMIN, ControlPlane
 
 Json = dict[str, Any]
 Edge = Literal["before", "after"]

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import httpx
 from fastapi.dependencies import models as dependencies
-from support.fate import Fate
+from support.gateway.fate import Fate
 from support.kube_memory import WAIT_SECONDS, MemoryCluster, condition
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed

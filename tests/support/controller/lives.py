@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any
 
-from support.controller_world import SOURCE, container, reason
-from support.relay import Relay
+from support.controller.relay import Relay
+from support.controller.world import SOURCE, container, reason
 
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound

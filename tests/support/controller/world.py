@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from support.controlplane import ControlPlane
-from support.ports import free_port
+from support.controller.control_plane import ControlPlane
+from support.servers.ports import free_port
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1.identity import run_id
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
 IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
 

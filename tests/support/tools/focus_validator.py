@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support import interpreter
+from support.tools import interpreter
 
 from mayfly.metering import focus
 

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 import httpx
-from support.kube_api import KubeAPI
-from support.ports import free_port
+from support.cluster.kube_api import KubeAPI
+from support.servers.ports import free_port
 
 ADMIN = "test-admin-token"
 TOKENS = f"""{ADMIN},admin,admin,"system:masters"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from support.gateway_world import NAMESPACE, Agent, Run, Running, World
+from support.gateway.world import NAMESPACE, Agent, Run, Running, World
 
 from mayfly.api.v1alpha1.identity import version_id, version_name
 from mayfly.api.v1alpha1.source import Source

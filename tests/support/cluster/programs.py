@@ -1,6 +1,6 @@
 """Pipelines that several tests run, and what is true of a run of them that nothing harmed."""
 
-from support.installation import Json, Namespace, message, reason
+from support.cluster.installation import Json, Namespace, message, reason
 
 SLOW = """
 import time

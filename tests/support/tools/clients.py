@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from support import interpreter
-from support.gateway_world import BUILDER, Running
+from support.gateway.world import BUILDER, Running
+from support.tools import interpreter
 
 from localcluster.builds import cache
 from localcluster.progress import Step
 
-CLIENTS = Path(__file__).parent.parent / "contract" / "api" / "clients"
+CLIENTS = Path(__file__).parents[2] / "contract" / "api" / "clients"
 SECONDS = 120
 
 

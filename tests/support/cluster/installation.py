@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.kube_api import KubeAPI
+from support.cluster.kube_api import KubeAPI
 from support.waiting import eventually
 
 SYSTEM = "mayfly-system"

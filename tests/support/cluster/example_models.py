@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 import yaml
-from support.installation import Json, Namespace, message, reason
+from support.cluster.installation import Json, Namespace, message, reason
 from support.waiting import eventually
 
 from localcluster import state

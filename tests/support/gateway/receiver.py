@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.kube_memory import WAIT_SECONDS
-from support.plain_server import PlainServer, Request, reply
+from support.servers.plain_server import PlainServer, Request, reply
 from typing_extensions import override
 
 

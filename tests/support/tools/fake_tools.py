@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.fake_programs import digest
+from support.tools.fake_programs import digest
 
 _SCRIPT = """\
 #!{python} -IS

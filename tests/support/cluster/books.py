@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from support.installation import SYSTEM, Kubectl
+from support.cluster.installation import SYSTEM, Kubectl
 from support.waiting import eventually
 
 Json = dict[str, Any]

@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 import yaml
+from support.cluster.installation import SYSTEM, Kubectl
 from support.families import ALERTS
-from support.installation import SYSTEM, Kubectl
-from support.ports import free_port
+from support.servers.ports import free_port
 from support.waiting import eventually
 
 Json = dict[str, Any]
