@@ -14,7 +14,7 @@ from localcluster.clusters.kind import KindCluster
 from localcluster.clusters.local import LocalCluster
 from localcluster.node import network
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "local-cluster"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
