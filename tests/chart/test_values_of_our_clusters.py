@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from localcluster import state
 from localcluster.clusters.kind import KindCluster
 from localcluster.clusters.local import LocalCluster
 from localcluster.node import network
@@ -52,6 +53,15 @@ def rendered(template):
         return made[values]
 
     return of
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> state.State:
+    """A local cluster's folder that is not this machine's own."""
+    monkeypatch.setenv("MAYFLY_LOCAL_STATE", str(tmp_path / "state"))
+    for name in ("MAYFLY_VALUES", "MAYFLY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return state.current()
 
 
 def values_of(name: str) -> dict:
