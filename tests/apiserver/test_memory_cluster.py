@@ -31,9 +31,12 @@ async def cluster(request) -> AsyncIterator[MemoryCluster | Cluster]:
     if request.param == "memory":
         yield MemoryCluster()
         return
-    connection = await Cluster.connect(request.getfixturevalue("plane").kubeconfig)
+    plane = request.getfixturevalue("plane")
+    connection = await Cluster.connect(plane.kubeconfig)
     yield connection
     await connection.close()
+    # The controllers of other tests would see them, and keep places for them.
+    plane.kubectl("delete", "prun,pods,mpl", "--all", "-A", "--force", "--wait=false")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from support.servers.plain_server import PlainServer, Request, reply
 from support.waiting import looks
 from typing_extensions import override
 
+from mayfly.gateway.catalog import schemas
 from mayfly.kube.kinds import SECRETS
 
 SECRET = {"name": "upstream", "key": "token"}
@@ -364,10 +365,10 @@ async def test_the_schema_is_the_upstreams_and_what_is_made_of_it_too(
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             await world.looked_at()
-            versions = gateway.gateway.calls.versions
-            entry = gateway.gateway.cache.directory.model(NAMESPACE, "model")
+            directory = gateway.gateway.cache.directory
+            entry = directory.model(NAMESPACE, "model")
             assert entry is not None
-            schema = versions.schema_of(entry)
+            schema = schemas.of_model(directory, entry)
             async with above.client() as reader:
                 theirs = (await reader.get(model)).json()["latest_version"]
             assert schema == theirs["openapi_schema"]
@@ -395,8 +396,9 @@ async def test_before_the_upstream_was_seen_the_schema_allows_anything(
     behind(world, "http://127.0.0.1:9")
     async with world.gateway() as gateway:
         assert (await world.looked_at())["reason"] == "Unreachable"
-        entry = gateway.gateway.cache.directory.model(NAMESPACE, "model")
+        directory = gateway.gateway.cache.directory
+        entry = directory.model(NAMESPACE, "model")
         assert entry is not None
-        schema = gateway.gateway.calls.versions.schema_of(entry)
+        schema = schemas.of_model(directory, entry)
     assert schema["components"]["schemas"]["Input"]["additionalProperties"] is True
     assert schema["components"]["schemas"]["Output"] == {"title": "Output"}

@@ -46,11 +46,14 @@ def test_a_failure_ends_the_commands_of_the_others(tmp_path):
     assert not progress.STOPPING.is_set()
 
 
-def test_an_interrupt_ends_them_all(tmp_path):
+def test_an_interrupt_ends_them_all(tmp_path, request):
     def long() -> None:
         step = Step("long", tmp_path / "long.log")
         step.run([sys.executable, "-IS", "-c", "import signal; signal.pause()"])
 
+    # A shell starts what works in the background with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     here = threading.main_thread().ident
     threading.Timer(0.5, signal.pthread_kill, [here, signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
