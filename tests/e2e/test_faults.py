@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
-from support.cluster.installation import SYSTEM, message, reason
+from support.cluster.installation import message, reason
 from support.cluster.programs import SLOW
 from support.waiting import eventually
 
@@ -83,21 +80,6 @@ def test_a_pod_deleted_while_running(namespace, kubectl):
     namespace.no_pods()
 
 
-def test_a_pod_deleted_while_running_and_nobody_reads_its_last_words(namespace, kubectl):
-    """The pod is gone when a controller is there again, its termination message with it: the run
-    is billed to what its agent told the gateway."""
-    run = namespace.run(SLOW, input={"seconds": 600})
-    pod = namespace.started(run)["status"]["podName"]
-    kill(kubectl, "controller")
-    kubectl("delete", "pod", pod, "-n", namespace.name, "--timeout=60s")
-    ended = namespace.finished(run, seconds=180)
-    assert reason(ended) == "Lost"
-    assert message(ended) == "The pod was deleted while the run was in it."
-    assert ended["status"]["usage"]["activeMilliseconds"] > 0
-    assert ended["status"]["startedAt"]
-    namespace.no_pods()
-
-
 def test_a_run_deleted_while_running(namespace, kubectl):
     run = namespace.run(SLOW, input={"seconds": 600})
     identity = namespace.started(run)["status"]["id"]
@@ -112,64 +94,3 @@ def test_a_run_deleted_while_running(namespace, kubectl):
         )
     )
     assert closed["completed_at"]
-
-
-def kill(kubectl, component: str) -> None:
-    """As a crash: no grace, all replicas at once."""
-    kubectl(
-        "delete",
-        "pods",
-        "-n",
-        SYSTEM,
-        "-l",
-        f"app.kubernetes.io/component={component}",
-        "--grace-period=0",
-        "--force",
-    )
-
-
-@pytest.mark.parametrize("component", ["controller", "gateway"])
-def test_killed_while_a_run_is_on_its_way(namespace, kubectl, component):
-    run = namespace.run(SLOW, input={"seconds": 1})
-    eventually(lambda: "podName" in namespace.get(run).get("status", {}))
-    kill(kubectl, component)
-    ended = namespace.finished(run, seconds=180)
-    assert reason(ended) == "Succeeded", message(ended)
-    assert ended["status"]["attempt"] == 1
-    assert namespace.logs(run).count("before") == 1
-    namespace.no_pods()
-
-
-@pytest.mark.parametrize("component", ["controller", "gateway"])
-def test_killed_before_the_run_is_seen(namespace, kubectl, component):
-    kill(kubectl, component)
-    run = namespace.run(SLOW, input={"seconds": 0})
-    ended = namespace.finished(run, seconds=180)
-    assert reason(ended) == "Succeeded", message(ended)
-    namespace.no_pods()
-
-
-@pytest.mark.parametrize("component", ["controller", "gateway"])
-def test_killed_while_a_run_is_running(namespace, kubectl, component):
-    run = namespace.run(SLOW, input={"seconds": 8})
-    namespace.started(run)
-    kill(kubectl, component)
-    ended = namespace.finished(run, seconds=180)
-    assert reason(ended) == "Succeeded", message(ended)
-    assert namespace.logs(run).split() == ["before", "after"]
-    assert 8000 <= ended["status"]["usage"]["activeMilliseconds"] < 16_000
-    namespace.no_pods()
-
-
-@pytest.mark.parametrize("component", ["controller", "gateway"])
-def test_killed_while_a_run_is_ending(namespace, kubectl, component):
-    """The kill lands around the moment at which main() returns."""
-    run = namespace.run(SLOW, input={"seconds": 3})
-    began = time.monotonic()
-    namespace.started(run)
-    time.sleep(max(0.0, 1.0 - (time.monotonic() - began) % 1.0))
-    kill(kubectl, component)
-    ended = namespace.finished(run, seconds=180)
-    assert reason(ended) == "Succeeded", message(ended)
-    assert namespace.prediction(run)["output"] == "done"
-    namespace.no_pods()

@@ -121,11 +121,13 @@ def children(namespace: Namespace, run: str, count: int) -> list[Json]:
 
 def settled(namespace: Namespace, run: str, seconds: float = 60) -> Json:
     """A run once everything below it has ended too."""
-    return eventually(
+    body = eventually(
         lambda: namespace.get(run),
         seconds,
         lambda body: body.get("status", {}).get("usage", {}).get("final") is True,
     )
+    namespace.told(body)
+    return body
 
 
 def billed_once(namespace: Namespace, books: Books, root: str) -> None:
@@ -137,7 +139,7 @@ def billed_once(namespace: Namespace, books: Books, root: str) -> None:
     assert sorted(each["run_uid"] for each in records) == sorted(
         each["metadata"]["uid"] for each in every
     )
-    assert books.open_rows(namespace.name) == []
+    eventually(lambda: books.open_rows(namespace.name) == [])
     body = next(each for each in every if each["metadata"]["name"] == root)
     usage = body["status"]["usage"]
     assert usage["final"] is True
