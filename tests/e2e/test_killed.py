@@ -1,4 +1,4 @@
-"""The controller or the gateway is killed around a run: runs alone, for nobody else is to meet that."""
+"""The controller or the gateway is killed around a run. Runs alone: nobody else is to meet that."""
 
 from __future__ import annotations
 
