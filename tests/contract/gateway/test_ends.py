@@ -94,7 +94,7 @@ async def test_a_restart_between_journal_and_close_loses_nothing(world: World, a
             raise Unavailable(0, "the process is gone")
 
         if at == "before the write":
-            recorder._write = die
+            recorder._statuses.write = die
         else:
             recorder._close = die
         await agent.say("result", **agent.result())
