@@ -5,23 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.cluster.installation import SYSTEM, message, reason
+from support.cluster.installation import message, reason
+from support.cluster.machine import kill
 from support.cluster.programs import SLOW
 from support.waiting import eventually
-
-
-def kill(kubectl, component: str) -> None:
-    """As a crash: no grace, all replicas at once."""
-    kubectl(
-        "delete",
-        "pods",
-        "-n",
-        SYSTEM,
-        "-l",
-        f"app.kubernetes.io/component={component}",
-        "--grace-period=0",
-        "--force",
-    )
 
 
 def test_a_pod_deleted_while_running_and_nobody_reads_its_last_words(namespace, kubectl):

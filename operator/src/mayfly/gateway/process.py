@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-from fastapi import APIRouter
+from typing import Any
 
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayConfig
@@ -41,15 +39,3 @@ class Process:
     new_id: Callable[[], str]
     new_uid: Callable[[], str]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class Room(Protocol):
-    """A folder of the gateway, built."""
-
-    @property
-    def routers(self) -> Sequence[APIRouter]:
-        """Its HTTP routes."""
-
-    @property
-    def tasks(self) -> Tasks:
-        """Its endless work."""
