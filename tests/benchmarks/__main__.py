@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import audit, machine, metering, page, process
-from benchmarks.audit import AuditLog, Entry, Mark, Write
+from benchmarks import audit, machine, metering, page, process, reads
+from benchmarks.audit import AuditLog, Entry, Mark, Request
 from benchmarks.cold import POD, PREFIXES, RUN, ColdBenchmark, ColdStarts
 from benchmarks.page import Circumstances, Findings
 from benchmarks.place import NODES, Place
@@ -80,9 +80,10 @@ async def _measure(options: argparse.Namespace) -> tuple[Findings, Circumstances
             cold = await bench.measure(options.n, say)
             entries = _entries(log, first, options.system, place.namespace)
             rows = meter.rows(options.n) if meter else []
+            read = await reads.measure(place, log, options.n, options.system, say)
             bills = await metering.measure(place, options.bills, options.seed, say)
         run_writes, pod_writes = _writes(entries, cold)
-        found = Findings(cold, run_writes, pod_writes, rows, bills, options.seed)
+        found = Findings(cold, run_writes, pod_writes, read, rows, bills, options.seed)
         around = Circumstances(
             machine=machine.describe(),
             commit=commit,
@@ -125,17 +126,19 @@ def _entries(log: AuditLog, first: Mark | None, system: str, namespace: str) -> 
 
 def _writes(
     entries: list[Entry] | None, cold: ColdStarts
-) -> tuple[Counter[Write] | None, Counter[Write] | None]:
+) -> tuple[Counter[Request] | None, Counter[Request] | None]:
     if entries is None:
         return None, None
 
+    entries = [each for each in entries if each.request.verb != "get"]
+
     def of_run(entry: Entry) -> bool:
         return entry.name in cold.run_pods or (
-            entry.name.startswith(PREFIXES[RUN]) and entry.write.target.startswith("pipelineruns")
+            entry.name.startswith(PREFIXES[RUN]) and entry.request.target.startswith("pipelineruns")
         )
 
     def of_pod(entry: Entry) -> bool:
-        return entry.name.startswith(PREFIXES[POD]) and entry.write.target.startswith("pods")
+        return entry.name.startswith(PREFIXES[POD]) and entry.request.target.startswith("pods")
 
     return audit.count(entries, of_run), audit.count(entries, of_pod)
 

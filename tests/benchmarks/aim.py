@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from benchmarks import audit
-from benchmarks.audit import Write
+from benchmarks.audit import Request
 from benchmarks.cold import LEAN_POD, LINE, OVER, POD, RUN, ColdStarts
 from benchmarks.metering import Bill
 from benchmarks.statistic import Summary, median
@@ -32,7 +32,7 @@ class Aim:
     met: bool | None
 
 
-def aims(cold: ColdStarts, writes: Counter[Write] | None, bills: list[Bill]) -> list[Aim]:
+def aims(cold: ColdStarts, writes: Counter[Request] | None, bills: list[Bill]) -> list[Aim]:
     """All aims.
 
     Args:
@@ -64,7 +64,7 @@ def _more(ratio: float) -> str:
     return f"{abs(percent):.0f} % {'more' if percent >= 0 else 'less'}"
 
 
-def _writes(writes: Counter[Write] | None, runs: int) -> Aim:
+def _writes(writes: Counter[Request] | None, runs: int) -> Aim:
     words = "4 API writes by controller and gateway for a cold run, until its pod is deleted"
     if writes is None:
         return Aim(words, "not measured: no audit log here", None)

@@ -1,4 +1,4 @@
-"""Who wrote what, from the API server's audit log."""
+"""Who asked the API server for what, from its audit log."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 ACCOUNT = "system:serviceaccount:"
 OWN = ("controller", "gateway")
-"""The writers that are Mayfly's."""
+"""The clients that are Mayfly's."""
 
 
 @dataclass(frozen=True, order=True)
-class Write:
-    """One kind of write by one writer.
+class Request:
+    """One kind of request by one client.
 
     Attributes:
-        writer: a short name: controller, gateway, kubelet, scheduler, client, or the whole user.
-        verb: create, update, patch, delete.
+        client: a short name: controller, gateway, kubelet, scheduler, client, or the whole user.
+        verb: create, update, patch, delete; get by Mayfly alone.
         target: plural, with the subresource behind a slash.
         failed: the API server answered 400 or more.
     """
 
-    writer: str
+    client: str
     verb: str
     target: str
     failed: bool = False
@@ -32,9 +32,9 @@ class Write:
 
 @dataclass(frozen=True)
 class Entry:
-    """A write and the object that it was about."""
+    """A request and the object that it was about."""
 
-    write: Write
+    request: Request
     namespace: str
     name: str
 
@@ -79,7 +79,7 @@ class AuditLog:
             return stream.read(last.offset - first.offset).decode().splitlines()
 
 
-def writer(user: str, *, system: str) -> str:
+def client_of(user: str, *, system: str) -> str:
     """A short name for a user.
 
     Args:
@@ -109,21 +109,21 @@ def entries(lines: Iterable[str], *, system: str) -> list[Entry]:
             continue
         target = event.get("objectRef") or {}
         parts = [target.get("resource", ""), target.get("subresource", "")]
-        write = Write(
-            writer=writer(event["user"]["username"], system=system),
+        request = Request(
+            client=client_of(event["user"]["username"], system=system),
             verb=event["verb"],
             target="/".join(part for part in parts if part),
             failed=event.get("responseStatus", {}).get("code", 0) >= 400,
         )
-        found.append(Entry(write, target.get("namespace", ""), target.get("name", "")))
+        found.append(Entry(request, target.get("namespace", ""), target.get("name", "")))
     return found
 
 
-def count(found: Iterable[Entry], wanted: Callable[[Entry], bool]) -> Counter[Write]:
-    """How often each write was made to the wanted objects."""
-    return Counter(entry.write for entry in found if wanted(entry))
+def count(found: Iterable[Entry], wanted: Callable[[Entry], bool]) -> Counter[Request]:
+    """How often each request was made about the wanted objects."""
+    return Counter(entry.request for entry in found if wanted(entry))
 
 
-def own(writes: Counter[Write]) -> int:
+def own(requests: Counter[Request]) -> int:
     """How many were Mayfly's."""
-    return sum(number for write, number in writes.items() if write.writer in OWN)
+    return sum(number for request, number in requests.items() if request.client in OWN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks import workload
 from benchmarks.aim import Aim, aims
-from benchmarks.audit import OWN, Write
+from benchmarks.audit import OWN, Request
 from benchmarks.cold import (
     ARMS,
     FIRST_BORN,
@@ -26,6 +26,7 @@ from benchmarks.cold import (
 from benchmarks.machine import Machine
 from benchmarks.metering import Bill
 from benchmarks.process import ProcessRow
+from benchmarks.reads import Reads
 from benchmarks.statistic import Summary, median
 from benchmarks.table import ms, render
 
@@ -61,14 +62,16 @@ class Findings:
         cold: cold starts.
         run_writes: writes to all cold runs and their pods; None without an audit log.
         pod_writes: writes to the bare pods, likewise.
+        reads: GETs by kind of run; empty without an audit log.
         processes: of the controller and the gateway; empty where they run elsewhere.
         bills: the metering.
         seed: of the metering's lengths.
     """
 
     cold: ColdStarts
-    run_writes: Counter[Write] | None
-    pod_writes: Counter[Write] | None
+    run_writes: Counter[Request] | None
+    pod_writes: Counter[Request] | None
+    reads: dict[str, Reads]
     processes: list[ProcessRow]
     bills: list[Bill]
     seed: int
@@ -96,6 +99,8 @@ def page(found: Findings, around: Circumstances) -> str:
         *_clock(found.cold),
         "## API writes",
         _writes(found),
+        "## API reads",
+        _reads(found.reads),
         "## Controller and gateway",
         _processes(found.processes),
         "## Metering",
@@ -119,6 +124,7 @@ def console(found: Findings) -> str:
             _cold(found.cold),
             _stages(found.cold),
             _writes(found),
+            _reads(found.reads),
             _processes(found.processes),
             _metering(found.bills),
             _aims(aims(found.cold, found.run_writes, found.bills)),
@@ -170,7 +176,7 @@ def _misses(found: Findings, chosen: Sequence[Aim]) -> list[str]:
         )
     if writes.met is False and found.run_writes is not None:
         extra = ", ".join(
-            _named(write) for write in sorted(found.run_writes) if write.writer in OWN
+            _named(write) for write in sorted(found.run_writes) if write.client in OWN
         )
         words.append(f"**The writes are missed**: {extra}.")
     if bills.met is False:
@@ -288,8 +294,24 @@ def _writes(found: Findings) -> str:
     )
 
 
-def _named(write: Write) -> str:
-    return f"{write.writer}: {write.verb} {write.target}{' (refused)' if write.failed else ''}"
+def _reads(found: dict[str, Reads]) -> str:
+    if not found:
+        return "Not measured: the API server's audit log is not on this machine."
+    every = sorted({request for each in found.values() for request in each.requests})
+    rows = [
+        [_named(request), *(_each(each.requests[request], each.runs) for each in found.values())]
+        for request in every
+    ]
+    return (
+        render(["GETs", *found], rows)
+        + "\n\nFrom the API server's audit log: GETs of Mayfly's objects and of pods by the "
+        "controller and the gateway, until the run has ended, after a first run of the same "
+        "version. Lists and watches are not among them: their number does not depend on the runs."
+    )
+
+
+def _named(write: Request) -> str:
+    return f"{write.client}: {write.verb} {write.target}{' (refused)' if write.failed else ''}"
 
 
 def _each(number: int, attempts: int) -> str:

@@ -8,11 +8,11 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.sighting import Watch
+from benchmarks.sighting import Watch, condition
 
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
-from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, Kind
+from mayfly.kube.kinds import NAMESPACES, PIPELINES, PODS, RUNS, Kind
 
 Json = dict[str, Any]
 
@@ -21,6 +21,7 @@ NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
 ACCOUNTS = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 
 PATIENCE_SECONDS = 120.0
+READY = condition("Ready")
 
 
 class Place:
@@ -62,6 +63,18 @@ class Place:
     async def delete(self, kind: Kind, name: str) -> None:
         """Delete an object and what it owns."""
         await self.cluster.delete(kind, self.namespace, name)
+
+    async def until_ready(self, pipeline: str) -> None:
+        """Wait until a Pipeline has a version that can be run.
+
+        Raises:
+            TimeoutError: it gets none.
+        """
+        for _ in range(300):
+            if READY(await self.cluster.get(PIPELINES, self.namespace, pipeline)):
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"the pipeline {pipeline} does not become Ready")
 
     async def _await_account(self) -> None:
         """Pods need the namespace's default account, which comes a moment after it."""

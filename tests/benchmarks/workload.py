@@ -66,6 +66,11 @@ def main(seconds: float) -> str:
     return "done"
 """
 
+LEAF_SOURCE = """
+def main() -> int:
+    return 1
+"""
+
 
 @dataclass(frozen=True)
 class Stamp:
@@ -105,6 +110,38 @@ def run(name: str, source: str = RUN_SOURCE, **spec: Any) -> Json:
         "kind": "PipelineRun",
         "metadata": {"name": name},
         "spec": {"pipelineSpec": {"source": {"inline": source}}, **spec},
+    }
+
+
+def parent(namespace: str) -> str:
+    """The source of a Pipeline that calls the Pipeline `leaf` of its namespace."""
+    return f"""
+import replicate
+
+leaf = replicate.use("{namespace}/leaf")
+
+def main() -> int:
+    return 1 + leaf()
+"""
+
+
+def pipeline(name: str, source: str) -> Json:
+    """A Pipeline of a source."""
+    return {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": name},
+        "spec": {"source": {"inline": source}},
+    }
+
+
+def run_of(pipeline: str, name: str) -> Json:
+    """A PipelineRun of a Pipeline."""
+    return {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRun",
+        "metadata": {"name": name},
+        "spec": {"pipelineRef": {"name": pipeline}},
     }
 
 

@@ -106,7 +106,8 @@ class Machine:
             for event in map(json.loads, lines):
                 names = event["user"].get("extra", {}).get(POD_NAME, [])
                 target = event.get("objectRef", {})
-                if pod in names and target.get("namespace") == namespace:
+                wrote = event["verb"] != "get"
+                if wrote and pod in names and target.get("namespace") == namespace:
                     code = event["responseStatus"]["code"]
                     what = f"{target['resource']}/{target.get('name', '')}"
                     found.append(f"{event['verb']} {what} {code}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from benchmarks import audit
-from benchmarks.audit import AuditLog, Write
+from benchmarks.audit import AuditLog, Request
 
 SYSTEM = "mayfly-system"
 CONTROLLER = f"system:serviceaccount:{SYSTEM}:mayfly-controller"
@@ -52,23 +52,23 @@ COLD = [
         ("system:serviceaccount:other:mayfly-controller", "serviceaccount:other:mayfly-controller"),
     ],
 )
-def test_writers_have_short_names(user, name):
-    assert audit.writer(user, system=SYSTEM) == name
+def test_clients_have_short_names(user, name):
+    assert audit.client_of(user, system=SYSTEM) == name
 
 
-def test_writes_are_counted_by_writer():
+def test_requests_are_counted_by_client():
     found = audit.count(audit.entries(COLD, system=SYSTEM), lambda _: True)
-    assert found[Write("controller", "create", "pods")] == 1
-    assert found[Write("controller", "patch", "pipelineruns/status")] == 1
-    assert found[Write("scheduler", "create", "pods/binding")] == 1
-    assert found[Write("kubelet", "patch", "pods/status")] == 1
+    assert found[Request("controller", "create", "pods")] == 1
+    assert found[Request("controller", "patch", "pipelineruns/status")] == 1
+    assert found[Request("scheduler", "create", "pods/binding")] == 1
+    assert found[Request("kubelet", "patch", "pods/status")] == 1
     assert found.total() == len(COLD)
 
 
 def test_a_refused_write_is_one_too_and_told_apart():
     found = audit.count(audit.entries(COLD, system=SYSTEM), lambda _: True)
-    assert found[Write("gateway", "patch", "pipelineruns/status")] == 1
-    assert found[Write("gateway", "patch", "pipelineruns/status", failed=True)] == 1
+    assert found[Request("gateway", "patch", "pipelineruns/status")] == 1
+    assert found[Request("gateway", "patch", "pipelineruns/status", failed=True)] == 1
     assert audit.own(found) == 5
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benchmarks import page, table
 from benchmarks.aim import aims
-from benchmarks.audit import Write
+from benchmarks.audit import Request
 from benchmarks.cold import (
     ARMS,
     FIRST_BORN,
@@ -23,6 +23,7 @@ from benchmarks.machine import Load, Machine
 from benchmarks.metering import Bill
 from benchmarks.page import Circumstances, Findings
 from benchmarks.process import ProcessRow
+from benchmarks.reads import ALONE, WITH_CHILD, Reads
 
 AROUND = Circumstances(
     machine=Machine(cores=2, processor="a chip", memory_gib=8.0, kernel="6.1"),
@@ -35,11 +36,11 @@ AROUND = Circumstances(
 )
 GOOD = Counter(
     {
-        Write("client", "create", "pipelineruns"): 2,
-        Write("controller", "create", "pods"): 2,
-        Write("controller", "patch", "pipelineruns/status"): 2,
-        Write("gateway", "patch", "pipelineruns/status"): 2,
-        Write("controller", "delete", "pods"): 2,
+        Request("client", "create", "pipelineruns"): 2,
+        Request("controller", "create", "pods"): 2,
+        Request("controller", "patch", "pipelineruns/status"): 2,
+        Request("gateway", "patch", "pipelineruns/status"): 2,
+        Request("controller", "delete", "pods"): 2,
     }
 )
 
@@ -59,7 +60,11 @@ def findings(**changed):
     whole = {
         "cold": cold(),
         "run_writes": GOOD,
-        "pod_writes": Counter({Write("client", "create", "pods"): 2}),
+        "pod_writes": Counter({Request("client", "create", "pods"): 2}),
+        "reads": {
+            ALONE: Reads(2, Counter({Request("controller", "get", "pipelines"): 2})),
+            WITH_CHILD: Reads(2, Counter({Request("controller", "get", "pipelineruns"): 1})),
+        },
         "processes": [ProcessRow("gateway", "gw-1", 100.0, 1.0, 12.0)],
         "bills": [Bill(10.2, 11.0), Bill(100.5, 102.0)],
         "seed": 1,
@@ -69,6 +74,18 @@ def findings(**changed):
 
 def verdicts(found):
     return [aim.met for aim in aims(found.cold, found.run_writes, found.bills)]
+
+
+def test_reads_are_shown_a_run_of_each_kind():
+    text = page.page(findings(), AROUND)
+    assert [each.strip() for each in row(text, "controller: get pipelines")] == ["1.00", "-"]
+    assert [each.strip() for each in row(text, "controller: get pipelineruns")] == ["-", "0.50"]
+    assert "Not measured" in page.page(findings(reads={}), AROUND)
+
+
+def row(text, first):
+    (line,) = [each for each in text.splitlines() if each.startswith(f"| {first} ")]
+    return line.strip("|").split("|")[1:]
 
 
 def test_all_aims_met():
@@ -86,7 +103,7 @@ def test_all_aims_met():
     [
         ({"cold": cold(run_line=700.0)}, 0, "The start is missed"),
         ({"cold": cold(pod_over=1000.0)}, 1, "The end is missed"),
-        ({"run_writes": GOOD + Counter({Write("gateway", "x", "y"): 1})}, 2, "gateway: x y"),
+        ({"run_writes": GOOD + Counter({Request("gateway", "x", "y"): 1})}, 2, "gateway: x y"),
         ({"bills": [Bill(10.0, 30.0)]}, 3, "worst was +20.0 ms"),
     ],
 )
