@@ -1,11 +1,13 @@
+import asyncio
 import gc
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.servers.postgresql import Databases, PostgreSQL, server
+from support.servers.postgresql import Databases, PostgreSQL, make_tables, server
 
 # No test judges how fast a busy machine is.
 settings.register_profile("patient", deadline=None)
@@ -35,17 +37,27 @@ def own_postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Databases of SQLite, each a copy of one with every table and no row."""
+    template = tmp_path_factory.mktemp("sqlite") / "mayfly.db"
+    asyncio.run(make_tables(f"sqlite:///{template}"))
+
+    @contextmanager
+    def copied(folder: Path) -> Iterator[str]:
+        shutil.copyfile(template, folder / "mayfly.db")
+        yield f"sqlite:///{folder}/mayfly.db"
+
+    return copied
+
+
+@pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest) -> Databases:
     """Empty databases: SQLite's, or of both kinds where the tests say so."""
     if getattr(request, "param", "sqlite") == "postgresql":
         running: PostgreSQL = request.getfixturevalue("postgresql")
         return lambda _folder: running.database()
-
-    @contextmanager
-    def sqlite(folder: Path) -> Iterator[str]:
-        yield f"sqlite:///{folder}/mayfly.db"
-
-    return sqlite
+    made: Databases = request.getfixturevalue("sqlite")
+    return made
 
 
 @pytest.fixture

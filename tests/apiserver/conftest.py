@@ -37,11 +37,11 @@ def plane() -> Iterator[ControlPlane]:
 def namespace(plane: ControlPlane) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"t{next(NAMES)}"
-    plane.kubectl("create", "namespace", name)
+    plane.api.create("namespace", {"metadata": {"name": name}})
     yield name
     # Nobody collects garbage here, and what one test leaves would take places from the next.
-    for kind in ("prun", "pods"):
-        plane.kubectl("delete", kind, "--all", "-n", name, "--force", "--wait=false")
+    for kind in ("prun", "pod"):
+        plane.api.delete(kind, name)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 def controllers(plane, tmp_path) -> Iterator[Controllers]:
-    plane.kubectl("delete", "lease", "mayfly-controller", "-n", "default", "--ignore-not-found")
+    plane.api.delete("lease", "default", "mayfly-controller")
     started = Controllers(plane, tmp_path)
     yield started
     started.stop()
@@ -62,16 +62,15 @@ def controllers(plane, tmp_path) -> Iterator[Controllers]:
 
 @pytest.fixture
 def runtime(plane) -> Iterator[None]:
-    plane.apply(
-        {
-            "apiVersion": "mayfly.dev/v1alpha1",
-            "kind": "PipelineRuntime",
-            "metadata": {"name": "default"},
-            "spec": {"image": IMAGE},
-        }
-    )
+    body = {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRuntime",
+        "metadata": {"name": "default"},
+        "spec": {"image": IMAGE},
+    }
+    plane.api.create("mprt", body)
     yield
-    plane.kubectl("delete", "mprt", "default", "--ignore-not-found")
+    plane.api.delete("mprt", name="default")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime
 
 import pytest
@@ -392,8 +393,8 @@ def test_a_clean_stop_hands_the_lease_over(controllers, runtime, runs, plane):
     runs.create("a")
     runs.claimed("a")
     controllers.start(leaseSeconds=600)
-    first.terminate()
-    assert first.wait(timeout=30) == 0
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(30) == 0
     runs.create("b")
     runs.claimed("b")
 

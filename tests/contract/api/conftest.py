@@ -6,8 +6,8 @@ from support.tools.clients import Client, javascript_client, python_client
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+async def world(tmp_path: Path, database_url: str) -> World:
+    return World(tmp_path, database_url)
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
+import httpx
 from support.cluster.programs import LONG, SLOW, came_through
 from support.lengths import length
 from support.waiting import eventually
 
-AWAY_SECONDS = length(45, 120)
+AWAY_SECONDS = length(35, 120)
 """Longer than the run works, a lease holds, and the controller waits for the gateway's word."""
-RUNS_SECONDS = 20
+RUNS_SECONDS = 12
 
 
 def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
@@ -47,7 +48,7 @@ def later(namespace) -> str:
     """A run that is created as soon as the API server takes one."""
     try:
         return namespace.run(SLOW, input={"seconds": 0})
-    except AssertionError:
+    except (AssertionError, httpx.HTTPError):
         return ""
 
 

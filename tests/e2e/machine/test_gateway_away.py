@@ -13,9 +13,9 @@ from support.cluster.programs import LONG, SLOW, came_through
 from support.lengths import length
 from support.waiting import eventually
 
-AWAY_SECONDS = length(45, 120)
+AWAY_SECONDS = length(35, 120)
 """Longer than the run works, a lease holds, and the controller waits for the gateway's word."""
-RUNS_SECONDS = 20
+RUNS_SECONDS = 12
 
 
 def test_what_ends_while_the_gateway_is_away_is_delivered_and_billed_once(

@@ -27,10 +27,14 @@ PROXIED_SECONDS = 30.0
 
 
 class Kubectl:
-    """kubectl as the cluster's administrator; `json` reads by the API, through `kubectl proxy`."""
+    """kubectl as the cluster's administrator; `json` reads by the API, through `kubectl proxy`.
+
+    Attributes:
+        api: that API.
+    """
 
     def __init__(self, api: KubeAPI) -> None:
-        self._api = api
+        self.api = api
 
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         done = subprocess.run(
@@ -42,7 +46,7 @@ class Kubectl:
 
     def json(self, verb: str, *arguments: str) -> Any:
         assert verb == "get"
-        return self._api.get(*arguments)
+        return self.api.get(*arguments)
 
 
 @contextmanager
@@ -86,10 +90,7 @@ class Namespace:
             "metadata": metadata,
             "spec": spec,
         }
-        made = self.kubectl(
-            "create", "-n", self.name, "-f", "-", "-o", "name", stdin=json.dumps(body)
-        )
-        return made.strip().split("/")[1]
+        return str(self.kubectl.api.create("prun", body, self.name)["metadata"]["name"])
 
     def get(self, run: str) -> Json:
         return self.kubectl.json("get", "prun", run, "-n", self.name)
@@ -151,8 +152,7 @@ class Namespace:
 def make_namespace(kubectl: Kubectl, name: str, test: str) -> None:
     """Make a namespace that says whose it is."""
     metadata = {"name": name, "labels": {MADE_BY: "e2e"}, "annotations": {MADE_BY: test}}
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    kubectl("create", "-f", "-", stdin=json.dumps(body))
+    kubectl.api.create("namespace", {"metadata": metadata})
 
 
 def every_namespace_gone(kubectl: Kubectl, seconds: float = 90) -> None:

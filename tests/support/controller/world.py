@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from support.controller.control_plane import ControlPlane
+from support.controller.process import ControllerProcess
 from support.servers.ports import free_port
 from support.waiting import eventually
 
 from mayfly.api.v1alpha1.identity import run_id
 
-ROOT = Path(__file__).parents[3]
 SOURCE = "def main(name: str, times: int = 1) -> str:\n    return name * times\n"
 IMAGE = f"example.test/runtime@sha256:{'0' * 64}"
 
@@ -28,11 +25,11 @@ class Controllers:
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
         self.plane = plane
         self.folder = folder
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[ControllerProcess] = []
 
     def start(
         self, *, identity: str = "", kubeconfig: str = "", **config: object
-    ) -> subprocess.Popen[bytes]:
+    ) -> ControllerProcess:
         """Start one more.
 
         Args:
@@ -56,27 +53,19 @@ class Controllers:
         }
         file = self.folder / f"controller-{number}.json"
         file.write_text(json.dumps(settings))
-        with (self.folder / f"controller-{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "mayfly", "controller"],
-                stdout=log,
-                stderr=log,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": f"{ROOT}/operator/src:{ROOT}/runtime-image/src",
-                    "MAYFLY_CONFIG": str(file),
-                    "KUBECONFIG": kubeconfig or self.plane.kubeconfig,
-                    "POD_NAMESPACE": "default",
-                    "POD_NAME": identity or f"controller-{number}",
-                },
-            )
+        environment = {
+            "MAYFLY_CONFIG": str(file),
+            "KUBECONFIG": kubeconfig or self.plane.kubeconfig,
+            "POD_NAMESPACE": "default",
+            "POD_NAME": identity or f"controller-{number}",
+        }
+        process = ControllerProcess(environment, self.folder / f"controller-{number}.log")
         self.running.append(process)
         return process
 
     def stop(self) -> None:
         for process in self.running:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
             process.wait()
 
     def logs(self) -> str:
@@ -120,8 +109,7 @@ class Runs:
             },
         }
         body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
-        done = self.plane.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(body))
-        return json.loads(done.stdout)
+        return self.plane.api.create("prun", body, self.namespace)
 
     def get(self, name: str) -> Json:
         return self.plane.api.get("prun", name, "-n", self.namespace)
@@ -139,11 +127,11 @@ class Runs:
         return eventually(lambda: reason(self.get(name), "Finished") and self.get(name))
 
     def patch(self, name: str, **spec: object) -> None:
-        self.plane.patch("prun", self.namespace, name, {"spec": spec})
+        self.plane.api.merge("prun", self.namespace, name, {"spec": spec})
 
     def pod_status(self, pod: str, status: Json) -> None:
         """What a kubelet would write."""
-        self.plane.patch("pod", self.namespace, pod, {"status": status}, "status")
+        self.plane.api.merge("pod", self.namespace, pod, {"status": status}, "status")
 
     def run_pod(self, pod: str) -> None:
         state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -187,7 +175,7 @@ class Runs:
 
     def write_status(self, name: str, status: Json) -> None:
         """Merge into a run's status."""
-        self.plane.patch("prun", self.namespace, name, {"status": status}, "status")
+        self.plane.api.merge("prun", self.namespace, name, {"status": status}, "status")
 
 
 def container(state: Json) -> Json:

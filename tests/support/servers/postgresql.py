@@ -50,6 +50,13 @@ def programs() -> Path:
     return found[-1].parent
 
 
+async def make_tables(url: str) -> None:
+    """Make every table in an empty database."""
+    database = Database(url)
+    await database.create()
+    await database.close()
+
+
 class PostgreSQL:
     """A server. It refuses to be root's, so root starts it as the package's user.
 
@@ -109,14 +116,8 @@ class PostgreSQL:
 
     def make_template(self) -> None:
         """Make the database that others are copies of: every table, no row."""
-
-        async def fill() -> None:
-            database = Database(self.url(TEMPLATE))
-            await database.create()
-            await database.close()
-
         self.say(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(fill())
+        asyncio.run(make_tables(self.url(TEMPLATE)))
 
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:

@@ -6,6 +6,8 @@ of the caller's, so a start that fails leaves the database as it was.
 
 from __future__ import annotations
 
+from functools import cache
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -26,21 +28,34 @@ def bring_up_to_date(connection: Connection) -> None:
     Raises:
         SchemaMismatch: a newer Mayfly has changed the database.
     """
-    config = _config(connection=connection)
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - revisions()
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if current == {newest()}:
+        return
+    unknown = current - revisions()
     if unknown:
-        newest = ScriptDirectory.from_config(config).get_current_head()
         raise SchemaMismatch(
             f"The database has revision {', '.join(sorted(unknown))}, and this Mayfly knows none "
-            f"after {newest}: a newer Mayfly has used it. Nothing was changed. "
+            f"after {newest()}: a newer Mayfly has used it. Nothing was changed. "
             "Install that Mayfly again, or restore a backup from before its first start."
         )
-    command.upgrade(config, "head")
+    command.upgrade(_config(connection=connection), "head")
 
 
-def revisions() -> set[str]:
+@cache
+def newest() -> str | None:
+    """The revision that this code needs."""
+    return _scripts().get_current_head()
+
+
+@cache
+def revisions() -> frozenset[str]:
     """The revisions that this code knows."""
-    return {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return frozenset(each.revision for each in _scripts().walk_revisions())
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config(**attributes: object) -> Config:
