@@ -18,7 +18,7 @@ from mayfly.database.engine import Database, insert_once
 from mayfly.gateway.calls import rows, shut_parents
 from mayfly.gateway.calls.rows import UNDER_WAY, Bounded, Call, Step, model_calls
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Dispatches
+from mayfly.gateway.lifecycle.dispatches import Dispatches, Moment
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import ENDS, state_of
 from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
@@ -127,7 +127,7 @@ class CallRecorder:
         Returns:
             False when it waits no more, or `limit` calls of its Model are under way.
         """
-        now = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
@@ -138,10 +138,10 @@ class CallRecorder:
             await tx.execute(
                 update(tables.runs)
                 .where(tables.runs.c.uid == uid)
-                .values(prices=prices, version=version, sent_at=now)
+                .values(prices=prices, version=version, sent_at=now.at)
             )
         self._dispatches.open(uid, now)
-        self._metrics.sent(found[1], now)
+        self._metrics.sent(found[1], now.at)
         return True
 
     async def put_back(self, uid: str) -> None:
@@ -190,21 +190,21 @@ class CallRecorder:
 
         It is billed to the last word of its server; one that never started costs nothing.
         """
-        await self._cut(uid, Outcome.FAILED, reason, error, now=False)
+        await self._cut(uid, Outcome.FAILED, reason, error, to_now=False)
 
     async def stop(self, uid: str, outcome: Outcome, reason: Reason, error: str) -> None:
         """End a call that its server was told to stop; it is billed to now."""
-        await self._cut(uid, outcome, reason, error, now=True)
+        await self._cut(uid, outcome, reason, error, to_now=True)
 
     async def _cut(
-        self, uid: str, outcome: Outcome, reason: Reason, error: str, *, now: bool
+        self, uid: str, outcome: Outcome, reason: Reason, error: str, *, to_now: bool
     ) -> None:
-        at = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[1].closed:
                 return
-            await self._cut_in(tx, found[1], outcome, reason, error, at, to_now=now)
+            await self._cut_in(tx, found[1], outcome, reason, error, now, to_now=to_now)
         self._told(uid)
 
     async def _cut_in(
@@ -214,13 +214,13 @@ class CallRecorder:
         outcome: Outcome,
         reason: Reason,
         error: str,
-        at: datetime,
+        now: Moment,
         *,
         to_now: bool,
     ) -> None:
-        started = row.started_at
+        started, at = row.started_at, now.at
         last = at if to_now else max(row.heard_at or at, started or at)
-        window = self._dispatches.of(row, at)
+        window = self._dispatches.of(row, now)
         stamps = measured(
             started_at=started,
             completed_at=last,
@@ -280,7 +280,7 @@ class CallRecorder:
         Returns:
             Whether it has ended.
         """
-        now = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is Step.DONE:
@@ -298,7 +298,7 @@ class CallRecorder:
 
     async def refuse(self, uid: str, why: str) -> bool:
         """End a call that waits: a budget was reached. Returns whether it waited."""
-        now = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.QUEUED:
@@ -323,7 +323,7 @@ class CallRecorder:
         Returns:
             The UIDs of the calls that ended.
         """
-        now = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             await shut_parents.shut(tx, parent_uid)
             ended = await rows.queued_by(tx, parent_uid)
@@ -338,7 +338,7 @@ class CallRecorder:
         async with self._database.write() as tx:
             await shut_parents.forget(tx, before, is_there)
 
-    async def _end_unstarted(self, tx: AsyncConnection, row: RunRow, now: datetime) -> None:
+    async def _end_unstarted(self, tx: AsyncConnection, row: RunRow, now: Moment) -> None:
         await self._cut_in(
             tx, row, Outcome.CANCELED, Reason.CANCELED, CANCELED_UNSTARTED, now, to_now=True
         )

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.duration import seconds
-from mayfly.clock import Clock
 from mayfly.config import GatewayLimits
 from mayfly.database.engine import Database
 from mayfly.gateway.calls.news import Reply
@@ -16,7 +15,7 @@ from mayfly.gateway.calls.outputs import Fetchable, OutputLost, Outputs
 from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
 from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Dispatches
+from mayfly.gateway.lifecycle.dispatches import Dispatches, Moment
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
@@ -42,7 +41,6 @@ class Replies:
         notices: Notices,
         limits: GatewayLimits,
         dispatches: Dispatches,
-        clock: Clock,
     ) -> None:
         self._calls = calls
         self._database = database
@@ -51,7 +49,6 @@ class Replies:
         self._notices = notices
         self._limits = limits
         self._dispatches = dispatches
-        self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def hear(
@@ -81,7 +78,7 @@ class Replies:
     async def _hear(
         self, uid: str, news: Reply, fetchable: Fetchable | None, headers: dict[str, str] | None
     ) -> None:
-        received = self._clock()
+        received = self._dispatches.now()
         found = await self._calls.find(uid)
         if found is None or found[0].step in {Step.QUEUED, Step.DONE}:
             return
@@ -90,7 +87,7 @@ class Replies:
             await self._calls.accepted(uid)
         await self._log(uid, news)
         if news.started and row.started_at is None:
-            row = await self._started(row, received)
+            row = await self._started(row, received.at)
         output = news.output
         if output is not None and output.startswith("["):
             output = await self._items(row, output, fetchable, headers)
@@ -155,7 +152,7 @@ class Replies:
         row: RunRow,
         news: Reply,
         output: str | None,
-        received: datetime,
+        received: Moment,
         fetchable: Fetchable | None,
         headers: dict[str, str] | None,
     ) -> None:
@@ -181,12 +178,12 @@ class Replies:
                 output = await archive.items(tx, row.uid)
         started = row.started_at
         if started is None and (news.started or outcome is Outcome.SUCCEEDED):
-            started = row.sent_at or received
+            started = row.sent_at or received.at
         window = self._dispatches.of(row, received)
-        span = window.since(started, received) if started else 0
+        span = window.since(started, received.at) if started else 0
         stamps = measured(
             started_at=started,
-            completed_at=received,
+            completed_at=received.at,
             active_ms=span if news.active_ms is None else news.active_ms,
             window=window,
             limit_ms=int(seconds(call.sent_to["timeout"]) * 1000),
@@ -200,7 +197,7 @@ class Replies:
                 error=error,
                 output=output,
                 started_at=stamps.started_at,
-                completed_at=stamps.completed_at or received,
+                completed_at=stamps.completed_at or received.at,
                 active_ms=stamps.active_ms,
                 input_tokens=news.input_tokens,
                 output_tokens=news.output_tokens,

@@ -77,7 +77,6 @@ def build(
         notices=lifecycle.notices,
         limits=config.limits,
         dispatches=lifecycle.dispatches,
-        clock=clock,
     )
     routes = CallbackRoutes(recorder, replies, access.key, config.models.callback_bytes).router()
     listener = CallbackListener(

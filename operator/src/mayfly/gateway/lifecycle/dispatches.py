@@ -9,36 +9,43 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mayfly.clock import Monotonic
+from mayfly.clock import Clock, Monotonic
 from mayfly.metering.clocks import Window
 from mayfly.metering.ledger import RunRow
 
 
 @dataclass(frozen=True)
-class _Dispatch:
-    """When work was sent, by the wall and by this process's clock, and to which attempt."""
+class Moment:
+    """One moment, by the wall's clock and by this process's own. Both are read at once.
+
+    What is read later differs by however long the database kept us waiting in between.
+    """
 
     at: datetime
     seconds: float
-    attempt: int
 
 
 class Dispatches:
     """Of predictions that this process has sent and whose end is not final."""
 
-    def __init__(self, monotonic: Monotonic) -> None:
+    def __init__(self, clock: Clock, monotonic: Monotonic) -> None:
+        self._clock = clock
         self._monotonic = monotonic
-        self._sent: dict[str, _Dispatch] = {}
+        self._sent: dict[str, tuple[Moment, int]] = {}
 
-    def open(self, uid: str, sent_at: datetime, attempt: int = 1) -> None:
-        """Work is being sent now; of a prediction whose work was sent before, that counts no more.
+    def now(self) -> Moment:
+        """The moment of something that is dispatched, or heard of, now."""
+        return Moment(self._clock(), self._monotonic())
+
+    def open(self, uid: str, sent: Moment, attempt: int = 1) -> None:
+        """Work is being sent; of a prediction whose work was sent before, that counts no more.
 
         Args:
             uid: of the prediction.
-            sent_at: now, by the wall clock.
+            sent: when.
             attempt: which pod of the run gets it, from 1.
         """
-        self._sent[uid] = _Dispatch(sent_at, self._monotonic(), attempt)
+        self._sent[uid] = (sent, attempt)
 
     def with_dispatch(self, row: RunRow) -> RunRow:
         """A row that says when its work was sent, though that was not written yet.
@@ -47,23 +54,23 @@ class Dispatches:
             row: a run's row. It is read a moment after the work went out, and the pod may be gone
                 by then.
         """
-        sent = self._sent.get(row.uid)
-        if row.sent_at is not None or sent is None or sent.attempt != row.attempt:
+        sent, attempt = self._sent.get(row.uid, (None, 0))
+        if row.sent_at is not None or sent is None or attempt != row.attempt:
             return row
         return replace(row, sent_at=sent.at)
 
-    def of(self, row: RunRow, received_at: datetime) -> Window:
-        """From the dispatch of a prediction's work until now.
+    def of(self, row: RunRow, received: Moment) -> Window:
+        """From the dispatch of a prediction's work until something was heard of it.
 
         Args:
             row: its row.
-            received_at: now, by the wall clock.
+            received: when that was.
         """
-        sent = self._sent.get(row.uid)
+        sent, _ = self._sent.get(row.uid, (None, 0))
         if sent is None or row.sent_at not in {None, sent.at}:
-            return Window(row.sent_at or row.created_at, received_at)
-        elapsed = max(0.0, self._monotonic() - sent.seconds)
-        return Window(sent.at, received_at, int(elapsed * 1000) + 1)
+            return Window(row.sent_at or row.created_at, received.at)
+        elapsed = max(0.0, received.seconds - sent.seconds)
+        return Window(sent.at, received.at, int(elapsed * 1000) + 1)
 
     def forget(self, uid: str) -> None:
         """Its end is final, here or at another gateway."""

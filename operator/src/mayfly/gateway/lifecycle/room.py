@@ -19,4 +19,4 @@ class Lifecycle:
 
 def build(process: Process) -> Lifecycle:
     """Build the room."""
-    return Lifecycle(Notices(), Dispatches(process.monotonic))
+    return Lifecycle(Notices(), Dispatches(process.clock, process.monotonic))

@@ -242,7 +242,7 @@ class Agents:
             raise Rejected(RETIRED, "the run is unknown")
         match message:
             case Started():
-                await self._recorder.start(message.run, message.at, self._clock())
+                await self._recorder.start(message.run, message.at, self._dispatches.now())
                 self._worklist.add(message.run)
             case Log():
                 await self._log(session, message)
@@ -272,7 +272,7 @@ class Agents:
         self._notices.tell(message.run)
 
     async def _heartbeat(self, message: Heartbeat) -> None:
-        now = self._clock()
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             row = await ledger.find(tx, message.run)
             if row is None or row.started_at is None:
@@ -280,12 +280,12 @@ class Agents:
             # No pod can have worked for longer than since its work was sent.
             most = self._dispatches.of(row, now).length_ms
             active_ms = message.active_ms if most is None else min(message.active_ms, most)
-            await ledger.note_heartbeat(tx, message.run, active_ms, now)
+            await ledger.note_heartbeat(tx, message.run, active_ms, now.at)
 
     async def _result(self, session: Session, message: Result) -> None:
         if message.attempt != session.attempt:
             raise Rejected(BAD_MESSAGE, "the result is of another attempt")
-        await self._recorder.journal(message.run, message, self._clock())
+        await self._recorder.journal(message.run, message, self._dispatches.now())
         session.ended = True
         self._worklist.add(message.run)
 

@@ -291,14 +291,14 @@ class Dispatcher:
         if found is None:
             return
         seen, session = found
-        now = self._clock()
+        now = self._dispatches.now()
         namespace, _ = seen.key
         token = run_tokens.mint(self._key, namespace, uid)
-        message = work(seen, program, unlocked, token, self._limits, now)
+        message = work(seen, program, unlocked, token, self._limits, now.at)
         # No await between the check and these lines: from here on the pod has this run.
         session.run = uid
         session.attempt = seen.run.status.attempt or 1
-        session.sent_at = now
+        session.sent_at = now.at
         self._dispatches.open(uid, now, session.attempt)
         await session.send(message)
         self._metrics.dispatch_seconds.observe(self._monotonic() - began)

@@ -20,7 +20,7 @@ from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.lifecycle import archive
-from mayfly.gateway.lifecycle.dispatches import Dispatches
+from mayfly.gateway.lifecycle.dispatches import Dispatches, Moment
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import MOVES, State, state_of
 from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
@@ -80,7 +80,7 @@ class Recorder:
 
     # -- the start -------------------------------------------------------------------------------
 
-    async def start(self, uid: str, at: datetime, received: datetime) -> None:
+    async def start(self, uid: str, at: datetime, received: Moment) -> None:
         """main() is being called: the API knows at once, the object only if it lasts."""
         async with self._database.write() as tx:
             row = await ledger.find(tx, uid)
@@ -88,9 +88,9 @@ class Recorder:
                 return
             window = self._dispatches.of(row, received)
             started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
-            await ledger.note_start(tx, uid, started.started_at or received)
+            await ledger.note_start(tx, uid, started.started_at or received.at)
         if row.started_at is None:
-            self._metrics.started(row, started.started_at or received)
+            self._metrics.started(row, started.started_at or received.at)
         self._notices.tell(uid)
 
     async def mark_started(self, seen: Seen, row: RunRow) -> None:
@@ -101,7 +101,7 @@ class Recorder:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def journal(self, uid: str, result: Result, received: datetime) -> RunRow | None:
+    async def journal(self, uid: str, result: Result, received: Moment) -> RunRow | None:
         """Take an agent's result down. A repeat, or one that comes too late, changes nothing.
 
         Returns:
@@ -118,7 +118,7 @@ class Recorder:
             if result.output_json is None and result.outcome != "succeeded":
                 partial = await archive.items(tx, uid)
             ending = self._ending(row, result, partial, received)
-            await ledger.journal(tx, uid, ending, received)
+            await ledger.journal(tx, uid, ending, received.at)
             return await ledger.find(tx, uid)
 
     async def with_references(self, uid: str, text: str) -> str:
@@ -132,9 +132,7 @@ class Recorder:
             row = await ledger.find(tx, uid)
         return text if row is None else await self._links.kept(text, row.namespace)
 
-    def _ending(
-        self, row: RunRow, result: Result, partial: str | None, received: datetime
-    ) -> Ending:
+    def _ending(self, row: RunRow, result: Result, partial: str | None, received: Moment) -> Ending:
         reason = agent_reason(result.outcome, result.reason)
         error = result.error or self._why_canceled(row, result)
         error = utf8_head(storable(error), ERROR_BYTES)
@@ -153,7 +151,7 @@ class Recorder:
             error=error,
             output=output,
             started_at=stamps.started_at,
-            completed_at=stamps.completed_at or received,
+            completed_at=stamps.completed_at or received.at,
             active_ms=stamps.active_ms,
             flags=stamps.flags,
         )
@@ -287,14 +285,14 @@ class Recorder:
         if output is None and written.outcome is not Outcome.SUCCEEDED:
             async with self._database.read() as tx:
                 output = await archive.items(tx, row.uid)
-        now = self._clock()
+        now = self._dispatches.now()
         sent = self._dispatches.with_dispatch(row)
         stamps = active_time.of_object(sent, written, self._dispatches.of(row, now))
         return replace(
             written,
             output=output,
             started_at=stamps.started_at,
-            completed_at=stamps.completed_at or active_time.ended_unstarted(row, written, now),
+            completed_at=stamps.completed_at or active_time.ended_unstarted(row, written, now.at),
             active_ms=stamps.active_ms,
             flags=stamps.flags,
         )
@@ -308,7 +306,7 @@ class Recorder:
             running: its agent is connected and has not told an end, so it has worked until now;
                 else it is billed to its last heartbeat.
         """
-        now = self._clock()
+        now = self._dispatches.now()
         if row.journalled:
             ending = row.ending
         elif last is not None and last.run.status.ended:
@@ -324,7 +322,7 @@ class Recorder:
                 error=DELETED,
                 output=partial,
                 started_at=stamps.started_at,
-                completed_at=stamps.completed_at or now,
+                completed_at=stamps.completed_at or now.at,
                 active_ms=stamps.active_ms,
                 flags=stamps.flags,
             )
