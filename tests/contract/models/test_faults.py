@@ -16,10 +16,12 @@ from support.servers.plain_server import PlainServer, Request, reply
 from support.servers.ports import free_port
 from support.servers.postgresql import BOTH
 from support.tools.clients import python_client
+from support.waiting import looks
 from typing_extensions import override
 
-from mayfly.api.v1alpha1.identity import CROCKFORD, run_id
+from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, uid_of
 from mayfly.gateway.access import run_tokens
+from mayfly.gateway.calls.recorder import CANCELED_UNSTARTED
 from mayfly.gateway.server import new_uid
 from mayfly.kube.kinds import MODELS
 
@@ -349,6 +351,44 @@ async def test_an_accepted_cancel_of_a_run_ends_its_waiting_calls_and_spares_the
                 started["id"],
                 waiting["id"],
             }
+
+
+@pytest.mark.parametrize("cancelled", ["the call", "the run that made it"])
+async def test_what_its_server_does_not_take_is_not_queued_again_after_a_cancel(
+    world: ModelWorld, cancelled: str
+) -> None:
+    class Busy(Crooked):
+        """A server that says that it is busy, once somebody has cancelled what came."""
+
+        @override
+        async def answer(self, request: Request) -> bytes | None:
+            if request.method == "PUT":
+                calls = gateway.gateway.calls.recorder
+                if cancelled == "the call":
+                    assert not await calls.cancel(uid_of(made["id"]))
+                else:
+                    assert await calls.close_queue_of(parent.uid) == []
+            return await super().answer(request)
+
+    parent = world.claimed("parent")
+    async with (
+        Busy(health_check=health(), put=(503, b"{}")).serving() as server,
+        world.gateway() as gateway,
+        parent.working(gateway),
+        gateway.client(run_tokens.mint(KEY, NAMESPACE, parent.uid)) as caller,
+    ):
+        world.model("model", endpoint=server.endpoint)
+        await world.looked_at()
+        made = await create(caller)
+        shown = await ended(caller, made["id"])
+        assert (shown["status"], shown["reason"]) == ("canceled", "Canceled")
+        assert (shown["error"], shown["cost"]) == (CANCELED_UNSTARTED, "0")
+        assert await usage(gateway, made["id"]) is not None
+        dispatcher = gateway.gateway.calls.dispatcher
+        async for _ in looks():
+            if (dispatcher.queued, dispatcher.active) == (0, 0):
+                break
+        assert server.sent["put"] == 1
 
 
 async def test_five_thousand_wait_over_a_restart_and_the_next_is_told_to_come_back(

@@ -240,7 +240,6 @@ class CallDispatcher:
                 found = await insist(lambda: self._calls.find(uid))
                 if found is not None and found[0].step is Step.QUEUED:
                     raise NotNow(str(error), down=False) from error
-            lane.down_since = None
             await insist(lambda: self._tend(uid))
         except NotNow as error:
             await self._later(lane, waiting, error)
@@ -289,11 +288,13 @@ class CallDispatcher:
         try:
             await courier.send(call, parcel, target)
         except NotNow:
-            await insist(lambda: self._calls.put_back(uid))
-            raise
+            if await insist(lambda: self._calls.put_back(uid)):
+                raise
+            return  # it was cancelled meanwhile
         except Unknown as error:
             # Its server may tell of it all the same, if it got it.
             logger.warning("a call's fate is unknown: %s", error, extra={"call": uid})
+        self._lanes[key].down_since = None
 
     async def _later(self, lane: ModelQueue, waiting: Waiting, error: NotNow) -> None:
         """Let a call wait on, or end it when its server was away for too long."""

@@ -96,7 +96,7 @@ class CallRecorder:
         Raises:
             Shut: the cancel of its parent was accepted.
         """
-        if call.parent_uid is not None and await shut_parents.is_shut(tx, call.parent_uid):
+        if await self._is_shut(tx, call):
             raise Shut
         await ledger.open_run(tx, row)
         values = {each.name: getattr(call, each.name) for each in fields(call)}
@@ -144,18 +144,33 @@ class CallRecorder:
         self._metrics.sent(found[1], now.at)
         return True
 
-    async def put_back(self, uid: str) -> None:
-        """Queue a call again that its server did not take."""
+    async def put_back(self, uid: str) -> bool:
+        """Queue a call again that its server did not take; one that must not start any more ends.
+
+        Returns:
+            Whether it waits. If not, it was cancelled: itself, or the run that made it.
+        """
+        now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[0].step is not Step.SENT:
-                return
+                return found is not None and found[0].step is Step.QUEUED
             await self._step(tx, uid, Step.QUEUED, target="", upstream="")
             await tx.execute(
                 update(tables.runs)
                 .where(tables.runs.c.uid == uid)
                 .values(prices="[]", version="", sent_at=None)
             )
+            waits = not found[0].cancel and not await self._is_shut(tx, found[0])
+            for row in [] if waits else await _rows(tx, [uid]):
+                await self._end_unstarted(tx, row, now)
+        if not waits:
+            self._told(uid)
+        return waits
+
+    async def _is_shut(self, tx: AsyncConnection, call: Call) -> bool:
+        """Whether the run that made a call was cancelled: nothing of it is queued any more."""
+        return call.parent_uid is not None and await shut_parents.is_shut(tx, call.parent_uid)
 
     async def accepted(self, uid: str, upstream: str = "") -> None:
         """The server has it."""
