@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import make_url
 from support.at_once import at_once
 from support.servers.postgresql import PostgreSQL
 
@@ -92,16 +92,23 @@ async def test_tables_of_another_program_do_not_matter(database: Database) -> No
         assert await tx.run_sync(revision) == HEAD
 
 
+@pytest.mark.parametrize("versions", ["none", "an empty table"])
 @pytest.mark.parametrize("name", ["runs", "log_chunks"])
-async def test_a_table_of_ours_that_another_program_has_made_is_left_alone(
-    database: Database, name: str
+async def test_a_table_of_ours_without_a_revision_is_left_alone_in_words(
+    database: Database, bare_url: str, name: str, versions: str
 ) -> None:
     async with database.write() as tx:
         await tx.execute(text(f"CREATE TABLE {name} (number INTEGER)"))
         await tx.execute(text(f"INSERT INTO {name} VALUES (1)"))
+        if versions != "none":
+            await tx.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
         before = await tx.run_sync(contents)
-    with pytest.raises(DBAPIError, match=f"{name}.* already exists"):
+    with pytest.raises(SchemaMismatch) as raised:
         await database.create()
+    shown = make_url(bare_url).render_as_string(hide_password=True)
+    assert str(raised.value).startswith(
+        f"The database {shown} has tables with names of Mayfly's ({name}) and no revision"
+    )
     async with database.read() as tx:
         assert await tx.run_sync(contents) == before
 

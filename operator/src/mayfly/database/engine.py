@@ -156,7 +156,7 @@ class Database:
         loop = asyncio.get_running_loop()
         alembic = _alembic.setdefault(loop, asyncio.Lock())
         async with self.write() as tx, alembic:
-            await tx.run_sync(bring_up_to_date)
+            await tx.run_sync(bring_up_to_date, metadata.tables)
 
     async def ping(self) -> None:
         """Ask the database for an answer.

@@ -6,27 +6,30 @@ of the caller's, so a start that fails leaves the database as it was.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 
 class SchemaMismatch(Exception):
     """This code can't use the database; nothing was changed. The words are for the operator."""
 
 
-def bring_up_to_date(connection: Connection) -> None:
+def bring_up_to_date(connection: Connection, tables: Iterable[str]) -> None:
     """Make the tables of an empty database, or change those that are there to the newest revision.
 
     Args:
         connection: within a transaction that lets no other one write.
+        tables: the names of ours; another program's may stand beside them.
 
     Raises:
-        SchemaMismatch: a newer Mayfly has changed the database.
+        SchemaMismatch: a newer Mayfly has changed the database, or tables with our names have no
+            revision.
     """
     current = set(MigrationContext.configure(connection).get_current_heads())
     if current == {newest()}:
@@ -37,6 +40,16 @@ def bring_up_to_date(connection: Connection) -> None:
             f"The database has revision {', '.join(sorted(unknown))}, and this Mayfly knows none "
             f"after {newest()}: a newer Mayfly has used it. Nothing was changed. "
             "Install that Mayfly again, or restore a backup from before its first start."
+        )
+    taken = sorted(set(tables) & set(inspect(connection).get_table_names()))
+    if taken and not current:
+        url = connection.engine.url
+        raise SchemaMismatch(
+            f"The database {url.set(drivername=url.get_backend_name()).render_as_string()} has "
+            f"tables with names of Mayfly's ({', '.join(taken)}) and no revision of its schema: "
+            "another program made them, or a Mayfly from before the first release. Nothing was "
+            "changed. Name another database (gateway.database.url of the chart), or remove these "
+            "tables if nobody needs what is in them."
         )
     command.upgrade(_config(connection=connection), "head")
 
