@@ -89,11 +89,8 @@ def tree(namespace, models_image) -> list[Json]:
     assert reason(body) == "Succeeded", message(body)
     assert body["status"]["output"] == ["hello", "None", "good", "ModelError", "ModelError"]
     address = f"/v1/predictions/{body['status']['id']}/tree"
-    # The ledger closes the root's row just after its object has the end.
-    found: list[Json] = eventually(
-        lambda: namespace.api.get(address).json()["predictions"],
-        accept=lambda each: each[0]["status"] == "succeeded",
-    )
+    found: list[Json] = namespace.api.get(address).json()["predictions"]
+    assert found[0]["status"] == "succeeded"
     assert len(found) == 6
     return found
 

@@ -1,13 +1,18 @@
 """Ends that compete, that come late, and that a process did not live to see."""
 
+import asyncio
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from support.gateway.world import NAMESPACE, World
 from support.servers.postgresql import BOTH
+from support.waiting import looks
 
 from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.errors import Refused, Unavailable
+from mayfly.metering import ledger
 
 pytestmark = BOTH
 
@@ -118,6 +123,68 @@ async def test_a_restart_between_journal_and_close_loses_nothing(world: World, a
         assert usage is not None
         assert (row.outcome, row.closed_by) == ("succeeded", "gateway")
         assert row.output == '{"answer": 42.0}'
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_who_saw_the_end_on_the_object_reads_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    """The ledger's row is closed after the object is written: soon, or when the disk has room."""
+    close, may_close = ledger.close, asyncio.Event()
+
+    async def held(*arguments: Any, **named: Any) -> Decimal:
+        await may_close.wait()
+        return await close(*arguments, **named)
+
+    monkeypatch.setattr(ledger, "close", held)
+    run = world.claimed()
+    path = f"/v1/predictions/{run.id}"
+    async with (
+        world.gateway() as gateway,
+        gateway.client() as reader,
+        run.working(gateway) as agent,
+    ):
+        await agent.say("result", **agent.result())
+        await run.finished()
+        reading = asyncio.create_task(reader.get(path))
+        if in_time:
+            await asyncio.sleep(0.2)
+            assert not reading.done()
+            may_close.set()
+        shown = (await reading).json()
+        assert (shown["status"], shown["output"]) == ("succeeded", {"answer": 42.0})
+        assert (await reader.get(f"{path}/output")).text == '{"answer": 42.0}'
+        billed = (await reader.get(f"/v1/usage/{run.id}")).status_code
+        assert billed == (200 if in_time else 404)
+        may_close.set()
+        await agent.expect("ack")
+        again = (await reader.get(path)).json()
+        assert {key for key in shown if again[key] != shown[key]} <= {"urls"}  # links expire
+        assert (await reader.get(f"/v1/usage/{run.id}")).json()["cost"] == shown["cost"]
+
+
+async def test_an_end_that_the_object_did_not_take_yet_does_not_show(world: World) -> None:
+    run = world.claimed()
+
+    def away(_verb: str, _body: dict) -> None:
+        raise Unavailable(503, "not now")
+
+    async with (
+        world.gateway() as gateway,
+        gateway.client() as reader,
+        run.working(gateway, written=True) as agent,
+    ):
+        world.cluster.on_write = away
+        await agent.say("result", **agent.result())
+        async for _ in looks():
+            if (row := await gateway.row(run.uid)) and row.journalled:
+                break
+        shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
+        assert (shown["status"], shown["output"]) == ("processing", None)
+        world.cluster.on_write = None
+        await agent.expect("ack")
+        shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
+        assert shown["status"] == "succeeded"
 
 
 async def test_a_result_that_comes_after_the_controllers_end_is_acknowledged(

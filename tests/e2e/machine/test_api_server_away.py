@@ -37,7 +37,7 @@ def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
     active = namespace.get(run)["status"]["usage"]["activeMilliseconds"]
     assert RUNS_SECONDS * 1000 <= active < (RUNS_SECONDS + 20) * 1000
     assert books.record(namespace.get(run))["active_ms"] == active
-    assert len(books.records(namespace.name)) == 2
+    assert len(books.records(namespace.name, 2)) == 2
     # A leader that can't renew its lease ends, and is started again; nothing else is.
     assert restarts.since()["controller"] <= 1
     assert restarts.since()["gateway"] == 0
@@ -63,7 +63,7 @@ def test_etcd_killed_and_started_again_while_runs_run(namespace, machine, books,
     created = eventually(lambda: later(namespace), 60)
     for name in (ends_meanwhile, ends_after, created):
         came_through(namespace, name)
-    assert len(books.records(namespace.name)) == 3
+    assert len(books.records(namespace.name, 3)) == 3
     assert restarts.since()["controller"] <= 1
     assert restarts.since()["gateway"] == 0
     namespace.no_pods()

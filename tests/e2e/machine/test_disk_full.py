@@ -61,7 +61,7 @@ def test_a_full_disk_is_told_and_what_ended_on_it_is_delivered_once_there_is_roo
         active = namespace.get(ends)["status"]["usage"]["activeMilliseconds"]
         assert RUNS_SECONDS * 1000 <= active < (RUNS_SECONDS + 20) * 1000
         assert restarts.since()["gateway"] == 0
-        assert len(books.records(namespace.name)) == 3
+        assert len(books.records(namespace.name, 3)) == 3
         eventually(lambda: books.open_rows(namespace.name) == [])
     namespace.no_pods()
 

@@ -48,7 +48,7 @@ def test_what_ends_while_the_gateway_is_away_is_delivered_and_billed_once(
     assert record["active_ms"] == active
     assert record["outcome"] == "succeeded"
     assert Decimal(record["cost"]) == Decimal(namespace.get(run)["status"]["usage"]["cost"])
-    assert len(books.records(namespace.name)) == 2
+    assert len(books.records(namespace.name, 2)) == 2
     assert books.open_rows(namespace.name) == []
     assert restarts.since()["controller"] == 0
     namespace.no_pods()

@@ -78,9 +78,7 @@ def test_many_runs_at_once_all_end_and_each_is_billed_once(
         f"kept for runs that others wait for."
     )
     assert set(queued) == {words}
-    records = eventually(
-        lambda: books.records(namespace.name), accept=lambda found: len(found) >= RUNS
-    )
+    records = books.records(namespace.name, RUNS)
     uids = {run["metadata"]["uid"] for run in runs}
     assert Counter(record["run_uid"] for record in records) == Counter(uids)
     assert books.open_rows(namespace.name) == []

@@ -35,6 +35,6 @@ def test_a_leader_that_wakes_up_too_late_does_nothing_twice_and_steps_down(
     eventually(lambda: leader(kubectl), accept=lambda name: name not in {"", old})
     for name in (ends_meanwhile, ends_after, created):
         came_through(namespace, name)
-    assert len(books.records(namespace.name)) == 3
+    assert len(books.records(namespace.name, 3)) == 3
     assert machine.writes(old, namespace.name, since=woken) == []
     namespace.no_pods()

@@ -33,9 +33,12 @@ class Books:
         rows: list[Json] = json.loads(told)
         return rows
 
-    def records(self, namespace: str) -> list[Json]:
-        """The usage records of a namespace."""
-        return self.ask("SELECT * FROM usage_records WHERE namespace = ?", namespace)
+    def records(self, namespace: str, count: int = 0) -> list[Json]:
+        """The usage records of a namespace, once there are so many, or more."""
+        question = "SELECT * FROM usage_records WHERE namespace = ?"
+        return eventually(
+            lambda: self.ask(question, namespace), accept=lambda found: len(found) >= count
+        )
 
     def record(self, run: Json) -> Json:
         """The one usage record of a run; the ledger closes its row just after the object's end."""

@@ -102,29 +102,9 @@ class Namespace:
         )
 
     def finished(self, run: str, seconds: int = 120) -> Json:
-        """The run once its end is in the ledger too."""
+        """The run once its end is final; the ledger closes its row just after that."""
         self.wait(run, seconds=seconds)
-        body = eventually(
-            lambda: body if (body := self.get(run))["status"].get("finished") else None
-        )
-        self.told(body)
-        return body
-
-    def told(self, body: Json) -> None:
-        """Wait until the HTTP API shows the end that a run's object has.
-
-        The ledger's row is closed right after the object is written; who reads in between is told
-        that the run still works.
-        """
-        address = f"/v1/predictions/{body['status']['id']}"
-
-        def shown() -> Json:
-            try:
-                return self.api.get(address).json()
-            except httpx.HTTPError:  # another test may have killed the gateway
-                return {}
-
-        eventually(shown, accept=lambda prediction: prediction.get("completed_at"))
+        return eventually(lambda: self.get(run), accept=lambda body: body["status"].get("finished"))
 
     def started(self, run: str) -> Json:
         return self.wait(run, "Started")

@@ -121,21 +121,17 @@ def children(namespace: Namespace, run: str, count: int) -> list[Json]:
 
 def settled(namespace: Namespace, run: str, seconds: float = 60) -> Json:
     """A run once everything below it has ended too."""
-    body = eventually(
+    return eventually(
         lambda: namespace.get(run),
         seconds,
         lambda body: body.get("status", {}).get("usage", {}).get("final") is True,
     )
-    namespace.told(body)
-    return body
 
 
 def billed_once(namespace: Namespace, books: Books, root: str) -> None:
     """Each run of the namespace has one usage record; those of a tree add up to its root's."""
     every = runs(namespace)
-    records = eventually(
-        lambda: books.records(namespace.name), accept=lambda found: len(found) >= len(every)
-    )
+    records = books.records(namespace.name, len(every))
     assert sorted(each["run_uid"] for each in records) == sorted(
         each["metadata"]["uid"] for each in every
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
-from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.http.errors import Forbidden, Missing
@@ -25,7 +26,7 @@ from mayfly.gateway.predictions.long_polls import Polls
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, Snapshots
 from mayfly.gateway.runs.rows import row_of
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, listing
 from mayfly.metering.ledger import RunRow
@@ -36,7 +37,11 @@ ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 CANCEL_SECONDS = 2.0
 """A cancel is answered by then, accepted or not yet."""
 
+CLOSING_SECONDS = 1.0
+"""How long a reader waits for the ledger to close a run whose end is on its way to the object."""
+
 Found = TypeVar("Found", bound=Prediction)
+Read = Callable[[str, Seen | None], Awaitable[Found | None]]
 
 
 class Predictions:
@@ -88,18 +93,31 @@ class Predictions:
         caller: Caller,
         identity: str,
         namespace: str | None,
-        read: Callable[[str], Awaitable[Found | None]],
+        read: Read[Found],
     ) -> Found:
         if namespace and caller.user is not None:
             await self._callers.require(caller, "get", "pipelineruns", namespace)
-        found = await read(identity) if ID.fullmatch(identity) else None
+        found = await read(identity, None) if ID.fullmatch(identity) else None
         if (
             found is None
             or (namespace and found.row.namespace != namespace)
             or not await self._sees(caller, found.row)
         ):
             raise Missing(f'There is no prediction "{identity[:64]}" that you may read.')
-        return found
+        return found if found.ended or not found.row.journalled else await self._final(found, read)
+
+    async def _final(self, found: Found, read: Read[Found]) -> Found:
+        """A run whose end is journalled, with that end if its object has it.
+
+        Who saw the end on the object must not read here that the run still works. The ledger
+        closes the row right after the object is written; where it can't, the object decides.
+        """
+        row = found.row
+        told: Seen | None = None
+        if not (await self.until_ended(found, CLOSING_SECONDS)).ended:
+            with suppress(KubeError):
+                told = await self._runs.fetch(row.namespace, row.name, row.uid)
+        return await read(row.id, told) or found
 
     async def _sees(self, caller: Caller, row: RunRow) -> bool:
         if caller.run is not None:

@@ -81,18 +81,24 @@ class Snapshots:
         self._trees = trees
         self._log_tail_bytes = log_tail_bytes
 
-    async def prediction(self, identity: str) -> Prediction | None:
-        """A prediction without what only its object shows."""
-        seen = self._runs.by_id(identity)
+    async def prediction(self, identity: str, told: Seen | None = None) -> Prediction | None:
+        """A prediction without what only its object shows.
+
+        Args:
+            identity: its 26 characters.
+            told: the run's object as the API server has it, where that was asked: it decides
+                whether an end that is journalled shows though the ledger's row is open.
+        """
+        seen = told or self._runs.by_id(identity)
         async with self._database.read() as tx:
-            found = await self._read(tx, identity, seen)
+            found = await self._read(tx, identity, seen, told)
         return found or await self._lost(identity)
 
-    async def snapshot(self, identity: str) -> Snapshot | None:
-        """A prediction with all that its object shows."""
-        seen = self._runs.by_id(identity)
+    async def snapshot(self, identity: str, told: Seen | None = None) -> Snapshot | None:
+        """A prediction with all that its object shows; `told` as for `prediction`."""
+        seen = told or self._runs.by_id(identity)
         async with self._database.read() as tx:
-            found = await self._read(tx, identity, seen)
+            found = await self._read(tx, identity, seen, told)
             if found is not None:
                 return await self._whole(tx, found)
         found = await self._lost(identity)
@@ -112,11 +118,13 @@ class Snapshots:
         return Snapshot(row_of(seen, self._runs.root_of(seen)), State.STARTING, None, seen)
 
     async def _read(
-        self, tx: AsyncConnection, identity: str, seen: Seen | None
+        self, tx: AsyncConnection, identity: str, seen: Seen | None, told: Seen | None
     ) -> Prediction | None:
         row = await ledger.find_by_id(tx, identity)
         if row is None:
             return None if seen is None else self._of_object(seen)
+        if row.journalled and told is not None and told.run.status.recorded:
+            return Prediction(row, State(row.ending.outcome), row.output, seen)
         output = row.output if row.closed else await archive.items(tx, row.uid)
         return Prediction(row, state_of(row), output, seen)
 
