@@ -55,6 +55,17 @@ async def test_a_month_is_closed_once(database: Database) -> None:
     assert await reports.count(database, MONTH) == closed.totals
 
 
+async def test_a_month_that_goes_on_is_not_closed(database: Database) -> None:
+    with pytest.raises(reports.NotOver, match=r"2026-10 is not over: .* from 2026-11-01 UTC on"):
+        await reports.close(database, MONTH, MONTH.end - timedelta(microseconds=1), "admin")
+    assert await reports.closed(database) == []
+    with pytest.raises(reports.NotClosed):
+        await reports.verify(database, MONTH)
+    closed = await reports.close(database, MONTH, MONTH.end, "admin")
+    assert await reports.verify(database, MONTH) == (closed, closed.totals)
+    assert await reports.closed(database) == [closed]
+
+
 async def test_what_comes_late_goes_into_the_next_month(database: Database) -> None:
     """A clock that is behind, a controller's end that comes late: the record says October."""
     await write(database, bill(1))
@@ -77,7 +88,7 @@ async def test_a_record_on_its_way_is_in_the_month_or_behind_it(database: Databa
                 await records.add(tx, bill(number, recorded_at=month.end - timedelta(seconds=1)))
                 await asyncio.sleep(0.002)
 
-        _, closed = await asyncio.gather(late(), reports.close(database, month, LATER, "admin"))
+        _, closed = await asyncio.gather(late(), reports.close(database, month, month.end, "admin"))
         assert await reports.count(database, month) == closed.totals
     async with database.read() as tx:
         assert len(await periods.every(tx)) == 12

@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.database.engine import Database
 from mayfly.metering import records, tree
 from mayfly.metering.pricing import Charge
 from mayfly.metering.records import UsageRecord, exact_sum, summed
@@ -40,12 +41,14 @@ class Explanation:
     final: bool
 
 
-async def explain(tx: AsyncConnection, uid: str) -> Explanation | None:
+async def explain(database: Database, uid: str) -> Explanation | None:
     """The explanation of a prediction's bill; None before its end, or where there is none."""
-    own = await records.of(tx, uid)
-    if not own:
-        return None
-    below = await _below(tx, uid)
+    async with database.read() as tx:
+        own = await records.of(tx, uid)
+        if not own:
+            return None
+        below = await _below(tx, uid)
+        final = (await tree.below(tx, uid)).settled
     cost = exact_sum(each.cost for each in own)
     downstream = exact_sum(each.cost for each in below)
     return Explanation(
@@ -56,7 +59,7 @@ async def explain(tx: AsyncConnection, uid: str) -> Explanation | None:
         parts=below,
         downstream=downstream,
         total=exact_sum((cost, downstream)),
-        final=(await tree.below(tx, uid)).settled,
+        final=final,
     )
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1.identity import run_id
@@ -108,19 +109,34 @@ class TooManyRows(Exception):
     """A report has more rows than `MAX_ROWS`."""
 
 
+class NotOver(Exception):
+    """A month that is not over can't be closed; the words say from when on."""
+
+
+class NotClosed(Exception):
+    """A month was not closed, or its close was interrupted."""
+
+
 async def page(
-    tx: AsyncConnection, span: Span, after: tuple[datetime, str] | None, limit: int
+    database: Database, span: Span, after: tuple[datetime, str] | None, limit: int
 ) -> Sequence[UsageRecord]:
     """Records in order: by `recorded_at`, then by id.
 
     Args:
-        tx: the transaction.
+        database: the ledger's.
         span: which.
         after: behind the one of this moment and id; None from the first on.
         limit: at most so many.
     """
+    async with database.read() as tx:
+        found = await tx.execute(_in_order(span, after, _by_bytes(tx)).limit(limit))
+        return [UsageRecord(**each) for each in found.mappings()]
+
+
+def _in_order(
+    span: Span, after: tuple[datetime, str] | None, identity: ColumnElement[str]
+) -> Select[Any]:
     moment = usage_records.c.recorded_at
-    identity = _by_bytes(tx)
     wanted = select(*(usage_records.c[each.name] for each in fields(UsageRecord)))
     if span.since is not None:
         wanted = wanted.where(moment >= span.since)
@@ -131,8 +147,7 @@ async def page(
     if after is not None:
         # The first condition is for the index, which does not look into an OR.
         wanted = wanted.where(moment >= after[0], (moment > after[0]) | (identity > after[1]))
-    found = await tx.execute(wanted.order_by(moment, identity).limit(limit))
-    return [UsageRecord(**each) for each in found.mappings()]
+    return wanted.order_by(moment, identity)
 
 
 def _by_bytes(tx: AsyncConnection) -> ColumnElement[str]:
@@ -145,8 +160,7 @@ async def records(database: Database, span: Span) -> AsyncIterator[UsageRecord]:
     """Every record of a span, in order."""
     after: tuple[datetime, str] | None = None
     while True:
-        async with database.read() as tx:
-            found = await page(tx, span, after, BATCH)
+        found = await page(database, span, after, BATCH)
         for record in found:
             yield record
         if len(found) < BATCH:
@@ -232,14 +246,19 @@ async def count(database: Database, month: Month) -> Totals:
 
 
 async def close(database: Database, month: Month, at: datetime, by: str) -> Period:
-    """Close a month that is over; again, it answers the same.
+    """Close a month; again, it answers the same.
 
     Args:
         database: the ledger's.
         month: the month.
         at: the clock.
         by: the name of who closes it.
+
+    Raises:
+        NotOver: the month goes on.
     """
+    if at < month.end:
+        raise NotOver(f"{month} is not over: it can be closed from {month.end:%Y-%m-%d} UTC on.")
     async with database.write() as tx:
         await periods.draw_line(tx, month, at, by)
         found = await periods.find(tx, month)
@@ -251,3 +270,22 @@ async def close(database: Database, month: Month, at: datetime, by: str) -> Peri
     if found is None:
         raise LookupError(str(month))
     return found
+
+
+async def verify(database: Database, month: Month) -> tuple[Period, Totals]:
+    """A closed month, and what its records come to now: the same, unless somebody changed them.
+
+    Raises:
+        NotClosed: there is nothing to compare with.
+    """
+    async with database.read() as tx:
+        found = await periods.find(tx, month)
+    if found is None or found.totals is None:
+        raise NotClosed(str(month))
+    return found, await count(database, month)
+
+
+async def closed(database: Database) -> Sequence[Period]:
+    """The closed months, newest first."""
+    async with database.read() as tx:
+        return await periods.every(tx)

@@ -165,12 +165,21 @@ def period(found: Period) -> Json:
         "to": rfc3339(found.month.end),
         "closed_at": rfc3339(found.closed_at),
         "closed_by": found.closed_by,
-        **totals(found.totals),
+        **_totals(found.totals),
     }
 
 
-def totals(found: Totals | None) -> Json:
-    """What a month came to."""
+def periods(found: Sequence[Period]) -> Json:
+    """Closed months, as one page."""
+    return {"previous": None, "next": None, "results": [period(each) for each in found]}
+
+
+def verified(closed: Period, now: Totals) -> Json:
+    """A closed month beside what it comes to now."""
+    return {**period(closed), "now": _totals(now), "matches": closed.totals == now}
+
+
+def _totals(found: Totals | None) -> Json:
     if found is None:
         return {"records": None, "sums": None, "sha256": None}
     return {

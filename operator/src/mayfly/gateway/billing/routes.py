@@ -22,9 +22,9 @@ from mayfly.gateway.billing.corrections import BODY_BYTES, Corrections
 from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
-from mayfly.metering import focus, periods, reports
+from mayfly.metering import focus, reports
 from mayfly.metering.explain import explain
-from mayfly.metering.periods import Month, Period
+from mayfly.metering.periods import Month
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.reports import Key, Span
 
@@ -112,8 +112,7 @@ class UsageRoutes:
             return self._streamed(
                 span, reports.HEADER, lambda each, _: iter((reports.line_of(each),)), "records"
             )
-        async with self._database.read() as tx:
-            found = await reports.page(tx, span, after, pages.SIZE + 1)
+        found = await reports.page(self._database, span, after, pages.SIZE + 1)
         shown = found[: pages.SIZE]
         more = len(found) > len(shown)
         text = pages.page(
@@ -134,21 +133,17 @@ class UsageRoutes:
     async def explain(self, request: Request, identity: str) -> Response:
         """Why a prediction costs what it costs: each line of its bill, and what is below it."""
         caller = await self._caller(request)
-        nothing = Missing(
-            f'There is no bill of a prediction "{identity[:64]}" that you may read; a prediction '
-            f"has one once it has ended."
-        )
-        try:
-            uid = uid_of(identity)
-        except ValueError:
-            raise nothing from None
-        async with self._database.read() as tx:
-            found = await explain(tx, uid)
-        base = request.path_params.get("namespace")
-        if found is None or base not in {None, found.bill.namespace}:
-            raise nothing
-        if not await self._callers.may(caller, "list", "pipelineruns", found.bill.namespace):
-            raise nothing
+        namespace = request.path_params.get("namespace")
+        found = await explain(self._database, _uid(identity))
+        if (
+            found is None
+            or (namespace and found.bill.namespace != namespace)
+            or not await self._callers.may(caller, "list", "pipelineruns", found.bill.namespace)
+        ):
+            raise Missing(
+                f'There is no bill of a prediction "{identity[:64]}" that you may read; a '
+                f"prediction has one once it has ended."
+            )
         return JSONResponse(presenter.explanation(found), headers=UNCACHED)
 
     # -- corrected -------------------------------------------------------------------------------
@@ -168,42 +163,29 @@ class UsageRoutes:
     async def periods(self, request: Request) -> Response:
         """The closed months, newest first."""
         await self._everywhere(await self._caller(request), "list", "pipelineruns")
-        async with self._database.read() as tx:
-            found = await periods.every(tx)
-        return JSONResponse(
-            {"previous": None, "next": None, "results": [presenter.period(each) for each in found]},
-            headers=UNCACHED,
-        )
+        found = await reports.closed(self._database)
+        return JSONResponse(presenter.periods(found), headers=UNCACHED)
 
     async def close(self, request: Request, period: str) -> Response:
         """Close a month: nothing enters it any more; count, sum and checksum of its records."""
         caller = await self._caller(request)
         await self._everywhere(caller, "update", "pipelineruns/status")
-        month, now = _month(period), self._clock()
-        if now < month.end:
-            raise Taken(f"{month} is not over: it can be closed from {month.end:%Y-%m-%d} UTC on.")
         name = caller.user.name if caller.user else ""
-        closed = await reports.close(self._database, month, now, name[:320])
-        return JSONResponse(presenter.period(closed), headers=UNCACHED)
+        try:
+            found = await reports.close(self._database, _month(period), self._clock(), name[:320])
+        except reports.NotOver as error:
+            raise Taken(str(error)) from None
+        return JSONResponse(presenter.period(found), headers=UNCACHED)
 
     async def verify(self, request: Request, period: str) -> Response:
         """Count a closed month once more, and tell whether it still comes to the same."""
         await self._everywhere(await self._caller(request), "list", "pipelineruns")
-        closed = await self._closed(_month(period))
-        now = await reports.count(self._database, closed.month)
-        body = {
-            **presenter.period(closed),
-            "now": presenter.totals(now),
-            "matches": closed.totals == now,
-        }
-        return JSONResponse(body, headers=UNCACHED)
-
-    async def _closed(self, month: Month) -> Period:
-        async with self._database.read() as tx:
-            found = await periods.find(tx, month)
-        if found is None or found.totals is None:
-            raise Missing(f"{month} is not closed: POST /v1/usage/periods/{month}/close.")
-        return found
+        month = _month(period)
+        try:
+            closed, now = await reports.verify(self._database, month)
+        except reports.NotClosed:
+            raise Missing(f"{month} is not closed: POST /v1/usage/periods/{month}/close.") from None
+        return JSONResponse(presenter.verified(closed, now), headers=UNCACHED)
 
     # -- who and what ----------------------------------------------------------------------------
 
@@ -266,6 +248,14 @@ def _wants_csv(request: Request, form: str | None) -> bool:
     if form not in {None, "", "json", "csv"}:
         raise Invalid("`format` is json or csv.")
     return form == "csv" or (not form and "text/csv" in request.headers.get("accept", ""))
+
+
+def _uid(identity: str) -> str:
+    """The UID of a prediction; "", which none has, for what is no id."""
+    try:
+        return uid_of(identity)
+    except ValueError:
+        return ""
 
 
 def _month(text: str) -> Month:
