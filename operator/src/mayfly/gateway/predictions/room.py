@@ -22,7 +22,6 @@ from mayfly.gateway.predictions.long_polls import Polls
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.routes import PredictionRoutes
 from mayfly.gateway.predictions.snapshots import Snapshots
-from mayfly.gateway.predictions.stream_routes import StreamRoutes
 from mayfly.gateway.predictions.streams import Streams
 from mayfly.gateway.predictions.webhooks import Webhooks
 from mayfly.gateway.process import Process, Tasks
@@ -99,9 +98,8 @@ def build(
         input_bytes=config.limits.input_bytes,
         key=access.key,
     )
-    streams = Streams(finder, presenter, lifecycle.notices, process.stopping)
-    stream_routes = StreamRoutes(streams, finder, access.key, clock)
-    return Predictions(finder, webhooks, [routes.router(), stream_routes.router()])
+    streams = Streams(finder, presenter, lifecycle.notices, process.stopping, access.key, clock)
+    return Predictions(finder, webhooks, [routes.router(), streams.router()])
 
 
 def _webhooks(

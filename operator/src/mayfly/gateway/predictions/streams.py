@@ -2,7 +2,7 @@
 
 Every event has a name and an id, since clients drop those without; an id says how much output and
 log came before, so a reader that was cut off goes on from there. Nothing is polled: the run's news
-wake the reader.
+wake the reader. Who has the signed link may read: JavaScript's client sends no token there.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from mayfly.clock import Clock
+from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.http import urls
+from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import State
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.snapshots import Prediction
+from mayfly.gateway.predictions.stream_links import stream_holds
 
 QUIET_SECONDS = 10.0
 """A comment is sent after so long without an event: clients give a silent stream up."""
@@ -44,7 +52,7 @@ class Place:
 
 
 class Streams:
-    """Makes the events."""
+    """The route of a prediction's server-sent events, and the events."""
 
     def __init__(
         self,
@@ -52,13 +60,46 @@ class Streams:
         presenter: Presenter,
         notices: Notices,
         stopping: asyncio.Event,
+        key: SigningKey,
+        clock: Clock,
     ) -> None:
         self._predictions = predictions
         self._presenter = presenter
         self._notices = notices
         self._stopping = stopping
+        self._key = key
+        self._clock = clock
 
-    async def events(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+    def router(self) -> APIRouter:
+        """The route."""
+        router = APIRouter()
+        for path in ("/v1/streams/{identity}", "/v1/files/streams/{identity}"):
+            router.add_api_route(path, self.stream, methods=["GET"])
+        return router
+
+    async def stream(
+        self, request: Request, identity: str, expires: str = "", signature: str = ""
+    ) -> Response:
+        """Output and log as they come, then `done`; `Last-Event-ID` goes on from there."""
+        if not stream_holds(self._key, identity, expires, signature, self._clock()):
+            raise Forbidden("The link is not valid any more; read the prediction again.")
+        found = await self._predictions.get_trusted(identity)
+        if found is None:
+            raise Missing("The prediction is not there any more.")
+        place = Place.of(request.headers.get("last-event-id", ""))
+        return StreamingResponse(
+            self._events(found, place, urls.base_of(request, None)),
+            media_type="text/event-stream",
+            headers={
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                # A proxy that waits for the whole would hold every event back.
+                "X-Accel-Buffering": "no",
+                "Access-Control-Allow-Origin": "*",
+            },
+        )
+
+    async def _events(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
         """Events until the prediction has ended, or the gateway stops.
 
         Args:
