@@ -9,6 +9,9 @@ An end on its way, by who holds it:
     gateway         Result         the same message, read and checked
     metering        Ending         the end as it is journalled and billed, calls of Models included
     here            End            the end as it is written on the object
+
+`Ending` has moments and amounts, all of them known. `End` has what a pod left: stamps are text that
+goes onto the object as it is, and what nobody measured is None.
 """
 
 from __future__ import annotations
