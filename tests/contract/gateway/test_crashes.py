@@ -32,6 +32,8 @@ LOG = "one\ntwo\n"
 HEARTBEAT_MS = 5000
 ACTIVE_MS = 7000
 AT_A_TIME = 4
+LIFE_SECONDS = 3 * WAIT_SECONDS
+"""A life is tens of commits beside three other lives: many waits, each of which may be long."""
 
 
 @dataclass
@@ -213,13 +215,13 @@ async def live(life: Life, world: World, fate: Fate) -> Json:
     """
     scene = Scene(world, world.claimed() if life.claimed else world.run())
     async with world.gateway(fate) as gateway:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(LIFE_SECONDS):
             await first_of(life.play(scene, gateway), fate.died.wait())
         assert fate.died.is_set() or scene.over, f"it went no further than {scene}"
     async with world.gateway() as gateway:
         await gateway.gateway.cache.runs.synced.wait()
         if not scene.over:
-            await asyncio.wait_for(life.play(scene, gateway), WAIT_SECONDS)
+            await asyncio.wait_for(life.play(scene, gateway), LIFE_SECONDS)
         return await facts(scene, gateway)
 
 
