@@ -48,7 +48,7 @@ class Capacity:
     still: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.caches.listen(self._freed)
+        self.caches.departures.listen(self._freed)
 
     def _freed(self, pod: RunPod) -> None:
         """A place was left: whoever waits there may wait anew."""

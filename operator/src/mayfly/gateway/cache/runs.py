@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +25,7 @@ from mayfly.gateway.cache.ttl import Cache
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
+from mayfly.listeners import Listeners
 from mayfly.reconcile.lineage import canceled_above, reaches_children
 
 FRESH_SECONDS = 30.0
@@ -92,11 +93,15 @@ class Seen:
 
 
 class Runs:
-    """Informer of unfinished PipelineRuns with indexes by UID, id, claimed pod and parent."""
+    """Informer of unfinished PipelineRuns with indexes by UID, id, claimed pod and parent.
+
+    Attributes:
+        changes: tells the UID of each run that changed or left the watch.
+    """
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
         self._cluster = cluster
-        self._listeners: list[Callable[[str], None]] = []
+        self.changes: Listeners[str] = Listeners()
         self._seen: dict[str, Seen] = {}
         self._ids: dict[str, str] = {}
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
@@ -109,14 +114,6 @@ class Runs:
         self._informer = Informer(
             cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
         )
-
-    def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID of each run that changed or left the watch."""
-        self._listeners.append(hear)
-
-    def _tell(self, uid: str) -> None:
-        for hear in self._listeners:
-            hear(uid)
 
     async def watch(self) -> None:
         """Follow the API server until cancelled."""
@@ -249,7 +246,7 @@ class Runs:
             self._drop(seen)
         else:
             self._index(seen)
-        self._tell(seen.uid)
+        self.changes.tell(seen.uid)
 
     def _index(self, seen: Seen) -> None:
         self._departed.pop(seen.uid, None)
@@ -274,7 +271,7 @@ class Runs:
             siblings.discard(seen.uid)
             if not siblings:
                 del self._children[seen.parent_uid or ""]
-        self._tell(seen.uid)
+        self.changes.tell(seen.uid)
 
     def _unclaim(self, uid: str) -> None:
         known = self._seen.get(uid)

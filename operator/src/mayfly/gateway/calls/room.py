@@ -97,8 +97,8 @@ def build(
     dispatcher = _dispatcher(
         process, caches, lifecycle, namespaces, recorder, versions, cog, replicate
     )
-    caches.directory.listen(versions.changed)
-    caches.directory.listen(dispatcher.changed)
+    caches.directory.model_changes.listen(versions.changed)
+    caches.directory.model_changes.listen(dispatcher.changed)
     telemetry.counters.families.gauges(
         catalog.MODEL_QUEUE_DEPTH,
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},

@@ -80,7 +80,7 @@ def build(
         clock=clock,
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
-    database.listen(webhooks.committed)
+    database.commits.listen(webhooks.committed)
     create_run = _run_creator(
         process, caches, lifecycle, namespaces, access, files, secrets, snapshots
     )

@@ -107,7 +107,7 @@ class Webhooks:
         self._monotonic = monotonic
         self._worklist = Worklist()
         self._told: dict[str, Told] = {}
-        notices.listen(self._on_news)
+        notices.news.listen(self._on_news)
 
     def committed(self, noted: object) -> None:
         """A transaction was committed: if it opened a prediction with a receiver, look at it."""

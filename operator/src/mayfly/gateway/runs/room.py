@@ -97,8 +97,8 @@ def build(
     agents = _agents(
         process, caches, lifecycle, telemetry, access, sessions, worklist, opener, recorder
     )
-    caches.runs.listen(worklist.add)
-    namespaces.budgets.listen(worklist.add)
+    caches.runs.changes.listen(worklist.add)
+    namespaces.budgets.rechecks.listen(worklist.add)
     _gauges(telemetry.counters.families, caches.runs, sessions)
     routes = AgentRoutes(agents, files.store, caches.runs)
     return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
