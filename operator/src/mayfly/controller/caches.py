@@ -17,7 +17,7 @@ from mayfly.api.v1alpha1.names import (
     MAX_ACTIVE_RUNS,
     RUNTIME_ANNOTATION,
 )
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
 from mayfly.listeners import Listeners
 from mayfly.reconcile.budget import needs_budget_check
 from mayfly.reconcile.observed import ObservedPod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.directory import Key
 from mayfly.gateway.cache.room import Caches
 from mayfly.gateway.calls.callbacks import CallbackListener
 from mayfly.gateway.calls.cog import CogServer
@@ -26,6 +27,7 @@ from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.secrets.room import Secrets
 from mayfly.telemetry import catalog
+from mayfly.workqueue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,15 @@ def build(
     )
     cog = _cog(process, http, access, files, secrets, recorder, listener)
     replicate = _replicate(process, http, files, secrets, recorder, replies)
+    workqueue: WorkQueue[Key] = process.workqueue()
+    telemetry.counters.show_queue("models", workqueue)
     versions = Versions(
         cluster=process.cluster,
         database=process.database,
         directory=caches.directory,
         cog=cog,
         replicate=replicate,
+        workqueue=workqueue,
         probe_seconds=config.models.probe_seconds,
         clock=clock,
     )

@@ -26,11 +26,11 @@ from mayfly.gateway.calls.cog import CogServer
 from mayfly.gateway.calls.replicate import ReplicateServer
 from mayfly.gateway.calls.server import Json, NotNow, Refused
 from mayfly.gateway.http.outbound import OutboundError
-from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import MODELS
 from mayfly.metering import listing
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +138,7 @@ class Versions:
         directory: Directory,
         cog: CogServer,
         replicate: ReplicateServer,
+        workqueue: WorkQueue[Key],
         probe_seconds: float,
         clock: Clock,
     ) -> None:
@@ -148,7 +149,7 @@ class Versions:
         self._replicate = replicate
         self._probe_seconds = probe_seconds
         self._clock = clock
-        self._worklist = Worklist(WORKERS)
+        self._workqueue = workqueue
         self._looked: dict[Key, tuple[object, ...]] = {}
         self._pauses: dict[Key, float] = {}
 
@@ -178,7 +179,7 @@ class Versions:
 
     def look(self, namespace: str, name: str) -> None:
         """Look at a Model soon."""
-        self._worklist.add(f"{namespace}/{name}")
+        self._workqueue.add((namespace, name))
 
     def _facts(self, entry: Entry) -> tuple[object, ...]:
         return (entry.uid, entry.body["metadata"].get("generation"), self._conflict(entry))
@@ -201,28 +202,27 @@ class Versions:
             if known is not None:
                 self._directory.learn_schema(entry, known.schema)
             self.look(entry.namespace, entry.name)
-        await self._worklist.run(self._look)
+        await self._workqueue.run(self._look, WORKERS)
 
-    async def _look(self, key: str) -> None:
-        namespace, _, name = key.partition("/")
-        entry = self._directory.model(namespace, name)
+    async def _look(self, key: Key) -> None:
+        entry = self._directory.model(*key)
         if entry is None:
-            self._looked.pop((namespace, name), None)
-            self._directory.unlearn_schema(namespace, name)
-            self._pauses.pop((namespace, name), None)
+            self._looked.pop(key, None)
+            self._directory.unlearn_schema(*key)
+            self._pauses.pop(key, None)
             return
         facts = self._facts(entry)
         finding = await self._found(entry)
-        if self._looked.get((namespace, name)) != facts or finding.reason is Reason.READY:
-            self._pauses.pop((namespace, name), None)
-        self._looked[namespace, name] = facts
-        self._worklist.add_after(key, self._pause(entry, finding))
+        if self._looked.get(key) != facts or finding.reason is Reason.READY:
+            self._pauses.pop(key, None)
+        self._looked[key] = facts
+        self._workqueue.add_after(key, self._pause(entry, finding))
         try:
             await self._write(entry, finding)
         except NotFound:
             return
         except KubeError:
-            self._looked.pop((namespace, name), None)
+            self._looked.pop(key, None)
             raise
 
     def _pause(self, entry: Entry, finding: Finding) -> float:

@@ -28,6 +28,7 @@ from mayfly.gateway.predictions.webhooks import Webhooks
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.runs.room import Runs
 from mayfly.gateway.secrets.room import Secrets
+from mayfly.workqueue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _webhooks(
     presenter: Presenter,
 ) -> Webhooks:
     config = process.config
+    workqueue: WorkQueue[str] = process.workqueue()
+    telemetry.counters.show_queue("webhooks", workqueue)
     return Webhooks(
         predictions=finder,
         presenter=presenter,
@@ -121,6 +124,7 @@ def _webhooks(
         outbound=http.outbound,
         notices=lifecycle.notices,
         metrics=telemetry.counters,
+        workqueue=workqueue,
         key=access.key,
         base=(config.external_url or config.internal_url).rstrip("/"),
         clock=process.clock,

@@ -25,7 +25,7 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot
-from mayfly.gateway.worklist import Worklist
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class Webhooks:
         outbound: Outbound,
         notices: Notices,
         metrics: Metrics,
+        workqueue: WorkQueue[str],
         key: SigningKey,
         base: str,
         clock: Clock,
@@ -91,6 +92,7 @@ class Webhooks:
             outbound: tells it.
             notices: says when there is news.
             metrics: counts.
+            workqueue: UIDs of predictions that have receivers.
             key: signs.
             base: the base URL of links, for receivers.
             clock: stamps.
@@ -105,7 +107,7 @@ class Webhooks:
         self._base = base
         self._clock = clock
         self._monotonic = monotonic
-        self._worklist = Worklist()
+        self._workqueue = workqueue
         self._told: dict[str, Told] = {}
         notices.news.listen(self._on_news)
 
@@ -117,18 +119,18 @@ class Webhooks:
     def expect(self, uid: str) -> None:
         """A prediction with a receiver was opened."""
         self._told.setdefault(uid, Told())
-        self._worklist.add(uid)
+        self._workqueue.add(uid)
 
     async def run(self) -> None:
         """Work until cancelled, beginning with what an earlier process left owed."""
         async with self._database.read() as tx:
             for uid in await deliveries.owed(tx):
                 self.expect(uid)
-        await self._worklist.run(self._look)
+        await self._workqueue.run(self._look)
 
     def _on_news(self, uid: str) -> None:
         if uid in self._told:
-            self._worklist.add(uid)
+            self._workqueue.add(uid)
 
     async def _look(self, uid: str) -> None:
         async with self._database.read() as tx:
@@ -162,7 +164,7 @@ class Webhooks:
         told = self._told.setdefault(owed.run_uid, Told())
         left = told.told_at + NEWS_SECONDS - self._monotonic()
         if left > 0:
-            self._worklist.add_after(owed.run_uid, left)
+            self._workqueue.add_after(owed.run_uid, left)
             return
         async with self._database.read() as tx:
             items = await archive.count_items(tx, owed.run_uid)
@@ -198,7 +200,7 @@ class Webhooks:
         now = self._clock()
         # Until the end, `due_at` is when the prediction was opened.
         if owed.due_at is not None and owed.due_at > now:
-            self._worklist.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
+            self._workqueue.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
             return
         if owed.attempts > len(BACKOFF):
             await self._settle(owed, "The webhook was not taken.")
@@ -207,7 +209,7 @@ class Webhooks:
         async with self._database.write() as tx:
             again_at = now + timedelta(seconds=pause)
             if not await deliveries.claim(tx, owed, again_at):
-                self._worklist.add_after(owed.run_uid, pause)
+                self._workqueue.add_after(owed.run_uid, pause)
                 return
         try:
             await self._send(owed, await self._predictions.snapshot(found), "completed")
@@ -217,7 +219,7 @@ class Webhooks:
             if last:
                 await self._settle(owed, f"The webhook was not delivered: {error}")
             else:
-                self._worklist.add_after(owed.run_uid, pause)
+                self._workqueue.add_after(owed.run_uid, pause)
         else:
             await self._settle(owed, "")
 
