@@ -14,6 +14,7 @@ from mayfly.gateway.calls.callbacks import CallbackListener
 from mayfly.gateway.calls.cog import CogServer
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.outputs import Outputs
+from mayfly.gateway.calls.probe import Probe
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.replicate import ReplicateServer
 from mayfly.gateway.calls.replies import Replies
@@ -37,6 +38,7 @@ class Calls:
     recorder: CallRecorder
     dispatcher: CallDispatcher
     versions: Versions
+    probe: Probe
     listener: CallbackListener
     routers: Sequence[APIRouter]
 
@@ -44,7 +46,7 @@ class Calls:
     def tasks(self) -> Tasks:
         """The queues, the look at Models, the callback listener."""
         return {
-            "watch:models": self.versions.run,
+            "watch:models": self.probe.run,
             "work:models": self.dispatcher.run,
             "serve:callbacks": self.listener.run,
         }
@@ -87,28 +89,40 @@ def build(
     )
     cog = _cog(process, http, access, files, secrets, recorder, listener)
     replicate = _replicate(process, http, files, secrets, recorder, replies)
-    workqueue: WorkQueue[Key] = process.workqueue()
-    telemetry.counters.show_queue("models", workqueue)
-    versions = Versions(
-        cluster=process.cluster,
-        database=process.database,
-        directory=caches.directory,
-        cog=cog,
-        replicate=replicate,
-        workqueue=workqueue,
-        probe_seconds=config.models.probe_seconds,
-        clock=clock,
-    )
+    versions = Versions(process.database, caches.directory, clock)
+    probe = _probe(process, caches, telemetry, versions, cog, replicate)
     dispatcher = _dispatcher(
         process, caches, lifecycle, namespaces, recorder, versions, cog, replicate
     )
-    caches.directory.model_changes.listen(versions.changed)
+    caches.directory.model_changes.listen(probe.changed)
     caches.directory.model_changes.listen(dispatcher.changed)
     telemetry.counters.families.gauges(
         catalog.MODEL_QUEUE_DEPTH,
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
-    return Calls(recorder, dispatcher, versions, listener, [routes])
+    return Calls(recorder, dispatcher, versions, probe, listener, [routes])
+
+
+def _probe(
+    process: Process,
+    caches: Caches,
+    telemetry: Telemetry,
+    versions: Versions,
+    cog: CogServer,
+    replicate: ReplicateServer,
+) -> Probe:
+    workqueue: WorkQueue[Key] = process.workqueue()
+    telemetry.counters.show_queue("models", workqueue)
+    return Probe(
+        cluster=process.cluster,
+        directory=caches.directory,
+        versions=versions,
+        cog=cog,
+        replicate=replicate,
+        workqueue=workqueue,
+        probe_seconds=process.config.models.probe_seconds,
+        clock=process.clock,
+    )
 
 
 def _dispatcher(

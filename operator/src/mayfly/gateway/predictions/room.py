@@ -177,6 +177,7 @@ def _call_creator(
         callers=access.callers,
         calls=calls.recorder,
         versions=calls.versions,
+        probe=calls.probe,
         dispatcher=calls.dispatcher,
         directory=caches.directory,
         runs=caches.runs,
