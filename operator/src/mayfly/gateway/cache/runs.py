@@ -31,7 +31,7 @@ from mayfly.reconcile.lineage import canceled_above, reaches_children
 FRESH_SECONDS = 30.0
 """The watch tells of a new object within milliseconds; this is for one that was broken."""
 
-FRESH_KEPT = 10_000
+FRESH_SIZE = 10_000
 
 
 Json = dict[str, Any]
@@ -109,7 +109,7 @@ class Runs:
         self._names: dict[tuple[str, str], str] = {}
         self._departed: dict[str, Seen] = {}
         self._fresh: Cache[str, Seen] = Cache(
-            seconds=FRESH_SECONDS, size=FRESH_KEPT, monotonic=monotonic
+            seconds=FRESH_SECONDS, size=FRESH_SIZE, monotonic=monotonic
         )
         self._informer = Informer(
             cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED

@@ -22,7 +22,7 @@ from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.calls.server import Json
 from mayfly.metering import listing
 
-KEPT = 10
+KEEP = 10
 """Versions of a Model that are kept however old they are."""
 
 model_versions = Table(
@@ -165,7 +165,7 @@ class Versions:
             found = await tx.execute(select(*columns).order_by(model_versions.c.seen_at.desc()))
             for row in found:
                 newer[row.model_uid] += 1
-                kept = row.model_uid in there and newer[row.model_uid] <= KEPT
+                kept = row.model_uid in there and newer[row.model_uid] <= KEEP
                 if not kept and row.seen_at < before and row.id not in named:
                     gone.append(row.id)
             for identity in gone:

@@ -18,7 +18,7 @@ from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.predictions.create_call import CallCreator
 from mayfly.gateway.predictions.create_run import RunCreator
 from mayfly.gateway.predictions.finder import Predictions as Finder
-from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.predictions.long_polls import LongPolls
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.routes import PredictionRoutes
 from mayfly.gateway.predictions.snapshots import Snapshots
@@ -70,7 +70,7 @@ def build(
         dispatcher=calls.dispatcher,
         notices=lifecycle.notices,
         snapshots=snapshots,
-        polls=Polls(process.monotonic),
+        long_polls=LongPolls(process.monotonic),
         stopping=process.stopping,
     )
     presenter = Presenter(

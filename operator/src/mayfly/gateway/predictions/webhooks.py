@@ -56,8 +56,15 @@ def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> st
 
 
 @dataclass
-class Told:
-    """What a receiver was told of a run's work: by this process, since it is only news."""
+class Progress:
+    """How much of a run's work a receiver was told: by this process, since it is only news.
+
+    Attributes:
+        items: of its output.
+        log: bytes of its log.
+        told_at: when, on the monotonic clock.
+        count: how many messages.
+    """
 
     items: int = 0
     log: int = 0
@@ -108,7 +115,7 @@ class Webhooks:
         self._clock = clock
         self._monotonic = monotonic
         self._workqueue = workqueue
-        self._told: dict[str, Told] = {}
+        self._progress: dict[str, Progress] = {}
         notices.news.listen(self._on_news)
 
     def committed(self, noted: object) -> None:
@@ -118,7 +125,7 @@ class Webhooks:
 
     def expect(self, uid: str) -> None:
         """A prediction with a receiver was opened."""
-        self._told.setdefault(uid, Told())
+        self._progress.setdefault(uid, Progress())
         self._workqueue.add(uid)
 
     async def run(self) -> None:
@@ -129,14 +136,14 @@ class Webhooks:
         await self._workqueue.run(self._look)
 
     def _on_news(self, uid: str) -> None:
-        if uid in self._told:
+        if uid in self._progress:
             self._workqueue.add(uid)
 
     async def _look(self, uid: str) -> None:
         async with self._database.read() as tx:
             owed = await deliveries.find(tx, uid)
         if owed is None or owed.due_at is None:
-            self._told.pop(uid, None)
+            self._progress.pop(uid, None)
             return
         found = await self._predictions.get_trusted(owed.id)
         if found is None:
@@ -161,8 +168,8 @@ class Webhooks:
             await self._try(owed, began, "start")
 
     async def _tell_news(self, owed: Delivery, found: Prediction) -> None:
-        told = self._told.setdefault(owed.run_uid, Told())
-        left = told.told_at + NEWS_SECONDS - self._monotonic()
+        progress = self._progress.setdefault(owed.run_uid, Progress())
+        left = progress.told_at + NEWS_SECONDS - self._monotonic()
         if left > 0:
             self._workqueue.add_after(owed.run_uid, left)
             return
@@ -176,14 +183,14 @@ class Webhooks:
             return
         news = [
             event
-            for event, more in (("output", items > told.items), ("logs", log > told.log))
+            for event, more in (("output", items > progress.items), ("logs", log > progress.log))
             if more and owed.wants(event)
         ]
-        told.items, told.log = items, log
+        progress.items, progress.log = items, log
         for event in news:
-            told.told_at = self._monotonic()
-            told.count += 1
-            await self._try(owed, shown, event, f"-{told.count}")
+            progress.told_at = self._monotonic()
+            progress.count += 1
+            await self._try(owed, shown, event, f"-{progress.count}")
 
     async def _try(self, owed: Delivery, found: Snapshot, event: str, suffix: str = "") -> None:
         try:
@@ -228,7 +235,7 @@ class Webhooks:
             await deliveries.settle(tx, owed.run_uid, error)
         if error:
             self._metrics.webhooks_abandoned.inc()
-        self._told.pop(owed.run_uid, None)
+        self._progress.pop(owed.run_uid, None)
 
     # -- one call --------------------------------------------------------------------------------
 

@@ -346,7 +346,7 @@ class Dispatcher:
         """The end is final: let the agent go, and have the tree's sums made that waited for it."""
         await self._release_agent(uid, row)
         self._dispatches.forget(uid)
-        parent = await self._trees.settle(uid)
+        parent = await self._trees.finalize(uid)
         if parent is not None:
             self._workqueue.add(parent)
 
