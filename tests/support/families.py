@@ -18,7 +18,6 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
-from mayfly.controller.queue import WorkQueue
 from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
@@ -26,6 +25,7 @@ from mayfly.gateway.process import Process
 from mayfly.telemetry.catalog import FAMILIES
 from mayfly.telemetry.families import Families
 from mayfly.telemetry.payers import PayerSettings
+from mayfly.workqueue import WorkQueue
 
 CHART = Path(__file__).parents[2] / "charts" / "mayfly"
 ALERTS = CHART / "files" / "alerts.yaml"

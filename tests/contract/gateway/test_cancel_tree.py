@@ -146,7 +146,7 @@ async def test_a_child_that_our_watch_has_not_told_of_holds_the_cancel_up(world:
         parent.cancel()
         fresh = await gateway.gateway.cache.runs.fetch("team", "parent", parent.uid)
         assert fresh is not None
-        gateway.gateway.runs.worklist.add(parent.uid)
+        gateway.gateway.runs.workqueue.add(parent.uid)
         async for _ in looks():
             if world.cluster.lists["pipelineruns"] > lists:
                 break

@@ -192,7 +192,7 @@ async def test_the_status_of_a_model_says_what_its_server_says(world: ModelWorld
         seen = await ended(caller, shown.json()["id"])
         assert (seen["output"], seen["version"]) == ("v", status["latestVersion"])
         written = world.cluster.writes["PATCH", "models"]
-        gateway.gateway.calls.versions.look(NAMESPACE, "model")
+        gateway.gateway.calls.probe.look(NAMESPACE, "model")
         await asyncio.sleep(1)
         assert world.cluster.writes["PATCH", "models"] == written
     # The id of a version is the same after a restart, and finds its Model.

@@ -10,7 +10,7 @@ from support.servers.postgresql import BOTH
 from support.waiting import looks
 
 from mayfly.gateway.calls.rows import model_calls
-from mayfly.gateway.calls.versions import KEPT, model_versions
+from mayfly.gateway.calls.versions import KEEP, model_versions
 from mayfly.kube.kinds import MODELS
 
 pytestmark = BOTH
@@ -86,13 +86,13 @@ async def test_a_model_keeps_its_newest_versions(world: ModelWorld, cog) -> None
         await world.looked_at()
         async with gateway.gateway.process.database.write() as tx:
             (row,) = (await tx.execute(select(model_versions))).mappings().all()
-            for number in range(KEPT + 2):
+            for number in range(KEEP + 2):
                 seen_at = row["seen_at"] - timedelta(days=number + 1)
                 values = {**row, "id": f"{number:064x}", "seen_at": seen_at}
                 await tx.execute(model_versions.insert().values(**values))
         await gateway.gateway.cleanup.sweep.once()
-        assert len(await column(gateway, model_versions.c.id)) == KEPT + 3
+        assert len(await column(gateway, model_versions.c.id)) == KEEP + 3
         world.clock.ahead = LATER
         await gateway.gateway.cleanup.sweep.once()
         left = await column(gateway, model_versions.c.id)
-    assert left == {row["id"], *(f"{number:064x}" for number in range(KEPT - 1))}
+    assert left == {row["id"], *(f"{number:064x}" for number in range(KEEP - 1))}

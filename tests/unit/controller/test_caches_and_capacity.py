@@ -8,7 +8,7 @@ from support.builders import NOW, UID, at
 
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity, Taken
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
 
 KEY = Key("run", "team", "run")
 

@@ -14,15 +14,16 @@ from mayfly.clock import rfc3339_seconds
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import Executor
+from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
-from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.worker import Worker
 from mayfly.kube.kinds import PIPELINES, PODS, RUNS, VERSIONS
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
 from mayfly.source_check import SourceChecker
+from mayfly.workqueue import WorkQueue
 
 VERSION, OLD = "a" * 64, "b" * 64
 READY = {
@@ -57,7 +58,6 @@ class World:
             PodSettings("https://gateway.test"),
             Metrics(),
             lambda: NOW,
-            lambda: 0.0,
             network_enabled=False,
             horizon_seconds=300,
         )
@@ -92,7 +92,7 @@ class World:
         """What a look that claims a pod for a run reads."""
         self.cluster.reads.clear()
         self.cluster.writes.clear()
-        await self.worker._look(key)
+        await self.worker.look(key)
         assert self.cluster.now(RUNS, key.namespace, key.name)["status"]["podUID"]
         assert self.cluster.writes == {("POST", PODS.plural): 1, ("PATCH", RUNS.plural): 1}
         return +self.cluster.reads
@@ -134,7 +134,7 @@ async def test_a_child_whose_parent_is_cancelled_between_pod_and_claim_is_not_cl
             )
 
     world.cluster.on_write = cancel
-    await world.worker._look(child)
+    await world.worker.look(child)
     status = world.cluster.now(RUNS, "team", "child")["status"]
     assert "podUID" not in status
     assert {each["type"]: each["reason"] for each in status["conditions"]}[
@@ -153,6 +153,6 @@ async def test_what_a_conflict_showed_to_be_old_is_resolved_anew(world: World) -
             )
 
     world.cluster.on_write = touch
-    await world.worker._look(key)
+    await world.worker.look(key)
     assert world.cluster.now(RUNS, "team", "first")["status"]["podUID"]
     assert world.cluster.reads["pipelines"] == 2

@@ -12,7 +12,7 @@ from support.kube_memory import MemoryCluster
 from mayfly.api.v1alpha1 import RootRef
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.controller.caches import Caches
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
 from mayfly.controller.resolve import Resolver
 from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
 from mayfly.source_check import SourceChecker

@@ -13,10 +13,11 @@ from support.builders import NOW, UID
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
-from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.key import Key
 from mayfly.controller.sweep import Sweep
 from mayfly.kube.errors import Unavailable
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, Kind
+from mayfly.workqueue import WorkQueue
 
 KEY = Key("run", "team", "run")
 

@@ -26,3 +26,15 @@ async def test_a_cancel_that_comes_with_the_news_is_not_forgotten() -> None:
 async def test_a_wait_ends_without_news_too() -> None:
     with Notices().subscribe("a") as news:
         await news.wait(0.01)
+
+
+async def test_news_between_two_waits_is_not_missed() -> None:
+    notices = Notices()
+    with notices.subscribe("a") as news:
+        notices.tell("b")
+        notices.tell("a")
+        await news.wait(3600)
+        notices.tell_all()
+        await news.wait(3600)
+        await news.wait(0)
+    assert not notices._waiters

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime.spec import inputs, schema
+from mayfly_runtime.spec import inputs, pointer, schema
 
 SOURCE = """
 from typing import Any, Literal
@@ -234,7 +234,7 @@ def test_files_in_a_list_are_placed_by_index():
     )
     prepared = inputs.prepare(document, {"f": ["data:,a", "data:,b"]})
     assert [file.pointer for file in prepared.files] == [("f", 0), ("f", 1)]
-    inputs.place(prepared.values, ("f", 1), "there")
+    pointer.place(prepared.values, ("f", 1), "there")
     assert prepared.values["f"] == ["data:,a", "there"]
 
 

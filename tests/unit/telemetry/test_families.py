@@ -14,13 +14,14 @@ from mayfly.clock import monotonic
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
+from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics as ControllerMetrics
-from mayfly.controller.queue import WorkQueue
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering.records import UsageRecord
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import MOST_SERIES, STANDARD_SERIES, Families
 from mayfly.telemetry.payers import PayerSettings
+from mayfly.workqueue import WorkQueue
 
 MANY = 3_000
 
@@ -93,6 +94,8 @@ def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: 
     settings = PayerSettings(namespaces=namespaces, pipelines=pipelines, limit=12)
     metrics = Metrics(settings, "USD")
     flood(metrics)
+    for name in ("runs", "webhooks", "models"):
+        metrics.show_queue(name, WorkQueue(monotonic))
     assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES
     assert total(metrics.registry, "mayfly_runs_total") == 2 * MANY
     assert total(metrics.registry, "mayfly_model_predictions_total") == MANY
@@ -102,6 +105,36 @@ def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: 
     if namespaces or pipelines:
         assert total(metrics.registry, "mayfly_payer_runs_total") == 2 * MANY
         assert total(metrics.registry, "mayfly_payer_cost_total") == pytest.approx(0.3 * MANY)
+
+
+async def test_a_work_queue_of_the_gateway_is_shown_by_its_name() -> None:
+    metrics, now = Metrics(PayerSettings(), "USD"), 0.0
+    queues: dict[str, WorkQueue[str]] = {}
+    for name in ("runs", "webhooks", "models"):
+        queues[name] = WorkQueue(lambda: now)
+        metrics.show_queue(name, queues[name])
+    runs = queues["runs"]
+    for key in "ab":
+        runs.add(key)
+    await runs.take()
+    runs.retry("c")
+    queues["webhooks"].add_after("d", 60)
+    now = 7.0
+    get = metrics.registry.get_sample_value
+    depth = {
+        (name, state): get("mayfly_gateway_queue_depth", {"queue": name, "state": state})
+        for name in queues
+        for state in ("ready", "busy", "later", "failing")
+    }
+    assert {place: value for place, value in depth.items() if value} == {
+        ("runs", "ready"): 1,
+        ("runs", "busy"): 1,
+        ("runs", "later"): 1,
+        ("runs", "failing"): 1,
+        ("webhooks", "later"): 1,
+    }
+    assert get("mayfly_gateway_queue_oldest_seconds", {"queue": "runs"}) == 7.0
+    assert get("mayfly_gateway_queue_oldest_seconds", {"queue": "models"}) == 0.0
 
 
 def test_labels_of_payers_are_there_once_switched_on() -> None:
@@ -137,7 +170,7 @@ def test_the_controller_has_few_series_whatever_comes() -> None:
     writes.results.update({(f"V{n}", f"kind{n}", f"r{n}"): 1 for n in range(MANY)})
     metrics.show_writes(writes)  # type: ignore[arg-type]
     for number in range(MANY):
-        metrics.looked(f"subject-{number}", f"result-{number}", 0.1)
+        metrics.looked(Key(f"subject-{number}", "", ""), f"result-{number}", 0.1)
         metrics.claims.of(f"result-{number}").inc()
     for _ in range(2):
         assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES

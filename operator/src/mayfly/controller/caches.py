@@ -6,7 +6,6 @@ Only what is not finished is here, so that nothing finished costs memory.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,8 @@ from mayfly.api.v1alpha1.names import (
     MAX_ACTIVE_RUNS,
     RUNTIME_ANNOTATION,
 )
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
+from mayfly.listeners import Listeners
 from mayfly.reconcile.budget import needs_budget_check
 from mayfly.reconcile.observed import ObservedPod
 from mayfly.reconcile.pods import observed_pod
@@ -55,6 +55,7 @@ class Caches:
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
         pod_refused: what the cluster said when it refused a run's pod.
+        departures: tells each pod that has left its place.
     """
 
     runs: dict[Key, Json] = field(default_factory=dict)
@@ -67,17 +68,7 @@ class Caches:
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
     pod_refused: dict[Key, str] = field(default_factory=dict)
-    _listeners: list[Callable[[RunPod], None]] = field(
-        default_factory=list, repr=False, compare=False
-    )
-
-    def listen(self, hear: Callable[[RunPod], None]) -> None:
-        """Have `hear` called with each pod that has left its place."""
-        self._listeners.append(hear)
-
-    def _tell_freed(self, pod: RunPod) -> None:
-        for hear in self._listeners:
-            hear(pod)
+    departures: Listeners[RunPod] = field(default_factory=Listeners, repr=False, compare=False)
 
     def put_run(self, key: Key, body: Json) -> None:
         """Take in a run, unless a newer state of it is known."""
@@ -187,7 +178,7 @@ class Caches:
         )
         self.pods.setdefault(uid, {})[name] = pod
         if seen.over:
-            self._tell_freed(pod)
+            self.departures.tell(pod)
         return uid
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
@@ -200,7 +191,7 @@ class Caches:
         pod = self.pods[run_uid][name]
         seen = replace(pod.seen, gone=True, unseen=True, noticed=pod.seen.noticed or now)
         self.pods[run_uid][name] = replace(pod, seen=seen)
-        self._tell_freed(pod)
+        self.departures.tell(pod)
 
     def max_pods(self, runtime: str) -> int:
         """The places of a runtime as it is cached; 0 for one that is not."""

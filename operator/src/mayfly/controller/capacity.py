@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from mayfly.api.v1alpha1.names import MAX_ACTIVE_RUNS
 from mayfly.controller.caches import Caches, RunPod, is_over, parent_uid
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
 from mayfly.reconcile.observed import GivesUp
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
 
@@ -48,7 +48,7 @@ class Capacity:
     still: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.caches.listen(self._freed)
+        self.caches.departures.listen(self._freed)
 
     def _freed(self, pod: RunPod) -> None:
         """A place was left: whoever waits there may wait anew."""

@@ -18,8 +18,9 @@ from mayfly.api.v1alpha1.names import RUN_ID_LABEL, RUNTIME_ANNOTATION, UNFINISH
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches, owner_key
 from mayfly.controller.capacity import Capacity
-from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.key import Key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,9 @@ def settings() -> kopf.OperatorSettings:
 class Handlers:
     """Feeds the caches and the queue from kopf's watches."""
 
-    def __init__(self, caches: Caches, capacity: Capacity, queue: WorkQueue, clock: Clock) -> None:
+    def __init__(
+        self, caches: Caches, capacity: Capacity, queue: WorkQueue[Key], clock: Clock
+    ) -> None:
         self._caches = caches
         self._capacity = capacity
         self._queue = queue

@@ -6,7 +6,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from mayfly.controller.queue import WorkQueue
+from mayfly.controller.key import Key
+from mayfly.workqueue import WorkQueue
 
 STALLED_SECONDS = 120.0
 
@@ -19,7 +20,7 @@ class Health:
         listed_at: when everything was last listed, in Unix seconds; 0 before the first time.
     """
 
-    def __init__(self, queue: WorkQueue, registry: CollectorRegistry) -> None:
+    def __init__(self, queue: WorkQueue[Key], registry: CollectorRegistry) -> None:
         self._queue = queue
         self._registry = registry
         self._dead_watch = ""

@@ -9,10 +9,11 @@ from mayfly.clock import parse_rfc3339
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
-from mayfly.controller.queue import WorkQueue
+from mayfly.controller.key import Key
 from mayfly.kube.client import Cluster
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
+from mayfly.workqueue import WorkQueue
 
 SUBJECTS = 3
 RESULTS = 3
@@ -35,10 +36,10 @@ class Metrics:
         self.claims = self.families.counters(catalog.CLAIMS, 5, start=[("ok",), ("conflict",)])
         self._queue_seconds = self.families.histogram(catalog.RUN_QUEUE_DURATION, LONG)
 
-    def looked(self, subject: str, result: str, seconds: float) -> None:
+    def looked(self, key: Key, result: str, seconds: float) -> None:
         """A worker looked at something."""
-        self._looks.of(subject, result).inc()
-        self._look_seconds.of(subject).observe(seconds)
+        self._looks.of(key.subject, result).inc()
+        self._look_seconds.of(key.subject).observe(seconds)
 
     def claimed(self, run: dict[str, Any], now: datetime) -> None:
         """A run got a pod; its wait was as long as it exists, if that is its first."""
@@ -52,21 +53,15 @@ class Metrics:
         """Show what was written to the Kubernetes API."""
         self.families.tally(catalog.KUBERNETES_WRITES, WRITES, lambda: dict(cluster.results))
 
-    def show(self, queue: WorkQueue, caches: Caches, capacity: Capacity, health: Health) -> None:
+    def show(
+        self, queue: WorkQueue[Key], caches: Caches, capacity: Capacity, health: Health
+    ) -> None:
         """Show how these objects stand."""
         families = self.families
         families.gauge(catalog.CONTROLLER_LEADING, lambda: float(health.leading))
         families.gauge(catalog.CONTROLLER_WATCH_DEAD, lambda: float(health.watch_dead))
         families.gauge(catalog.CONTROLLER_LAST_LISTING, lambda: health.listed_at)
-        families.gauges(
-            catalog.CONTROLLER_QUEUE_DEPTH,
-            {
-                "ready": lambda: len(queue),
-                "busy": lambda: queue.busy,
-                "later": lambda: queue.later,
-                "failing": lambda: queue.failing,
-            },
-        )
+        families.gauges(catalog.CONTROLLER_QUEUE_DEPTH, queue.depth)
         families.gauge(catalog.CONTROLLER_QUEUE_OLDEST, lambda: queue.oldest_seconds)
         families.gauge(catalog.CONTROLLER_UNFINISHED_RUNS, lambda: len(caches.runs))
         families.gauge(

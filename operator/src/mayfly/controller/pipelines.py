@@ -9,7 +9,7 @@ from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
 from mayfly.controller.execute import Executor
-from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.key import Key
 from mayfly.controller.resolve import Resolver
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound
@@ -18,6 +18,7 @@ from mayfly.reconcile.observed import ObservedPipeline
 from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.runtime import plan_runtime
 from mayfly.source_check import SourceChecker
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class PipelineWorker:
         cluster: Cluster,
         executor: Executor,
         caches: Caches,
-        queue: WorkQueue,
+        queue: WorkQueue[Key],
         sources: SourceChecker,
         resolver: Resolver,
         clock: Clock,

@@ -25,16 +25,16 @@ from mayfly.controller.health import Health
 from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
-from mayfly.controller.queue import WorkQueue
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.sweep import Sweep
 from mayfly.controller.worker import Worker
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import KubeError
+from mayfly.kube.errors import Conflict, KubeError, Unavailable
 from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
 from mayfly.source_check import SourceChecker
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,6 @@ class Controller:
         self._kubeconfig = kubeconfig
         self._stop = asyncio.Event()
         self._owner: Json | None = None
-        self.queue = WorkQueue(monotonic)
         self.caches = Caches()
         self.capacity = Capacity(
             self.caches,
@@ -72,6 +71,9 @@ class Controller:
             standstill=timedelta(seconds=config.standstill_seconds),
         )
         self.metrics = Metrics()
+        self.queue = WorkQueue(
+            monotonic, passing=(Conflict, Unavailable), observe=self.metrics.looked
+        )
         self.health = Health(self.queue, self.metrics.registry)
         self.metrics.show(self.queue, self.caches, self.capacity, self.health)
 
@@ -117,7 +119,6 @@ class Controller:
             self._pod_settings(),
             self.metrics,
             self._clock,
-            self._monotonic,
             network_enabled=self._config.network_policy.enabled,
             horizon_seconds=self._config.sweep_seconds,
         )
@@ -125,11 +126,10 @@ class Controller:
             cluster, self.caches, self.queue, self.health, self._clock, self._config.sweep_seconds
         )
         tasks = [
-            asyncio.create_task(_work(worker, sweep), name=f"worker-{number}")
-            for number in range(self._config.workers)
+            asyncio.create_task(self._work(worker, sweep), name="workers"),
+            asyncio.create_task(self._apply_runtime(cluster), name="runtime"),
+            asyncio.create_task(sweep.run(), name="sweep"),
         ]
-        tasks.append(asyncio.create_task(self._apply_runtime(cluster), name="runtime"))
-        tasks.append(asyncio.create_task(sweep.run(), name="sweep"))
         tasks.append(asyncio.create_task(self._dismiss(tuple(tasks)), name="stop"))
         registry = kopf.OperatorRegistry()
         Handlers(self.caches, self.capacity, self.queue, self._clock).register(
@@ -149,6 +149,10 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, worker: Worker, sweep: Sweep) -> None:
+        await sweep.pods_listed.wait()
+        await self.queue.run(worker.look, self._config.workers)
 
     async def _dismiss(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """End the workers as soon as this process leads no more: kopf takes its time."""
@@ -223,11 +227,6 @@ class Controller:
             self._config.lease_seconds,
             owner=self._owner,
         )
-
-
-async def _work(worker: Worker, sweep: Sweep) -> None:
-    await sweep.pods_listed.wait()
-    await worker.run()
 
 
 def _network(config: NetworkConfig) -> NetworkSettings:

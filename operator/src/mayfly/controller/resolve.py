@@ -20,7 +20,7 @@ from mayfly.api.v1alpha1.names import PIPELINE_LABEL, ROOT_LABEL, UNFINISHED
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.caches import Caches
-from mayfly.controller.queue import Key
+from mayfly.controller.key import Key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS

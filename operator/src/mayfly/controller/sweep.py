@@ -17,11 +17,12 @@ from mayfly.api.v1alpha1.names import FINISHED, RUN_ID_LABEL, UNFINISHED
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches, owner_key
 from mayfly.controller.health import Health
-from mayfly.controller.queue import Key, WorkQueue
+from mayfly.controller.key import Key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
 from mayfly.reconcile.deadlines import ttl_due
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Sweep:
         self,
         cluster: Cluster,
         caches: Caches,
-        queue: WorkQueue,
+        queue: WorkQueue[Key],
         health: Health,
         clock: Clock,
         seconds: float,

@@ -1,25 +1,23 @@
-"""The controller's worker: takes keys from the queue, and reconciles runs.
+"""What the controller does with a key of its work queue: reconciles runs.
 
 One look at a run: gather, plan, execute; again until there is nothing to do now.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.identity import pod_name, run_id
-from mayfly.clock import Clock, Monotonic
+from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity, Taken
 from mayfly.controller.execute import Executor
+from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
-from mayfly.controller.queue import Key, WorkQueue
 from mayfly.controller.resolve import Resolver, tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -43,8 +41,7 @@ from mayfly.reconcile.observed import (
     Target,
 )
 from mayfly.reconcile.run import plan_run
-
-logger = logging.getLogger(__name__)
+from mayfly.workqueue import WorkQueue
 
 Json = dict[str, Any]
 
@@ -53,7 +50,7 @@ STEPS = 6
 
 
 class Worker:
-    """Looks at keys. Several tasks may share one worker; the queue keeps them off each other."""
+    """Looks at keys. Several tasks may share it; the queue keeps them off each other."""
 
     def __init__(
         self,
@@ -61,13 +58,12 @@ class Worker:
         executor: Executor,
         caches: Caches,
         capacity: Capacity,
-        queue: WorkQueue,
+        queue: WorkQueue[Key],
         resolver: Resolver,
         pipelines: PipelineWorker,
         pods: PodSettings,
         metrics: Metrics,
         clock: Clock,
-        monotonic: Monotonic,
         *,
         network_enabled: bool,
         horizon_seconds: float,
@@ -82,33 +78,15 @@ class Worker:
         self._pods = pods
         self._metrics = metrics
         self._clock = clock
-        self._monotonic = monotonic
         self._network_enabled = network_enabled
         self._horizon = horizon_seconds
 
-    async def run(self) -> None:
-        """Look at keys until cancelled."""
-        while True:
-            key = await self._queue.take()
-            began, result = self._monotonic(), "done"
-            try:
-                await self._look(key)
-                self._queue.succeeded(key)
-            except (Conflict, Unavailable) as error:
-                result = "retried"
-                logger.info("again later: %s", error, extra={"key": str(key)})
-                self._queue.retry(key)
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                result = "failed"
-                logger.exception("failed", extra={"key": str(key)})
-                self._queue.retry(key)
-            finally:
-                self._metrics.looked(key.subject, result, self._monotonic() - began)
-                self._queue.done(key)
+    async def look(self, key: Key) -> None:
+        """Do everything that can be done for a key now.
 
-    async def _look(self, key: Key) -> None:
+        Raises:
+            KubeError: the API server did not do what was asked; a conflict passes.
+        """
         match key.subject:
             case "run":
                 await self._look_at_run(key)

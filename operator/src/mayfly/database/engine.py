@@ -29,6 +29,7 @@ from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
 from mayfly.database.schema import bring_up_to_date
+from mayfly.listeners import Listeners
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class Database:
     Attributes:
         full: the last write found no room on the disk.
         errors: how often the database failed, by what was wrong: a word of `FAILURES`.
+        commits: tells each thing that a transaction noted, once that is committed.
 
     One transaction writes at a time, in all gateways of a database: what it reads stays true until
     its commit. Writers of this process queue on a lock, and a write takes the database's own at its
@@ -137,15 +139,11 @@ class Database:
         self._writers = asyncio.Lock()
         self.full = False
         self.errors: Counter[str] = Counter()
-        self._listeners: list[Callable[[object], None]] = []
+        self.commits: Listeners[object] = Listeners()
         self._away = False
         if self._sqlite:
             event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
-
-    def listen(self, hear: Callable[[object], None]) -> None:
-        """Have `hear` called with each thing that a transaction noted, once that is committed."""
-        self._listeners.append(hear)
 
     async def create(self) -> None:
         """Bring the tables to what this code needs.
@@ -264,8 +262,7 @@ class Database:
 
     def _tell(self, noted: Iterable[object]) -> None:
         for each in noted:
-            for hear in self._listeners:
-                hear(each)
+            self.commits.tell(each)
 
 
 def note(tx: AsyncConnection, what: object) -> None:

@@ -60,7 +60,7 @@ class Gateway:
         self.calls = calls.build(process, self.http, *engines)
         self.runs = runs.build(process, *engines, queues=(self.calls.recorder,))
         # What called a Model may have waited for that to say its last word.
-        self.calls.recorder.listen(self.runs.worklist.add)
+        self.calls.recorder.ends.listen(self.runs.workqueue.add)
         self.predictions = predictions.build(process, self.http, *engines, self.runs, self.calls)
         self.billing = billing.build(process, self.access, self.runs, self.predictions)
         self.cleanup = cleanup.build(

@@ -9,8 +9,10 @@ from typing import Any
 
 from mayfly.clock import Clock, Monotonic
 from mayfly.config import GatewayConfig
-from mayfly.database.engine import Database
+from mayfly.database.engine import Database, StorageError
 from mayfly.kube.client import Cluster
+from mayfly.kube.errors import KubeError
+from mayfly.workqueue import K, WorkQueue
 
 Tasks = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 """What a room does all the time: coroutine functions by the names of their tasks."""
@@ -39,3 +41,7 @@ class Process:
     new_id: Callable[[], str]
     new_uid: Callable[[], str]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def workqueue(self) -> WorkQueue[K]:
+        """A new queue of work that is put off while the API server or the database is away."""
+        return WorkQueue(self.monotonic, passing=(KubeError, StorageError))

@@ -54,7 +54,7 @@ AGENT_REASONS = frozenset(
 )
 """What an agent may say of its run's end; anything else it says is Lost."""
 
-UNSAID = {Reason.CANCELED: "The run was cancelled."}
+MESSAGES = {Reason.CANCELED: "The run was cancelled."}
 """Sentences of ends that leave no error."""
 
 DISRUPTIONS = {
@@ -139,7 +139,7 @@ def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condit
     elif end.started is False and not (started is not None and started.status == "True"):
         words = "The run ended before main() was called."
         conditions = set_to(conditions, ConditionType.STARTED, "False", Reason.NOT_STARTED, words)
-    message = "main() returned." if end.succeeded else end.error or UNSAID.get(end.reason, "")
+    message = "main() returned." if end.succeeded else end.error or MESSAGES.get(end.reason, "")
     truth: Truth = "True" if end.succeeded else "False"
     conditions = set_to(conditions, ConditionType.SUCCEEDED, truth, end.reason, message)
     return set_to(conditions, ConditionType.FINISHED, "True", Reason.FINISHED, "The run is over.")

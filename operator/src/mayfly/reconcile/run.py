@@ -164,7 +164,9 @@ def _claimed(seen: ObservedRun) -> Plan:
 
 
 def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    if _told(seen, Reason.START_DEADLINE_EXCEEDED) is not None and not _left_word(seen, pod):
+    if _started_message(seen, Reason.START_DEADLINE_EXCEEDED) is not None and not _left_word(
+        seen, pod
+    ):
         return _start_deadline_exceeded(seen, pod)
     if _never_started(seen, pod) and not seen.run.spec.cancel:
         if seen.now >= start_due(seen.run, now=seen.now):
@@ -210,7 +212,7 @@ def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
-    told = _told(seen, Reason.START_DEADLINE_EXCEEDED)
+    told = _started_message(seen, Reason.START_DEADLINE_EXCEEDED)
     sentence = told if told is not None else _too_late(seen, pod)
     end = End(Reason.START_DEADLINE_EXCEEDED, sentence, started=False)
     last = write(seen, ended(seen.run, end, now=seen.now))
@@ -230,7 +232,7 @@ def _too_late(seen: ObservedRun, pod: ObservedPod) -> str:
     return f"main() was not called within spec.startDeadline ({deadline}): {why}"
 
 
-def _told(seen: ObservedRun, reason: Reason) -> str | None:
+def _started_message(seen: ObservedRun, reason: Reason) -> str | None:
     """What the condition Started says, if it says it for this reason."""
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     return started.message if started is not None and started.reason == reason else None
@@ -243,7 +245,7 @@ def _left_word(seen: ObservedRun, pod: ObservedPod) -> bool:
 
 
 def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
-    full = _told(seen, Reason.STORAGE_FULL)
+    full = _started_message(seen, Reason.STORAGE_FULL)
     if full is not None:
         return Reason.STORAGE_FULL, full
     if pod.waiting is not None and pod.waiting[0] in {

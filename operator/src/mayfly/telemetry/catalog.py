@@ -178,6 +178,17 @@ GATEWAY_WATCH_SILENCE = _gauge(
     "mayfly_gateway_watch_silence_seconds",
     "Time since the last event or bookmark on the watch of runs; bookmarks come every minute.",
 )
+GATEWAY_QUEUE_DEPTH = _gauge(
+    "mayfly_gateway_queue_depth",
+    "Keys in a work queue (runs, webhooks, or models whose server is looked at), by state: ready, "
+    "busy, later (due at a later time), failing (backing off).",
+    *("queue", "state"),
+)
+GATEWAY_QUEUE_OLDEST = _gauge(
+    "mayfly_gateway_queue_oldest_seconds",
+    "How long the oldest ready key has waited in a work queue.",
+    "queue",
+)
 MODEL_QUEUE_DEPTH = _gauge(
     "mayfly_model_queue_depth",
     "Model predictions in progress, by state: queued, or active (sent to the Model's server).",

@@ -111,7 +111,7 @@ class Families:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        info = self._labelled_gauge(BUILD_INFO, 1)
+        info = self.labelled_gauge(BUILD_INFO, 1)
         info.of(__version__, component).set(1)
 
     def counter(self, family: Family) -> Counter:
@@ -148,7 +148,7 @@ class Families:
 
     def gauges(self, family: Family, readers: Mapping[str, Callable[[], float]]) -> None:
         """A gauge with one label, whose every value has its reader."""
-        gauge = self._labelled_gauge(family, len(readers))
+        gauge = self.labelled_gauge(family, len(readers))
         for value, read in readers.items():
             gauge.of(value).set_function(read)
 
@@ -167,7 +167,8 @@ class Families:
         )
         return Bounded(metric, family.labels, limit)
 
-    def _labelled_gauge(self, family: Family, limit: int) -> Bounded[Gauge]:
+    def labelled_gauge(self, family: Family, limit: int) -> Bounded[Gauge]:
+        """A gauge with labels, of so many series; each is given its reader or its value."""
         self._add(family, Kind.GAUGE, limit)
         metric = Gauge(family.name, family.help, family.labels, registry=self.registry)
         return Bounded(metric, family.labels, limit)

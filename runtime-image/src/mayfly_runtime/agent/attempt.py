@@ -13,7 +13,8 @@ from mayfly_runtime.agent.jobs import Fetched, FetchFailed, InputRead, JobEvent,
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.run import SUCCEEDED, End, Run, failed
 from mayfly_runtime.agent.upload import Posted
-from mayfly_runtime.spec.inputs import Pointer, secret_values
+from mayfly_runtime.spec.inputs import secret_values
+from mayfly_runtime.spec.pointer import Pointer
 
 _REASONS = {
     "UserError", "ImportError", "InvalidInput", "InvalidSource", "Exited",

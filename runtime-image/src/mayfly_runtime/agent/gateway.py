@@ -135,7 +135,7 @@ class Gateway:
             answer = connection.getresponse()
             if not 200 <= answer.status < 300:
                 raise GatewayError(
-                    answer.status, f"the gateway answered {answer.status} {_told(answer)}"
+                    answer.status, f"the gateway answered {answer.status} {_detail(answer)}"
                 )
             yield answer
         except (OSError, http.client.HTTPException) as error:
@@ -156,7 +156,7 @@ class Gateway:
         )
 
 
-def _told(answer: "http.client.HTTPResponse") -> str:
+def _detail(answer: "http.client.HTTPResponse") -> str:
     """The detail of an error answer, if it has one."""
     try:
         detail = json.loads(answer.read(4096)).get("detail")

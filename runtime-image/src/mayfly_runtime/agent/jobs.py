@@ -15,8 +15,8 @@ from pathlib import Path
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
 from mayfly_runtime.agent.upload import Posted, Uploader
-from mayfly_runtime.spec.inputs import Pointer
-from mayfly_runtime.spec.outputs import OutputError, in_words
+from mayfly_runtime.spec.outputs import OutputError
+from mayfly_runtime.spec.pointer import Pointer, in_words
 
 MAX_INPUT_BYTES = 6 * 2**20
 _PARALLEL = 8

@@ -16,13 +16,11 @@ from typing import Any, BinaryIO
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
-from mayfly_runtime.spec.inputs import place
-from mayfly_runtime.spec.outputs import OutputError, in_words
+from mayfly_runtime.spec.outputs import OutputError
+from mayfly_runtime.spec.pointer import Pointer, in_words, place
 
 _RETRY_S = 0.5
 _TOO_LARGE = 413
-
-Pointer = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)

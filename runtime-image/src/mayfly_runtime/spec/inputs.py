@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mayfly_runtime.spec import strict_json
+from mayfly_runtime.spec.pointer import Pointer, pick
 
 MAX_ITEM_BYTES = 65_536
 """One item of a list of strings, in UTF-8."""
@@ -24,8 +25,6 @@ SEALED = re.compile(r"mayfly-secret:[0-9a-hjkmnp-tv-z]{26}")
 """What stands for a secret that a caller of the API gave as it is, and that the gateway keeps."""
 
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
-
-Pointer = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +154,6 @@ def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
             given = None if resolved.get("nullable") else given
         prepared.values[name] = _convert(resolved, given, (name,), prepared)
     return prepared
-
-
-def pick(values: Any, pointer: Pointer) -> Any:
-    """What is there where a `FileRef` or a secret points."""
-    for key in pointer:
-        values = values[key]
-    return values
-
-
-def place(values: dict[str, Any], pointer: Pointer, value: object) -> None:
-    """Put a value where a `FileRef` or a secret points."""
-    pick(values, pointer[:-1])[pointer[-1]] = value
 
 
 def _input(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,9 +1,7 @@
-"""What agent and worker both know of outputs: the bound on items, the error, names of places."""
+"""What agent and worker both know of outputs: the bound on items, and the error."""
 
 MAX_ITEMS = 100_000
 """Items of an iterator output; each is a message to the gateway."""
-
-Pointer = tuple[str | int, ...]
 
 
 class OutputError(Exception):
@@ -12,10 +10,3 @@ class OutputError(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-def in_words(name: str, at: Pointer) -> str:
-    """A place in an output as its author would write it: `output.scores[3]`."""
-    for key in at:
-        name += f"[{key}]" if isinstance(key, int) else f".{key}"
-    return name

@@ -25,6 +25,7 @@ from typing import Any
 import cog
 from mayfly_runtime.channel import Channel, ChannelError
 from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec.pointer import pick, place
 from mayfly_runtime.worker import httpx_retries
 from mayfly_runtime.worker.entrypoint import load_entrypoint
 from mayfly_runtime.worker.errors import Failure
@@ -96,10 +97,10 @@ class Worker:
 
     def _place(self, prepared: inputs.Prepared, go: dict[str, Any]) -> None:
         for pointer, path in go["paths"]:
-            inputs.place(prepared.values, tuple(pointer), cog.Path(path))
+            place(prepared.values, tuple(pointer), cog.Path(path))
         for pointer in prepared.secrets:
-            value = str(inputs.pick(prepared.values, pointer))
-            inputs.place(prepared.values, pointer, cog.Secret(value))
+            value = str(pick(prepared.values, pointer))
+            place(prepared.values, pointer, cog.Secret(value))
 
 
 def _flush() -> None:

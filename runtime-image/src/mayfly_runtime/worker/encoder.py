@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from io import IOBase
 from typing import Any
 
-from mayfly_runtime.spec.outputs import OutputError, Pointer, in_words
+from mayfly_runtime.spec.outputs import OutputError
+from mayfly_runtime.spec.pointer import Pointer, in_words
 
 MAX_DEPTH = 200
 

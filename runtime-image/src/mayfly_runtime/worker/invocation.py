@@ -11,7 +11,8 @@ from typing import Any
 
 import cog
 from mayfly_runtime.channel import ChannelError
-from mayfly_runtime.spec.outputs import OutputError, in_words
+from mayfly_runtime.spec.outputs import OutputError
+from mayfly_runtime.spec.pointer import in_words
 from mayfly_runtime.worker import encoder, errors
 from mayfly_runtime.worker.entrypoint import Entrypoint
 from mayfly_runtime.worker.errors import Failure

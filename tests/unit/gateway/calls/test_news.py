@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mayfly.gateway.calls import news
+from mayfly.gateway.calls.probe import NotAModel, model_schema
 from mayfly.gateway.calls.replies import unseen
-from mayfly.gateway.calls.versions import NotAModel, checked, version_id
+from mayfly.gateway.calls.versions import version_id
 
 
 def test_an_output_keeps_the_servers_text() -> None:
@@ -97,4 +98,4 @@ def test_a_version_is_its_schema_whatever_the_order_of_keys() -> None:
 )
 def test_a_schema_that_describes_no_model_is_none(schema: dict) -> None:
     with pytest.raises(NotAModel):
-        checked(schema)
+        model_schema(schema)

@@ -23,9 +23,9 @@ from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.http.errors import Forbidden, Invalid, Taken
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.idempotency import MAX_KEY
-from mayfly.gateway.worklist import Worklist
 from mayfly.metering import records, tree
 from mayfly.metering.records import BelowNothing, Correction, NotBilled, UsageRecord
+from mayfly.workqueue import WorkQueue
 
 BODY_BYTES = 16 * 1024
 MAX_MILLISECONDS = 10**12
@@ -61,13 +61,13 @@ class Corrections:
         database: Database,
         predictions: Predictions,
         callers: Callers,
-        worklist: Worklist,
+        workqueue: WorkQueue[str],
         clock: Clock,
     ) -> None:
         self._database = database
         self._predictions = predictions
         self._callers = callers
-        self._worklist = worklist
+        self._workqueue = workqueue
         self._clock = clock
 
     async def make(
@@ -117,7 +117,7 @@ class Corrections:
                 raise Taken(str(error)) from None
             bill = records.summed(await records.of(tx, uid))
         # The objects of it and of what is above it are told the new sums.
-        self._worklist.add(uid)
+        self._workqueue.add(uid)
         return record, bill
 
 

@@ -28,7 +28,7 @@ def build(process: Process, access: AccessControl, runs: Runs, predictions: Pred
         database=process.database,
         predictions=predictions.finder,
         callers=access.callers,
-        worklist=runs.worklist,
+        workqueue=runs.workqueue,
         clock=process.clock,
     )
     usage = UsageRoutes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.kube.client import Cluster
 from mayfly.kube.kinds import MODELS, PIPELINES, VERSIONS
+from mayfly.listeners import Listeners
 
 Json = dict[str, Any]
 Key = tuple[str, str]
@@ -119,7 +120,11 @@ class PipelineVersionEntry:
 
 
 class Directory:
-    """Index of Pipelines, PipelineVersions and Models by name, id and alias."""
+    """Index of Pipelines, PipelineVersions and Models by name, id and alias.
+
+    Attributes:
+        model_changes: tells namespace and name of each Model that changed or went.
+    """
 
     def __init__(
         self,
@@ -135,7 +140,7 @@ class Directory:
             monotonic: the clock of the watches.
         """
         self._shared = tuple(shared)
-        self._listeners: list[Callable[[str, str], None]] = []
+        self.model_changes: Listeners[str, str] = Listeners()
         self._aliases: defaultdict[Key, set[str]] = defaultdict(set)
         self._alias_of: dict[Key, str] = {}
         self._pipelines = Informer(
@@ -150,14 +155,6 @@ class Directory:
         self._model_versions: dict[str, tuple[Key, str]] = {}
         self._schemas: dict[Key, tuple[str, Json]] = {}
         self._changed = asyncio.Event()
-
-    def listen(self, hear: Callable[[str, str], None]) -> None:
-        """Have `hear` called with namespace and name of each Model that changed or went."""
-        self._listeners.append(hear)
-
-    def _tell_of_model(self, namespace: str, name: str) -> None:
-        for hear in self._listeners:
-            hear(namespace, name)
 
     async def watch(self) -> None:
         """Follow the API server until cancelled."""
@@ -330,7 +327,7 @@ class Directory:
         # A Model of the same name may have the name now, or not any more.
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         if key in self._models.objects:
-            self._tell_of_model(*key)
+            self.model_changes.tell(*key)
 
     def _on_version(self, change: Change, body: Json) -> None:
         entry, name = PipelineVersionEntry(body), body["metadata"]["name"]
@@ -359,7 +356,7 @@ class Directory:
             self._aliases[namespace, alias].add(name)
         self._tell()
         for affected in {name, *self._sharers(namespace, before), *self._sharers(namespace, alias)}:
-            self._tell_of_model(namespace, affected)
+            self.model_changes.tell(namespace, affected)
 
     def _sharers(self, namespace: str, alias: str | None) -> set[str]:
         return self._aliases.get((namespace, alias), set()) if alias else set()

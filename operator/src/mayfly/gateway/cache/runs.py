@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -25,12 +25,13 @@ from mayfly.gateway.cache.ttl import Cache
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
+from mayfly.listeners import Listeners
 from mayfly.reconcile.lineage import canceled_above, reaches_children
 
 FRESH_SECONDS = 30.0
 """The watch tells of a new object within milliseconds; this is for one that was broken."""
 
-FRESH_KEPT = 10_000
+FRESH_SIZE = 10_000
 
 
 Json = dict[str, Any]
@@ -92,11 +93,15 @@ class Seen:
 
 
 class Runs:
-    """Informer of unfinished PipelineRuns with indexes by UID, id, claimed pod and parent."""
+    """Informer of unfinished PipelineRuns with indexes by UID, id, claimed pod and parent.
+
+    Attributes:
+        changes: tells the UID of each run that changed or left the watch.
+    """
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
         self._cluster = cluster
-        self._listeners: list[Callable[[str], None]] = []
+        self.changes: Listeners[str] = Listeners()
         self._seen: dict[str, Seen] = {}
         self._ids: dict[str, str] = {}
         self._claims: defaultdict[str, set[str]] = defaultdict(set)
@@ -104,19 +109,11 @@ class Runs:
         self._names: dict[tuple[str, str], str] = {}
         self._departed: dict[str, Seen] = {}
         self._fresh: Cache[str, Seen] = Cache(
-            seconds=FRESH_SECONDS, size=FRESH_KEPT, monotonic=monotonic
+            seconds=FRESH_SECONDS, size=FRESH_SIZE, monotonic=monotonic
         )
         self._informer = Informer(
             cluster, RUNS, self._on_change, monotonic, field_selector=UNFINISHED
         )
-
-    def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID of each run that changed or left the watch."""
-        self._listeners.append(hear)
-
-    def _tell(self, uid: str) -> None:
-        for hear in self._listeners:
-            hear(uid)
 
     async def watch(self) -> None:
         """Follow the API server until cancelled."""
@@ -249,7 +246,7 @@ class Runs:
             self._drop(seen)
         else:
             self._index(seen)
-        self._tell(seen.uid)
+        self.changes.tell(seen.uid)
 
     def _index(self, seen: Seen) -> None:
         self._departed.pop(seen.uid, None)
@@ -274,7 +271,7 @@ class Runs:
             siblings.discard(seen.uid)
             if not siblings:
                 del self._children[seen.parent_uid or ""]
-        self._tell(seen.uid)
+        self.changes.tell(seen.uid)
 
     def _unclaim(self, uid: str) -> None:
         known = self._seen.get(uid)

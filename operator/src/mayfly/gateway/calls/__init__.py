@@ -10,7 +10,8 @@ replicate   Replicate's API, or anything that speaks it; it is polled
 news        what either reports of a prediction
 replies     applies a report to the call's row
 outputs     the files of an answer, into the store
-versions    what a Model takes and gives, and its status
+versions    the versions of Models: their schemas, kept in SQL
+probe       looks at Models: their servers' schemas, and their status
 routes      the callback of Cog servers
 callbacks   the listener that serves it inside the cluster
 """

@@ -143,7 +143,7 @@ class CogServer:
 
     async def _input(self, row: RunRow, base: str) -> str:
         # Links first: a secret that reads like a file's reference stays what it is.
-        text = await self._links.shown(row.input_json, row.namespace, base)
+        text = await self._links.to_links(row.input_json, row.namespace, base)
         try:
             return await self._sealed.opened(row.uid, text)
         except Unsealable as error:
@@ -181,9 +181,9 @@ class CogServer:
             raise OutboundError(f"{_at(target)} has no schema at /openapi.json ({answer.status})")
         return found
 
-    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
+    async def send(self, call: Call, request: PreparedCall, target: Json) -> None:
         """Send a claimed call."""
-        answer = await hand_over(self._outbound, parcel, inside=_inside(target))
+        answer = await hand_over(self._outbound, request, inside=_inside(target))
         if answer.status in {409, 503}:
             raise NotNow(f"{_at(target)} is busy ({answer.status})", down=False)
         if 400 <= answer.status < 500:
@@ -193,9 +193,9 @@ class CogServer:
             raise Unknown(f"{_at(target)} answers with {answer.status}")
         await self._calls.accepted(call.uid)
 
-    def tend(self, target: Json) -> CogTending:
+    def follow(self, target: Json) -> CogFollower:
         """Look after a call."""
-        return CogTending(self, self._calls, target, self._fate_seconds, self._monotonic)
+        return CogFollower(self, self._calls, target, self._fate_seconds, self._monotonic)
 
     async def cancel(self, call: Call, target: Json) -> None:
         """Ask the server to stop a call."""
@@ -210,18 +210,18 @@ class CogServer:
         )
 
 
-class CogTending:
+class CogFollower:
     """Watches the health of the server of one call."""
 
     def __init__(
         self,
-        courier: CogServer,
+        server: CogServer,
         calls: CallRecorder,
         target: Json,
         fate_seconds: float,
         monotonic: Monotonic,
     ) -> None:
-        self._courier = courier
+        self._server = server
         self._calls = calls
         self._target = target
         self._fate_seconds = fate_seconds
@@ -252,7 +252,7 @@ class CogTending:
         """Why the call can't be running, or "", and for how long that is borne."""
         patience = self._fate_seconds
         try:
-            health = await self._courier.health(self._target)
+            health = await self._server.health(self._target)
         except OutboundError as error:
             return f"its server went away: {error}", patience
         if call.upstream and health.incarnation and call.upstream != health.incarnation:

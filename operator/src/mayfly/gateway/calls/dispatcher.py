@@ -240,7 +240,7 @@ class CallDispatcher:
                 found = await insist(lambda: self._calls.find(uid))
                 if found is not None and found[0].step is Step.QUEUED:
                     raise NotNow(str(error), down=False) from error
-            await insist(lambda: self._tend(uid))
+            await insist(lambda: self._follow(uid))
         except NotNow as error:
             await self._later(lane, waiting, error)
             if uid in lane.queue:
@@ -270,14 +270,14 @@ class CallDispatcher:
             raise Refused(Reason.NOT_FOUND, f'The Model "{namespace}/{name}" was deleted.')
         version = await self._versions.latest(entry)
         target = target_of(entry, version)
-        courier = self._courier(target)
-        parcel = await courier.prepare(row, target)
+        server = self._server_of(target)
+        request = await server.prepare(row, target)
         claimed = await self._calls.claim(
             uid,
             prices=json.dumps(entry.body["spec"].get("price") or []),
             version=version.id if version else "",
             target=target,
-            incarnation=parcel.incarnation,
+            incarnation=request.incarnation,
             limit=target["concurrency"],
         )
         if not claimed:
@@ -286,7 +286,7 @@ class CallDispatcher:
                 raise NotNow("others are under way", down=False)
             return
         try:
-            await courier.send(call, parcel, target)
+            await server.send(call, request, target)
         except NotNow:
             if await insist(lambda: self._calls.put_back(uid)):
                 raise
@@ -318,15 +318,15 @@ class CallDispatcher:
 
     async def _resume(self, key: Key, uid: str) -> None:
         try:
-            await insist(lambda: self._tend(uid))
+            await insist(lambda: self._follow(uid))
         finally:
             self._done(key, uid)
 
-    async def _tend(self, uid: str) -> None:
+    async def _follow(self, uid: str) -> None:
         """Look after a call until it is done."""
         began = self._monotonic()
         told_at: float | None = None
-        tending: Follower | None = None
+        follower: Follower | None = None
         with self._notices.subscribe(uid) as news:
             while True:
                 found = await self._calls.find(uid)
@@ -336,13 +336,13 @@ class CallDispatcher:
                 target = call.sent_to
                 if call.cancel and told_at is None:
                     told_at = self._monotonic()
-                    await self._courier(target).cancel(call, target)
+                    await self._server_of(target).cancel(call, target)
                     continue
                 if await self._over(call, row, target, began, told_at):
                     return
-                tending = tending or self._courier(target).tend(target)
+                follower = follower or self._server_of(target).follow(target)
                 try:
-                    pause = await tending.look(call, row)
+                    pause = await follower.look(call, row)
                 except Lost as error:
                     await self._lose(uid, str(error))
                     return
@@ -362,7 +362,7 @@ class CallDispatcher:
             await self._calls.stop(call.uid, Outcome.CANCELED, Reason.CANCELED, CANCELED)
             return True
         if self._left(row, target) <= 0:
-            await self._courier(target).cancel(call, target)
+            await self._server_of(target).cancel(call, target)
             words = f"The model took longer than {target['timeout']} (spec.timeout of the Model)."
             await self._calls.stop(call.uid, Outcome.FAILED, Reason.TIMED_OUT, words)
             return True
@@ -375,5 +375,5 @@ class CallDispatcher:
         words = f"Nobody knows what became of the prediction: {why}. It was not sent again."
         await self._calls.fail(uid, Reason.LOST, words)
 
-    def _courier(self, target: Json) -> ModelServer:
+    def _server_of(self, target: Json) -> ModelServer:
         return self._cog if "endpoint" in target else self._replicate

@@ -24,6 +24,7 @@ from mayfly.gateway.lifecycle.states import ENDS, state_of
 from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.secrets.sealed import Sealed
+from mayfly.listeners import Listeners
 from mayfly.metering import ledger, tables
 from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.ending import Ending, Outcome
@@ -43,7 +44,11 @@ class Shut(Exception):
 
 
 class CallRecorder:
-    """The rows."""
+    """Moves calls through their states: queued, sent, accepted, done.
+
+    Attributes:
+        ends: tells the UID of each call that ended.
+    """
 
     def __init__(
         self,
@@ -55,17 +60,13 @@ class CallRecorder:
         dispatches: Dispatches,
         clock: Clock,
     ) -> None:
-        self._listeners: list[Callable[[str], None]] = []
+        self.ends: Listeners[str] = Listeners()
         self._database = database
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
         self._dispatches = dispatches
         self._clock = clock
-
-    def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID of each call that ended."""
-        self._listeners.append(hear)
 
     # -- read ------------------------------------------------------------------------------------
 
@@ -165,7 +166,7 @@ class CallRecorder:
             for row in [] if waits else await _rows(tx, [uid]):
                 await self._end_unstarted(tx, row, now)
         if not waits:
-            self._told(uid)
+            self._after_end(uid)
         return waits
 
     async def _is_shut(self, tx: AsyncConnection, call: Call) -> bool:
@@ -220,7 +221,7 @@ class CallRecorder:
             if found is None or found[1].closed:
                 return
             await self._cut_in(tx, found[1], outcome, reason, error, now, to_now=to_now)
-        self._told(uid)
+        self._after_end(uid)
 
     async def _cut_in(
         self,
@@ -262,7 +263,7 @@ class CallRecorder:
             if found is None or found[1].closed:
                 return
             await self._close(tx, found[1], ending, self._clock())
-        self._told(uid)
+        self._after_end(uid)
 
     async def _close(self, tx: AsyncConnection, row: RunRow, ending: Ending, at: datetime) -> None:
         if state_of(row) in ENDS:
@@ -281,11 +282,10 @@ class CallRecorder:
         await self._step(tx, row.uid, Step.DONE)
         await self._sealed.forget(tx, row.uid)
 
-    def _told(self, uid: str) -> None:
+    def _after_end(self, uid: str) -> None:
         self._dispatches.forget(uid)
         self._notices.tell(uid)
-        for hear in self._listeners:
-            hear(uid)
+        self.ends.tell(uid)
 
     # -- cancelled -------------------------------------------------------------------------------
 
@@ -306,7 +306,7 @@ class CallRecorder:
             else:
                 await self._note(tx, uid, cancel=True)
         if ended:
-            self._told(uid)
+            self._after_end(uid)
         else:
             self._notices.tell(uid)
         return ended
@@ -320,7 +320,7 @@ class CallRecorder:
                 return False
             reason = Reason.BUDGET_EXCEEDED
             await self._cut_in(tx, found[1], Outcome.FAILED, reason, why, now, to_now=True)
-        self._told(uid)
+        self._after_end(uid)
         return True
 
     async def queue_is_open(self, parent_uid: str) -> bool:
@@ -345,7 +345,7 @@ class CallRecorder:
             for row in await _rows(tx, ended):
                 await self._end_unstarted(tx, row, now)
         for uid in ended:
-            self._told(uid)
+            self._after_end(uid)
         return ended
 
     async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:

@@ -174,9 +174,9 @@ class ReplicateServer:
             )
         return url
 
-    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
+    async def send(self, call: Call, request: PreparedCall, target: Json) -> None:
         """Create the prediction at the upstream, once."""
-        answer = await hand_over(self._outbound, parcel, limit=self._answer_bytes)
+        answer = await hand_over(self._outbound, request, limit=self._answer_bytes)
         if answer.status in {429, 503}:
             words = f"{_at(target)} takes nothing now ({answer.status}): {_detail(answer)}"
             raise NotNow(words, down=answer.status == 503, after=_after(answer))
@@ -200,9 +200,9 @@ class ReplicateServer:
 
     # -- followed --------------------------------------------------------------------------------
 
-    def tend(self, target: Json) -> ReplicateTending:
+    def follow(self, target: Json) -> ReplicateFollower:
         """Look after a call."""
-        return ReplicateTending(
+        return ReplicateFollower(
             self, self._calls, self._replies, target, self._fate_seconds, self._monotonic
         )
 
@@ -255,19 +255,19 @@ class ReplicateServer:
         )
 
 
-class ReplicateTending:
+class ReplicateFollower:
     """Asks for one prediction."""
 
     def __init__(
         self,
-        courier: ReplicateServer,
+        server: ReplicateServer,
         calls: CallRecorder,
         replies: Replies,
         target: Json,
         fate_seconds: float,
         monotonic: Monotonic,
     ) -> None:
-        self._courier = courier
+        self._server = server
         self._calls = calls
         self._replies = replies
         self._target = target
@@ -286,8 +286,8 @@ class ReplicateTending:
         self._pause = min(self._pause * POLL_GROWTH, POLL_MAX_SECONDS)
         try:
             if self._token is None:
-                self._token = await self._courier.token(self._target)
-            answer = await self._courier.state(call, self._target, self._token)
+                self._token = await self._server.token(self._target)
+            answer = await self._server.state(call, self._target, self._token)
         except (OutboundError, NotNow) as error:
             # It is there all the same; spec.timeout ends the wait.
             logger.info("an upstream does not answer: %s", error)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.directory import Key
 from mayfly.gateway.cache.room import Caches
 from mayfly.gateway.calls.callbacks import CallbackListener
 from mayfly.gateway.calls.cog import CogServer
 from mayfly.gateway.calls.dispatcher import CallDispatcher
 from mayfly.gateway.calls.outputs import Outputs
+from mayfly.gateway.calls.probe import Probe
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.replicate import ReplicateServer
 from mayfly.gateway.calls.replies import Replies
@@ -26,6 +28,7 @@ from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.secrets.room import Secrets
 from mayfly.telemetry import catalog
+from mayfly.workqueue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Calls:
     recorder: CallRecorder
     dispatcher: CallDispatcher
     versions: Versions
+    probe: Probe
     listener: CallbackListener
     routers: Sequence[APIRouter]
 
@@ -42,7 +46,7 @@ class Calls:
     def tasks(self) -> Tasks:
         """The queues, the look at Models, the callback listener."""
         return {
-            "watch:models": self.versions.run,
+            "watch:models": self.probe.run,
             "work:models": self.dispatcher.run,
             "serve:callbacks": self.listener.run,
         }
@@ -84,25 +88,40 @@ def build(
     )
     cog = _cog(process, http, access, files, secrets, recorder, listener)
     replicate = _replicate(process, http, files, secrets, recorder, replies)
-    versions = Versions(
-        cluster=process.cluster,
-        database=process.database,
-        directory=caches.directory,
-        cog=cog,
-        replicate=replicate,
-        probe_seconds=config.models.probe_seconds,
-        clock=clock,
-    )
+    versions = Versions(process.database, caches.directory, clock)
+    probe = _probe(process, caches, telemetry, versions, cog, replicate)
     dispatcher = _dispatcher(
         process, caches, lifecycle, namespaces, recorder, versions, cog, replicate
     )
-    caches.directory.listen(versions.changed)
-    caches.directory.listen(dispatcher.changed)
+    caches.directory.model_changes.listen(probe.changed)
+    caches.directory.model_changes.listen(dispatcher.changed)
     telemetry.counters.families.gauges(
         catalog.MODEL_QUEUE_DEPTH,
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
-    return Calls(recorder, dispatcher, versions, listener, [routes])
+    return Calls(recorder, dispatcher, versions, probe, listener, [routes])
+
+
+def _probe(
+    process: Process,
+    caches: Caches,
+    telemetry: Telemetry,
+    versions: Versions,
+    cog: CogServer,
+    replicate: ReplicateServer,
+) -> Probe:
+    workqueue: WorkQueue[Key] = process.workqueue()
+    telemetry.counters.show_queue("models", workqueue)
+    return Probe(
+        cluster=process.cluster,
+        directory=caches.directory,
+        versions=versions,
+        cog=cog,
+        replicate=replicate,
+        workqueue=workqueue,
+        probe_seconds=process.config.models.probe_seconds,
+        clock=process.clock,
+    )
 
 
 def _dispatcher(

@@ -1,6 +1,6 @@
-"""What the conductor needs of those who speak to a model's server, and how that can go wrong.
+"""What the dispatcher needs of those who speak to a model's server, and how that can go wrong.
 
-CourierError       the call is not where it should be
+CallError          the call is not where it should be
 ├── NotNow         the server did not take it: later
 ├── Refused        the server, or we, will never take it
 ├── Unknown        it was sent, and nobody knows whether it arrived
@@ -27,11 +27,11 @@ from mayfly.metering.ledger import RunRow
 Json = dict[str, Any]
 
 
-class CourierError(Exception):
+class CallError(Exception):
     """The words are for a person."""
 
 
-class NotNow(CourierError):
+class NotNow(CallError):
     """The call was not taken, for certain.
 
     Attributes:
@@ -45,7 +45,7 @@ class NotNow(CourierError):
         self.after = after
 
 
-class Refused(CourierError):
+class Refused(CallError):
     """The call will not be taken.
 
     Attributes:
@@ -57,11 +57,11 @@ class Refused(CourierError):
         self.reason = reason
 
 
-class Unknown(CourierError):
+class Unknown(CallError):
     """The call may or may not have arrived."""
 
 
-class Lost(CourierError):
+class Lost(CallError):
     """Nobody can tell any more what became of the call."""
 
 
@@ -85,13 +85,13 @@ class PreparedCall:
 
 
 async def hand_over(
-    outbound: Outbound, parcel: PreparedCall, *, inside: bool = False, limit: int = MAX_BYTES
+    outbound: Outbound, request: PreparedCall, *, inside: bool = False, limit: int = MAX_BYTES
 ) -> Answer:
-    """Send a parcel, once.
+    """Send a call, once.
 
     Args:
         outbound: the way.
-        parcel: the call.
+        request: the call.
         inside: see `Outbound.request`.
         limit: bytes of the answer.
 
@@ -102,10 +102,10 @@ async def hand_over(
     """
     try:
         return await outbound.request(
-            parcel.method,
-            parcel.url,
-            headers=parcel.headers,
-            content=parcel.body,
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
             inside=inside,
             limit=limit,
         )
@@ -142,7 +142,7 @@ class ModelServer(Protocol):
             Refused: it never will.
         """
 
-    async def send(self, call: Call, parcel: PreparedCall, target: Json) -> None:
+    async def send(self, call: Call, request: PreparedCall, target: Json) -> None:
         """Send a call that was claimed, once.
 
         Raises:
@@ -151,7 +151,7 @@ class ModelServer(Protocol):
             Unknown: nobody knows.
         """
 
-    def tend(self, target: Json) -> Follower:
+    def follow(self, target: Json) -> Follower:
         """Look after a call that was sent, by this process or an earlier one."""
 
     async def cancel(self, call: Call, target: Json) -> None:

@@ -1,14 +1,13 @@
-"""What Models take and give: their schemas, the ids of their versions, and their status.
+"""The versions of Models: a schema and its id, kept in SQL.
 
 A version is a schema of a Model; its id is a hash of both, so the same server gives the same id
-in every gateway, and every version that was ever seen is kept in SQL.
+in every gateway, and every version that was ever seen is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,30 +16,14 @@ from typing import Any
 from sqlalchemy import Column, Index, String, Table, Text, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.api.v1alpha1 import Model, Reason
-from mayfly.api.v1alpha1.conditions import Condition, ConditionType, with_condition
-from mayfly.clock import Clock, rfc3339_seconds
+from mayfly.clock import Clock
 from mayfly.database.engine import Database, Instant, insert_once, metadata
-from mayfly.gateway.cache.directory import Directory, Entry, Key
-from mayfly.gateway.calls.cog import CogServer
-from mayfly.gateway.calls.replicate import ReplicateServer
-from mayfly.gateway.calls.server import Json, NotNow, Refused
-from mayfly.gateway.http.outbound import OutboundError
-from mayfly.gateway.worklist import Worklist
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import KubeError, NotFound
-from mayfly.kube.kinds import MODELS
+from mayfly.gateway.cache.directory import Directory, Entry
+from mayfly.gateway.calls.server import Json
 from mayfly.metering import listing
 
-logger = logging.getLogger(__name__)
-
-SCHEMA_BYTES = 1024 * 1024
-WORKERS = 4
-KEPT = 10
+KEEP = 10
 """Versions of a Model that are kept however old they are."""
-
-FIRST_SECONDS = 1.0
-"""When a Model that can't be called yet is looked at again; twice as long each time after that."""
 
 model_versions = Table(
     "model_versions",
@@ -87,72 +70,35 @@ class ModelVersion:
         return '"format": "uri"' in json.dumps(output)
 
 
-class NotAModel(Exception):
-    """A server describes something else; the words are for a person."""
-
-
 def version_id(model_uid: str, schema: Json) -> str:
     """A version's id: sha256 over the Model's UID and the schema, keys in order."""
     text = json.dumps([model_uid, schema], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def checked(schema: Json) -> Json:
-    """The part of a server's document that is the model's, where it is what it should be.
-
-    Raises:
-        NotAModel: it is not.
-    """
-    components = schema.get("components")
-    schemas = components.get("schemas") if isinstance(components, dict) else None
-    given = schemas.get("Input") if isinstance(schemas, dict) else None
-    if not isinstance(schemas, dict) or not isinstance(given, dict):
-        raise NotAModel("its schema has no components.schemas.Input")
-    properties = given.get("properties", {})
-    if not isinstance(properties, dict) or not all(
-        isinstance(each, dict) for each in properties.values()
-    ):
-        raise NotAModel("its schema's Input has no properties that can be read")
-    if len(json.dumps(schema)) > SCHEMA_BYTES:
-        raise NotAModel(f"its schema has more than {SCHEMA_BYTES // 1024} KiB")
-    return schema
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a look at a Model found."""
-
-    reason: Reason
-    words: str
-    version: ModelVersion | None = None
-
-
 class Versions:
-    """Looks at Models and keeps what it saw."""
+    """The table of versions; the directory learns what is in it."""
 
-    def __init__(
-        self,
-        *,
-        cluster: Cluster,
-        database: Database,
-        directory: Directory,
-        cog: CogServer,
-        replicate: ReplicateServer,
-        probe_seconds: float,
-        clock: Clock,
-    ) -> None:
-        self._cluster = cluster
+    def __init__(self, database: Database, directory: Directory, clock: Clock) -> None:
         self._database = database
         self._directory = directory
-        self._cog = cog
-        self._replicate = replicate
-        self._probe_seconds = probe_seconds
         self._clock = clock
-        self._worklist = Worklist(WORKERS)
-        self._looked: dict[Key, tuple[object, ...]] = {}
-        self._pauses: dict[Key, float] = {}
 
-    # -- read ------------------------------------------------------------------------------------
+    async def load(self) -> None:
+        """Tell the directory what is known: what a server said last holds while it is away."""
+        columns = (
+            model_versions.c.id,
+            model_versions.c.namespace,
+            model_versions.c.model,
+            model_versions.c.model_uid,
+        )
+        async with self._database.read() as tx:
+            for each in await tx.execute(select(*columns)):
+                self._directory.learn_version(each.id, each.namespace, each.model, each.model_uid)
+        for entry in self._directory.models():
+            known = await self.latest(entry)
+            if known is not None:
+                self._directory.learn_schema(entry, known.schema)
 
     async def latest(self, entry: Entry) -> ModelVersion | None:
         """The version of a Model that is called now; None when nobody has seen one."""
@@ -170,91 +116,14 @@ class Versions:
         async with self._database.read() as tx:
             return await _one(tx, select(model_versions).where(model_versions.c.id == identity))
 
-    def changed(self, namespace: str, name: str) -> None:
-        """A Model changed or went; our own writes of its status are no change."""
-        entry = self._directory.model(namespace, name)
-        if entry is None or self._looked.get((namespace, name)) != self._facts(entry):
-            self.look(namespace, name)
+    async def save(self, entry: Entry, schema: Json, upstream: str) -> ModelVersion:
+        """Keep what a server says of its model now: a version that is the latest from here on.
 
-    def look(self, namespace: str, name: str) -> None:
-        """Look at a Model soon."""
-        self._worklist.add(f"{namespace}/{name}")
-
-    def _facts(self, entry: Entry) -> tuple[object, ...]:
-        return (entry.uid, entry.body["metadata"].get("generation"), self._conflict(entry))
-
-    async def run(self) -> None:
-        """Look at Models until cancelled."""
-        await self._directory.synced()
-        async with self._database.read() as tx:
-            columns = (
-                model_versions.c.id,
-                model_versions.c.namespace,
-                model_versions.c.model,
-                model_versions.c.model_uid,
-            )
-            for each in await tx.execute(select(*columns)):
-                self._directory.learn_version(each.id, each.namespace, each.model, each.model_uid)
-        for entry in self._directory.models():
-            # What its server said last holds while it is away.
-            known = await self.latest(entry)
-            if known is not None:
-                self._directory.learn_schema(entry, known.schema)
-            self.look(entry.namespace, entry.name)
-        await self._worklist.run(self._look)
-
-    async def _look(self, key: str) -> None:
-        namespace, _, name = key.partition("/")
-        entry = self._directory.model(namespace, name)
-        if entry is None:
-            self._looked.pop((namespace, name), None)
-            self._directory.unlearn_schema(namespace, name)
-            self._pauses.pop((namespace, name), None)
-            return
-        facts = self._facts(entry)
-        finding = await self._found(entry)
-        if self._looked.get((namespace, name)) != facts or finding.reason is Reason.READY:
-            self._pauses.pop((namespace, name), None)
-        self._looked[namespace, name] = facts
-        self._worklist.add_after(key, self._pause(entry, finding))
-        try:
-            await self._write(entry, finding)
-        except NotFound:
-            return
-        except KubeError:
-            self._looked.pop((namespace, name), None)
-            raise
-
-    def _pause(self, entry: Entry, finding: Finding) -> float:
-        """Seconds until the next look: soon where a server may just be starting."""
-        if finding.reason is Reason.READY:
-            return self._probe_seconds
-        key = (entry.namespace, entry.name)
-        pause = min(self._pauses.get(key, FIRST_SECONDS), self._probe_seconds)
-        self._pauses[key] = 2 * pause
-        return pause
-
-    async def _found(self, entry: Entry) -> Finding:
-        conflict = self._conflict(entry)
-        if conflict:
-            return Finding(Reason.NAME_CONFLICT, conflict)
-        try:
-            schema, upstream = await self._asked(entry)
-            version = await self._seen(entry, checked(schema), upstream)
-        except (OutboundError, NotAModel) as error:
-            return Finding(Reason.UNREACHABLE, f"The model's server can't be used: {error}.")
-        except (Refused, NotNow) as error:
-            reason = error.reason if isinstance(error, Refused) else Reason.UNREACHABLE
-            return Finding(reason, str(error))
-        return Finding(Reason.READY, "The model can be called.", version)
-
-    async def _asked(self, entry: Entry) -> tuple[Json, str]:
-        target = target_of(entry)
-        if "endpoint" in target:
-            return await self._cog.schema(target), ""
-        return await self._replicate.describe(target)
-
-    async def _seen(self, entry: Entry, schema: Json, upstream: str) -> ModelVersion:
+        Args:
+            entry: the Model.
+            schema: the OpenAPI document of its input and output.
+            upstream: the upstream's own id to call it by; "" for by its name.
+        """
         now = self._clock()
         identity = version_id(entry.uid, schema)
         before = await self.latest(entry)
@@ -281,28 +150,6 @@ class Versions:
         self._directory.learn_version(identity, entry.namespace, entry.name, entry.uid)
         return await self.find(identity) or _version({**values, "schema": json.dumps(schema)})
 
-    def _conflict(self, entry: Entry) -> str:
-        """Who has the name or the alias, in words, or ""."""
-        words = self.name_conflict(entry)
-        if words:
-            return words
-        holder = self._directory.by_alias(entry.namespace, entry.alias) if entry.alias else None
-        if holder is not None and holder.uid != entry.uid:
-            return f'The older Model "{holder.name}" of this namespace has the alias.'
-        return ""
-
-    def name_conflict(self, entry: Entry) -> str:
-        """Why a Model can't have its name, in words; "" where it has it."""
-        holder = self._directory.named(entry.namespace, entry.name)
-        if holder is None or holder.is_model:
-            return ""
-        return (
-            f'The older Pipeline "{entry.name}" of this namespace has the name: give the Model '
-            f"another one, or delete the Pipeline."
-        )
-
-    # -- forgotten -------------------------------------------------------------------------------
-
     async def forget_old(self, before: datetime) -> None:
         """Forget versions that were the latest before a moment, and that nothing needs.
 
@@ -318,45 +165,13 @@ class Versions:
             found = await tx.execute(select(*columns).order_by(model_versions.c.seen_at.desc()))
             for row in found:
                 newer[row.model_uid] += 1
-                kept = row.model_uid in there and newer[row.model_uid] <= KEPT
+                kept = row.model_uid in there and newer[row.model_uid] <= KEEP
                 if not kept and row.seen_at < before and row.id not in named:
                     gone.append(row.id)
             for identity in gone:
                 await tx.execute(delete(model_versions).where(model_versions.c.id == identity))
         for identity in gone:
             self._directory.unlearn_version(identity)
-
-    async def _write(self, entry: Entry, finding: Finding) -> None:
-        """Write the status, if it says something new."""
-        entry = self._directory.model(entry.namespace, entry.name) or entry
-        model = entry.typed
-        assert isinstance(model, Model)  # noqa: S101 - it is what the directory gives
-        generation = model.metadata.generation
-        conditions = with_condition(
-            model.status.conditions,
-            ConditionType.READY,
-            "True" if finding.reason is Reason.READY else "False",
-            finding.reason,
-            finding.words,
-            now=rfc3339_seconds(self._clock()),
-            generation=generation,
-        )
-        wanted: Json = {
-            "observedGeneration": generation,
-            "conditions": [_condition(each) for each in conditions],
-        }
-        if finding.version is not None:
-            wanted["latestVersion"] = finding.version.id
-        known = entry.body.get("status") or {}
-        if all(known.get(name) == value for name, value in wanted.items()):
-            return
-        metadata = entry.body["metadata"]
-        patch = {
-            "metadata": {"resourceVersion": metadata["resourceVersion"], "uid": entry.uid},
-            "status": wanted,
-        }
-        body = await self._cluster.patch_status(MODELS, entry.namespace, entry.name, patch)
-        self._directory.learn_model(body)
 
 
 def target_of(entry: Entry, version: ModelVersion | None = None) -> Json:
@@ -381,7 +196,3 @@ async def _one(tx: AsyncConnection, wanted: Any) -> ModelVersion | None:
 
 def _version(row: Json) -> ModelVersion:
     return ModelVersion(**{**row, "schema": json.loads(row["schema"])})
-
-
-def _condition(condition: Condition) -> Json:
-    return condition.model_dump(by_alias=True, exclude_none=True)

@@ -96,7 +96,7 @@ class ModelPresenter:
             return None if all(rights.values()) else ()
         return [(is_model, namespace) for is_model, may in rights.items() if may]
 
-    async def shown(self, entries: Sequence[Entry], base: str) -> list[Json]:
+    async def many(self, entries: Sequence[Entry], base: str) -> list[Json]:
         """Entries as model objects, under the names that hold for everybody."""
         counts = await self._counts(entries)
         return [

@@ -95,7 +95,7 @@ class ModelRoutes:
         """The same, as the 2.x clients want it."""
         caller = await self._caller(request)
         found = await self._presenter.visible(caller, query[:WORDS_BYTES])
-        shown = await self._presenter.shown(found[: min(max(limit, 1), 50)], _base(request))
+        shown = await self._presenter.many(found[: min(max(limit, 1), 50)], _base(request))
         models = [{"model": each, "metadata": {"tags": []}} for each in shown]
         body = {"query": query, "models": models, "collections": [], "pages": []}
         return JSONResponse(body, headers=UNCACHED)
@@ -105,14 +105,14 @@ class ModelRoutes:
             found, lambda each: (parse_rfc3339(each.created), each.uid), cursor
         )
         base = _base(request)
-        return _listed(request, base, await self._presenter.shown(entries, base), following)
+        return _listed(request, base, await self._presenter.many(entries, base), following)
 
     # -- one -------------------------------------------------------------------------------------
 
     async def get(self, request: Request, owner: str, name: str) -> Response:
         """The model object, with its latest version."""
         _, entry = await self._find(request, owner, name)
-        return await self._shown(request, entry, f"{owner}/{name}")
+        return await self._answer(request, entry, f"{owner}/{name}")
 
     async def readme(self, request: Request, owner: str, name: str) -> Response:
         """README.md of the source, or the description."""
@@ -129,14 +129,14 @@ class ModelRoutes:
         caller = await self._caller(request)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.create(caller, draft)
-        return await self._shown(request, entry, f"{entry.namespace}/{entry.name}", 201)
+        return await self._answer(request, entry, f"{entry.namespace}/{entry.name}", 201)
 
     async def change(self, request: Request, owner: str, name: str) -> Response:
         """Change what the body names: description, visibility, source and so on."""
         caller, entry = await self._find(request, owner, name)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.change(caller, entry, draft)
-        return await self._shown(request, entry, f"{owner}/{name}")
+        return await self._answer(request, entry, f"{owner}/{name}")
 
     async def delete(self, request: Request, owner: str, name: str) -> Response:
         """Delete it, with its versions. Predictions and their bills stay."""
@@ -226,7 +226,7 @@ class ModelRoutes:
         caller = await self._caller(request)
         return caller, await self._callers.entry(caller, owner, name)
 
-    async def _shown(
+    async def _answer(
         self, request: Request, entry: Entry, called: str, status: int = 200
     ) -> Response:
         body = await self._presenter.one(entry, called, _base(request))

@@ -99,7 +99,7 @@ class FileLinks:
         self._urls = urls
         self._clock = clock
 
-    async def kept(self, text: str, namespace: str, base: str = "") -> str:
+    async def to_references(self, text: str, namespace: str, base: str = "") -> str:
         """JSON text as it is stored: links to a namespace's files are references.
 
         Args:
@@ -115,7 +115,7 @@ class FileLinks:
         ours = {each.id for each in found.values() if each.namespace == namespace}
         return with_references(text, hosts, ours)
 
-    async def shown(self, text: str, namespace: str, base: str) -> str:
+    async def to_links(self, text: str, namespace: str, base: str) -> str:
         """JSON text as a reader gets it: references to a namespace's files are links.
 
         Args:

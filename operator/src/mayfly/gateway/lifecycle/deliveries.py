@@ -68,7 +68,7 @@ class Delivery:
         """Whether the receiver is told of an event."""
         return event in self.events.split(",")
 
-    def shown(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Members of the prediction object."""
         fields = {"webhook": self.url, "webhook_events_filter": self.events.split(",")}
         return fields | ({"webhook_error": self.error} if self.error else {})

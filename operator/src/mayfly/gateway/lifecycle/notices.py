@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Self
+
+from mayfly.listeners import Listeners
 
 
 class Notices:
-    """Waiters by run UID."""
+    """Waiters by run UID.
+
+    Attributes:
+        news: tells the UID at every news of any run.
+    """
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._listeners: list[Callable[[str], None]] = []
-
-    def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID at every news of any run."""
-        self._listeners.append(hear)
+        self.news: Listeners[str] = Listeners()
 
     def tell(self, uid: str) -> None:
         """Something about this run changed."""
-        for hear in self._listeners:
-            hear(uid)
+        self.news.tell(uid)
         for event in self._waiters.get(uid, ()):
             event.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType
@@ -14,6 +15,7 @@ from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Payers, PayerSettings
+from mayfly.workqueue import WorkQueue
 
 FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
     Reason.SUCCEEDED,
@@ -21,6 +23,7 @@ FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
     Reason.CANCELED,
 }
 
+QUEUES = 3
 ROUTES = 90
 """Series of requests: about sixty routes, most of which answer in one way."""
 
@@ -73,6 +76,14 @@ class Metrics:
             start=[("completed", "delivered"), ("completed", "failed")],
         )
         self.webhooks_abandoned = families.counter(catalog.WEBHOOKS_ABANDONED)
+        self._queue_depth = families.labelled_gauge(catalog.GATEWAY_QUEUE_DEPTH, QUEUES * 4)
+        self._queue_oldest = families.labelled_gauge(catalog.GATEWAY_QUEUE_OLDEST, QUEUES)
+
+    def show_queue(self, name: str, queue: WorkQueue[Any]) -> None:
+        """Shows how a work queue stands."""
+        for state, read in queue.depth.items():
+            self._queue_depth.of(name, state).set_function(read)
+        self._queue_oldest.of(name).set_function(lambda: queue.oldest_seconds)
 
     # -- what happened ---------------------------------------------------------------------------
 

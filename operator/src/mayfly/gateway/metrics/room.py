@@ -32,7 +32,7 @@ def build(process: Process) -> Telemetry:
     """Build the room: counters hear of every commit."""
     config, cluster, database = process.config, process.cluster, process.database
     counters = Metrics(PayerSettings(**config.metrics.model_dump()), config.currency)
-    database.listen(counters.recorded)
+    database.commits.listen(counters.recorded)
     ledger_watch = LedgerWatch(database, process.clock)
     ledger_watch.gauges(counters)
     families = counters.families

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -20,6 +19,7 @@ from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import BudgetReached
 from mayfly.gateway.namespaces.watch import Namespaces
+from mayfly.listeners import Listeners
 from mayfly.metering import spending
 from mayfly.metering.pricing import decimal_text
 from mayfly.metering.spending import Budget
@@ -47,7 +47,11 @@ class Limit:
 
 
 class Budgets:
-    """Enforces monthly budgets of namespaces and budgets of runs."""
+    """Enforces monthly budgets of namespaces and budgets of runs.
+
+    Attributes:
+        rechecks: tells the UID of each run whose budget is to be looked at again.
+    """
 
     def __init__(
         self,
@@ -69,20 +73,12 @@ class Budgets:
         """
         self._database = database
         self._runs = runs
-        self._listeners: list[Callable[[str], None]] = []
+        self.rechecks: Listeners[str] = Listeners()
         self._currency = currency
         self._clock = clock
         self._limits: dict[str, Limit] = {}
         self._namespaces = namespaces
-        namespaces.listen(self._on_namespace)
-
-    def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID of each run whose budget is to be looked at again."""
-        self._listeners.append(hear)
-
-    def _tell(self, uid: str) -> None:
-        for hear in self._listeners:
-            hear(uid)
+        namespaces.changes.listen(self._on_namespace)
 
     async def run(self) -> None:
         """Re-checks budgets every few seconds, until cancelled."""
@@ -205,7 +201,7 @@ class Budgets:
             if payer not in known:
                 known[payer] = await self._why_not(*payer)
             if known[payer]:
-                self._tell(seen.uid)
+                self.rechecks.tell(seen.uid)
 
     def _bounded(self, seen: Seen) -> bool:
         limited = seen.key[0] in self._limits
@@ -227,7 +223,7 @@ class Budgets:
             logger.warning("%s", self.warning(name))
         for seen in list(self._runs.unfinished()):
             if seen.key[0] == name:
-                self._tell(seen.uid)
+                self.rechecks.tell(seen.uid)
 
 
 def _amount(text: str) -> Decimal | None:

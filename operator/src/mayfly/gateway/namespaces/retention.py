@@ -35,7 +35,7 @@ class Retention:
         self._own: dict[str, timedelta | None] = {}
         self._wrong: dict[str, str] = {}
         self._namespaces = namespaces
-        namespaces.listen(self._on_namespace)
+        namespaces.changes.listen(self._on_namespace)
 
     async def synced(self) -> None:
         """Wait until every namespace is known: before that nothing may go."""

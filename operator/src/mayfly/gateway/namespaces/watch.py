@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.kube.client import Cluster
 from mayfly.kube.kinds import NAMESPACES
+from mayfly.listeners import Listeners
 
 Json = dict[str, Any]
-OnChange = Callable[[str, dict[str, str]], None]
 
 
 class Namespaces:
-    """Informer of namespaces and their annotations."""
+    """Informer of namespaces and their annotations.
+
+    Attributes:
+        changes: tells a namespace's name and annotations at each change; none when it is gone.
+    """
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
-        self._listeners: list[OnChange] = []
+        self.changes: Listeners[str, dict[str, str]] = Listeners()
         self._informer = Informer(cluster, NAMESPACES, self._on_change, monotonic, trim=_trimmed)
 
     async def watch(self) -> None:
@@ -31,15 +34,10 @@ class Namespaces:
         """Set once every namespace is known."""
         return self._informer.synced
 
-    def listen(self, listener: OnChange) -> None:
-        """Have a namespace's name and annotations told at each change; none when it is gone."""
-        self._listeners.append(listener)
-
     def _on_change(self, change: Change, body: Json) -> None:
         metadata = body["metadata"]
         annotations = {} if change == "DELETED" else metadata["annotations"]
-        for listener in self._listeners:
-            listener(metadata["name"], annotations)
+        self.changes.tell(metadata["name"], annotations)
 
 
 def _trimmed(body: Json) -> Json:

@@ -16,6 +16,7 @@ from mayfly.gateway.access.callers import CANCELLED_RUN, Caller, Callers
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.dispatcher import CallDispatcher
+from mayfly.gateway.calls.probe import Probe, name_conflict
 from mayfly.gateway.calls.recorder import CallRecorder, Shut
 from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.calls.versions import ModelVersion, Versions
@@ -50,6 +51,7 @@ class CallCreator:
         callers: Callers,
         calls: CallRecorder,
         versions: Versions,
+        probe: Probe,
         dispatcher: CallDispatcher,
         directory: Directory,
         runs: Runs,
@@ -66,6 +68,7 @@ class CallCreator:
         self._callers = callers
         self._calls = calls
         self._versions = versions
+        self._probe = probe
         self._dispatcher = dispatcher
         self._directory = directory
         self._runs = runs
@@ -109,7 +112,7 @@ class CallCreator:
         namespace = caller.namespace or entry.namespace
         await self._create_run.permit(caller, namespace)
         self._callers.require_callable(entry, namespace)
-        conflict = self._versions.name_conflict(entry)
+        conflict = name_conflict(self._directory, entry)
         if conflict:
             raise Invalid(f'Model "{target.called}" can\'t be called: {conflict}')
         known = idempotency.digest(
@@ -179,7 +182,7 @@ class CallCreator:
         entry = target.entry
         latest = await self._versions.latest(entry)
         if latest is None and not entry.settled:
-            self._versions.look(entry.namespace, entry.name)
+            self._probe.look(entry.namespace, entry.name)
             await self._directory.settled(entry.namespace, entry.name, SETTLE_SECONDS)
             latest = await self._versions.latest(entry)
         wanted = target.version

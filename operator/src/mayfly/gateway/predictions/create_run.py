@@ -290,7 +290,7 @@ class RunCreator:
         self, order: CreateRequest, namespace: str, base: str
     ) -> CreateRequest:
         """The order with our own files as references instead of links that expire."""
-        text = await self._links.kept(order.input_json, namespace, base)
+        text = await self._links.to_references(order.input_json, namespace, base)
         return replace(order, input_json=text)
 
     async def _spec(

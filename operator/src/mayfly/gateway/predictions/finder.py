@@ -22,7 +22,7 @@ from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.lifecycle.states import state_of
-from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.predictions.long_polls import LongPolls
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, Snapshots
 from mayfly.gateway.runs.rows import row_of
 from mayfly.kube.client import Cluster
@@ -58,7 +58,7 @@ class Predictions:
         dispatcher: CallDispatcher,
         notices: Notices,
         snapshots: Snapshots,
-        polls: Polls,
+        long_polls: LongPolls,
         stopping: asyncio.Event,
     ) -> None:
         self._cluster = cluster
@@ -69,7 +69,7 @@ class Predictions:
         self._dispatcher = dispatcher
         self._notices = notices
         self._snapshots = snapshots
-        self._polls = polls
+        self._long_polls = long_polls
         self._stopping = stopping
 
     # -- one -------------------------------------------------------------------------------------
@@ -163,11 +163,11 @@ class Predictions:
         # Before it is read, so that no news is missed between that and the wait.
         with self._notices.subscribe(uid) as news:
             found = await self._find(caller, identity, namespace, self._snapshots.snapshot)
-            pause = 0.0 if found.ended else self._polls.pause(reader, uid, _mark(found))
+            pause = 0.0 if found.ended else self._long_polls.pause(reader, uid, _mark(found))
             if pause > 0 and not self._stopping.is_set():
                 await news.wait(pause)
                 found = await self.snapshot(found)
-        self._polls.told(reader, uid, _mark(found), ended=found.ended)
+        self._long_polls.note_answer(reader, uid, _mark(found), ended=found.ended)
         return found
 
     # -- many ------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ FORGET_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a run knows of a prediction.
+class LastAnswer:
+    """What a run was last told of a prediction.
 
     Attributes:
         mark: stands for all that an answer would tell.
@@ -35,12 +35,12 @@ class Known:
     since: float
 
 
-class Polls:
-    """What each run was last told of the predictions that it waits for."""
+class LongPolls:
+    """Says how long a poll is held: by what each run was last told of what it waits for."""
 
     def __init__(self, monotonic: Monotonic) -> None:
         self._monotonic = monotonic
-        self._readers: Cache[str, dict[str, Known]] = Cache(
+        self._readers: Cache[str, dict[str, LastAnswer]] = Cache(
             seconds=FORGET_SECONDS, size=READERS, monotonic=monotonic
         )
 
@@ -52,18 +52,18 @@ class Polls:
             uid: of the prediction.
             mark: what the answer would tell now.
         """
-        told = self._readers.get(reader) or {}
-        known = told.get(uid)
-        if known is None or known.mark != mark:
+        answers = self._readers.get(reader) or {}
+        last = answers.get(uid)
+        if last is None or last.mark != mark:
             return 0.0
-        return min(self._monotonic() - known.since, LONGEST_SECONDS) / len(told)
+        return min(self._monotonic() - last.since, LONGEST_SECONDS) / len(answers)
 
-    def told(self, reader: str, uid: str, mark: int, *, ended: bool) -> None:
+    def note_answer(self, reader: str, uid: str, mark: int, *, ended: bool) -> None:
         """A run was answered; what has ended is waited for no longer."""
-        told = self._readers.get(reader) or {}
-        known = told.get(uid)
+        answers = self._readers.get(reader) or {}
+        last = answers.get(uid)
         if ended:
-            told.pop(uid, None)
-        elif known is None or known.mark != mark:
-            told[uid] = Known(mark, self._monotonic())
-        self._readers.put(reader, told)
+            answers.pop(uid, None)
+        elif last is None or last.mark != mark:
+            answers[uid] = LastAnswer(mark, self._monotonic())
+        self._readers.put(reader, answers)

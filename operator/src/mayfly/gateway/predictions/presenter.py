@@ -111,7 +111,7 @@ class Presenter:
         """A prediction's JSON text with its files as links; everything else byte for byte."""
         if text is None:
             return None
-        return await self._links.shown(text, row.namespace, urls.host_of(base))
+        return await self._links.to_links(text, row.namespace, urls.host_of(base))
 
     def _stream(self, row: RunRow, base: str) -> str:
         files = gives_files(schemas.of_prediction(self._directory, row))
@@ -153,7 +153,7 @@ def _text(own: Decimal | None) -> str | None:
 def _beside(found: Snapshot) -> dict[str, Any]:
     """What the caller asked for beside the input, and what came of a run below it."""
     fields: dict[str, Any] = {**_asked(found), **_below(found)}
-    return fields | (found.delivery.shown() if found.delivery else {})
+    return fields | (found.delivery.fields() if found.delivery else {})
 
 
 def _asked(found: Snapshot) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.predictions.create_call import CallCreator
 from mayfly.gateway.predictions.create_run import RunCreator
 from mayfly.gateway.predictions.finder import Predictions as Finder
-from mayfly.gateway.predictions.long_polls import Polls
+from mayfly.gateway.predictions.long_polls import LongPolls
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.routes import PredictionRoutes
 from mayfly.gateway.predictions.snapshots import Snapshots
@@ -27,6 +27,7 @@ from mayfly.gateway.predictions.webhooks import Webhooks
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.runs.room import Runs
 from mayfly.gateway.secrets.room import Secrets
+from mayfly.workqueue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def build(
         dispatcher=calls.dispatcher,
         notices=lifecycle.notices,
         snapshots=snapshots,
-        polls=Polls(process.monotonic),
+        long_polls=LongPolls(process.monotonic),
         stopping=process.stopping,
     )
     presenter = Presenter(
@@ -79,7 +80,7 @@ def build(
         clock=clock,
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
-    database.listen(webhooks.committed)
+    database.commits.listen(webhooks.committed)
     create_run = _run_creator(
         process, caches, lifecycle, namespaces, access, files, secrets, snapshots
     )
@@ -112,6 +113,8 @@ def _webhooks(
     presenter: Presenter,
 ) -> Webhooks:
     config = process.config
+    workqueue: WorkQueue[str] = process.workqueue()
+    telemetry.counters.show_queue("webhooks", workqueue)
     return Webhooks(
         predictions=finder,
         presenter=presenter,
@@ -119,6 +122,7 @@ def _webhooks(
         outbound=http.outbound,
         notices=lifecycle.notices,
         metrics=telemetry.counters,
+        workqueue=workqueue,
         key=access.key,
         base=(config.external_url or config.internal_url).rstrip("/"),
         clock=process.clock,
@@ -171,6 +175,7 @@ def _call_creator(
         callers=access.callers,
         calls=calls.recorder,
         versions=calls.versions,
+        probe=calls.probe,
         dispatcher=calls.dispatcher,
         directory=caches.directory,
         runs=caches.runs,

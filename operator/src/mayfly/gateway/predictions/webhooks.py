@@ -25,7 +25,7 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot
-from mayfly.gateway.worklist import Worklist
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,15 @@ def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> st
 
 
 @dataclass
-class Told:
-    """What a receiver was told of a run's work: by this process, since it is only news."""
+class Progress:
+    """How much of a run's work a receiver was told: by this process, since it is only news.
+
+    Attributes:
+        items: of its output.
+        log: bytes of its log.
+        told_at: when, on the monotonic clock.
+        count: how many messages.
+    """
 
     items: int = 0
     log: int = 0
@@ -77,6 +84,7 @@ class Webhooks:
         outbound: Outbound,
         notices: Notices,
         metrics: Metrics,
+        workqueue: WorkQueue[str],
         key: SigningKey,
         base: str,
         clock: Clock,
@@ -91,6 +99,7 @@ class Webhooks:
             outbound: tells it.
             notices: says when there is news.
             metrics: counts.
+            workqueue: UIDs of predictions that have receivers.
             key: signs.
             base: the base URL of links, for receivers.
             clock: stamps.
@@ -105,9 +114,9 @@ class Webhooks:
         self._base = base
         self._clock = clock
         self._monotonic = monotonic
-        self._worklist = Worklist()
-        self._told: dict[str, Told] = {}
-        notices.listen(self._on_news)
+        self._workqueue = workqueue
+        self._progress: dict[str, Progress] = {}
+        notices.news.listen(self._on_news)
 
     def committed(self, noted: object) -> None:
         """A transaction was committed: if it opened a prediction with a receiver, look at it."""
@@ -116,25 +125,25 @@ class Webhooks:
 
     def expect(self, uid: str) -> None:
         """A prediction with a receiver was opened."""
-        self._told.setdefault(uid, Told())
-        self._worklist.add(uid)
+        self._progress.setdefault(uid, Progress())
+        self._workqueue.add(uid)
 
     async def run(self) -> None:
         """Work until cancelled, beginning with what an earlier process left owed."""
         async with self._database.read() as tx:
             for uid in await deliveries.owed(tx):
                 self.expect(uid)
-        await self._worklist.run(self._look)
+        await self._workqueue.run(self._look)
 
     def _on_news(self, uid: str) -> None:
-        if uid in self._told:
-            self._worklist.add(uid)
+        if uid in self._progress:
+            self._workqueue.add(uid)
 
     async def _look(self, uid: str) -> None:
         async with self._database.read() as tx:
             owed = await deliveries.find(tx, uid)
         if owed is None or owed.due_at is None:
-            self._told.pop(uid, None)
+            self._progress.pop(uid, None)
             return
         found = await self._predictions.get_trusted(owed.id)
         if found is None:
@@ -159,10 +168,10 @@ class Webhooks:
             await self._try(owed, began, "start")
 
     async def _tell_news(self, owed: Delivery, found: Prediction) -> None:
-        told = self._told.setdefault(owed.run_uid, Told())
-        left = told.told_at + NEWS_SECONDS - self._monotonic()
+        progress = self._progress.setdefault(owed.run_uid, Progress())
+        left = progress.told_at + NEWS_SECONDS - self._monotonic()
         if left > 0:
-            self._worklist.add_after(owed.run_uid, left)
+            self._workqueue.add_after(owed.run_uid, left)
             return
         async with self._database.read() as tx:
             items = await archive.count_items(tx, owed.run_uid)
@@ -174,14 +183,14 @@ class Webhooks:
             return
         news = [
             event
-            for event, more in (("output", items > told.items), ("logs", log > told.log))
+            for event, more in (("output", items > progress.items), ("logs", log > progress.log))
             if more and owed.wants(event)
         ]
-        told.items, told.log = items, log
+        progress.items, progress.log = items, log
         for event in news:
-            told.told_at = self._monotonic()
-            told.count += 1
-            await self._try(owed, shown, event, f"-{told.count}")
+            progress.told_at = self._monotonic()
+            progress.count += 1
+            await self._try(owed, shown, event, f"-{progress.count}")
 
     async def _try(self, owed: Delivery, found: Snapshot, event: str, suffix: str = "") -> None:
         try:
@@ -198,7 +207,7 @@ class Webhooks:
         now = self._clock()
         # Until the end, `due_at` is when the prediction was opened.
         if owed.due_at is not None and owed.due_at > now:
-            self._worklist.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
+            self._workqueue.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
             return
         if owed.attempts > len(BACKOFF):
             await self._settle(owed, "The webhook was not taken.")
@@ -207,7 +216,7 @@ class Webhooks:
         async with self._database.write() as tx:
             again_at = now + timedelta(seconds=pause)
             if not await deliveries.claim(tx, owed, again_at):
-                self._worklist.add_after(owed.run_uid, pause)
+                self._workqueue.add_after(owed.run_uid, pause)
                 return
         try:
             await self._send(owed, await self._predictions.snapshot(found), "completed")
@@ -217,7 +226,7 @@ class Webhooks:
             if last:
                 await self._settle(owed, f"The webhook was not delivered: {error}")
             else:
-                self._worklist.add_after(owed.run_uid, pause)
+                self._workqueue.add_after(owed.run_uid, pause)
         else:
             await self._settle(owed, "")
 
@@ -226,7 +235,7 @@ class Webhooks:
             await deliveries.settle(tx, owed.run_uid, error)
         if error:
             self._metrics.webhooks_abandoned.inc()
-        self._told.pop(owed.run_uid, None)
+        self._progress.pop(owed.run_uid, None)
 
     # -- one call --------------------------------------------------------------------------------
 

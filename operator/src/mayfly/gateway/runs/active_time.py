@@ -33,7 +33,7 @@ MEASURED = frozenset(
 )
 """Reasons that only the agent's own last word gives: both stamps of such an end are its own."""
 
-UNTOLD = frozenset({Reason.LOST, Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.CANCELED})
+UNREPORTED = frozenset({Reason.LOST, Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.CANCELED})
 """Reasons of ends of which the pod itself may have said nothing."""
 
 
@@ -140,4 +140,4 @@ def _between(start: datetime | None, end: datetime | None) -> int | None:
 
 def _may_have_started(row: RunRow, told: Ending) -> bool:
     """Whether main() may have been called, though nobody heard of it: the pod had its work."""
-    return row.sent_at is not None and told.reason in UNTOLD
+    return row.sent_at is not None and told.reason in UNREPORTED

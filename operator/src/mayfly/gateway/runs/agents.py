@@ -38,10 +38,10 @@ from mayfly.gateway.runs.messages import (
 from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.sessions import Session, Sessions, Wire
-from mayfly.gateway.worklist import Worklist
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
 from mayfly.metering.ledger import RunRow
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Agents:
         sessions: Sessions,
         opener: LedgerOpener,
         recorder: Recorder,
-        worklist: Worklist,
+        workqueue: WorkQueue[str],
         notices: Notices,
         metrics: Metrics,
         limits: GatewayLimits,
@@ -86,7 +86,7 @@ class Agents:
         self._sessions = sessions
         self._opener = opener
         self._recorder = recorder
-        self._worklist = worklist
+        self._workqueue = workqueue
         self._notices = notices
         self._metrics = metrics
         self._limits = limits
@@ -210,7 +210,7 @@ class Agents:
             async with self._database.read() as tx:
                 uids.update(row.uid for row in await ledger.find_by_pod(tx, session.pod.uid))
         for uid in uids:
-            self._worklist.add(uid)
+            self._workqueue.add(uid)
 
     async def _row(self, uid: str, pod: Pod) -> RunRow | None:
         """The ledger row of a run that this pod may speak for."""
@@ -243,7 +243,7 @@ class Agents:
         match message:
             case Started():
                 await self._recorder.start(message.run, message.at, self._dispatches.now())
-                self._worklist.add(message.run)
+                self._workqueue.add(message.run)
             case Log():
                 await self._log(session, message)
             case Output():
@@ -287,7 +287,7 @@ class Agents:
             raise Rejected(BAD_MESSAGE, "the result is of another attempt")
         await self._recorder.journal(message.run, message, self._dispatches.now())
         session.ended = True
-        self._worklist.add(message.run)
+        self._workqueue.add(message.run)
 
 
 def _parsed(text: str) -> Hello | RunMessage:

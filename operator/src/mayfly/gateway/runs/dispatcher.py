@@ -36,13 +36,13 @@ from mayfly.gateway.runs.steps import Step
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.runs.work import work
 from mayfly.gateway.secrets.lookup import SecretLookup, SecretUnavailable
-from mayfly.gateway.worklist import Worklist
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.observed import Refusal
+from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Dispatcher:
         recorder: Recorder,
         programs: Programs,
         database: Database,
-        worklist: Worklist,
+        workqueue: WorkQueue[str],
         trees: Trees,
         dispatches: Dispatches,
         lookup: SecretLookup,
@@ -87,7 +87,7 @@ class Dispatcher:
         self._recorder = recorder
         self._programs = programs
         self._database = database
-        self._worklist = worklist
+        self._workqueue = workqueue
         self._trees = trees
         self._dispatches = dispatches
         self._lookup = lookup
@@ -104,8 +104,8 @@ class Dispatcher:
         await self._runs.synced.wait()
         async with self._database.read() as tx:
             for uid in (*await ledger.unclosed(tx), *await tree.unsettled(tx)):
-                self._worklist.add(uid)
-        await self._worklist.run(self.look)
+                self._workqueue.add(uid)
+        await self._workqueue.run(self.look)
 
     async def look(self, uid: str) -> None:
         """Do everything that can be done for a run now."""
@@ -128,7 +128,7 @@ class Dispatcher:
                 await self._close_departed(view)
                 return
             for child in view.unstarted_children:
-                self._worklist.add(child)
+                self._workqueue.add(child)
             try:
                 if not await self._act(view, steps.decide(view.facts)):
                     return
@@ -141,7 +141,7 @@ class Dispatcher:
                 await self._close_deleted(view.seen, view.row)
                 return
         logger.warning("a run takes too many steps", extra={"run": uid})
-        self._worklist.add_after(uid, 1.0)
+        self._workqueue.add_after(uid, 1.0)
 
     async def _notify_parent(self, child: Seen) -> None:
         """Have a cancelled parent looked at that may wait for this run alone."""
@@ -150,7 +150,7 @@ class Dispatcher:
             return
         now = self._runs.get(child.uid)
         if now is None or not await self._gatherer.unstarted([now]):
-            self._worklist.add(parent.uid)
+            self._workqueue.add(parent.uid)
 
     # -- the steps -------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class Dispatcher:
     def _wake_later(self, view: View) -> None:
         due = steps.look_again_at(view.facts)
         if due is not None and due > view.facts.now:
-            self._worklist.add_after(view.seen.uid, (due - view.facts.now).total_seconds())
+            self._workqueue.add_after(view.seen.uid, (due - view.facts.now).total_seconds())
 
     # -- the work --------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class Dispatcher:
             row = await self._opener.open(seen, None, None)
         if row is None:
             if seen is not None and seen.parent_uid:
-                self._worklist.add(seen.parent_uid)  # it may have waited for this one alone
+                self._workqueue.add(seen.parent_uid)  # it may have waited for this one alone
             return
         if not row.closed:
             session = self._sessions.of_run(row.uid, row.pod_uid)
@@ -346,9 +346,9 @@ class Dispatcher:
         """The end is final: let the agent go, and have the tree's sums made that waited for it."""
         await self._release_agent(uid, row)
         self._dispatches.forget(uid)
-        parent = await self._trees.settle(uid)
+        parent = await self._trees.finalize(uid)
         if parent is not None:
-            self._worklist.add(parent)
+            self._workqueue.add(parent)
 
     async def _release_early(self, view: View, row: RunRow) -> None:
         """Let the agent go although the object is not finished: it has nothing to say on that."""

@@ -130,7 +130,7 @@ class Recorder:
             return text
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
-        return text if row is None else await self._links.kept(text, row.namespace)
+        return text if row is None else await self._links.to_references(text, row.namespace)
 
     def _ending(self, row: RunRow, result: Result, partial: str | None, received: Moment) -> Ending:
         reason = agent_reason(result.outcome, result.reason)

@@ -25,9 +25,9 @@ from mayfly.gateway.runs.routes import AgentRoutes
 from mayfly.gateway.runs.sessions import Sessions
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.room import Secrets
-from mayfly.gateway.worklist import Worklist
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import Families
+from mayfly.workqueue import WorkQueue
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Runs:
     """The engine for runs of Pipelines."""
 
     sessions: Sessions
-    worklist: Worklist
+    workqueue: WorkQueue[str]
     trees: Trees
     recorder: Recorder
     dispatcher: Dispatcher
@@ -61,7 +61,9 @@ def build(
 ) -> Runs:
     """Build the room; `queues` are what else a run may have made: a cancel closes them for it."""
     config, database, clock = process.config, process.database, process.clock
-    sessions, worklist = Sessions(), Worklist()
+    sessions = Sessions()
+    workqueue: WorkQueue[str] = process.workqueue()
+    telemetry.counters.show_queue("runs", workqueue)
     trees = Trees(process.cluster, database, caches.runs)
     opener = LedgerOpener(
         database=database,
@@ -82,7 +84,7 @@ def build(
         recorder=recorder,
         programs=caches.programs,
         database=database,
-        worklist=worklist,
+        workqueue=workqueue,
         trees=trees,
         dispatches=lifecycle.dispatches,
         lookup=secrets.lookup,
@@ -95,13 +97,13 @@ def build(
         monotonic=process.monotonic,
     )
     agents = _agents(
-        process, caches, lifecycle, telemetry, access, sessions, worklist, opener, recorder
+        process, caches, lifecycle, telemetry, access, sessions, workqueue, opener, recorder
     )
-    caches.runs.listen(worklist.add)
-    namespaces.budgets.listen(worklist.add)
+    caches.runs.changes.listen(workqueue.add)
+    namespaces.budgets.rechecks.listen(workqueue.add)
     _gauges(telemetry.counters.families, caches.runs, sessions)
     routes = AgentRoutes(agents, files.store, caches.runs)
-    return Runs(sessions, worklist, trees, recorder, dispatcher, agents, [routes.router()])
+    return Runs(sessions, workqueue, trees, recorder, dispatcher, agents, [routes.router()])
 
 
 def _agents(
@@ -111,7 +113,7 @@ def _agents(
     telemetry: Telemetry,
     access: AccessControl,
     sessions: Sessions,
-    worklist: Worklist,
+    workqueue: WorkQueue[str],
     opener: LedgerOpener,
     recorder: Recorder,
 ) -> Agents:
@@ -122,7 +124,7 @@ def _agents(
         sessions=sessions,
         opener=opener,
         recorder=recorder,
-        worklist=worklist,
+        workqueue=workqueue,
         notices=lifecycle.notices,
         metrics=telemetry.counters,
         limits=process.config.limits,

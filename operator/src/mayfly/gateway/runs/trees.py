@@ -73,8 +73,8 @@ class Trees:
         )
         return Tally(children, below.cost, below.settled and not queued)
 
-    async def settle(self, uid: str) -> str | None:
-        """Say the last word on a run that is over, if everything below it has ended.
+    async def finalize(self, uid: str) -> str | None:
+        """Write the final cost of a run that is over, if everything below it has ended.
 
         Returns:
             The UID of its parent, if that is over and may have waited for this.
@@ -108,7 +108,7 @@ class Trees:
             seen = Seen(await self._cluster.get(RUNS, row.namespace, row.name))
             if seen.uid != row.uid:
                 return  # another run has the name now
-            changes = status.patch(seen, _settled(seen, bill, tally))
+            changes = status.patch(seen, _final_status(seen, bill, tally))
             if changes is not None:
                 body = await self._cluster.patch_status(RUNS, row.namespace, row.name, changes)
                 self._runs.update(body)
@@ -116,7 +116,7 @@ class Trees:
             return
 
 
-def _settled(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, Any]:
+def _final_status(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, Any]:
     bill = status.Bill(
         cost=record.cost,
         currency=record.currency,

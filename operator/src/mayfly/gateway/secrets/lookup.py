@@ -22,7 +22,7 @@ from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import PIPELINES, SECRETS
-from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec import inputs, pointer
 
 MAX_VALUE_BYTES = 64 * 1024
 """A variable of twice this size lets no process start any more."""
@@ -81,10 +81,10 @@ class SecretLookup:
         value, places = await self._input(seen, program)
         if not variables and not places:
             return Unlocked()
-        given = [place for place in places if isinstance(inputs.pick(value, place), str)]
+        given = [place for place in places if isinstance(pointer.pick(value, place), str)]
         by_name = [place for place in places if place not in given]
-        named = [_reference(inputs.pick(value, place)) for place in by_name]
-        texts = await self._given(seen, [inputs.pick(value, place) for place in given])
+        named = [_reference(pointer.pick(value, place)) for place in by_name]
+        texts = await self._given(seen, [pointer.pick(value, place) for place in given])
         # One reading a Secret; of several keys the words then name one.
         wanted = {each.name: each for each in [*variables.values(), *named]}
         namespace, _ = seen.key
@@ -94,10 +94,10 @@ class SecretLookup:
             env: _value(secrets, namespace, reference) for env, reference in variables.items()
         }
         for place, reference in zip(by_name, named, strict=True):
-            inputs.place(value, place, _value(secrets, namespace, reference))
+            pointer.place(value, place, _value(secrets, namespace, reference))
         for place in given:
-            inputs.place(value, place, texts[inputs.pick(value, place)])
-        _check(environment, [inputs.pick(value, place) for place in places])
+            pointer.place(value, place, texts[pointer.pick(value, place)])
+        _check(environment, [pointer.pick(value, place) for place in places])
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if places else None
         return Unlocked(environment, text)
 
@@ -125,7 +125,7 @@ class SecretLookup:
         pipeline = Pipeline.model_validate(body)
         return {each.env: each.secret_key_ref for each in pipeline.spec.secrets}
 
-    async def _input(self, seen: Seen, program: Program) -> tuple[Json, list[inputs.Pointer]]:
+    async def _input(self, seen: Seen, program: Program) -> tuple[Json, list[pointer.Pointer]]:
         """The input and where it names secrets."""
         if not inputs.has_secrets(program.schema):
             return {}, []
@@ -141,7 +141,7 @@ class SecretLookup:
         if not isinstance(value, dict):
             return {}, []
         places = inputs.secret_places(program.schema, value)
-        return value, [each for each in places if _names(inputs.pick(value, each))]
+        return value, [each for each in places if _names(pointer.pick(value, each))]
 
     async def _given(self, seen: Seen, named: list[str]) -> dict[str, str]:
         """The texts of sealed secrets, by what stands for them in the input."""

@@ -30,7 +30,7 @@ from mayfly.database.engine import Database, Instant, insert_once, metadata
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid
-from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec import inputs, pointer
 from mayfly_runtime.spec.redaction import MARK
 
 logger = logging.getLogger(__name__)
@@ -118,14 +118,14 @@ class Sealed:
         places = [
             place
             for place in inputs.secret_places(schema, value)
-            if isinstance(inputs.pick(value, place), str)
+            if isinstance(pointer.pick(value, place), str)
         ]
         concealed = json.loads(json.dumps(value))
         texts: dict[str, str] = {}
         for place in places:
             identity = self._new_id()
-            texts[identity] = inputs.pick(value, place)
-            inputs.place(concealed, place, f"{SCHEME}{identity}")
+            texts[identity] = pointer.pick(value, place)
+            pointer.place(concealed, place, f"{SCHEME}{identity}")
         if sum(len(_plain(each)) for each in texts.values()) > MAX_TOTAL_BYTES:
             raise Invalid("The secrets of the input have more than 1 MiB.", pointer="/input")
         # Every other member keeps its text. One that came twice is kept once: the first may be a

@@ -48,6 +48,15 @@ INTERNALS = Board(
             ),
         ],
         [
+            lines("Gateway queue depth", gauge(catalog.GATEWAY_QUEUE_DEPTH, "queue", "state")),
+            lines(
+                "Gateway queue latency",
+                gauge(
+                    catalog.GATEWAY_QUEUE_OLDEST, "queue", how="max", legend="oldest of {{queue}}"
+                ),
+            ),
+        ],
+        [
             lines("Reconciles", rate(catalog.RECONCILES, "subject", "result")),
             lines("Reconcile duration", percentile(95, catalog.RECONCILE_DURATION, "subject")),
         ],

@@ -1,0 +1,193 @@
+"""A work queue: one entry a key, never two workers on one, asked again while busy means again.
+
+The semantics are controller-runtime's: events only say that a key may need a look, so any number
+of them between two looks is one look. A look decides anew when the next one is due, so an `add`
+drops the timer that it overtakes. A key that failed comes back later and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Generic, Literal, TypeVar
+
+from mayfly.clock import Monotonic
+
+logger = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+Result = Literal["done", "retried", "failed"]
+
+BACKOFF_FIRST = 0.1
+BACKOFF_LIMIT = 10.0
+"""Seconds: whatever was away, work goes on so soon after it is back."""
+
+SPARE_TIMERS = 64
+"""Overtaken timers that may be kept, beside as many as there are others."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys that want a look, and the loop that looks at them."""
+
+    def __init__(
+        self,
+        monotonic: Monotonic,
+        *,
+        passing: tuple[type[Exception], ...] = (),
+        observe: Callable[[K, Result, float], None] | None = None,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            monotonic: of waits, timers and durations.
+            passing: errors of others that pass: a warning. Any other one is logged as a bug's.
+            observe: called after each look with its result and how many seconds it took.
+        """
+        self._monotonic = monotonic
+        self._passing = passing
+        self._observe = observe
+        self._ready: OrderedDict[K, float] = OrderedDict()
+        self._busy: set[K] = set()
+        self._again: set[K] = set()
+        # The timer of each key, and a heap of these; overtaken ones stay in it for a while.
+        self._later: dict[K, tuple[float, int, K]] = {}
+        self._timers: list[tuple[float, int, K]] = []
+        self._numbers = itertools.count()
+        self._failures: dict[K, int] = {}
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    @property
+    def busy(self) -> int:
+        """Keys that are being looked at."""
+        return len(self._busy)
+
+    @property
+    def later(self) -> int:
+        """Keys that are to be looked at at some later time."""
+        return len(self._later)
+
+    @property
+    def failing(self) -> int:
+        """Keys whose last look failed."""
+        return len(self._failures)
+
+    @property
+    def depth(self) -> Mapping[str, Callable[[], int]]:
+        """How many keys there are, by state; metrics read it."""
+        return {
+            "ready": lambda: len(self),
+            "busy": lambda: self.busy,
+            "later": lambda: self.later,
+            "failing": lambda: self.failing,
+        }
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the longest-waiting key has waited."""
+        # A copy: metrics are read on another thread.
+        since = next(iter(tuple(self._ready.values())), None)
+        return 0.0 if since is None else self._monotonic() - since
+
+    def add(self, key: K) -> None:
+        """Have the key looked at as soon as a worker is free."""
+        self._later.pop(key, None)
+        if key in self._busy:
+            self._again.add(key)
+        elif key not in self._ready:
+            self._ready[key] = self._monotonic()
+            self._wake.set()
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Have the key looked at later; the earliest of several such wishes stands."""
+        due = self._monotonic() + max(seconds, 0.0)
+        timer = (due, next(self._numbers), key)
+        if key in self._later and self._later[key] < timer:
+            return
+        self._later[key] = timer
+        heapq.heappush(self._timers, timer)
+        if len(self._timers) > 2 * len(self._later) + SPARE_TIMERS:
+            self._timers = sorted(self._later.values())
+        if self._timers[0] is timer:
+            self._wake.set()
+
+    def retry(self, key: K) -> None:
+        """Have the key looked at again after a failure, later each time."""
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        self.add_after(key, min(BACKOFF_FIRST * 2.0**count, BACKOFF_LIMIT))
+
+    def succeeded(self, key: K) -> None:
+        """Forget the key's failures."""
+        self._failures.pop(key, None)
+
+    async def take(self) -> K:
+        """The next key; the caller calls `done` when it has looked."""
+        while True:
+            self._promote()
+            if self._ready:
+                key, _ = self._ready.popitem(last=False)
+                self._busy.add(key)
+                return key
+            await self._wait()
+
+    def done(self, key: K) -> None:
+        """The look is over; if the key was added meanwhile, it is looked at again."""
+        self._busy.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    async def run(self, work: Callable[[K], Awaitable[None]], workers: int = 16) -> None:
+        """Look at keys, so many at a time, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._serve(work))
+
+    async def _serve(self, work: Callable[[K], Awaitable[None]]) -> None:
+        while True:
+            key = await self.take()
+            began = self._monotonic()
+            try:
+                result = await self._look(key, work)
+                if self._observe is not None:
+                    self._observe(key, result, self._monotonic() - began)
+            finally:
+                self.done(key)
+
+    async def _look(self, key: K, work: Callable[[K], Awaitable[None]]) -> Result:
+        try:
+            await work(key)
+        except self._passing as error:
+            logger.warning("work is put off: %s", error, extra={"key": str(key)})
+            self.retry(key)
+            return "retried"
+        except Exception:
+            logger.exception("work failed", extra={"key": str(key)})
+            self.retry(key)
+            return "failed"
+        self.succeeded(key)
+        return "done"
+
+    def _promote(self) -> None:
+        now = self._monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)
+            if self._later.get(timer[2]) is timer:
+                self.add(timer[2])
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        pause = max(self._timers[0][0] - self._monotonic(), 0.0) if self._timers else None
+        # Not wait_for: before Python 3.12 it loses a cancel that comes together with the news, and
+        # a worker that can't be cancelled works on after its controller has lost the Lease.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
