@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from support.gateway.world import KEY, NAMESPACE, Run, World
 from support.servers.postgresql import BOTH
+from support.waiting import looks
 
 from mayfly.gateway.access import run_tokens
+from mayfly.gateway.files.store import files
 from mayfly.kube.errors import Refused, Unavailable
 from mayfly.kube.kinds import PIPELINES, RUNS
 
@@ -335,6 +339,109 @@ async def test_a_create_that_comes_again_is_the_first(
         assert len(runs(world)) == 1
         other = await caller.post(path, json={"input": {"a": 2}}, headers={"Idempotency-Key": "2"})
         assert other.json()["id"] != made.json()["id"]
+
+
+def without_a_version(world: World) -> None:
+    world.cluster.edit(
+        PIPELINES, NAMESPACE, "answer", lambda body: body["status"].update(latestVersion="e" * 64)
+    )
+
+
+def with_another_input(world: World) -> None:
+    world.schema({"type": "object", "required": ["b"], "properties": {"b": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("change", [without_a_version, with_another_input])
+async def test_a_create_that_comes_again_is_the_first_though_the_pipeline_changed(
+    world: World, change: Callable[[World], None]
+) -> None:
+    path = f"/v1/models/{NAMESPACE}/answer/predictions"
+    key = {"Idempotency-Key": "k"}
+    async with world.gateway() as gateway, gateway.client() as caller:
+        made = await caller.post(path, json={}, headers=key)
+        change(world)
+        async for _ in looks():
+            refused = await caller.post(path, json={})
+            if refused.status_code != 201:
+                break
+        assert refused.status_code in {422, 503}
+        again = await caller.post(path, json={}, headers=key)
+        assert (again.status_code, again.json()["id"]) == (201, made.json()["id"])
+        other = await caller.post(path, json={}, headers={"Idempotency-Key": "other"})
+        assert other.status_code == refused.status_code
+
+
+async def test_a_create_that_comes_again_is_the_first_though_the_pipeline_became_private(
+    world: World,
+) -> None:
+    user = "system:serviceaccount:other:builder"
+    world.cluster.tokens["builder"] = ({"mayfly"}, {"username": user, "groups": []})
+    world.cluster.allowed |= {(user, "other"), (user, NAMESPACE)}
+    path = f"/v1/models/{NAMESPACE}/answer/predictions"
+    key = {"Idempotency-Key": "k"}
+
+    def visible(visibility: str) -> None:
+        world.cluster.edit(
+            PIPELINES, NAMESPACE, "answer", lambda body: body["spec"].update(visibility=visibility)
+        )
+
+    visible("public")
+    async with world.gateway() as gateway, gateway.client("builder") as caller:
+        made = await caller.post(path, json={}, headers=key)
+        assert made.status_code == 201, made.text
+        visible("private")
+        async for _ in looks():
+            refused = await caller.post(path, json={})
+            if refused.status_code != 201:
+                break
+        assert refused.status_code == 403
+        assert refused.json()["detail"] == (
+            f'Pipeline "{NAMESPACE}/answer" is private to its namespace.'
+        )
+        again = await caller.post(path, json={}, headers=key)
+        assert again.json()["id"] == made.json()["id"]
+
+
+async def test_a_create_that_comes_again_keeps_a_long_input_once(world: World) -> None:
+    path = f"/v1/models/{NAMESPACE}/answer/predictions"
+    key = {"Idempotency-Key": "k"}
+    async with world.gateway() as gateway, gateway.client() as caller:
+        for _ in range(2):
+            answer = await caller.post(path, json={"input": {"a": "x" * 20_000}}, headers=key)
+            assert answer.status_code == 201, answer.text
+        async with gateway.gateway.process.database.read() as tx:
+            kept = (await tx.execute(select(files.c.id))).all()
+    assert len(kept) == len(runs(world)) == 1
+
+
+async def test_a_create_that_came_to_nothing_is_made_when_it_comes_again(world: World) -> None:
+    refusals = iter([True])
+
+    def refuse(verb: str, _body: Any) -> None:
+        if verb == "POST" and next(refusals, False):
+            raise Refused(403, "exceeded quota: runs")
+
+    world.cluster.on_write = refuse
+    path = f"/v1/models/{NAMESPACE}/answer/predictions"
+    key = {"Idempotency-Key": "k"}
+    async with world.gateway() as gateway, gateway.client() as caller:
+        assert (await caller.post(path, json={}, headers=key)).status_code == 403
+        made = await caller.post(path, json={}, headers=key)
+        assert made.status_code == 201, made.text
+        again = await caller.post(path, json={}, headers=key)
+        assert again.json()["id"] == made.json()["id"]
+    assert len(runs(world)) == 1
+
+
+async def test_the_same_create_by_another_url_is_the_same(world: World) -> None:
+    key = {"Idempotency-Key": "k"}
+    async with world.gateway() as gateway, gateway.client() as caller:
+        one, other = await asyncio.gather(
+            caller.post(f"/v1/models/{NAMESPACE}/answer/predictions", json={}, headers=key),
+            caller.post("/predictions", json={"version": f"{NAMESPACE}/answer"}, headers=key),
+        )
+    assert one.json()["id"] == other.json()["id"]
+    assert len(runs(world)) == 1
 
 
 async def test_two_creates_without_a_key_are_two(world: World) -> None:

@@ -24,6 +24,22 @@ async def test_of_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         assert seen.taken() == (1, 0)
 
 
+async def test_of_a_create_that_may_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.gateway() as gateway, gateway.client() as caller:
+        seen = Transactions(monkeypatch, gateway.gateway.process.database)
+        path = f"/v1/models/{NAMESPACE}/answer/predictions"
+        key = {"Idempotency-Key": "one"}
+        made = await caller.post(path, json={"input": {}}, headers=key)
+        assert made.status_code == 201, made.text
+        # That nothing was made before is found by the transaction that remembers what is made.
+        assert seen.taken() == (0, 1)
+        again = await caller.post(path, json={"input": {}}, headers=key)
+        assert again.json()["id"] == made.json()["id"]
+        assert seen.taken() == (1, 1)
+
+
 async def test_of_a_run_that_polls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     parent = world.claimed("parent")
     async with world.gateway() as gateway, gateway.client() as caller, AsyncExitStack() as stack:

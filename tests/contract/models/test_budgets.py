@@ -22,7 +22,8 @@ async def test_a_call_that_waits_ends_when_the_budget_is_reached(world: ModelWor
     async with world.gateway() as gateway, gateway.client() as caller:
         # It runs all the while: what runs is not stopped.
         running = await create(caller, {"text": "long", "delay": 6}, name="other")
-        first = await create(caller, {"text": "first", "delay": 1})
+        key = {"Idempotency-Key": "first"}
+        first = await create(caller, {"text": "first", "delay": 1}, **key)
         await until(caller, first["id"], lambda shown: shown["status"] == "processing")
         waiting = await create(caller, {"text": "second"})
         assert (await ended(caller, first["id"]))["output"] == "first"
@@ -37,6 +38,9 @@ async def test_a_call_that_waits_ends_when_the_budget_is_reached(world: ModelWor
             f"/v1/models/{NAMESPACE}/model/predictions", json={"input": {"text": "third"}}
         )
         assert (answer.status_code, answer.json()["status"]) == (402, 402)
+        # One that comes again is answered with what it has made.
+        again = await create(caller, {"text": "first", "delay": 1}, **key)
+        assert (again["id"], again["output"]) == (first["id"], "first")
         assert (await read(caller, running["id"]))["status"] == "processing"
         assert (await ended(caller, running["id"]))["output"] == "long"
 

@@ -14,7 +14,13 @@ async def test_of_a_call(world: ModelWorld, cog, monkeypatch: pytest.MonkeyPatch
         assert made["kind"] == "model"
         # The read is of the Model's version, whose schema the input is checked against.
         assert seen.taken() == (1, 1)
-        _ = await ended(caller, made["id"])
+        keyed = await create(caller, {"text": "now"}, **{"Idempotency-Key": "one"})
+        assert keyed["id"] != made["id"]
+        # That nothing was made before is found by the transaction that queues the call.
+        assert seen.taken() == (1, 1)
+        # What their server tells are requests too.
+        for each in (made, keyed):
+            _ = await ended(caller, each["id"])
         _ = seen.taken()
         _ = await caller.get(f"/v1/predictions/{made['id']}")
         assert seen.taken() == (1, 0)

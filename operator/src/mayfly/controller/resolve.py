@@ -34,6 +34,7 @@ from mayfly.reconcile.observed import (
     Unsettled,
 )
 from mayfly.reconcile.runtime import BY_DIGEST
+from mayfly.reconcile.visibility import not_callable
 from mayfly.source_check import SourceChecker
 from mayfly_runtime.spec.inputs import parse
 
@@ -155,15 +156,8 @@ class Resolver:
         assert ref is not None, "the CRD wants pipelineRef or pipelineSpec"  # noqa: S101
         namespace = ref.namespace or run.metadata.namespace or ""
         pipeline = await self._pipeline(namespace, ref.name)
-        if namespace != run.metadata.namespace and pipeline.spec.visibility != "public":
-            words = f"Pipeline {namespace}/{ref.name} is private to its namespace."
-            raise _Stop(Refusal(Reason.FORBIDDEN, words))
-        if namespace != run.metadata.namespace and pipeline.spec.secrets:
-            words = (
-                f"Pipeline {namespace}/{ref.name} has secrets (spec.secrets), and only runs in "
-                f"namespace {namespace} are given those. Run it there, or let it take secrets of "
-                f"the caller's as cog.Secret inputs."
-            )
+        words = not_callable(pipeline, run.metadata.namespace)
+        if words:
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
         wanted = ref.version or self._latest(key, namespace, pipeline)
         found = self._remembered(wanted) if wanted == pipeline.status.latest_version else None

@@ -38,6 +38,26 @@ def reaches_children(parent: PipelineRun) -> bool:
     return parent.status.cancelling or (parent.spec.cancel and not parent.status.ended)
 
 
+def child_depth(parent: PipelineRun) -> int:
+    """The level in the tree of what a run makes; 1 is the root's."""
+    return (parent.status.depth or 1) + 1
+
+
+def too_deep(depth: int, limit: int, what: str = "run") -> str:
+    """Why a run can't be at a level of its tree, in words; "" where it can.
+
+    Args:
+        depth: the level; 1 is the root's.
+        limit: how many levels deep pipelines may call pipelines.
+        what: how the words call the run.
+    """
+    if depth <= limit:
+        return ""
+    return (
+        f"Pipelines call pipelines at most {limit} levels deep; this {what} would be level {depth}."
+    )
+
+
 def canceled_above(parent_name: str) -> CanceledAbove:
     """The end of a run that had not started when its parent was cancelled, in words."""
     return CanceledAbove(
@@ -59,19 +79,16 @@ def lineage(run: PipelineRun, parent: PipelineRun | None, depth_limit: int) -> L
         return Lineage(Place(1, own, run_id(run.metadata.uid), ""))
     if parent is None or parent.metadata.uid != ref.uid:
         return Lineage(None, Refusal(Reason.PARENT_ENDED, f'The parent run "{ref.name}" is gone.'))
-    above, root = parent.status.depth, parent.status.root_ref
-    if above is None or root is None:
+    root = parent.status.root_ref
+    if parent.status.depth is None or root is None:
         if parent.status.ended:
             words = f'The parent run "{ref.name}" ended before it could make a run.'
             return Lineage(None, Refusal(Reason.PARENT_ENDED, words))
         return Lineage(None, Unsettled(f'The parent run "{ref.name}" has no pod yet.', seconds=1.0))
-    place = Place(above + 1, root, run_id(root.uid), run_id(ref.uid))
+    place = Place(child_depth(parent), root, run_id(root.uid), run_id(ref.uid))
     if reaches_children(parent):
         return Lineage(place, canceled_above(ref.name))
-    if place.depth > depth_limit:
-        words = (
-            f"Pipelines call pipelines at most {depth_limit} levels deep; "
-            f"this run would be level {place.depth}."
-        )
+    words = too_deep(place.depth, depth_limit)
+    if words:
         return Lineage(place, Refusal(Reason.DEPTH_EXCEEDED, words))
     return Lineage(place)

@@ -16,6 +16,7 @@ from mayfly.gateway.access.authorization import Access
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
+from mayfly.reconcile.visibility import not_callable
 
 CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
 
@@ -141,16 +142,10 @@ class Callers:
         Raises:
             Forbidden: it is private to another namespace, or has secrets that stay there.
         """
-        if entry.namespace == namespace:
-            return
-        kind = "Model" if entry.is_model else "Pipeline"
-        named = f'{kind} "{entry.namespace}/{entry.name}"'
-        if not self.shared(entry, namespace):
-            raise Forbidden(f"{named} is private to its namespace.")
-        if not entry.is_model and entry.body["spec"].get("secrets"):
-            raise Forbidden(
-                f"{named} has secrets, and only runs in its own namespace are given those."
-            )
+        by_alias = self._directory.shared_by_alias(entry, namespace)
+        words = not_callable(entry.typed, namespace, by_alias=by_alias)
+        if words:
+            raise Forbidden(words)
 
 
 def _own_namespace(user: User) -> str | None:

@@ -43,14 +43,38 @@ class Created:
     name: str
 
 
-def is_repeat(headers: Mapping[str, str]) -> bool:
-    """Whether a request says that it may have been sent before."""
-    count = headers.get("x-stainless-retry-count", "0").strip()
-    return bool(headers.get("idempotency-key")) or (count.isdecimal() and int(count) > 0)
+class MadeBefore(Exception):
+    """A create repeats one that is remembered.
+
+    Attributes:
+        made: what the first one made.
+    """
+
+    def __init__(self, made: Created) -> None:
+        super().__init__(made)
+        self.made = made
 
 
-def digest(headers: Mapping[str, str], target: str, body: bytes) -> str:
-    """What a create is known by: the token, what is called, and the key or else the body.
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a create is known by.
+
+    Attributes:
+        digest: of the token, of what is called, and of the key or else the body.
+        repeat: whether the request says that it may have been sent before.
+    """
+
+    digest: str
+    repeat: bool
+
+
+def fingerprint(headers: Mapping[str, str], called: str, body: bytes) -> Fingerprint:
+    """What a create is known by.
+
+    Args:
+        headers: the request's.
+        called: what is called, and where the prediction is to be.
+        body: the request's bytes.
 
     Raises:
         Invalid: the Idempotency-Key is too long.
@@ -59,11 +83,13 @@ def digest(headers: Mapping[str, str], target: str, body: bytes) -> str:
     if len(key) > MAX_KEY:
         raise Invalid(f"Idempotency-Key has more than {MAX_KEY} characters.")
     whole = hashlib.sha256()
-    said = (headers.get("authorization", ""), target, key, "" if key else body)
+    said = (headers.get("authorization", ""), called, key, "" if key else body)
     for part in said:
         data = part if isinstance(part, bytes) else part.encode("utf-8", "replace")
         whole.update(b"%d:" % len(data) + data)
-    return whole.hexdigest()
+    count = headers.get("x-stainless-retry-count", "0").strip()
+    again = bool(key) or (count.isdecimal() and int(count) > 0)
+    return Fingerprint(whole.hexdigest(), again)
 
 
 class InFlight:
@@ -73,25 +99,13 @@ class InFlight:
         self._open: dict[str, set[asyncio.Event]] = {}
 
     @asynccontextmanager
-    async def turn(
-        self, headers: Mapping[str, str], target: str, body: bytes
-    ) -> AsyncIterator[None]:
-        """Answer a create; one that may have been sent before waits for those that it may repeat.
-
-        Args:
-            headers: the request's.
-            target: what it is sent to.
-            body: its bytes.
-
-        Raises:
-            Invalid: the Idempotency-Key is too long.
-        """
-        known = digest(headers, target, body)
-        alike = self._open.setdefault(known, set())
+    async def turn(self, known: Fingerprint) -> AsyncIterator[None]:
+        """Answer a create; one that may be a repeat waits for those that it may repeat."""
+        alike = self._open.setdefault(known.digest, set())
         earlier, done = tuple(alike), asyncio.Event()
         alike.add(done)
         try:
-            if is_repeat(headers):
+            if known.repeat:
                 for each in earlier:
                     await each.wait()
             yield
@@ -99,29 +113,36 @@ class InFlight:
             done.set()
             alike.discard(done)
             if not alike:
-                self._open.pop(known, None)
+                self._open.pop(known.digest, None)
 
 
-async def recall(tx: AsyncConnection, known: str, now: datetime) -> Created | None:
-    """What the create of a digest made within the window."""
+async def recall(tx: AsyncConnection, known: Fingerprint, now: datetime) -> Created | None:
+    """What the last create of this fingerprint made within the window."""
     found = await tx.execute(
         select(creates.c.namespace, creates.c.name).where(
-            creates.c.digest == known, creates.c.created_at > now - WINDOW
+            creates.c.digest == known.digest, creates.c.created_at > now - WINDOW
         )
     )
     row = found.one_or_none()
     return None if row is None else Created(row.namespace, row.name)
 
 
-async def remember(tx: AsyncConnection, known: str, made: Created, now: datetime) -> None:
-    """Keep what a create makes; an older create of the same digest is forgotten."""
+async def remember(tx: AsyncConnection, known: Fingerprint, making: Created, now: datetime) -> None:
+    """Keep what a create makes; an older create of the same digest is forgotten.
+
+    Raises:
+        MadeBefore: it repeats one that is kept.
+    """
+    made = await recall(tx, known, now) if known.repeat else None
+    if made is not None:
+        raise MadeBefore(made)
     await forget_old(tx, now)
-    await tx.execute(delete(creates).where(creates.c.digest == known))
+    await tx.execute(delete(creates).where(creates.c.digest == known.digest))
     values = {
-        "digest": known,
+        "digest": known.digest,
         "created_at": now,
-        "namespace": made.namespace,
-        "name": made.name,
+        "namespace": making.namespace,
+        "name": making.name,
     }
     await insert_once(tx, creates, values)
 

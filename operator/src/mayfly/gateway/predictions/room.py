@@ -15,14 +15,17 @@ from mayfly.gateway.http.room import HTTP
 from mayfly.gateway.lifecycle.room import Lifecycle
 from mayfly.gateway.metrics.room import Telemetry
 from mayfly.gateway.namespaces.room import NamespaceSettings
-from mayfly.gateway.predictions.create_call import CallCreator
-from mayfly.gateway.predictions.create_run import RunCreator
+from mayfly.gateway.predictions.create import Creator
+from mayfly.gateway.predictions.create_call import CallMaker
+from mayfly.gateway.predictions.create_run import RunMaker
 from mayfly.gateway.predictions.finder import Predictions as Finder
 from mayfly.gateway.predictions.long_polls import LongPolls
+from mayfly.gateway.predictions.permits import Permits
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.routes import PredictionRoutes
 from mayfly.gateway.predictions.snapshots import Snapshots
 from mayfly.gateway.predictions.streams import Streams
+from mayfly.gateway.predictions.targets import Targets
 from mayfly.gateway.predictions.webhooks import Webhooks
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.runs.room import Runs
@@ -81,17 +84,23 @@ def build(
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
     database.commits.listen(webhooks.committed)
-    create_run = _run_creator(
-        process, caches, lifecycle, namespaces, access, files, secrets, snapshots
-    )
-    create_call = _call_creator(
-        process, caches, namespaces, access, secrets, calls, create_run, snapshots
+    creator = Creator(
+        permits=Permits(access.callers, database, lifecycle.notices),
+        callers=access.callers,
+        budgets=namespaces.budgets,
+        sources=caches.sources,
+        sealed=secrets.sealed,
+        links=files.links,
+        database=database,
+        clock=clock,
+        runs=_run_maker(process, caches, files, secrets, snapshots),
+        calls=_call_maker(process, caches, secrets, calls, snapshots),
     )
     routes = PredictionRoutes(
         predictions=finder,
         presenter=presenter,
-        create_run=create_run,
-        create_call=create_call,
+        targets=Targets(access.callers, caches.directory),
+        creator=creator,
         budgets=namespaces.budgets,
         callers=access.callers,
         notices=lifecycle.notices,
@@ -130,49 +139,35 @@ def _webhooks(
     )
 
 
-def _run_creator(
+def _run_maker(
     process: Process,
     caches: Caches,
-    lifecycle: Lifecycle,
-    namespaces: NamespaceSettings,
-    access: AccessControl,
     files: FileStorage,
     secrets: Secrets,
     snapshots: Snapshots,
-) -> RunCreator:
-    return RunCreator(
+) -> RunMaker:
+    return RunMaker(
         cluster=process.cluster,
         database=process.database,
         runs=caches.runs,
         files=files.store,
-        links=files.links,
         directory=caches.directory,
-        budgets=namespaces.budgets,
-        callers=access.callers,
         sealed=secrets.sealed,
-        sources=caches.sources,
-        notices=lifecycle.notices,
         snapshots=snapshots,
-        config=process.config,
+        depth_limit=process.config.depth_limit,
         clock=process.clock,
         new_id=process.new_id,
     )
 
 
-def _call_creator(
+def _call_maker(
     process: Process,
     caches: Caches,
-    namespaces: NamespaceSettings,
-    access: AccessControl,
     secrets: Secrets,
     calls: Calls,
-    create_run: RunCreator,
     snapshots: Snapshots,
-) -> CallCreator:
-    return CallCreator(
-        create_run=create_run,
-        budgets=namespaces.budgets,
-        callers=access.callers,
+) -> CallMaker:
+    return CallMaker(
         calls=calls.recorder,
         versions=calls.versions,
         probe=calls.probe,
@@ -180,7 +175,6 @@ def _call_creator(
         directory=caches.directory,
         runs=caches.runs,
         sealed=secrets.sealed,
-        sources=caches.sources,
         snapshots=snapshots,
         database=process.database,
         config=process.config,

@@ -15,14 +15,13 @@ from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import Budgets
-from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions import request as order
-from mayfly.gateway.predictions.create_call import CallCreator
-from mayfly.gateway.predictions.create_run import RunCreator, Target
+from mayfly.gateway.predictions.create import Creator
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.request import BODY_EXTRA, CreateRequest
 from mayfly.gateway.predictions.snapshots import Prediction
+from mayfly.gateway.predictions.targets import Target, Targets
 from mayfly.gateway.predictions.webhooks import shown_secret
 from mayfly.metering.listing import Span
 
@@ -41,8 +40,8 @@ class PredictionRoutes:
         *,
         predictions: Predictions,
         presenter: Presenter,
-        create_run: RunCreator,
-        create_call: CallCreator,
+        targets: Targets,
+        creator: Creator,
         budgets: Budgets,
         callers: Callers,
         notices: Notices,
@@ -52,15 +51,14 @@ class PredictionRoutes:
     ) -> None:
         self._predictions = predictions
         self._presenter = presenter
-        self._create_run = create_run
-        self._create_call = create_call
+        self._targets = targets
+        self._creator = creator
         self._budgets = budgets
         self._callers = callers
         self._notices = notices
         self._stopping = stopping
         self._input_bytes = input_bytes
         self._key = key
-        self._in_flight = idempotency.InFlight()
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -85,13 +83,13 @@ class PredictionRoutes:
     async def create(self, request: Request) -> Response:
         """Call a version: `version` is its id, or owner/name with or without `:id`."""
         caller, wanted = await self._order(request)
-        target = await self._create_run.target(caller, version=wanted.version)
+        target = await self._targets.find(caller, version=wanted.version)
         return await self._created(request, caller, target, wanted)
 
     async def create_of_model(self, request: Request, owner: str, name: str) -> Response:
         """Call the latest version of owner/name."""
         caller, wanted = await self._order(request)
-        target = await self._create_run.target(caller, owner=owner, name=name)
+        target = await self._targets.find(caller, owner=owner, name=name)
         return await self._created(request, caller, target, wanted)
 
     async def _order(self, request: Request) -> tuple[Caller, CreateRequest]:
@@ -105,11 +103,7 @@ class PredictionRoutes:
         self, request: Request, caller: Caller, target: Target, wanted: CreateRequest
     ) -> Response:
         base = urls.base_of(request, request.path_params.get("namespace"))
-        async with self._in_flight.turn(request.headers, request.url.path, wanted.body):
-            if target.entry.is_model:
-                found = await self._create_call.call(caller, target, wanted, request.headers, base)
-            else:
-                found = await self._create_run.run(caller, target, wanted, request.headers, base)
+        found = await self._creator.create(caller, target, wanted, request.headers, base)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
             ended = await self._predictions.until_ended(found, wanted.wait)

@@ -1,0 +1,210 @@
+"""Creates predictions: the rules that every create goes through, in their order.
+
+    1. permit        the caller may create predictions there, now
+    2. callable      what it calls may be called from there
+    3. budget        nothing that pays for it is used up
+    4. check         the version is there, and the input fits it
+    5. conceal       references take the places of secrets, and of links to files of ours
+    6. made before   a repeat of a create is answered with what the first one made
+    7. make          a call of a Pipeline becomes a PipelineRun, one of a Model a queued row
+
+Everything that can be wrong is found before anything is made or kept. What is made is made once,
+also when the client loses the answer.
+
+A repeat is answered with the first also where a budget was reached, or what it calls has changed,
+since: one that rules 2 to 5 refuse is looked up before it is told so. One that they pass is looked
+up in the transaction that remembers it, so that a first create, which may carry a key too, reads
+nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from mayfly.clock import Clock
+from mayfly.database.engine import Database
+from mayfly.gateway.access.callers import Caller, Callers
+from mayfly.gateway.cache.directory import Entry
+from mayfly.gateway.files.links import FileLinks
+from mayfly.gateway.http.errors import Problem, Refusal
+from mayfly.gateway.namespaces.budgets import Budgets
+from mayfly.gateway.predictions import idempotency
+from mayfly.gateway.predictions.idempotency import Created, Fingerprint, InFlight, MadeBefore
+from mayfly.gateway.predictions.permits import Permits
+from mayfly.gateway.predictions.request import CreateRequest
+from mayfly.gateway.predictions.snapshots import Snapshot
+from mayfly.gateway.predictions.targets import Target
+from mayfly.gateway.secrets.sealed import Concealed, Sealed
+from mayfly.source_check import SourceChecker
+
+
+@dataclass(frozen=True)
+class Order:
+    """A create: who calls what, where the prediction is to be, and with what."""
+
+    caller: Caller
+    namespace: str
+    target: Target
+    request: CreateRequest
+
+
+@dataclass(frozen=True)
+class Callee:
+    """What a create runs, as it is now.
+
+    Attributes:
+        entry: the Pipeline or Model.
+        version: the id of its version; "" where nobody knows one of a Model.
+        schema: the OpenAPI document of that version; None where nobody knows it. The Model's server
+            says then what it thinks of an input.
+    """
+
+    entry: Entry
+    version: str
+    schema: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A create with which nothing is wrong.
+
+    Attributes:
+        order: what was asked for.
+        callee: what it runs.
+        given: the input without secrets, and with references to files of ours.
+    """
+
+    order: Order
+    callee: Callee
+    given: Concealed
+
+
+class Maker(Protocol):
+    """Makes one kind of prediction: runs of Pipelines, or calls of Models."""
+
+    async def callee(self, order: Order) -> Callee:
+        """What an order runs.
+
+        Raises:
+            Problem: it has no such version, can't be called, or not with these options.
+        """
+
+    async def make(self, plan: Plan, known: Fingerprint) -> Snapshot:
+        """Make a prediction, and remember by its fingerprint that it was made.
+
+        Raises:
+            MadeBefore: it repeats one that is remembered; nothing was made or kept.
+            Problem: it can't be made.
+        """
+
+    async def recall(self, made: Created) -> Snapshot | None:
+        """The prediction that an earlier create made; None where it came to nothing."""
+
+
+class Creator:
+    """Creates predictions by the rules."""
+
+    def __init__(
+        self,
+        *,
+        permits: Permits,
+        callers: Callers,
+        budgets: Budgets,
+        sources: SourceChecker,
+        sealed: Sealed,
+        links: FileLinks,
+        database: Database,
+        clock: Clock,
+        runs: Maker,
+        calls: Maker,
+    ) -> None:
+        self._permits = permits
+        self._callers = callers
+        self._budgets = budgets
+        self._sources = sources
+        self._sealed = sealed
+        self._links = links
+        self._database = database
+        self._clock = clock
+        self._runs = runs
+        self._calls = calls
+        self._in_flight = InFlight()
+
+    async def create(
+        self,
+        caller: Caller,
+        target: Target,
+        request: CreateRequest,
+        headers: Mapping[str, str],
+        base: str,
+    ) -> Snapshot:
+        """Create a prediction, or find the one that this same create made before.
+
+        Args:
+            caller: who calls.
+            target: what.
+            request: with what.
+            headers: the request's.
+            base: the caller's base URL: links to files of ours begin with it.
+
+        Raises:
+            Forbidden: the caller may not, or its run may create nothing (any more).
+            BudgetReached: nothing more may be started.
+            Missing: what is called has no such version, or none that can still be called.
+            Invalid: the input or an option is wrong.
+            TooMany: too many calls wait for the Model.
+            Busy: the API server does not answer; nothing was made, or a repeat will find it.
+        """
+        namespace = caller.namespace or target.entry.namespace
+        order = Order(caller, namespace, target, request)
+        maker = self._calls if target.entry.is_model else self._runs
+        called = f"{namespace} {target.called} {target.version}"
+        known = idempotency.fingerprint(headers, called, request.body)
+        async with self._in_flight.turn(known):
+            await self._permits.require(caller, namespace)
+            try:
+                plan = await self._plan(order, maker, base)
+            except Problem:
+                first = await self._first(known, maker)
+                if first is None:
+                    raise
+                return first
+            return await self._made(plan, known, maker)
+
+    async def _plan(self, order: Order, maker: Maker, base: str) -> Plan:
+        """What is to be made: rules 2 to 5."""
+        self._callers.require_callable(order.target.entry, order.namespace)
+        await self._budgets.require(order.namespace, order.caller.run)
+        callee = await maker.callee(order)
+        given = Concealed(order.request.input, order.request.input_json)
+        if callee.schema is not None:
+            # Only a run may name Secrets of its namespace; whoever calls may give their texts.
+            problems = await self._sources.input_problems(
+                callee.schema, given.input, references=not callee.entry.is_model, literals=True
+            )
+            if problems:
+                raise Refusal(problems)
+            given = self._sealed.conceal(callee.schema, given.input, given.input_json)
+        text = await self._links.to_references(given.input_json, order.namespace, base)
+        return Plan(order, callee, replace(given, input_json=text))
+
+    async def _first(self, known: Fingerprint, maker: Maker) -> Snapshot | None:
+        """What a create made that this one repeats; None where it repeats none."""
+        if not known.repeat:
+            return None
+        async with self._database.read() as tx:
+            made = await idempotency.recall(tx, known, self._clock())
+        return None if made is None else await maker.recall(made)
+
+    async def _made(self, plan: Plan, known: Fingerprint, maker: Maker) -> Snapshot:
+        """The prediction, whoever made it: rules 6 and 7."""
+        try:
+            return await maker.make(plan, known)
+        except MadeBefore as error:
+            first = await maker.recall(error.made)
+        if first is not None:
+            return first
+        # It was remembered and never made: the API server refused it, or did not answer.
+        return await maker.make(plan, replace(known, repeat=False))

@@ -1,0 +1,29 @@
+"""Which Pipelines and Models may be called from another namespace. Pure."""
+
+from __future__ import annotations
+
+from mayfly.api.v1alpha1 import Model, Pipeline
+
+
+def not_callable(called: Pipeline | Model, namespace: str | None, *, by_alias: bool = False) -> str:
+    """Why something can't be called from a namespace, in words; "" where it can.
+
+    The gateway asks before it makes a prediction, the controller before it gives a run a pod.
+
+    Args:
+        called: the Pipeline or Model.
+        namespace: where the prediction would be.
+        by_alias: the alias of a Model shares it with that namespace.
+    """
+    owner = called.metadata.namespace
+    if owner == namespace:
+        return ""
+    named = f'{called.kind_name} "{owner}/{called.metadata.name}"'
+    if called.spec.visibility != "public" and not by_alias:
+        return f"{named} is private to its namespace."
+    if isinstance(called, Pipeline) and called.spec.secrets:
+        return (
+            f"{named} has secrets (spec.secrets), and only runs in namespace {owner} are given "
+            f"those. Run it there, or let it take secrets of the caller's as cog.Secret inputs."
+        )
+    return ""
