@@ -1,4 +1,4 @@
-"""Calls of a model behind Replicate's API: created by POST, asked for until they end."""
+"""Replicate-compatible APIs: predictions are created by POST and polled until they end."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ ALIVE_SECONDS = 5.0
 UPLOAD_SECONDS = 300.0
 INPUT_REFUSED = frozenset({400, 413, 422})
 DELIVERY = ".replicate.delivery"
-"""Where Replicate keeps the files of outputs."""
+"""The domain from which Replicate serves the files of outputs."""
 
 
 class ReplicateServer:
-    """Speaks Replicate's API."""
+    """Client of a Replicate-compatible API: prepares, creates, polls and cancels predictions."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ReplicateServer:
     # -- sent ------------------------------------------------------------------------------------
 
     async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
-        """Make a call ready: its token read, its files brought to the upstream."""
+        """Prepare a call: read the token, upload the input's files to the upstream."""
         token = await self.token(target)
         text = await self._input(row, target, token)
         fields: dict[str, Any] = {"input": rawjson.RawJSON(text)}
@@ -91,7 +91,7 @@ class ReplicateServer:
             url=_base(target) + path,
             headers={
                 "Content-Type": "application/json",
-                # Only an upstream that knows it makes anything of it; we send once in any case.
+                # Upstreams that do not support it ignore it; we send only once in any case.
                 "Idempotency-Key": row.uid,
                 **_authorization(token),
             },
@@ -102,7 +102,7 @@ class ReplicateServer:
         """The upstream's token, "" for none.
 
         Raises:
-            Refused: it can't be had.
+            Refused: the token is not available.
             NotNow: the API server does not answer.
         """
         reference = target["replicate"].get("tokenSecretRef")
@@ -117,7 +117,7 @@ class ReplicateServer:
             raise NotNow(f"the Kubernetes API does not answer: {error}", down=False) from None
 
     async def _input(self, row: RunRow, target: Json, token: str) -> str:
-        """The input with its secrets, and with our files as the upstream's own."""
+        """The input with its secrets, and with our files replaced by the upstream's."""
         try:
             text = await self._sealed.opened(row.uid, row.input_json)
         except Unsealable as error:
@@ -162,7 +162,7 @@ class ReplicateServer:
         except Forbidden as error:
             raise Refused(Reason.UNREACHABLE, f"The model can't be called: {error}") from None
         except OutboundError as error:
-            # A file twice at the upstream costs nobody anything.
+            # Uploading a file twice does no harm.
             raise NotNow(str(error), down=True) from None
         if answer.status in {429, 500, 502, 503, 504}:
             raise NotNow(f"{_at(target)} takes no file now ({answer.status})", down=True)
@@ -201,17 +201,17 @@ class ReplicateServer:
     # -- followed --------------------------------------------------------------------------------
 
     def tend(self, target: Json) -> ReplicateTending:
-        """Look after a call."""
+        """Follow a call that was sent."""
         return ReplicateTending(
             self, self._calls, self._replies, target, self._fate_seconds, self._monotonic
         )
 
     async def state(self, call: Call, target: Json, token: str) -> Answer:
-        """The prediction as the upstream shows it."""
+        """Read the prediction from the upstream."""
         return await self._get(f"/predictions/{quote(call.upstream, safe='')}", target, token)
 
     async def cancel(self, call: Call, target: Json) -> None:
-        """Ask the upstream to cancel."""
+        """Ask the upstream to cancel the prediction."""
         if not call.upstream:
             return
         try:
@@ -228,11 +228,11 @@ class ReplicateServer:
     # -- what it is ------------------------------------------------------------------------------
 
     async def describe(self, target: Json) -> tuple[Json, str]:
-        """The schema of the upstream's model, and the id to call it by, "" for by its name.
+        """The schema of the upstream's model, and the version id to call; "" to call it by name.
 
         Raises:
-            OutboundError: it is not to be had.
-            Refused: the token is not.
+            OutboundError: the upstream did not answer properly.
+            Refused: the token is not available.
             NotNow: the API server does not answer.
         """
         token = await self.token(target)
@@ -244,7 +244,7 @@ class ReplicateServer:
         schema = latest.get("openapi_schema") if isinstance(latest, dict) else None
         if not isinstance(schema, dict):
             raise OutboundError(f"{_at(target)} gives no schema for {target['replicate']['model']}")
-        # As Replicate's own clients do: without a list of versions, by name.
+        # Like Replicate's own clients: if there is no list of versions, call by name.
         versions = await self._get(f"{path}/versions", target, token)
         listed = _member(versions, "results") if versions.status == 200 else None
         return schema, str(latest.get("id") or "") if listed else ""
@@ -256,7 +256,7 @@ class ReplicateServer:
 
 
 class ReplicateTending:
-    """Asks for one prediction."""
+    """Polls one prediction."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ class ReplicateTending:
         self._token: str | None = None
 
     async def look(self, call: Call, row: RunRow) -> float:  # noqa: ARG002 - what all are given
-        """Ask once."""
+        """Poll once."""
         if not call.upstream:
             raise Lost("nobody knows whether it arrived")
         self._pause = min(self._pause * POLL_GROWTH, POLL_MAX_SECONDS)
@@ -289,7 +289,7 @@ class ReplicateTending:
                 self._token = await self._courier.token(self._target)
             answer = await self._courier.state(call, self._target, self._token)
         except (OutboundError, NotNow) as error:
-            # It is there all the same; spec.timeout ends the wait.
+            # The prediction still exists; spec.timeout ends the wait.
             logger.info("an upstream does not answer: %s", error)
             return self._pause
         except Refused as error:
@@ -331,7 +331,7 @@ class ReplicateTending:
 
 
 def fetchable(target: Json) -> Fetchable | None:
-    """Which texts of an output are files: by the schema, or else by where they are."""
+    """Which strings of an output are files: by the schema, otherwise by their host."""
     files = target.get("outputFiles")
     if files is False:
         return None

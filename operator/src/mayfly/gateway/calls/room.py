@@ -30,7 +30,7 @@ from mayfly.telemetry import catalog
 
 @dataclass(frozen=True)
 class Calls:
-    """The engine for calls of Models."""
+    """What the room offers: the engine for calls of Models."""
 
     recorder: CallRecorder
     dispatcher: CallDispatcher
@@ -40,7 +40,7 @@ class Calls:
 
     @property
     def tasks(self) -> Tasks:
-        """The queues, the look at Models, the callback listener."""
+        """Background tasks: dispatching, checks of Models, the callback listener."""
         return {
             "watch:models": self.versions.run,
             "work:models": self.dispatcher.run,
@@ -59,7 +59,7 @@ def build(
     files: FileStorage,
     secrets: Secrets,
 ) -> Calls:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config, clock = process.config, process.clock
     recorder = CallRecorder(
         database=process.database,

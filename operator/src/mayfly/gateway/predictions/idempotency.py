@@ -1,8 +1,8 @@
-"""Creates that may come again: a client that lost the answer asks once more, and gets the first.
+"""Idempotent creates: a retry of a create returns the first prediction.
 
-Clients of the 2.x line post again after a time-out of theirs and say so only by counting their
-retries; others send an `Idempotency-Key`. What was created is kept in SQL for a while by the
-digest of who asked for what.
+2.x clients repeat a POST after a timeout of their own, and signal it only by a retry count; other
+clients send an `Idempotency-Key`. A digest of each request and what it created are kept in SQL for
+`WINDOW`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mayfly.database.engine import Instant, insert_once, metadata
 from mayfly.gateway.http.errors import Invalid
 
 WINDOW = timedelta(seconds=90)
-"""A create that comes again within this time is the first one."""
+"""A repeated create within this time returns the first prediction."""
 
 MAX_KEY = 255
 
@@ -37,20 +37,20 @@ creates = Table(
 
 @dataclass(frozen=True)
 class Created:
-    """What a create made, or is about to make."""
+    """The prediction that a create makes."""
 
     namespace: str
     name: str
 
 
 def is_repeat(headers: Mapping[str, str]) -> bool:
-    """Whether a request says that it may have been sent before."""
+    """Whether the headers say that the request may be a retry."""
     count = headers.get("x-stainless-retry-count", "0").strip()
     return bool(headers.get("idempotency-key")) or (count.isdecimal() and int(count) > 0)
 
 
 def digest(headers: Mapping[str, str], target: str, body: bytes) -> str:
-    """What a create is known by: the token, what is called, and the key or else the body.
+    """The digest that identifies a create: token, target, and the key or otherwise the body.
 
     Raises:
         Invalid: the Idempotency-Key is too long.
@@ -67,7 +67,7 @@ def digest(headers: Mapping[str, str], target: str, body: bytes) -> str:
 
 
 class InFlight:
-    """Creates that this process has not answered yet: what they make, nobody can find so far."""
+    """Creates in progress in this process, whose predictions can't be found in SQL yet."""
 
     def __init__(self) -> None:
         self._open: dict[str, set[asyncio.Event]] = {}
@@ -76,12 +76,12 @@ class InFlight:
     async def turn(
         self, headers: Mapping[str, str], target: str, body: bytes
     ) -> AsyncIterator[None]:
-        """Answer a create; one that may have been sent before waits for those that it may repeat.
+        """Take the turn of a create: a retry waits until earlier ones with its digest are answered.
 
         Args:
-            headers: the request's.
+            headers: of the request.
             target: what it is sent to.
-            body: its bytes.
+            body: the request's bytes.
 
         Raises:
             Invalid: the Idempotency-Key is too long.
@@ -103,7 +103,7 @@ class InFlight:
 
 
 async def recall(tx: AsyncConnection, known: str, now: datetime) -> Created | None:
-    """What the create of a digest made within the window."""
+    """The prediction that a create with this digest made within the window."""
     found = await tx.execute(
         select(creates.c.namespace, creates.c.name).where(
             creates.c.digest == known, creates.c.created_at > now - WINDOW
@@ -114,7 +114,7 @@ async def recall(tx: AsyncConnection, known: str, now: datetime) -> Created | No
 
 
 async def remember(tx: AsyncConnection, known: str, made: Created, now: datetime) -> None:
-    """Keep what a create makes; an older create of the same digest is forgotten."""
+    """Store what a create made; replaces an older create with the same digest."""
     await forget_old(tx, now)
     await tx.execute(delete(creates).where(creates.c.digest == known))
     values = {
@@ -127,5 +127,5 @@ async def remember(tx: AsyncConnection, known: str, made: Created, now: datetime
 
 
 async def forget_old(tx: AsyncConnection, now: datetime) -> None:
-    """Forget the creates that can't come again any more."""
+    """Delete creates that are older than the window."""
     await tx.execute(delete(creates).where(creates.c.created_at <= now - WINDOW))

@@ -1,4 +1,4 @@
-"""A create request's body and headers, read and checked: what the client wants."""
+"""Parses and checks a create request: body and headers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mayfly.gateway.lifecycle.deliveries import EVENTS
 from mayfly_runtime.spec import inputs
 
 BODY_EXTRA = 64 * 1024
-"""What a body may have beside its input."""
+"""Fields that a body may have besides its input."""
 
 WAIT_SECONDS = 50
-"""A waiting create is answered by then: clients of the 2.x line give up after a minute, and post
-again."""
+"""A waiting create is answered within this time: 2.x clients time out after a minute and repeat
+the POST."""
 
 MAX_WAIT = 60
 
@@ -33,17 +33,17 @@ _BUDGET = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,18})?")
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """What a client wants.
+    """A parsed create request.
 
     Attributes:
-        body: the request's bytes: what a repeat is known by.
+        body: the request's bytes, by which a retry is recognised.
         input: the input, parsed.
-        input_json: the input's text as it came.
+        input_json: the input's text, unchanged.
         version: the body's `version`.
-        webhook: where events go.
-        events: which events; all of them when empty.
-        wait: how long the answer may wait for an end, in seconds; None when it need not.
-        cancel_after: when to cancel what has not ended, in seconds; None for never.
+        webhook: the URL that receives events.
+        events: the selected events; all if empty.
+        wait: how long to wait for the end before answering, in seconds; None not to wait.
+        cancel_after: seconds until an unfinished prediction is cancelled; None for never.
         budget: what a run and everything below it may cost, a decimal; None for no limit.
     """
 
@@ -59,16 +59,16 @@ class CreateRequest:
 
 
 def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateRequest:
-    """Read a create request.
+    """Parse and check a create request.
 
     Args:
         body: the request's bytes.
-        headers: the request's.
-        input_bytes: the largest input.
+        headers: of the request.
+        input_bytes: the maximum size of the input.
 
     Raises:
-        Invalid: with the member that is wrong.
-        TooLarge: the input is over the limit.
+        Invalid: names the wrong field.
+        TooLarge: the input exceeds the limit.
     """
     if len(body) > input_bytes + BODY_EXTRA:
         raise TooLarge(f"An input may have at most {input_bytes} bytes.")
@@ -136,7 +136,7 @@ def _events(members: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def wait_of(headers: Mapping[str, str]) -> float | None:
-    """How long an answer may wait: `Prefer: wait` or `wait=N`; other preferences are not ours."""
+    """Seconds to wait for the end (`Prefer: wait`, `wait=N`); other preferences are ignored."""
     for preference in headers.get("prefer", "").split(","):
         match = _WAIT.fullmatch(preference.strip())
         if match is not None:
@@ -149,7 +149,7 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     """`Cancel-After` in seconds: "90", "90s", "1m", "1h30m".
 
     Raises:
-        Invalid: it is no duration, or a shorter one than anything takes.
+        Invalid: it is not a duration, or below the minimum.
     """
     text = headers.get("cancel-after", "").strip()
     if not text:
@@ -166,10 +166,10 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
 
 
 def budget_of(headers: Mapping[str, str]) -> str | None:
-    """`Mayfly-Budget`: the text of a decimal above 0.
+    """`Mayfly-Budget`: a decimal above 0, as text.
 
     Raises:
-        Invalid: it is none.
+        Invalid: it is not such a number.
     """
     text = headers.get("mayfly-budget", "").strip()
     if not text:

@@ -32,7 +32,7 @@ from mayfly.gateway.secrets.room import Secrets
 
 @dataclass(frozen=True)
 class Predictions:
-    """The API resource."""
+    """What the room offers: the API resource `prediction`."""
 
     finder: Finder
     webhooks: Webhooks
@@ -40,7 +40,7 @@ class Predictions:
 
     @property
     def tasks(self) -> Tasks:
-        """The webhooks."""
+        """Background tasks: webhook delivery."""
         return {"work:webhooks": self.webhooks.run}
 
 
@@ -57,7 +57,7 @@ def build(
     runs: Runs,
     calls: Calls,
 ) -> Predictions:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config, database, clock = process.config, process.database, process.clock
     snapshots = Snapshots(database, caches.runs, runs.trees, config.limits.log_tail_bytes)
     finder = Finder(

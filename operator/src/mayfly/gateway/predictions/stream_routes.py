@@ -1,4 +1,4 @@
-"""Server-sent events of a prediction, by signed link: JavaScript's client sends no token there."""
+"""HTTP route of a prediction's event stream, by signed link: JavaScript's client sends no token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mayfly.gateway.predictions.streams import Place, Streams
 
 
 class StreamRoutes:
-    """The route and what it needs."""
+    """HTTP route: server-sent events of a prediction."""
 
     def __init__(
         self, streams: Streams, predictions: Predictions, key: SigningKey, clock: Clock
@@ -35,7 +35,7 @@ class StreamRoutes:
     async def stream(
         self, request: Request, identity: str, expires: str = "", signature: str = ""
     ) -> Response:
-        """Output and log as they come, then `done`; `Last-Event-ID` goes on from there."""
+        """Output and log as they arrive, then `done`; `Last-Event-ID` resumes a stream."""
         if not stream_holds(self._key, identity, expires, signature, self._clock()):
             raise Forbidden("The link is not valid any more; read the prediction again.")
         found = await self._predictions.get_trusted(identity)
@@ -48,7 +48,7 @@ class StreamRoutes:
             headers={
                 "Cache-Control": "no-store",
                 "X-Content-Type-Options": "nosniff",
-                # A proxy that waits for the whole would hold every event back.
+                # Stops proxies from buffering the stream.
                 "X-Accel-Buffering": "no",
                 "Access-Control-Allow-Origin": "*",
             },
