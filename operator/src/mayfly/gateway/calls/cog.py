@@ -47,7 +47,8 @@ QUICK_SECONDS = 10.0
 """Timeout of requests that a server answers at once, even when it is busy."""
 
 IDLE_FACTOR = 8
-"""An idle server may still have an end to report: while we were away, it retries its callback for minutes, with growing intervals."""
+"""An idle server may still have an end to report: while we were away, it retries its callback for
+minutes, with growing intervals."""
 
 BROKEN = frozenset({"SETUP_FAILED", "DEFUNCT", "UNHEALTHY"})
 
