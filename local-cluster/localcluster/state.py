@@ -45,7 +45,7 @@ class State:
 
     @property
     def containerd_socket(self) -> Path:
-        """containerd's socket."""
+        """The socket of containerd."""
         return self.folder / "containerd" / "containerd.sock"
 
     @property

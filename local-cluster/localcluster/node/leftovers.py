@@ -41,7 +41,7 @@ def sweep(state: State) -> None:
 
 
 def shims(state: State) -> list[int]:
-    """containerd's shim processes that serve our socket; one per pod."""
+    """Shim processes of containerd that serve our socket; one per pod."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

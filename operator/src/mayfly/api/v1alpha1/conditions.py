@@ -29,8 +29,7 @@ class ConditionType(StrEnum):
 
 
 TYPES: dict[ConditionType, str] = {
-    ConditionType.ACCEPTED: "The run was checked: pipeline, version, runtime and input are "
-    "valid.",
+    ConditionType.ACCEPTED: "The run was checked: pipeline, version, runtime and input are valid.",
     ConditionType.STARTED: "main() was called. Written only if it is still running after one "
     "second.",
     ConditionType.CANCEL_ACCEPTED: "A cancel was requested; True once nothing below the run can "
