@@ -41,7 +41,7 @@ class Api:
                 "what goes with it (MAYFLY_URL, MAYFLY_TOKEN, SSL_CERT_FILE)."
             )
         if not url.startswith(("http://", "https://")):
-            raise Misuse("MAYFLY_URL is a URL, with https:// or http:// at its beginning.")
+            raise Misuse("MAYFLY_URL must be a URL that begins with https:// or http://.")
         self._url = url.rstrip("/")
         self._token = token
 
@@ -105,7 +105,7 @@ def _json(answer: httpx.Response) -> Any:
     try:
         return answer.json()
     except ValueError:
-        raise Failure(f"{answer.url.host} does not answer as Mayfly does.") from None
+        raise Failure(f"{answer.url.host} does not answer like Mayfly.") from None
 
 
 def _problem(answer: httpx.Response) -> str:

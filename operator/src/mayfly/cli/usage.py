@@ -85,9 +85,9 @@ def verify(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
     _show_period(found)
     if not found["matches"]:
         now = found["now"]
-        print(f"It comes to something else now: {_sums(now)}, sha256 {now['sha256']}.")
+        print(f"The result has changed: {_sums(now)}, sha256 {now['sha256']}.")
         raise typer.Exit(1)
-    print("Its records still come to the same.")
+    print("The result is unchanged.")
 
 
 def _word(text: str) -> str:
@@ -128,7 +128,7 @@ def _show_report(found: dict[str, Any]) -> None:
     if found["rows"]:
         console.print(table, highlight=False, markup=False)
     else:
-        console.print("Nothing was recorded then.")
+        console.print("Nothing was recorded in this time.")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ class Caches:
         if text is not None and text.isascii() and text.isdigit():
             self.quotas[name] = int(text)
         elif text is not None:
-            logger.warning("%s of namespace %s is no number: %r", MAX_ACTIVE_RUNS, name, text)
+            logger.warning("%s of namespace %s is not a number: %r", MAX_ACTIVE_RUNS, name, text)
         if BUDGET_MONTHLY in annotations:
             self.budgeted.add(name)
         return before != (self.quotas.get(name), name in self.budgeted)

@@ -16,7 +16,7 @@ from mayfly.controller.queue import Key
 from mayfly.reconcile.observed import GivesUp
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
 
-ADVICE = "Raise maxPods of the PipelineRuntime, or call pipelines less deep."
+ADVICE = "Raise maxPods of the PipelineRuntime, or nest pipelines less deeply."
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Capacity:
                 f"{MAX_ACTIVE_RUNS} allows ({quota})."
             )
         return (
-            f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, has a taker, or is '
+            f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, is assigned, or is '
             f"kept for runs that others wait for."
         )
 
@@ -196,9 +196,9 @@ class Capacity:
         due = self.still.setdefault(pool, now) + self.standstill
         seconds = f"{self.standstill.total_seconds():g} s"
         why = (
-            f"{words} that waits for one below it, and none was freed for {seconds}. "
+            f"{words} that waits for a run below it, and no pod was freed for {seconds}. "
             f"This run (level {chosen.depth}) was the deepest "
-            f"of those that wait. {ADVICE}"
+            f"one waiting. {ADVICE}"
         )
         known = found.get(chosen.key)
         if known is None or due < known.at:

@@ -58,7 +58,7 @@ class Executor:
         """
         if not self._leads():
             # It stood still and woke up with old news: a pod made of them could be one too many.
-            raise Unavailable(0, "this controller does not lead now")
+            raise Unavailable(0, "this controller is not the leader now")
         match action:
             case CreatePod(body):
                 return await self._create(PODS, body)

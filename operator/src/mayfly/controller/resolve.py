@@ -160,9 +160,9 @@ class Resolver:
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
         if namespace != run.metadata.namespace and pipeline.spec.secrets:
             words = (
-                f"Pipeline {namespace}/{ref.name} has secrets (spec.secrets), and only runs in "
-                f"namespace {namespace} are given those. Run it there, or let it take secrets of "
-                f"the caller's as cog.Secret inputs."
+                f"Pipeline {namespace}/{ref.name} has secrets (spec.secrets), which only runs in "
+                f"namespace {namespace} can use. Run it there, or change it to take secrets from "
+                f"the caller as cog.Secret inputs."
             )
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
         wanted = ref.version or self._latest(key, namespace, pipeline)
@@ -234,7 +234,7 @@ class Resolver:
                 words = "spec.inputJSON is not a JSON object: {…}"
                 raise _Stop(Refusal(Reason.INVALID_INPUT, words))
         elif _size(value) > MAX_BYTES:
-            words = "spec.input is larger than 128 KiB; send large input by the HTTP API"
+            words = "spec.input is larger than 128 KiB; send larger input through the HTTP API"
             raise _Stop(Refusal(Reason.INVALID_INPUT, words))
         problems = await self._sources.input_problems(schema, value)
         if problems:

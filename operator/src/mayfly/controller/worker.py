@@ -96,7 +96,7 @@ class Worker:
                 self._queue.succeeded(key)
             except (Conflict, Unavailable) as error:
                 result = "retried"
-                logger.info("again later: %s", error, extra={"key": str(key)})
+                logger.info("retrying later: %s", error, extra={"key": str(key)})
                 self._queue.retry(key)
             except asyncio.CancelledError:
                 raise

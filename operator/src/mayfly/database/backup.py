@@ -89,13 +89,13 @@ def _check(path: Path) -> None:
             [(said,)] = database.execute("PRAGMA integrity_check(1)").fetchall()
             present = [each for (each,) in database.execute("SELECT * FROM alembic_version")]
     except sqlite3.Error as error:
-        raise NotPossible(f"That is no backup of Mayfly's database: {error}.") from error
+        raise NotPossible(f"This is not a backup of Mayfly's database: {error}.") from error
     if said != "ok":
         raise NotPossible(f"The backup is damaged: {said}.")
     if not set(present) <= revisions():
         raise NotPossible(
             f"The backup has revision {', '.join(present)}, which this Mayfly does not know: a "
-            "newer one has made it. Install that Mayfly first."
+            "newer version has made it. Install that Mayfly first."
         )
 
 
@@ -107,7 +107,7 @@ def _close(path: Path) -> None:
             [(mode,)] = database.execute("PRAGMA journal_mode=DELETE").fetchall()
     except sqlite3.OperationalError as error:
         raise NotPossible(
-            f"Somebody uses the database at {path} ({error}): stop the gateway first."
+            f"The database at {path} is in use ({error}): stop the gateway first."
         ) from error
     if mode != "delete":
-        raise NotPossible(f"Somebody uses the database at {path}: stop the gateway first.")
+        raise NotPossible(f"The database at {path} is in use: stop the gateway first.")

@@ -195,7 +195,7 @@ class Database:
                 yield await self._begun(stack, self._begin_write)
             if self.full:
                 self.full = False
-                logger.info("the database's disk has room again")
+                logger.info("the database's disk has space again")
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -293,7 +293,7 @@ async def insist(act: Callable[[], Awaitable[T]]) -> T:
         try:
             return await act()
         except StorageError as error:
-            logger.warning("it is tried again: %s", error)
+            logger.warning("retrying: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -55,10 +55,10 @@ UNSAID = {Reason.CANCELED: "The run was cancelled."}
 """Sentences of ends that leave no error."""
 
 DISRUPTIONS = {
-    "EvictionByEvictionAPI": "somebody asked for it, as `kubectl drain` does to empty a node",
-    "PreemptionByScheduler": "it made room for a pod of higher priority",
+    "EvictionByEvictionAPI": "it was evicted through the API, for example by `kubectl drain`",
+    "PreemptionByScheduler": "it was preempted by a pod of higher priority",
     "DeletionByTaintManager": "its node was taken out of service",
-    "TerminationByKubelet": "its node shuts down or lacks memory or disk",
+    "TerminationByKubelet": "its node was shutting down, or short of memory or disk",
 }
 """Why the cluster takes a pod away, in Kubernetes' words (pod condition DisruptionTarget) and in
 ours. Another reason, DeletionByPodGC, is a node that went away: then the run is Lost."""

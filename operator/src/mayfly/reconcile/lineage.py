@@ -41,7 +41,7 @@ def reaches_children(parent: PipelineRun) -> bool:
 def canceled_above(parent_name: str) -> CanceledAbove:
     """The end of a run that had not started when its parent was cancelled, in words."""
     return CanceledAbove(
-        f'The run "{parent_name}", which made this one, was cancelled before this one had started.'
+        f'The parent run "{parent_name}" was cancelled before this run had started.'
     )
 
 
@@ -62,7 +62,7 @@ def lineage(run: PipelineRun, parent: PipelineRun | None, depth_limit: int) -> L
     above, root = parent.status.depth, parent.status.root_ref
     if above is None or root is None:
         if parent.status.ended:
-            words = f'The parent run "{ref.name}" ended before it could make a run.'
+            words = f'The parent run "{ref.name}" ended before it had a pod.'
             return Lineage(None, Refusal(Reason.PARENT_ENDED, words))
         return Lineage(None, Unsettled(f'The parent run "{ref.name}" has no pod yet.', seconds=1.0))
     place = Place(above + 1, root, run_id(root.uid), run_id(ref.uid))

@@ -132,7 +132,7 @@ def _stop_claims(seen: ObservedRun) -> Plan | None:
     """The first half of a cancel; the gateway writes the second."""
     known = find(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
     if known is None:
-        words = "No further child is given a pod."
+        words = "No further child gets a pod."
         status = cancel_marked(seen, "False", Reason.CLAIMS_STOPPED, words)
         return Plan((write(seen, status),), seen.now + CANCEL_GRACE)
     pod = seen.pod
@@ -187,7 +187,7 @@ def _claim_again(seen: ObservedRun) -> Plan:
         words = seen.pod.message or seen.pod.reason if seen.pod else ""
         end = End(
             Reason.LOST,
-            f"{attempt} pods in a row went away before they could start the run"
+            f"{attempt} pods in a row disappeared before they could start the run"
             + (f"; the last one: {words}" if words else "."),
             started=False,
         )

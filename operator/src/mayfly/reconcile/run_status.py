@@ -32,7 +32,7 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
         ConditionType.STARTED,
         "False",
         Reason.POD_PENDING,
-        f"Pod {pod.name} is on its way.",
+        f"Pod {pod.name} is starting.",
         now=stamp,
         generation=generation,
     )

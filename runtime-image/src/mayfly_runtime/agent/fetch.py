@@ -118,7 +118,7 @@ class Fetcher:
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise FetchError(f"{parts.netloc}: a wrong port") from None
+            raise FetchError(f"{parts.netloc}: an invalid port") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise FetchError(f"{parts.geturl()[:60]} is not an http(s) URL")
         own = self.gateway.address
@@ -144,7 +144,7 @@ class Fetcher:
             ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
             if not (trusted or is_public(ip) or any(ip in network for network in self.allowed)):
                 raise FetchError(
-                    f"{host} is at {address[0]}, a private address: it is not fetched from"
+                    f"{host} is at {address[0]}, a private address, which is not allowed"
                 )
             sock = socket.socket(family, kind, protocol)
             sock.settimeout(min(self._timeout(), 10))

@@ -91,7 +91,7 @@ class Gateway:
             try:
                 return str(json.loads(answer.read())["id"])
             except (ValueError, KeyError, TypeError) as error:
-                raise GatewayError(answer.status, "the gateway's answer is no file") from error
+                raise GatewayError(answer.status, "the gateway's answer is not a file") from error
 
     @contextmanager
     def get_file(self, identifier: str, timeout_s: float) -> "Iterator[http.client.HTTPResponse]":

@@ -201,10 +201,10 @@ class Parser:
             return _closed(payload)
         if opcode == CONTINUATION:
             if self._kind is None:
-                raise WebSocketError(PROTOCOL_ERROR, "a continuation of nothing")
+                raise WebSocketError(PROTOCOL_ERROR, "a continuation frame without a message")
         elif opcode in {TEXT, BINARY}:
             if self._kind is not None:
-                raise WebSocketError(PROTOCOL_ERROR, "a message inside another")
+                raise WebSocketError(PROTOCOL_ERROR, "a message inside another message")
             self._kind = "text" if opcode == TEXT else "binary"
         else:
             raise WebSocketError(PROTOCOL_ERROR, f"unknown opcode {opcode}")

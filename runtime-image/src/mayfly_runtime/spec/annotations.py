@@ -236,7 +236,8 @@ def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[st
         found["default"] = default.args[0]
     for keyword in default.keywords:
         if keyword.arg not in _INPUT_WORDS:
-            raise module.error(default, f"the Input of {name!r} has an unknown word {keyword.arg}")
+            words = f"the Input of {name!r} has an unknown argument {keyword.arg}"
+            raise module.error(default, words)
         found[keyword.arg] = keyword.value
     words = {word: module.constant(value) for word, value in found.items()}
     # Words that are None say nothing, but for the default; `...` is pydantic's "required".
@@ -253,7 +254,7 @@ def _apply_words(
     kind, name = core.get("type"), node.arg
     for low, high in (("min", "ge"), ("max", "le")):
         if low in words and high in words:
-            raise module.error(node, f"{name!r} has both {low} and {high}: they are one")
+            raise module.error(node, f"{name!r} has both {low} and {high}, which mean the same")
     pairs = {"minimum": ("min", "ge"), "maximum": ("max", "le")}
     for key, synonyms in pairs.items():
         for word in synonyms:

@@ -245,6 +245,6 @@ def _parse(file: str, text: str) -> ast.Module:
             message += f" (read with Python {here}; pipelines run on 3.13)"
         raise SourceError(f"syntax error: {message}", file, line) from None
     except (RecursionError, MemoryError):
-        raise SourceError("the source is nested too deep", file, 0) from None
+        raise SourceError("the source is nested too deeply", file, 0) from None
     except ValueError as error:
         raise SourceError(f"the source can't be read: {error}", file, 0) from None

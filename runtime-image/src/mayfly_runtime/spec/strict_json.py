@@ -39,7 +39,7 @@ def _errors_about(what: str) -> Iterator[None]:
     try:
         yield
     except RecursionError:
-        raise ValueError(f"{what} is nested too deep") from None
+        raise ValueError(f"{what} is nested too deeply") from None
     except _Refused as error:
         raise ValueError(f"{what} {error}") from None
     except json.JSONDecodeError as error:

@@ -124,7 +124,8 @@ class PipelineRunSpec(Part):
         (
             "(has(self.inputJSON) ? size(self.inputJSON) : 0) + (has(self.pipelineSpec) ? "
             f"{TOTAL.format('self.pipelineSpec.source')} : 0) <= {MAX_BYTES}",
-            "source and input together are larger than 128 KiB; send large input by the HTTP API",
+            "source and input together are larger than 128 KiB; send larger input through the "
+            "HTTP API",
         ),
         (
             "!has(self.budget) || self.budget.matches('[1-9]')",

@@ -17,7 +17,7 @@ from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
 
-CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
+CANCELLED_RUN = "The run of this token was cancelled, so it can't start anything more."
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Callers:
             return Caller(identity, None, namespace or _own_namespace(identity))
         seen = self._runs.get(identity.uid)
         if seen is None or seen.run.status.ended or seen.key[0] != identity.namespace:
-            raise Unauthenticated("The run of this token is over.")
+            raise Unauthenticated("The run of this token has ended.")
         if namespace and namespace != identity.namespace:
             raise Forbidden("A run acts in its own namespace; leave /ns/… out of the base URL.")
         return Caller(None, seen, identity.namespace)
@@ -94,7 +94,7 @@ class Callers:
         """
         if caller.namespace is None:
             raise Invalid(
-                "Say in which namespace: end the base URL with /ns/<namespace>, or use the token "
+                "Name a namespace: end the base URL with /ns/<namespace>, or use the token "
                 "of a ServiceAccount."
             )
         return caller.namespace
@@ -148,9 +148,7 @@ class Callers:
         if not self.shared(entry, namespace):
             raise Forbidden(f"{named} is private to its namespace.")
         if not entry.is_model and entry.body["spec"].get("secrets"):
-            raise Forbidden(
-                f"{named} has secrets, and only runs in its own namespace are given those."
-            )
+            raise Forbidden(f"{named} has secrets, which only runs in its own namespace can use.")
 
 
 def _own_namespace(user: User) -> str | None:

@@ -113,7 +113,7 @@ class RateLimit:
             await self._app(scope, receive, told)
             return
         wait = bucket.reset
-        words = f"That is more than {bucket.size} requests a minute; try again in {wait} s."
+        words = f"More than {bucket.size} requests per minute; try again in {wait} s."
         await render(TooMany(words, retry_after=wait))(scope, receive, told)
 
     def _take(self, scope: MutableMapping[str, Any]) -> tuple[Bucket, bool]:

@@ -30,7 +30,7 @@ NOT_HERE = (
     (
         "POST",
         "/deployments",
-        "There are no deployments here: make a Pipeline or a Model, and call it.",
+        "There are no deployments here: create a Pipeline or a Model, and call it.",
     ),
     ("GET", _DEPLOYMENT, _NO_DEPLOYMENT),
     ("PATCH", _DEPLOYMENT, _NO_DEPLOYMENT),

@@ -44,11 +44,11 @@ class _Wanted(BaseModel):
     @model_validator(mode="after")
     def _is_a_difference(self) -> _Wanted:
         if (self.cost is None) == (self.active_milliseconds is None):
-            raise ValueError('give "cost" or "active_milliseconds", one of the two')
+            raise ValueError('give either "cost" or "active_milliseconds"')
         if self.cost is not None and not COST.fullmatch(self.cost):
-            raise ValueError('"cost" is a signed decimal in a string, as "-0.01"')
+            raise ValueError('"cost" is a signed decimal in a string, such as "-0.01"')
         if not (self.active_milliseconds or Decimal(self.cost or 0)):
-            raise ValueError("a difference of nothing corrects nothing")
+            raise ValueError("the difference must not be zero")
         return self
 
 
@@ -129,7 +129,7 @@ def _read(body: bytes, author: str, request: str | None) -> Correction:
         member = "/".join(str(part) for part in first["loc"])
         words = first["msg"].removeprefix("Value error, ")
         raise Invalid(
-            f"The correction can't be read: {member + ': ' if member else ''}{words}.",
+            f"The correction is invalid: {member + ': ' if member else ''}{words}.",
             pointer=f"/{member}" if member else "",
         ) from None
     return Correction(

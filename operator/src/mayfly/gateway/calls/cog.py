@@ -164,7 +164,7 @@ class CogServer:
         except ValueError:
             health = Health({})
         if answer.status != 200 or not health.status:
-            raise OutboundError(f"{_at(target)} answers with nothing that a Cog server says")
+            raise OutboundError(f"{_at(target)} does not answer like a Cog server")
         return health
 
     async def schema(self, target: Json) -> Json:
@@ -257,11 +257,11 @@ class CogTending:
         except OutboundError as error:
             return f"its server went away: {error}", patience
         if call.upstream and health.incarnation and call.upstream != health.incarnation:
-            return "its server was started anew meanwhile", patience
+            return "its server was restarted in the meantime", patience
         if health.status in BROKEN:
             return f"its server says {health.status}", patience
         if health.status == "READY" and self._target.get("concurrency", 1) == 1:
-            return "its server works on nothing, and has told no end", patience * IDLE_FACTOR
+            return "its server is idle and has reported no end", patience * IDLE_FACTOR
         return "", patience
 
 

@@ -293,7 +293,7 @@ class CallDispatcher:
             raise
         except Unknown as error:
             # If the server got the call, it may still report on it.
-            logger.warning("a call's fate is unknown: %s", error, extra={"call": uid})
+            logger.warning("the outcome of a call is unknown: %s", error, extra={"call": uid})
 
     async def _later(self, lane: ModelQueue, waiting: Waiting, error: NotNow) -> None:
         """Requeue a call, or end it if its server was unavailable for too long."""
@@ -366,12 +366,12 @@ class CallDispatcher:
             await self._calls.stop(call.uid, Outcome.FAILED, Reason.TIMED_OUT, words)
             return True
         if call.step is Step.SENT and now - began >= self._config.fate_seconds:
-            await self._lose(call.uid, "its server never said that it has it")
+            await self._lose(call.uid, "its server never confirmed that it has the prediction")
             return True
         return False
 
     async def _lose(self, uid: str, why: str) -> None:
-        words = f"Nobody knows what became of the prediction: {why}. It was not sent again."
+        words = f"The outcome of the prediction is unknown: {why}. It was not sent again."
         await self._calls.fail(uid, Reason.LOST, words)
 
     def _courier(self, target: Json) -> ModelServer:

@@ -72,9 +72,9 @@ def read(body: bytes) -> Reply:
         metrics = json.loads(members.get("metrics", "null"))
         identity = json.loads(members.get("id", "null"))
     except (ValueError, RecursionError) as problem:
-        raise Garbage(f"what it says is no JSON object ({problem})"[:300]) from None
+        raise Garbage(f"its answer is not a JSON object ({problem})"[:300]) from None
     if status not in STATES:
-        raise Garbage(f"its word for the state is {json.dumps(status)[:60]}")
+        raise Garbage(f"its status is {json.dumps(status)[:60]}")
     output = members.get("output")
     measures = _Measures(metrics)
     return Reply(

@@ -165,12 +165,12 @@ class ReplicateServer:
             # Uploading a file twice does no harm.
             raise NotNow(str(error), down=True) from None
         if answer.status in {429, 500, 502, 503, 504}:
-            raise NotNow(f"{_at(target)} takes no file now ({answer.status})", down=True)
+            raise NotNow(f"{_at(target)} accepts no files now ({answer.status})", down=True)
         url = _url_of(answer)
         if answer.status >= 300 or not url:
             raise Refused(
                 Reason.INPUT_FETCH_FAILED,
-                f'The file "{file.name}" can\'t be brought to {_at(target)}: {_detail(answer)}',
+                f'The file "{file.name}" can\'t be uploaded to {_at(target)}: {_detail(answer)}',
             )
         return url
 
@@ -178,7 +178,7 @@ class ReplicateServer:
         """Create the prediction at the upstream, once."""
         answer = await hand_over(self._outbound, parcel, limit=self._answer_bytes)
         if answer.status in {429, 503}:
-            words = f"{_at(target)} takes nothing now ({answer.status}): {_detail(answer)}"
+            words = f"{_at(target)} accepts no predictions now ({answer.status}): {_detail(answer)}"
             raise NotNow(words, down=answer.status == 503, after=_after(answer))
         if 300 <= answer.status < 500:
             about_input = answer.status in INPUT_REFUSED
@@ -192,7 +192,7 @@ class ReplicateServer:
         try:
             made = news.read(answer.body)
         except news.Garbage as error:
-            raise Unknown(f"{_at(target)} answers with garbage: {error}") from None
+            raise Unknown(f"{_at(target)} gave an invalid answer: {error}") from None
         if not made.identity:
             raise Unknown(f"{_at(target)} answers with a prediction without an id")
         await insist(lambda: self._calls.accepted(call.uid, made.identity))
@@ -243,7 +243,7 @@ class ReplicateServer:
         latest = _member(answer, "latest_version")
         schema = latest.get("openapi_schema") if isinstance(latest, dict) else None
         if not isinstance(schema, dict):
-            raise OutboundError(f"{_at(target)} gives no schema for {target['replicate']['model']}")
+            raise OutboundError(f"{_at(target)} has no schema for {target['replicate']['model']}")
         # Like Replicate's own clients: if there is no list of versions, call by name.
         versions = await self._get(f"{path}/versions", target, token)
         listed = _member(versions, "results") if versions.status == 200 else None
@@ -282,7 +282,7 @@ class ReplicateTending:
     async def look(self, call: Call, row: RunRow) -> float:  # noqa: ARG002 - what all are given
         """Poll once."""
         if not call.upstream:
-            raise Lost("nobody knows whether it arrived")
+            raise Lost("it is unknown whether it arrived")
         self._pause = min(self._pause * POLL_GROWTH, POLL_MAX_SECONDS)
         try:
             if self._token is None:
@@ -322,7 +322,7 @@ class ReplicateTending:
         try:
             told = news.read(answer.body)
         except news.Garbage as error:
-            self._refuse(f"{_at(self._target)} answers with garbage: {error}")
+            self._refuse(f"{_at(self._target)} gave an invalid answer: {error}")
             return
         self._refused_since = None
         self._before, self._alive_at = answer.body, now

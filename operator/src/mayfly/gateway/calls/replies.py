@@ -224,7 +224,8 @@ def _end_of(news: Reply) -> tuple[Outcome, Reason, str]:
         return Outcome.SUCCEEDED, Reason.SUCCEEDED, ""
     if news.status in {"canceled", "aborted"}:
         return Outcome.CANCELED, Reason.CANCELED, CANCELED
-    return Outcome.FAILED, Reason.USER_ERROR, news.error or "The model failed, and said nothing."
+    words = news.error or "The model failed without an error message."
+    return Outcome.FAILED, Reason.USER_ERROR, words
 
 
 def unseen(tail: str, logs: str, *, whole: int) -> str:

@@ -52,19 +52,19 @@ class CallbackRoutes:
     async def hear(self, request: Request, uid: str, signature: str) -> Response:
         """Receive a server's report about a prediction."""
         if not self._key.verify(signature, PURPOSE, uid):
-            raise Forbidden("The path is not one of ours.")
+            raise Forbidden("The path is not valid.")
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > self._limit:
-                words = f"The model's server tells more than {self._limit} bytes at once."
+                words = f"The model's server sent a report of more than {self._limit} bytes."
                 await self._calls.fail(uid, Reason.OUTPUT_TOO_LARGE, words)
                 raise TooLarge(words)
         try:
             told = news.read(bytes(body))
         except news.Garbage as error:
             # A retry would say the same, so don't ask for one.
-            words = f"The model's server does not speak as a Cog server does: {error}."
+            words = f"The model's server does not behave like a Cog server: {error}."
             await self._calls.fail(uid, Reason.USER_ERROR, words)
             raise Invalid(words) from None
         await self._replies.hear(uid, told)

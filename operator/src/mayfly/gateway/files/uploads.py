@@ -217,11 +217,11 @@ class Uploads:
             found = await tx.execute(select(uploads).where(uploads.c.file_id == file_id))
             row = found.one_or_none()
         if row is None:
-            raise Forbidden("The file belongs to a prediction, and goes with it.")
+            raise Forbidden("The file belongs to a prediction and is removed with it.")
         if caller.run is None:
             await self._require(caller, "create", row.namespace)
         elif row.root_uid != self._root(caller):
-            raise Forbidden("A run may only delete what its own tree brought.")
+            raise Forbidden("A run may only delete uploads of its own tree.")
         await self.forget(file_id)
 
     async def expired(self, now: datetime) -> list[str]:

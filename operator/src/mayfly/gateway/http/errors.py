@@ -187,7 +187,7 @@ def refusal(error: KubeError, what: str) -> Exception:
     if isinstance(error, Conflict):
         return Taken(f"{what}: {error.message}")
     if isinstance(error, NotFound):
-        return Missing(f"{what} is not there, or its namespace is not.")
+        return Missing(f"{what} or its namespace does not exist.")
     if isinstance(error, Refused):
         words = f"The cluster refuses {what}: {error.message}"
         return Forbidden(words) if error.status == 403 else Invalid(words)
@@ -238,7 +238,7 @@ async def _on_validation(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_bug(_request: Request, _error: Exception) -> JSONResponse:
-    return render(Problem("Something went wrong here; the gateway's log says what."))
+    return render(Problem("Internal error; the gateway's log has the details."))
 
 
 async def _on_kube(_request: Request, error: Exception) -> JSONResponse:

@@ -113,7 +113,7 @@ class Form:
             try:
                 chunk = await anext(self._chunks, None)
             except ClientDisconnect:
-                raise Invalid("The client left before the request was whole.") from None
+                raise Invalid("The client disconnected before the request was complete.") from None
             if chunk is None:
                 raise Invalid("The form ends too early.")
             try:

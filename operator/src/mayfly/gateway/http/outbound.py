@@ -134,9 +134,9 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             async with asyncio.timeout(timeout):
                 found = await self._resolve(host, port)
         except TimeoutError:
-            raise httpcore.ConnectTimeout(f"the name {host} is not answered") from None
+            raise httpcore.ConnectTimeout(f"resolving the name {host} timed out") from None
         except OSError as error:
-            raise httpcore.ConnectError(f"the name {host} is not known ({error})") from error
+            raise httpcore.ConnectError(f"the name {host} can't be resolved ({error})") from error
         last: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for text in found:
             if self._ranges is not None and not self._ranges.holds(ip_address(text)):

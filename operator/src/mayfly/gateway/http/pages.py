@@ -42,7 +42,7 @@ def position(text: str | None) -> tuple[datetime, str] | None:
         micros, identity = json.loads(raw)
         return _EPOCH + timedelta(microseconds=int(micros)), str(identity)
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
-        raise Invalid("The cursor is none of ours; begin without one.") from None
+        raise Invalid("The cursor is not valid; start without one.") from None
 
 
 def page(request: Request, base: str, results: list[RawJSON], following: str | None) -> str:
@@ -96,5 +96,5 @@ def moment_of(text: str | None, name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Invalid(f"{name} is a moment in ISO 8601, such as 2030-01-01T00:00:00Z.") from None
+        raise Invalid(f"{name} must be an ISO 8601 time, such as 2030-01-01T00:00:00Z.") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -78,5 +78,5 @@ async def body_of(request: Request, limit: int) -> bytes:
             if len(pieces) > limit:
                 raise TooLarge(f"The request may have at most {limit} bytes.")
     except ClientDisconnect:
-        raise Invalid("The client left before the request was whole.") from None
+        raise Invalid("The client disconnected before the request was complete.") from None
     return bytes(pieces)

@@ -92,7 +92,7 @@ class Budgets:
             try:
                 await self.look()
             except Exception:
-                logger.exception("budgets were not looked at")
+                logger.exception("checking the budgets failed")
             await asyncio.sleep(LOOK_SECONDS)
 
     # -- asked -----------------------------------------------------------------------------------
@@ -168,8 +168,8 @@ class Budgets:
             return ""
         return (
             f'Annotation {BUDGET_MONTHLY} of namespace "{namespace}" is '
-            f"{limit.text[:64]!a}, which is no decimal number such as 25 or 12.50: the namespace "
-            f"has no monthly budget until that is mended."
+            f"{limit.text[:64]!a}, which is not a decimal number such as 25 or 12.50. The "
+            f"namespace has no monthly budget until this is fixed."
         )
 
     # -- words -----------------------------------------------------------------------------------
@@ -178,15 +178,15 @@ class Budgets:
         month = spending.month_of(self._clock())
         return (
             f'Namespace "{namespace}" has reached its budget of {self._money(amount)} for {month}: '
-            f"{self._money(spent)} are spent. Raise its annotation {BUDGET_MONTHLY}, or wait for "
-            f"the next month (UTC)."
+            f"{self._money(spent)} has been spent. Raise its annotation {BUDGET_MONTHLY}, or wait "
+            f"for the next month (UTC)."
         )
 
     def _run_words(self, budget: Budget) -> str:
         return (
             f'The run "{budget.name}" has reached its budget of {self._money(budget.amount)}: it '
-            f"and what is below it have spent {self._money(budget.spent)}. Its spec.budget can't "
-            f"change; create another run with a larger one."
+            f"and everything below it have spent {self._money(budget.spent)}. Its spec.budget "
+            f"can't change; create another run with a larger one."
         )
 
     def _money(self, amount: Decimal) -> str:

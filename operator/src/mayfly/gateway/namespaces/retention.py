@@ -74,8 +74,8 @@ class Retention:
             if self._wrong.get(name) != text:
                 self._wrong[name] = text
                 logger.warning(
-                    "Annotation %s of namespace %s is %r, which is no duration such as 30d or 12h, "
-                    'and not "forever": nothing of it is removed until that is mended.',
+                    "Annotation %s of namespace %s is %r, which is not a duration such as 30d or "
+                    '12h, and not "forever". Nothing in it is removed until this is fixed.',
                     RETENTION,
                     name,
                     text[:64],

@@ -77,7 +77,7 @@ def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateReq
     except UnicodeDecodeError:
         raise Invalid("The body is not UTF-8.") from None
     except ValueError as error:
-        raise Invalid(f"The body is not what it should be: {error}.") from None
+        raise Invalid(f"The body is invalid: {error}.") from None
     text = members.get("input", "{}")
     if text == "null":
         text = "{}"
@@ -111,7 +111,7 @@ def _text(members: Mapping[str, str], name: str, limit: int) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > limit:
-        raise Invalid(f"{name} must be a text of at most {limit} characters.", pointer=f"/{name}")
+        raise Invalid(f"{name} must be a string of at most {limit} characters.", pointer=f"/{name}")
     return value
 
 
@@ -130,7 +130,7 @@ def _events(members: Mapping[str, str]) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or any(each not in EVENTS for each in value):
-        words = f"webhook_events_filter is a list of {', '.join(EVENTS)}."
+        words = f"webhook_events_filter must be a list of {', '.join(EVENTS)}."
         raise Invalid(words, pointer="/webhook_events_filter")
     return tuple(each for each in EVENTS if each in value)
 
@@ -157,11 +157,11 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     try:
         length = duration.seconds(f"{text}s" if _BARE_SECONDS.fullmatch(text) else text)
     except ValueError:
-        raise Invalid('Cancel-After is a duration such as "90s", "5m" or "1h30m".') from None
+        raise Invalid('Cancel-After must be a duration such as "90s", "5m" or "1h30m".') from None
     if length < MIN_CANCEL_AFTER:
-        raise Invalid(f"Cancel-After is at least {MIN_CANCEL_AFTER:.0f} seconds.")
+        raise Invalid(f"Cancel-After must be at least {MIN_CANCEL_AFTER:.0f} seconds.")
     if length > duration.LONGEST:
-        raise Invalid("Cancel-After is at most 30 days.")
+        raise Invalid("Cancel-After must be at most 30 days.")
     return length
 
 
@@ -175,5 +175,5 @@ def budget_of(headers: Mapping[str, str]) -> str | None:
     if not text:
         return None
     if not _BUDGET.fullmatch(text) or not text.strip("0."):
-        raise Invalid('Mayfly-Budget is a decimal number above 0, such as "0.50".')
+        raise Invalid('Mayfly-Budget must be a decimal number above 0, such as "0.50".')
     return text

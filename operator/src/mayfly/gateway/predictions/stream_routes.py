@@ -40,7 +40,7 @@ class StreamRoutes:
             raise Forbidden("The link is not valid any more; read the prediction again.")
         found = await self._predictions.get_trusted(identity)
         if found is None:
-            raise Missing("The prediction is not there any more.")
+            raise Missing("The prediction does not exist any more.")
         place = Place.of(request.headers.get("last-event-id", ""))
         return StreamingResponse(
             self._streams.events(found, place, urls.base_of(request, None)),

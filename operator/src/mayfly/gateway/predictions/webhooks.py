@@ -187,7 +187,7 @@ class Webhooks:
         try:
             await self._send(owed, found, event, suffix)
         except OutboundError as error:
-            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+            logger.info("a webhook was not delivered: %s", error, extra={"prediction": owed.id})
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Webhooks:
             self._worklist.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
             return
         if owed.attempts > len(BACKOFF):
-            await self._settle(owed, "The webhook was not taken.")
+            await self._settle(owed, "The webhook was not delivered.")
             return
         pause = BACKOFF[min(owed.attempts, len(BACKOFF) - 1)]
         async with self._database.write() as tx:
@@ -213,7 +213,7 @@ class Webhooks:
             await self._send(owed, await self._predictions.snapshot(found), "completed")
         except OutboundError as error:
             last = isinstance(error, Forbidden) or owed.attempts >= len(BACKOFF)
-            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+            logger.info("a webhook was not delivered: %s", error, extra={"prediction": owed.id})
             if last:
                 await self._settle(owed, f"The webhook was not delivered: {error}")
             else:

@@ -139,7 +139,7 @@ class Agents:
                     await self._recorder.report_storage_full(seen)
                 except KubeError as error:
                     logger.info(
-                        "the run does not say that the disk is full: %s", error, extra={"run": uid}
+                        "could not report the full disk on the run: %s", error, extra={"run": uid}
                     )
 
     async def _serve(self, connection: Connection, pod: Pod) -> None:
@@ -183,7 +183,7 @@ class Agents:
                 offset = (await archive.log_size(tx, row.uid)).received
         before = self._sessions.add(session)
         if before is not None:
-            await before.close(1001, "the agent has connected anew")
+            await before.close(1001, "the agent has reconnected")
         await session.send(messages.welcome(log_offset=offset, recorded=recorded))
         await self._look(session)
         return session
@@ -294,5 +294,5 @@ def _parsed(text: str) -> Hello | RunMessage:
     try:
         return messages.parse(text)
     except BadMessage as error:
-        logger.warning("a bad message: %s", error)
+        logger.warning("invalid message from an agent: %s", error)
         raise Rejected(BAD_MESSAGE, str(error)[:100]) from error

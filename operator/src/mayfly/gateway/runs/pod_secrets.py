@@ -78,7 +78,7 @@ async def check(tx: AsyncConnection, pod_uid: str, session_hash: str) -> None:
     if row is None or row.retired or row.session_hash is None:
         raise Rejected(RETIRED, "nothing is left to do for this pod")
     if not hmac.compare_digest(row.session_hash, session_hash):
-        raise Rejected(OTHER_SESSION, "another session speaks for this pod")
+        raise Rejected(OTHER_SESSION, "another session holds this pod")
 
 
 async def trace(tx: AsyncConnection, pod_uid: str) -> Trace:

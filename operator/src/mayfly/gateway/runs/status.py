@@ -83,8 +83,8 @@ def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
 
 
 STORAGE_FULL = (
-    "The gateway's disk is full: what this run's pod tells is taken once there is room. "
-    "Until then its end and its output wait in the pod, for 15 minutes at most."
+    "The gateway's disk is full: messages from this run's pod are stored once there is space. "
+    "Until then, its end and its output wait in the pod, for at most 15 minutes."
 )
 
 
@@ -130,7 +130,7 @@ def budget_checked(seen: Seen) -> Json:
 
 def cancel_accepted(seen: Seen, now: datetime) -> Json:
     """Status of a cancelled run below which nothing can start any more."""
-    message = "Nothing unstarted below the run starts any more."
+    message = "Nothing below the run that has not started will start."
     reason = Reason.CANCEL_ACCEPTED
     return _merged(
         seen, _conditioned(seen, ConditionType.CANCEL_ACCEPTED, "True", reason, message, now)

@@ -163,8 +163,8 @@ class SecretLookup:
             return await self._cluster.get(SECRETS, namespace, name)
         except NotFound:
             words = (
-                f'There is no Secret "{name}" in namespace {namespace} (key "{key}"); this makes '
-                f"it: kubectl create secret generic {name} -n {namespace} "
+                f'There is no Secret "{name}" in namespace {namespace} (key "{key}"); to create '
+                f"it, run: kubectl create secret generic {name} -n {namespace} "
                 f"--from-literal={key}=VALUE"
             )
             raise SecretUnavailable(words) from None
@@ -178,7 +178,7 @@ class SecretLookup:
         role = f"mayfly-secret-{name}"
         return (
             f'The gateway may not read Secret "{name}" in namespace {namespace} (key "{key}"); '
-            f"this allows it: "
+            f"to allow it, run: "
             f"kubectl create role {role} -n {namespace} --verb=get --resource=secrets "
             f"--resource-name={name} && kubectl create rolebinding {role} -n {namespace} "
             f"--role={role} --serviceaccount={self._account}"
@@ -210,7 +210,7 @@ def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) ->
     if key not in data:
         patch = json.dumps({"stringData": {key: "VALUE"}})
         words = (
-            f'Secret "{name}" in namespace {namespace} has no key "{key}"; this adds it: '
+            f'Secret "{name}" in namespace {namespace} has no key "{key}"; to add it, run: '
             f"kubectl patch secret {name} -n {namespace} -p '{patch}'"
         )
         raise SecretUnavailable(words)
@@ -223,7 +223,7 @@ def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) ->
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise SecretUnavailable(f"{where} is not text; a file can be kept in base64.")
+        raise SecretUnavailable(f"{where} is not text; encode binary data in base64.")
     return text
 
 

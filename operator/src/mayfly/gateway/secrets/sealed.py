@@ -204,9 +204,7 @@ class Sealed:
                 try:
                     text = self._unseal(row.id, _before(namespace, name, spec), row.box)
                 except InvalidTag:
-                    logger.warning(
-                        "a run has the name of another, and is given none of its secrets"
-                    )
+                    logger.warning("a run reuses another run's name and gets none of its secrets")
                     continue
                 await tx.execute(
                     update(sealed_secrets)
@@ -297,8 +295,8 @@ class Sealed:
 def words(identity: str) -> str:
     """Why a reference can't be opened."""
     return (
-        f"The input names {SCHEME}{identity}, which is kept for another prediction, or not any "
-        f"more. Such a reference can't be used again: give the secret itself."
+        f"The input names {SCHEME}{identity}, which belongs to another prediction or is not "
+        f"stored any more. Such a reference can't be used again: give the secret itself."
     )
 
 
