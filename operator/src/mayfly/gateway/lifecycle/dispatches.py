@@ -1,7 +1,7 @@
-"""When work was sent, by two clocks: the wall's, which the ledger keeps, and this process's own.
+"""When work was sent, by the wall clock (in the ledger) and by this process's monotonic clock.
 
-The monotonic one can't be moved, so it tells how long a prediction can have worked at most even
-when somebody sets the time. It is worth nothing in another process: then the ledger's stamp counts.
+The monotonic clock can't be set, so it bounds how long a prediction can have worked even if someone
+changes the time. It is meaningless in another process, where the ledger's timestamp is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mayfly.metering.ledger import RunRow
 
 @dataclass(frozen=True)
 class _Dispatch:
-    """When work was sent, by the wall and by this process's clock, and to which attempt."""
+    """When work was sent, by both clocks, and for which attempt."""
 
     at: datetime
     seconds: float
@@ -24,14 +24,14 @@ class _Dispatch:
 
 
 class Dispatches:
-    """Of predictions that this process has sent and whose end is not final."""
+    """The dispatches of this process's predictions whose end is not final."""
 
     def __init__(self, monotonic: Monotonic) -> None:
         self._monotonic = monotonic
         self._sent: dict[str, _Dispatch] = {}
 
     def open(self, uid: str, sent_at: datetime, attempt: int = 1) -> None:
-        """Work is being sent now; of a prediction whose work was sent before, that counts no more.
+        """Record that work is being sent now; replaces an earlier dispatch of the prediction.
 
         Args:
             uid: of the prediction.
@@ -41,11 +41,10 @@ class Dispatches:
         self._sent[uid] = _Dispatch(sent_at, self._monotonic(), attempt)
 
     def with_dispatch(self, row: RunRow) -> RunRow:
-        """A row that says when its work was sent, though that was not written yet.
+        """The row with its dispatch, even if that was not written yet.
 
         Args:
-            row: a run's row. It is read a moment after the work went out, and the pod may be gone
-                by then.
+            row: a run's row, read just after its work was sent; the pod may be gone already.
         """
         sent = self._sent.get(row.uid)
         if row.sent_at is not None or sent is None or sent.attempt != row.attempt:
@@ -53,7 +52,7 @@ class Dispatches:
         return replace(row, sent_at=sent.at)
 
     def of(self, row: RunRow, received_at: datetime) -> Window:
-        """From the dispatch of a prediction's work until now.
+        """The window from the dispatch of a prediction's work until now.
 
         Args:
             row: its row.
@@ -66,5 +65,5 @@ class Dispatches:
         return Window(sent.at, received_at, int(elapsed * 1000) + 1)
 
     def forget(self, uid: str) -> None:
-        """Its end is final, here or at another gateway."""
+        """Forget a prediction whose end is final, here or at another gateway."""
         self._sent.pop(uid, None)

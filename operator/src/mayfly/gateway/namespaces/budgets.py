@@ -1,8 +1,8 @@
-"""Budgets: whether more may be started of what a namespace, or a run with a budget, pays for.
+"""Enforces budgets of namespaces and of runs: whether something may still be started.
 
-A limit is reached when as much is spent as it says. From then on nothing that it bounds starts:
-creates are refused with 402, what waits ends with reason BudgetExceeded, and what runs goes on to
-its end. A namespace without the annotation and a tree without a budget cost no look into SQL.
+A budget is spent when the amount spent equals it. From then on nothing new starts under it: creates
+are refused with 402, waiting work ends with reason BudgetExceeded, and running work continues. A
+namespace without the annotation and a tree without a budget cause no SQL query.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from mayfly.reconcile.budget import needs_budget_check
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""How often what waits is compared with what was spent meanwhile."""
+"""How often waiting work is compared with what has been spent."""
 
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The monthly budget of a namespace, as its annotation says.
+    """The monthly budget of a namespace, from its annotation.
 
     Attributes:
-        text: as it is written.
-        amount: what it says; None where that is no decimal, and then nothing is limited.
+        text: of the annotation.
+        amount: its value; None if it is not a decimal, which limits nothing.
     """
 
     text: str
@@ -58,14 +58,14 @@ class Budgets:
         currency: str,
         clock: Clock,
     ) -> None:
-        """Get ready.
+        """Create the enforcement without starting it.
 
         Args:
-            namespaces: whose annotations count.
-            database: tells what is spent.
-            runs: those that are not finished.
+            namespaces: have the annotations.
+            database: has the amounts spent.
+            runs: unfinished runs.
             currency: of the installation.
-            clock: tells the month.
+            clock: for the current month.
         """
         self._database = database
         self._runs = runs
@@ -77,7 +77,7 @@ class Budgets:
         namespaces.listen(self._on_namespace)
 
     def listen(self, hear: Callable[[str], None]) -> None:
-        """Have `hear` called with the UID of each run whose budget is to be looked at again."""
+        """Register a listener, called with the UID of each run whose budget needs a recheck."""
         self._listeners.append(hear)
 
     def _tell(self, uid: str) -> None:
@@ -85,7 +85,7 @@ class Budgets:
             hear(uid)
 
     async def run(self) -> None:
-        """Re-checks budgets every few seconds, until cancelled."""
+        """Recheck budgets every few seconds, until cancelled."""
         await self._namespaces.synced.wait()
         await self._runs.synced.wait()
         while True:
@@ -98,11 +98,11 @@ class Budgets:
     # -- asked -----------------------------------------------------------------------------------
 
     async def require(self, namespace: str, caller: Seen | None) -> None:
-        """Refuses a create when a budget is used up.
+        """Refuse a create if a budget is spent.
 
         Args:
             namespace: who pays.
-            caller: the run whose code asks for it.
+            caller: the run whose code creates.
 
         Raises:
             BudgetReached: nothing more may be started there.
@@ -112,7 +112,7 @@ class Budgets:
             raise BudgetReached(why)
 
     async def why_not(self, namespace: str, budget_uid: str | None) -> str:
-        """Why nothing more may start, in words; "" where something may.
+        """Why nothing more may start, as a sentence; "" if it may.
 
         Args:
             namespace: who pays.
@@ -135,9 +135,9 @@ class Budgets:
         return ""
 
     async def why_no_run(self, seen: Seen) -> str:
-        """Why a run that has not started may not start, in words; "" where it may.
+        """Why a run that has not started may not start, as a sentence; "" if it may.
 
-        Nothing of its own budget can be spent yet: those above it count.
+        Nothing of its own budget can be spent yet, so only budgets above it count.
         """
         return await self._why_not(seen.key[0], seen.parent_uid)
 
@@ -149,7 +149,7 @@ class Budgets:
         return await self.why_not(namespace, budget_uid)
 
     def _may_be_bounded(self, uid: str | None) -> bool:
-        """Whether a run, or one above it, has a budget. Where one has left the watch: maybe."""
+        """Whether a run or an ancestor has a budget; True if one has left the watch."""
         while uid is not None:
             seen = self._runs.get(uid)
             if seen is None or seen.raw["spec"].get("budget"):
@@ -158,11 +158,11 @@ class Budgets:
         return False
 
     def needs_budget_check(self, seen: Seen) -> bool:
-        """Whether the controller waits until the gateway has found room for a run."""
+        """Whether the controller waits for the gateway's budget check of a run."""
         return needs_budget_check(seen.run, budgeted=seen.key[0] in self._limits)
 
     def warning(self, namespace: str) -> str:
-        """What is wrong with a namespace's annotation, in words; "" where nothing is."""
+        """What is wrong with a namespace's annotation, as a sentence; "" if nothing is."""
         limit = self._limits.get(namespace)
         if limit is None or limit.amount is not None:
             return ""
@@ -195,7 +195,7 @@ class Budgets:
     # -- looked at without being asked -----------------------------------------------------------
 
     async def look(self) -> None:
-        """Re-queues waiting runs whose budget may have changed."""
+        """Queue waiting runs whose budget may have changed."""
         known: dict[tuple[str, str | None], str] = {}
         for seen in list(self._runs.unfinished()):
             status = seen.run.status
@@ -235,6 +235,6 @@ def _amount(text: str) -> Decimal | None:
 
 
 def own_budget(seen: Seen) -> Decimal | None:
-    """The budget that a run has itself."""
+    """The run's own budget."""
     text = seen.run.spec.budget
     return None if text is None else _amount(text)

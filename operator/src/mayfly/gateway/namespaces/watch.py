@@ -1,4 +1,4 @@
-"""Namespaces and their annotations, as the API server tells them."""
+"""Watches namespaces and their annotations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Namespaces:
         return self._informer.synced
 
     def listen(self, listener: OnChange) -> None:
-        """Have a namespace's name and annotations told at each change; none when it is gone."""
+        """Register a listener for a namespace's name and annotations; {} when it is deleted."""
         self._listeners.append(listener)
 
     def _on_change(self, change: Change, body: Json) -> None:
