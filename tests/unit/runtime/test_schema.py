@@ -223,7 +223,7 @@ def test_the_document_around_it():
         ("from cog import Input\ndef main(a: int = Input(min=5, max=4)): ...", 2,
          "'a' has min 5 above max 4"),
         ("from cog import Input\ndef main(a: int = Input(min=5, ge=4)): ...", 2,
-         "'a' has both min and ge: they are one"),
+         "'a' has both min and ge, which mean the same"),
         ("from cog import Input\ndef main(a: str = Input(min=5)): ...", 2,
          "'a' can't have min: it is not a number"),
         ("from cog import Input\ndef main(a: int = Input(regex='x')): ...", 2,

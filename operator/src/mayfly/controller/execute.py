@@ -1,4 +1,4 @@
-"""Carries out the planner's actions. Nothing else in the controller writes to the cluster."""
+"""Executes the planner's actions. Nothing else in the controller writes to the cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANAGER = "mayfly-controller"
 
 
 class Executor:
-    """Turns actions into API calls."""
+    """Executes actions as API calls."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class Executor:
         self._policy_owner = policy_owner
 
     async def execute(self, action: Action) -> Json | None:
-        """Carry out one action.
+        """Execute one action.
 
         Returns:
-            The object as the API server now has it, where the action leaves one.
+            The object as the API server has it now, if the action leaves one.
 
         Raises:
-            Conflict: a status write was decided on old news.
-            Unavailable: this process leads no more; another one does what is to be done.
+            Conflict: the object has changed since it was read.
+            Unavailable: this process is not the leader any more; another one will act.
             KubeError: the API server did not do it.
         """
         if not self._leads():

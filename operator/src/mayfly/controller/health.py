@@ -1,4 +1,4 @@
-"""Whether the controller lives and leads: what the probes ask, with the metrics beside it."""
+"""Health checks and metrics of the controller: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Health:
 
     Attributes:
         leading: whether this replica leads.
-        listed_at: when everything was last listed, in Unix seconds; 0 before the first time.
+        listed_at: time of the last full list, in Unix seconds; 0 before the first.
     """
 
     def __init__(self, queue: WorkQueue, registry: CollectorRegistry) -> None:
@@ -32,11 +32,11 @@ class Health:
         return bool(self._dead_watch)
 
     def watch_is_dead(self, plural: str) -> None:
-        """A watch did not tell what a listing showed: only a restart helps."""
+        """Record that a watch missed a change that a listing showed; only a restart helps."""
         self._dead_watch = plural
 
     def watch_is_alive(self) -> None:
-        """The caches are as new as the listing."""
+        """Record that the caches are as new as the listing."""
         self._dead_watch = ""
 
     def problem(self) -> str:
