@@ -67,7 +67,7 @@ class Place:
     """Where a run stands in its tree.
 
     Attributes:
-        depth: 1 for a run that no run made.
+        depth: the level in the tree; 1 for a root.
         root: the run at the top.
         root_id: its prediction id.
         parent_id: the id of the run that made this one; "" for a root.

@@ -40,7 +40,7 @@ class Waiting(Generic[K]):
     Attributes:
         key: whatever names the run.
         namespace: who it counts against.
-        depth: 1 for a run that no run made.
+        depth: the level in the tree; 1 for a root.
         created: RFC 3339; older is smaller.
     """
 

@@ -177,15 +177,15 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
 class Condition(Part):
     """One condition, in the format of Kubernetes' own."""
 
-    type: str = Field(max_length=64, description="What it speaks of.")
+    type: str = Field(max_length=64, description="The condition's type.")
     status: Truth = Field(description="True, False or Unknown.")
-    reason: str = Field(max_length=64, description="Why, in a word of a closed list.")
+    reason: str = Field(max_length=64, description="Why, as a word from a closed list.")
     message: str = Field(default="", max_length=8192, description="Why, in a sentence.")
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When `status` last changed."
     )
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The generation of the spec that it was decided on."
+        default=None, ge=0, description="The generation of the spec that the condition is about."
     )
 
 
