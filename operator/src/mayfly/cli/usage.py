@@ -1,4 +1,4 @@
-"""`mayfly usage`: what was used, what it costs and why, FOCUS files, and the close of a month."""
+"""`mayfly usage`: reports, explanations, FOCUS files, closing a month."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mayfly.cli.api import Api
 TIMES = "×"  # noqa: RUF001 - it is what it looks like
 
 PLAIN_WIDTH = 200
-"""Columns where nobody looks on: a pipe has no width of its own, and nothing is to be cut."""
+"""Width of the output when it is piped: nothing is to be cut."""
 
 SUMS = ("predictions", "active seconds", "items", "tokens", "cost", "")
 
@@ -91,7 +91,7 @@ def verify(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
 
 
 def _word(text: str) -> str:
-    """What may stand in a path; anything else is nobody's id and no month."""
+    """An argument that may be part of a path; anything else can't be an id or a month."""
     return text if text.replace("-", "").isalnum() and text.isascii() else "-"
 
 

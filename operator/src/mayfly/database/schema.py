@@ -1,7 +1,7 @@
-"""The schema's revisions: what a database has, and how it gets to what this code needs.
+"""Schema migrations: the revision of a database, and the upgrade to the one this code needs.
 
-A revision is a file in `migrations/versions`. All that a database lacks is done in one transaction
-of the caller's, so a start that fails leaves the database as it was.
+A revision is a file in `migrations/versions`. All missing revisions are applied in one transaction
+of the caller's, so if a start fails, the database is unchanged.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from sqlalchemy import Connection
 
 
 class SchemaMismatch(Exception):
-    """This code can't use the database; nothing was changed. The words are for the operator."""
+    """This code can't use the database; nothing was changed. The message is for the operator."""
 
 
 def bring_up_to_date(connection: Connection) -> None:
-    """Make the tables of an empty database, or change those that are there to the newest revision.
+    """Create the tables of an empty database, or upgrade existing ones to the newest revision.
 
     Args:
-        connection: within a transaction that lets no other one write.
+        connection: in a transaction that excludes other writers.
 
     Raises:
         SchemaMismatch: a newer Mayfly has changed the database.
