@@ -146,9 +146,9 @@ async def test_a_run_by_kubectl_beyond_the_budget_ends_without_a_pod(world: Worl
     async with world.gateway() as gateway:
         status = await run.finished()
         why = (
-            f'Namespace "team" has reached its budget of 0 USD for {utc_now():%Y-%m}: 0 USD are '
-            "spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next month "
-            "(UTC)."
+            f'Namespace "team" has reached its budget of 0 USD for {utc_now():%Y-%m}: 0 USD has '
+            "been spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next "
+            "month (UTC)."
         )
         assert (status["phase"], status["error"], status["recorded"]) == ("Failed", why, True)
         accepted, succeeded = run.condition("Accepted"), run.condition("Succeeded")

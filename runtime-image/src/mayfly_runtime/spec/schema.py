@@ -1,4 +1,4 @@
-"""The OpenAPI document of a pipeline, read from its source without running it.
+"""Builds the OpenAPI document of a pipeline from its source, without running it.
 
 Everything is static: names are followed through imports, simple module constants, type
 aliases and sibling files. What can't be read this way is an error that names its line.
