@@ -20,21 +20,27 @@ PLAIN_WIDTH = 200
 SUMS = ("predictions", "active seconds", "items", "tokens", "cost", "")
 
 From = Annotated[
-    str | None, typer.Option("--from", help="A date or a moment, UTC; else this month's beginning.")
+    str | None,
+    typer.Option(
+        "--from", help="A date or time, UTC, inclusive; by default, the start of the month."
+    ),
 ]
-To = Annotated[str | None, typer.Option("--to", help="A date or a moment, UTC; before it.")]
+To = Annotated[str | None, typer.Option("--to", help="A date or time, UTC, exclusive.")]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Whose; all of them without it.")
+    str | None, typer.Option("--namespace", "-n", help="The namespace; by default, all namespaces.")
 ]
 By = Annotated[
     str | None,
-    typer.Option("--by", help="namespace, pipeline, model, day, tree; several with commas."),
+    typer.Option("--by", help="namespace, pipeline, model, day, tree; comma-separated."),
 ]
 
 
 def commands() -> typer.Typer:
     """The noun's commands."""
-    app = typer.Typer(help="What was used, what it costs, and why.", invoke_without_command=True)
+    app = typer.Typer(
+        help="Usage reports, explanations of bills, FOCUS exports, closed months.",
+        invoke_without_command=True,
+    )
     app.callback()(report)
     app.command()(explain)
     app.command()(focus)
@@ -74,12 +80,12 @@ def focus(since: From = None, to: To = None, namespace: Namespace = None) -> Non
     _pass_on(Api.of_environment().text("/v1/usage/focus", **asked))
 
 
-def close(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
+def close(month: Annotated[str, typer.Argument(help="A month, such as 2030-01.")]) -> None:
     """Close a month that is over: count and sum of its records stay what they are."""
     _show_period(Api.of_environment().post(f"/v1/usage/periods/{_word(month)}/close"))
 
 
-def verify(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
+def verify(month: Annotated[str, typer.Argument(help="A month, such as 2030-01.")]) -> None:
     """Count a closed month once more; the exit code is 1 where it comes to something else."""
     found = Api.of_environment().get(f"/v1/usage/periods/{_word(month)}/verify")
     _show_period(found)

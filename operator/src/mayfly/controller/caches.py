@@ -83,7 +83,7 @@ class Caches:
         """Update a run, unless a newer state of it is known."""
         known = self.runs.get(key)
         if known is None or _version(known) <= _version(body):
-            # One of the same name may have been made anew, by another.
+            # An object of the same name may have been created again.
             self._disown(key)
             self.runs[key] = body
             if (parent := parent_uid(body)) is not None:
@@ -164,7 +164,7 @@ class Caches:
             return uid
         seen = replace(observed_pod(body), gone=gone)
         if known is not None and same:
-            # A listing may miss a pod before the watch has told its last words: they count.
+            # A listing may lack a pod before the watch has reported its last state, which counts.
             seen = replace(
                 seen,
                 gone=gone or known.seen.gone,

@@ -92,7 +92,7 @@ class Executor:
             there = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
             owners = [each["uid"] for each in there["metadata"].get("ownerReferences", [])]
             if metadata["ownerReferences"][0]["uid"] not in owners:
-                raise  # somebody else's object has the name
+                raise  # another owner's object has the name
             return there
 
     async def _delete(

@@ -60,7 +60,7 @@ class Health:
         return web.Response(status=503 if problem else 200, text=problem or "ok")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        # A standby is ready too: it is there to take over.
+        # A standby is ready too: it can take over.
         return web.Response(text="leading" if self.leading else "standby")
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -59,7 +59,7 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until this candidate leads."""
-        # A write whose answer took too long leads nobody: it is made again.
+        # If the write's answer took too long, the Lease may have expired: write it again.
         while not (await self._tried() and self.held):  # noqa: ASYNC110 - others change it
             await asyncio.sleep(self._settings.renew)
         logger.info("leading", extra={"identity": self._settings.identity})

@@ -276,7 +276,7 @@ def note(tx: AsyncConnection, what: object) -> None:
     """
     connection = tx.sync_connection
     noted = connection.get_execution_options().get(_NOTED) if connection is not None else None
-    if noted is not None:  # else nobody can listen: it is no transaction of a `Database`
+    if noted is not None:  # None if it is not a transaction of a `Database`
         noted.append(what)
 
 

@@ -200,7 +200,7 @@ async def _running(tx: AsyncConnection) -> list[_Running]:
     running = []
     for row in found:
         active_ms = row.active_ms
-        if row.kind != RUN:  # a Model's server tells that it works, not for how long
+        if row.kind != RUN:  # a Model's server reports that it works, but not for how long
             active_ms = milliseconds((row.heard_at or row.started_at) - row.started_at)
         used = Consumption(active_ms=active_ms, started=True)
         running.append(

@@ -236,8 +236,8 @@ def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[st
         found["default"] = default.args[0]
     for keyword in default.keywords:
         if keyword.arg not in _INPUT_WORDS:
-            words = f"the Input of {name!r} has an unknown argument {keyword.arg}"
-            raise module.error(default, words)
+            problem = f"the Input of {name!r} has an unknown argument {keyword.arg}"
+            raise module.error(default, problem)
         found[keyword.arg] = keyword.value
     words = {word: module.constant(value) for word, value in found.items()}
     # Words that are None say nothing, but for the default; `...` is pydantic's "required".

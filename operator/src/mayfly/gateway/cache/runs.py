@@ -202,7 +202,7 @@ class Runs:
         if uid is not None:
             return self._seen.get(uid)
         fresh = self._fresh.get(identity)
-        # The watch may have told of it and of its end before the create's answer was read.
+        # The watch may have reported it, and its end, before the create's answer was read.
         return None if fresh is None or fresh.uid in self._departed else fresh
 
     def claimed_for(self, pod_uid: str) -> list[str]:

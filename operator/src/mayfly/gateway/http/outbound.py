@@ -275,7 +275,7 @@ class Outbound:
 
 
 def _host(url: str) -> str:
-    # Paths and queries may hold what is nobody's business: signatures, names of customers.
+    # Paths and queries may be confidential: signatures, names of customers.
     return urlsplit(url).netloc
 
 
