@@ -183,7 +183,7 @@ def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
         end,
         started=bool(told.get("started")) or run.status.started,
         started_at=_text(told.get("startedAt")),
-        # 0 before the first heartbeat, if the agent was not asked to stop: the ledger may know more.
+        # 0 before the first heartbeat, if the agent was not asked to stop: the ledger may know.
         active_ms=_measured(told) or None,
     )
 
