@@ -1,4 +1,4 @@
-# The user's commands. Everything they need is fetched or built on the way and cached.
+# The user's commands. They fetch or build everything that they need, and cache it.
 PYTHON ?= python3
 CLUSTER = PYTHONPATH=local-cluster $(PYTHON) -m localcluster
 SOURCES = operator/src:runtime-image/src:local-cluster
@@ -10,7 +10,7 @@ IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-demo: ## from nothing to the result of an example run
+demo: ## from scratch to the result of an example run
 	@$(CLUSTER) demo
 
 models: ## the example models, in NAMESPACE (default)
@@ -19,25 +19,25 @@ models: ## the example models, in NAMESPACE (default)
 up: ## a cluster (kind, or the local one) with Mayfly installed
 	@$(CLUSTER) up
 
-down: ## take all of it away
+down: ## remove everything that up created
 	@$(CLUSTER) down
 
 env: ## a line for eval "$(make -s env)": KUBECONFIG, MAYFLY_URL, MAYFLY_TOKEN, PATH
 	@$(CLUSTER) env
 
-status: ## what runs
+status: ## show what is running
 	@$(CLUSTER) status
 
-test: ## every test, the ones on a real cluster included
+test: ## every test, including those on a real cluster
 	@bash tests/run
 
 check: ## style, types and unit tests: for the inner loop
 	@bash tests/run check
 
-test-long: ## as test, with longer waits and more examples: for a release
+test-long: ## test with longer waits and more examples: before a release
 	@MAYFLY_TESTS=long bash tests/run
 
-bench: ## times, API writes and metering on the cluster, into docs/benchmarks.md
+bench: ## measure times, API writes and metering on the cluster; writes docs/benchmarks.md
 	@$(CLUSTER) up
 	@env=$$($(CLUSTER) env) && eval "$$env" && $(IN_VENV) \
 		PYTHONPATH="$$PYTHONPATH:tests" python -m benchmarks $(BENCH)
@@ -48,7 +48,7 @@ lint: ## style and layers; changes nothing
 types: ## mypy, strict
 	@$(IN_VENV) mypy operator/src/mayfly runtime-image/src/mayfly_runtime local-cluster/localcluster
 
-fmt: ## format and fix what can be fixed
+fmt: ## format, and apply automatic fixes
 	@$(IN_VENV) ruff format . && ruff check --fix .
 
 generate: ## CRDs, reference, dashboards and package list, from kinds, metrics and lock file

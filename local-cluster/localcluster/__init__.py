@@ -1,4 +1,4 @@
-"""Brings up a Kubernetes for Mayfly on one machine, with Docker or without.
+"""Creates a Kubernetes cluster for Mayfly on one machine, with Docker or without.
 
 Standard library only: it runs before any virtual environment exists.
 """

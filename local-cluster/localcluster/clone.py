@@ -1,4 +1,4 @@
-"""Where this clone's files are."""
+"""Paths of this clone's files."""
 
 from pathlib import Path
 

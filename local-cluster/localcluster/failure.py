@@ -1,5 +1,5 @@
-"""The one exception that ends a command with a sentence for a person."""
+"""The exception that ends a command with a message for people."""
 
 
 class Failure(Exception):
-    """Something that a person has to act on; the message says what and where to look."""
+    """A problem that the user has to act on; the message says what it is and where to look."""

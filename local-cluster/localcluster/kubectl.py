@@ -1,4 +1,4 @@
-"""kubectl, bound to one cluster."""
+"""Runs kubectl against one cluster."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from localcluster.failure import Failure
 
 @dataclass(frozen=True)
 class Kubectl:
-    """Runs kubectl against the cluster of one kubeconfig."""
+    """kubectl with a fixed kubeconfig."""
 
     binary: Path
     kubeconfig: Path | None
@@ -24,7 +24,7 @@ class Kubectl:
         return {**os.environ, **chosen}
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run it and return what it printed; a bad exit is a Failure with its words."""
+        """Run kubectl and return its output; a nonzero exit is a Failure with its messages."""
         done = self.attempt(*arguments, stdin=stdin)
         if done.returncode:
             said = done.stderr.strip() or done.stdout.strip()
@@ -34,7 +34,7 @@ class Kubectl:
     def attempt(
         self, *arguments: str, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run it and return how it ended."""
+        """Run kubectl and return how it ended."""
         try:
             return subprocess.run(
                 [str(self.binary), *arguments],
@@ -49,7 +49,7 @@ class Kubectl:
             return subprocess.CompletedProcess(arguments, 127, "", missing)
 
     def ok(self, *arguments: str) -> bool:
-        """Whether it succeeds."""
+        """Run kubectl and return whether it succeeded."""
         return self.attempt(*arguments).returncode == 0
 
     def json(self, *arguments: str) -> Any:
@@ -57,6 +57,6 @@ class Kubectl:
         return json.loads(self(*arguments, "-o", "json"))
 
     def apply(self, manifest: str, namespace: str | None = None) -> None:
-        """Apply a manifest by server-side apply, ours winning over an older clone's."""
+        """Apply a manifest by server-side apply, with --force-conflicts against older clones."""
         into = [] if namespace is None else ["-n", namespace]
         self("apply", *into, "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)

@@ -1,4 +1,4 @@
-"""A lock between processes, held for the time of a `with` block."""
+"""A lock between processes, as a context manager."""
 
 import fcntl
 import os
@@ -12,11 +12,11 @@ from localcluster.progress import check_stopping, note
 
 @contextmanager
 def exclusive(path: Path, purpose: str) -> Iterator[None]:
-    """Hold `path` exclusively; says so once when another process has it.
+    """Hold an exclusive lock on `path`; says so once if another process holds it.
 
-    The kernel drops the lock with its process, so a killed holder never blocks
-    anyone. The file is removed at the end, therefore whoever waited on it must
-    check that the name still means the file that it locked.
+    The kernel releases the lock when its process ends, so a killed holder never blocks anyone. The
+    file is removed at the end, so a process that waited must check that the path is still the file
+    that it locked.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

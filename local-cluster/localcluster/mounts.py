@@ -1,4 +1,4 @@
-"""Mount points below a folder: kubelet and containerd leave them when they are killed."""
+"""Mount points below a folder, which the kubelet and containerd leave behind when killed."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def below(folder: Path) -> list[Path]:
-    """Every mount point at or below a folder, the last mounted first."""
+    """Every mount point at or below a folder, the latest mount first."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         # Spaces and the like are written as octal escapes.
@@ -17,7 +17,7 @@ def below(folder: Path) -> list[Path]:
 
 
 def unmount(folder: Path) -> None:
-    """Unmount all of it, lazily where something still holds on (its processes are dead)."""
+    """Unmount all mount points of a folder; lazily if they are busy, as their users are dead."""
     for point in below(folder):
         done = subprocess.run(["umount", point], capture_output=True, check=False)
         if done.returncode:

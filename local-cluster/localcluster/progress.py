@@ -1,6 +1,6 @@
-"""What a person sees while a command works: one line a step, on standard error.
+"""Progress of a command, on standard error: one line per step.
 
-Standard output stays free for results (`env`, `images`, `status`).
+Standard output is reserved for results (`env`, `images`, `status`).
 """
 
 import os
@@ -21,36 +21,36 @@ Command = Sequence[str | Path]
 
 TAIL_LINES = 30
 STOPPING = threading.Event()
-"""Set when what runs side by side shall end."""
+"""Set when parallel work is to stop."""
 
 _KNOWN_PART = 0.03  # of the work, before it says anything about the rest
 
 
 @dataclass(frozen=True)
 class Far:
-    """How far a command is: in words, and as the part of its work that is done if that is known."""
+    """Progress of a command: in words, and as a fraction if that is known."""
 
     words: str
     done: float | None = None
 
 
 class Stopped(Failure):
-    """A step was ended because another one failed."""
+    """A step was stopped because another one failed."""
 
 
 def note(text: str) -> None:
-    """A line that belongs to no step."""
+    """Print a line that belongs to no step."""
     SCREEN.write(f"  {text}")
 
 
 def check_stopping() -> None:
-    """End a wait when what runs beside it has failed."""
+    """Stop waiting if parallel work has failed."""
     if STOPPING.is_set():
         raise Stopped("stopped, because another step failed")
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The end of a log; an absent log has no lines."""
+    """The last lines of a log; none if it does not exist."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, os.SEEK_END)
@@ -64,7 +64,7 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 class Step:
-    """One line of progress, timed; a context manager (see `step`)."""
+    """One line of progress, with its duration; a context manager (see `step`)."""
 
     def __init__(self, title: str, log: Path) -> None:
         self.title = title
@@ -104,9 +104,9 @@ class Step:
         stdin: str | None = None,
         far: Callable[[str], Far] | None = None,
     ) -> None:
-        """Run a command with its output in the step's log; a bad exit shows the log's tail.
+        """Run a command with its output in the step's log; a nonzero exit shows its last lines.
 
-        `far` tells from what the command has said how far it is.
+        `far` computes the progress from the command's output.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
@@ -139,7 +139,7 @@ class Step:
     def wait(
         self, ready: Callable[[], bool], seconds: float, what: str, log: Path | None = None
     ) -> None:
-        """Poll until `ready()`; a wait that runs out fails with the tail of the log."""
+        """Poll until `ready()`; a timeout fails with the last lines of the log."""
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > deadline:
@@ -148,7 +148,7 @@ class Step:
             time.sleep(0.2)
 
     def failure(self, what: str, log: Path | None = None) -> Failure:
-        """A Failure that carries the end of a log (this step's) and says where the rest is."""
+        """A Failure with the last lines of a log (by default this step's) and its path."""
         log = log or self.log
         tail = "".join(f"\n    {line[:300]}" for line in last_lines(log, TAIL_LINES))
         where = f"\n  the whole log: {log}" if log.exists() else ""
@@ -176,11 +176,11 @@ class Step:
 
     @property
     def _record(self) -> Path:
-        """How long it took the last time."""
+        """The file with the step's previous duration."""
         return self.log.with_suffix(".seconds")
 
     def _say(self) -> str:
-        """The line while it runs."""
+        """The line while the step is running."""
         elapsed = time.monotonic() - self._started
         far = self._far()
         words = [word for word in (far.words, self._left(elapsed, far.done)) if word]
@@ -214,7 +214,7 @@ def _text(path: Path, start: int) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """After Ctrl-C: give the command time to clean up what it mounted or wrote."""
+    """After Ctrl-C: give the command time to remove its mounts and files."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -227,7 +227,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def step(title: str, log: Path) -> Iterator[Step]:
-    """Start a step whose commands write to a fresh `log`."""
+    """Start a step whose commands write to an empty `log`."""
     log.unlink(missing_ok=True)
     with Step(title, log) as current:
         yield current

@@ -1,7 +1,7 @@
-"""What a person sees on standard error: finished lines stay, running steps tell how far they are.
+"""Lines on standard error: finished steps stay, running steps show their progress.
 
-On a terminal each running step has a line that is rewritten. Elsewhere one line
-tells of all of them, and only now and then.
+On a terminal each running step has a line that is rewritten. Otherwise one line shows all of them,
+from time to time.
 """
 
 import shutil
@@ -15,7 +15,7 @@ _REDRAW_SECONDS = 1.0
 
 
 class Screen:
-    """The lines of one process, whichever thread they come from."""
+    """The lines of one process, from all its threads."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -24,20 +24,20 @@ class Screen:
         self._last = time.monotonic()
 
     def begin(self, say: Callable[[], str]) -> None:
-        """Show a step of this thread: `say` tells its line at any time."""
+        """Show a step of this thread; `say` returns its current line."""
         with self._lock:
             self._running.append((threading.get_ident(), say))
             if sys.stderr.isatty():
                 self._redraw()
 
     def end(self, say: Callable[[], str], line: str) -> None:
-        """Show a step no more; its last line stays."""
+        """Stop showing a step; its last line stays."""
         with self._lock:
             self._running = [each for each in self._running if each[1] != say]
             self.write(line)
 
     def write(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         with self._lock:
             self._erase()
             print(line, file=sys.stderr, flush=True)
@@ -46,7 +46,7 @@ class Screen:
                 self._redraw()
 
     def refresh(self) -> None:
-        """Show how far the running steps are, unless that was shown just now."""
+        """Show the progress of running steps, unless it was shown just now."""
         with self._lock:
             live = sys.stderr.isatty()
             if time.monotonic() - self._last < (_REDRAW_SECONDS if live else QUIET_SECONDS):
@@ -58,7 +58,7 @@ class Screen:
                 print(" · ".join(self._lines()), file=sys.stderr, flush=True)
 
     def _lines(self) -> list[str]:
-        """One a thread: a step within a step hides the outer one."""
+        """One line per thread: a nested step hides the outer one."""
         return [say() for say in dict(self._running).values()]
 
     def _redraw(self) -> None:

@@ -1,4 +1,4 @@
-"""Several works at once: when one fails, or on Ctrl-C, the others are stopped."""
+"""Runs several functions in parallel; on a failure or Ctrl-C the others are stopped."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,7 +7,7 @@ from localcluster import progress
 
 
 def side_by_side(*works: Callable[[], object]) -> None:
-    """Do works in threads of their own; the first failure is raised when all have ended."""
+    """Run functions in threads; the first failure is raised when all have ended."""
     with ThreadPoolExecutor(len(works)) as pool:
         futures = [pool.submit(work) for work in works]
         try:

@@ -1,4 +1,4 @@
-"""The one folder, outside every clone, that holds all that a running cluster keeps."""
+"""The state folder: everything that a running cluster stores, outside every clone."""
 
 import os
 from contextlib import AbstractContextManager
@@ -15,7 +15,7 @@ class State:
     folder: Path
 
     def beside(self, kind: str) -> "State":
-        """The state of another kind of cluster."""
+        """The state folder of another kind of cluster."""
         return State(self.folder.with_name(f"{self.folder.name}-{kind}"))
 
     @property
@@ -25,17 +25,17 @@ class State:
 
     @property
     def bin(self) -> Path:
-        """Holds kubectl and helm and nothing else: this goes on the caller's PATH."""
+        """Contains only kubectl and helm: this goes on the caller's PATH."""
         return self.folder / "bin"
 
     @property
     def logs(self) -> Path:
-        """A log file per process and per step."""
+        """One log file per process and per step."""
         return self.folder / "logs"
 
     @property
     def processes(self) -> Path:
-        """A record per process that was started."""
+        """One record per started process."""
         return self.folder / "processes"
 
     @property
@@ -45,31 +45,31 @@ class State:
 
     @property
     def containerd_socket(self) -> Path:
-        """Where containerd answers."""
+        """The socket of containerd."""
         return self.folder / "containerd" / "containerd.sock"
 
     @property
     def gateway_volume(self) -> Path:
-        """What the gateway's hostPath volume shows."""
+        """The folder behind the gateway's hostPath volume."""
         return self.folder / "volumes" / "gateway"
 
     @property
     def trusted_roots(self) -> Path:
-        """The system's certificate authorities and the installation's."""
+        """A CA bundle of the system's authorities and the installation's."""
         return self.folder / "trusted-roots.pem"
 
     @property
     def token(self) -> Path:
-        """The demo user's token with its end."""
+        """The demo user's token and its expiry."""
         return self.folder / "token.json"
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep a second `up` or `down` out; beside the folder, because `down` removes that."""
+        """Lock against a second `up` or `down`; beside the folder, because `down` removes that."""
         return exclusive(self.folder.with_name(self.folder.name + ".lock"), "the cluster is busy")
 
 
 def current() -> State:
-    """$MAYFLY_LOCAL_STATE, else one folder a machine (root) or a user."""
+    """$MAYFLY_LOCAL_STATE, or one folder per machine (root) or per user."""
     chosen = os.environ.get("MAYFLY_LOCAL_STATE")
     if chosen:
         return State(Path(chosen).absolute())
@@ -79,7 +79,7 @@ def current() -> State:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file whole or not at all; readers never see half of it."""
+    """Write a file atomically; readers never see a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".draft")
     draft.unlink(missing_ok=True)

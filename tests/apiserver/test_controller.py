@@ -159,7 +159,7 @@ def test_secrets_stay_in_their_pipelines_namespace(controller, runs, plane):
     runs.claimed("plain")
     ended = runs.ended("with")
     assert reason(ended, "Accepted", "False") == "Forbidden"
-    assert f"only runs in namespace {other} are given those" in message(ended, "Accepted")
+    assert f"only runs in namespace {other} can use" in message(ended, "Accepted")
 
 
 def test_a_pipeline_is_pinned_as_a_version(controller, runs, plane):

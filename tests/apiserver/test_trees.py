@@ -74,7 +74,7 @@ def test_a_cancel_ends_queued_children_and_leaves_claimed_ones_to_the_gateway(
     assert reason(ended, "Succeeded", "False") == "Canceled"
     assert ended["status"]["phase"] == "Canceled"
     assert ended["status"]["error"] == (
-        'The run "root", which made this one, was cancelled before this one had started.'
+        'The parent run "root" was cancelled before this run had started.'
     )
     assert ended["status"]["rootRef"]["uid"] == root["metadata"]["uid"]
     eventually(lambda: reason(runs.get("root"), "CancelAccepted", "False") == "ClaimsStopped")

@@ -131,7 +131,7 @@ def test_several_files_import_each_other(namespace):
         ),
         namespace.create(several(20, entrypoint="app/none.py:go")): (
             "InvalidSource",
-            "the entrypoint 'app/none.py:go' names a file that is not there",
+            "the entrypoint 'app/none.py:go' names a file that does not exist",
         ),
         namespace.create(several(20, entrypoint="app/start.py:stop")): (
             "InvalidSource",
@@ -182,7 +182,7 @@ def test_input_json_that_cant_be_read_is_told_in_words(namespace):
         '{"value": NaN}': "spec.inputJSON: the input is not JSON: it holds NaN",
         '{"value": 1e999}': "spec.inputJSON: the input holds a number that is too large: 1e999",
         '{"value": ' + "[" * 60_000 + "]" * 60_000 + "}": (
-            "spec.inputJSON: the input is nested too deep"
+            "spec.inputJSON: the input is nested too deeply"
         ),
         '["value"]': "spec.inputJSON is not a JSON object: {…}",
     }
@@ -228,7 +228,7 @@ def test_an_input_that_no_object_can_hold(namespace, kubectl):
     assert kubectl("get", "prun", "-n", namespace.name, "-o", "name") == ""
     # What it still takes, the controller refuses in our words; "é" has two bytes.
     over = namespace.run(TELLS, input={"value": "é" * 65_537})
-    words = "spec.input is larger than 128 KiB; send large input by the HTTP API"
+    words = "spec.input is larger than 128 KiB; send larger input through the HTTP API"
     refused(namespace, over, "InvalidInput", words)
     assert namespace.pods() == []
     most = namespace.run(
@@ -360,7 +360,7 @@ def service(name: str, **spec: str) -> Json:
 
 
 def test_files_by_url(namespace, kubectl, server):
-    good, bad, private = server.allowed, server.private, "a private address: it is not fetched from"
+    good, bad, private = server.allowed, server.private, "a private address, which is not allowed"
     name = f"private.{namespace.name}.svc.cluster.local"
     gateway = kubectl.json("get", "configmap", "mayfly-config", "-n", "mayfly-system")["data"]
     own = json.loads(gateway["controller.json"])["gatewayURL"]

@@ -78,7 +78,7 @@ def test_a_models_pod_deleted_in_mid_prediction_is_a_model_error_with_words(
     ended = namespace.finished(made, seconds=LONGEST)
     assert reason(ended) == "UserError", message(ended)
     error = ended["status"]["error"]
-    assert "ModelError: Nobody knows what became of the prediction: its server " in error
+    assert "ModelError: The outcome of the prediction is unknown: its server " in error
     assert error.endswith("It was not sent again.")
     assert "calling\n" in namespace.logs(made)
     lost = prediction(namespace, child["id"])

@@ -93,7 +93,7 @@ def test_what_is_missing_is_told_with_the_command_that_helps(namespace):
     error = withheld(namespace, taking(REF))
     assert f'may not read Secret "tokens" in namespace {namespace.name} (key "api")' in error
     # As a person would: copy the line.
-    for command in error.partition("this allows it: ")[2].split(" && "):
+    for command in error.partition("to allow it, run: ")[2].split(" && "):
         program, *arguments = shlex.split(command)
         assert program == "kubectl"
         namespace.kubectl(*arguments)
@@ -105,14 +105,14 @@ def test_what_is_missing_is_told_with_the_command_that_helps(namespace):
     other = {"secretKeyRef": {"name": "tokens", "key": "other"}}
     error = withheld(namespace, taking(other))
     assert 'has no key "other"' in error
-    _, *arguments = shlex.split(error.partition("this adds it: ")[2])
+    _, *arguments = shlex.split(error.partition("to add it, run: ")[2])
     namespace.kubectl(*arguments)
     assert namespace.finished(namespace.create(taking(other)))["status"]["output"] == len("VALUE")
 
     namespace.kubectl("delete", "secret", "tokens", "-n", namespace.name)
     error = withheld(namespace, taking(REF))
     assert 'There is no Secret "tokens"' in error
-    _, *arguments = shlex.split(error.partition("this makes it: ")[2])
+    _, *arguments = shlex.split(error.partition("to create it, run: ")[2])
     namespace.kubectl(*arguments)
     assert namespace.finished(namespace.create(taking(REF)))["status"]["output"] == len("VALUE")
 

@@ -68,7 +68,7 @@ def test_a_pod_evicted_through_the_api_ends_its_run_in_words(namespace, kubectl,
     ended = namespace.finished(run)
     assert reason(ended) == "Evicted", ended["status"]
     assert message(ended) == (
-        "The pod was evicted: somebody asked for it, as `kubectl drain` does to empty a node "
+        "The pod was evicted: it was evicted through the API, for example by `kubectl drain` "
         "(Eviction API: evicting)."
     )
     assert namespace.logs(run).split() == ["before"]

@@ -211,9 +211,7 @@ def test_a_cancel_ends_what_has_not_started_and_leaves_what_has(namespace, books
     assert "made" in namespace.logs(root)
     never = namespace.finished(waiting)
     assert reason(never) == "Canceled"
-    assert message(never) == (
-        f'The run "{root}", which made this one, was cancelled before this one had started.'
-    )
+    assert message(never) == (f'The parent run "{root}" was cancelled before this run had started.')
     assert "podName" not in never["status"]
     assert Decimal(never["status"]["usage"]["totalCost"]) == 0
     assert namespace.get(started)["status"]["phase"] == "Processing"
@@ -379,7 +377,7 @@ def test_a_token_of_a_run_that_is_over_is_worth_nothing_and_the_own_one_cannot_b
     ended = namespace.finished(root)
     assert reason(ended) == "Succeeded", message(ended)
     told = ended["status"]["output"]
-    assert "The run of this token is over." in told["ended"]
+    assert "The run of this token has ended." in told["ended"]
     assert "The token is not valid." in told["forged"]
     # Whatever the environment says by then, calls are the run's own.
     assert (told["own"], told["thread"]) == ("done", ["done"])
@@ -393,7 +391,7 @@ def test_a_token_of_a_run_that_is_over_is_worth_nothing_and_the_own_one_cannot_b
             client.get(f"/v1/predictions/{tells['status']['id']}"),
         ):
             assert answer.status_code == 401
-            assert answer.json()["detail"] == "The run of this token is over."
+            assert answer.json()["detail"] == "The run of this token has ended."
     namespace.no_pods()
 
 

@@ -1,4 +1,4 @@
-"""Processes that do the same thing from the same moment on."""
+"""Runs a program in several processes that start their work at the same moment."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ SECONDS = 120
 
 
 def at_once(program: str, *arguments: str, processes: int = 2) -> None:
-    """Run a Python program in several processes, and see each of them succeed.
+    """Run a Python program in several processes, and check that each of them succeeds.
 
     Args:
-        program: the source; it prints "here" once it is ready, and then reads its input to the end.
-        arguments: of each.
+        program: the source; it prints "here" when it is ready, and then reads its input to the end.
+        arguments: of each process.
         processes: how many.
     """
     started = [

@@ -1,4 +1,4 @@
-"""The tables of docs/billing.md, which tests compare with what the code does."""
+"""Parses the tables of docs/billing.md, which tests compare with the code."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ def table(title: str) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class End:
-    """What the page says of an end.
+    """A row of the table of ends.
 
     Attributes:
         of: "runs", "calls" or both.

@@ -22,7 +22,7 @@ def uid(number: int) -> str:
 
 
 def bill(number: int, **parts: Any) -> UsageRecord:
-    """The bill of a prediction; its cost is what its prices and meters make."""
+    """The bill of a prediction; its cost is consistent with its prices and meters."""
     own = uid(number)
     made = UsageRecord(
         **{
@@ -61,7 +61,7 @@ def bill(number: int, **parts: Any) -> UsageRecord:
 
 
 def correction(of: UsageRecord, number: int, cost: str, **parts: Any) -> UsageRecord:
-    """A correction of a bill by a difference of its cost."""
+    """A correction of a bill, by a difference of its cost."""
     return replace(
         of,
         **{

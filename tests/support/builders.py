@@ -1,4 +1,4 @@
-"""Objects for tests of plans and of the ledger, with sensible parts that a test changes."""
+"""Builders of objects and rows for tests of the planner and the ledger."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def seen(the_run: PipelineRun, **parts: Any) -> ObservedRun:
 
 
 def ledger_row(**parts: Any) -> RunRow:
-    """A run's row of the ledger, just opened."""
+    """A run's row in the ledger, just opened."""
     parts = {
         "uid": "uid",
         "id": "0" * 26,

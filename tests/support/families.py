@@ -1,4 +1,4 @@
-"""Every metric family that the code declares, and the files that name metrics."""
+"""Every metric family in the code, and every file that names metrics."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Query:
 
 
 def gateway_families(settings: PayerSettings) -> Families:
-    """The gateway's, as its rooms register them; nothing is read."""
+    """The gateway's families, as its rooms register them."""
     with tempfile.TemporaryDirectory() as folder:
         config = GatewayConfig.model_validate(
             {
@@ -83,7 +83,7 @@ def gateway_families(settings: PayerSettings) -> Families:
 
 
 def controller_families() -> Families:
-    """The controller's, as it wires them; nothing is read."""
+    """The controller's families, as it registers them."""
     metrics = ControllerMetrics()
     queue = WorkQueue(monotonic)
     caches = Caches()
@@ -99,7 +99,7 @@ def declared() -> dict[str, str]:
 
 
 def family_of(name: str, known: dict[str, str]) -> str:
-    """The family of a name in a query: histograms have three names more."""
+    """The family of a name in a query: a histogram has three further names."""
     for suffix in ("_bucket", "_count", "_sum"):
         if known.get(name.removesuffix(suffix)) == "histogram":
             return name.removesuffix(suffix)
@@ -107,7 +107,7 @@ def family_of(name: str, known: dict[str, str]) -> str:
 
 
 def names_in(expr: str) -> set[str]:
-    """The metrics that an expression reads."""
+    """The metrics in an expression."""
     return set(NAME.findall(expr))
 
 

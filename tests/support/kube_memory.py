@@ -1,10 +1,10 @@
-"""An API server in memory, behind the same methods as `mayfly.kube.client.Cluster`.
+"""An API server in memory with the methods of `mayfly.kube.client.Cluster`.
 
-It keeps what the gateway relies on: resourceVersions and their conflicts, `/status` apart from the
-rest, merge patches that drop nulls, the JSON codec between writer and reader, selectors and pages,
-watches whose DELETED carries the state from before, bookmarks, ends that are written once and
-cancels that stay. tests/apiserver/test_memory_cluster.py holds it against a real server. Stricter
-than that one in a single thing: a write of a status has to name a resourceVersion.
+It implements what the gateway relies on: resourceVersions and conflicts, `/status` as a
+subresource, merge patches that drop nulls, JSON encoding between writer and reader, selectors and
+pages, watches whose DELETED events carry the last state, bookmarks, ends that are written once,
+cancels that stay. tests/apiserver/test_memory_cluster.py compares it with a real server. It is
+stricter in one point: a status write must name a resourceVersion.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def condition(body: Json, kind: str) -> Json:
 
 
 class MemoryCluster:
-    """The server.
+    """The in-memory API server.
 
     Attributes:
         writes: writes of the gateway, by (verb, plural).
-        results: how the client counts their ends; nothing is counted here.
+        results: where the client counts results; unused here.
         on_write: called with (verb, body as it is stored now) before each write of the gateway;
             it may write as somebody else, or raise.
-        tokens: token -> (audiences, user); "" among the audiences is the API server's own.
-        allowed: (user name, namespace) that may do everything there, but for what is denied.
-        denied: (user name, verb, resource) that it may not.
+        tokens: token -> (audiences, user); audience "" is the API server's own.
+        allowed: (user name, namespace) pairs that may do everything there, except `denied`.
+        denied: (user name, verb, resource) that are forbidden.
         readable: (namespace, name) of the Secrets that a Role lets the gateway read.
-        reads: what was read by name, by plural.
-        lists: how often a list was read, by plural.
+        reads: number of reads by name, by plural.
+        lists: number of lists, by plural.
     """
 
     def __init__(self) -> None:
@@ -259,7 +259,7 @@ class MemoryCluster:
     # -- what tests call -------------------------------------------------------------------------
 
     def now(self, kind: Kind, namespace: str | None, name: str) -> Json:
-        """The object as it is stored."""
+        """The object as it is stored now."""
         try:
             return dict(_copy(self._objects[kind.plural, namespace or "", name]))
         except KeyError:
@@ -277,7 +277,7 @@ class MemoryCluster:
         return self.every(kind)[0]
 
     def add(self, kind: Kind, body: Json) -> Json:
-        """Create an object, with a UID and a version."""
+        """Create an object, with a UID and a resourceVersion."""
         body = _copy(body)
         metadata = body["metadata"]
         metadata.setdefault("uid", str(uuid4()))
@@ -290,7 +290,7 @@ class MemoryCluster:
         return self._store(kind, key, body)
 
     def edit(self, kind: Kind, namespace: str, name: str, change: Callable[[Json], None]) -> Json:
-        """Write as somebody else: the change is made on the newest object."""
+        """Change an object as another writer: the change is made on the newest version."""
         body = self.now(kind, namespace, name)
         change(body)
         return self._store(kind, (kind.plural, namespace, name), body)
@@ -302,7 +302,7 @@ class MemoryCluster:
         self._tell(kind, "DELETED", before, before)
 
     def break_watches(self, *, forget: bool = False) -> None:
-        """End every watch; with `forget`, also what a watch could go on from."""
+        """End every watch; with `forget`, they can't be resumed from their resourceVersion."""
         self._broken += 1
         if forget:
             self._compacted = self._version + 1
@@ -310,17 +310,17 @@ class MemoryCluster:
         self._notify()
 
     def hold_watches(self) -> None:
-        """Tell no watch of anything until `release_watches`."""
+        """Send no events to watches until `release_watches`."""
         self._flowing.clear()
 
     def release_watches(self) -> None:
-        """Let every watch catch up."""
+        """Send all held events to the watches."""
         self._flowing.set()
 
     async def until(
         self, kind: Kind, namespace: str, name: str, holds: Callable[[Json], bool]
     ) -> Json:
-        """The object, once it is as wanted."""
+        """Wait until the object satisfies the condition."""
 
         def there() -> bool:
             body = self._objects.get((kind.plural, namespace, name))
@@ -338,7 +338,7 @@ class MemoryCluster:
             self.on_write(verb, _copy(self._objects.get(key) or {}))
 
     async def _changed_by(self, ends: float, seen: int, broken: int) -> bool:
-        """Wait for something after `seen`, or a break; False where the time is over first."""
+        """Wait for a change after `seen`, or a break; False if the time is up first."""
         try:
             async with asyncio.timeout_at(ends), self._changed:
                 await self._changed.wait_for(lambda: self._version > seen or self._broken > broken)
@@ -384,7 +384,7 @@ def _resource(kind: Kind) -> str:
 
 
 def _content(body: Json) -> Json:
-    """All but the version: a write that changes nothing of it is none."""
+    """Everything except the resourceVersion: a write that changes nothing else is a no-op."""
     return {**body, "metadata": {**body["metadata"], "resourceVersion": ""}}
 
 
@@ -401,7 +401,7 @@ def _check_uid(known: Json, patched: Json) -> None:
 
 
 def _check_fixed(before: Json, after: Json) -> None:
-    """The rules of the run's CRD for an end and a cancel."""
+    """Check the immutability rules of the run's CRD for ends and cancels."""
     if (before.get("spec") or {}).get("cancel") and not (after.get("spec") or {}).get("cancel"):
         raise Refused(422, "spec: a cancel can't be taken back")
     was, finished = (_field(each, "status.finished") == "true" for each in (before, after))
@@ -423,7 +423,7 @@ FIELDS = {
 
 
 def _field(body: Json, path: str) -> str:
-    """The value of a field as selectors compare it: "" where it is absent."""
+    """The value of a field as in selectors: "" if it is absent."""
     value: Any = body
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
@@ -435,7 +435,7 @@ def _field(body: Json, path: str) -> str:
 def _selection(
     kind: Kind, fields: str | None = None, labels: str | None = None
 ) -> Callable[[Json], bool]:
-    """Whether an object is selected."""
+    """Whether an object matches the selectors."""
     known = ("metadata.name", "metadata.namespace", *FIELDS.get(kind.plural, ()))
     of_fields = [_term(text) for text in (fields or "").split(",") if text]
     of_labels = [_term(text) for text in (labels or "").split(",") if text]
@@ -456,7 +456,7 @@ def _selection(
 
 
 def _term(text: str) -> tuple[str, bool, str | None]:
-    """One term of a selector: a=b, a!=b, a, !a; the value is None where it is about presence."""
+    """Parse one term of a selector: a=b, a!=b, a, !a; the value is None for the last two."""
     name, equals, value = text.partition("=")
     if not equals:
         return text.removeprefix("!"), not text.startswith("!"), None

@@ -1,4 +1,4 @@
-"""Sizes of tests: short in `make test`, as much as it takes to be sure in `make test-long`."""
+"""Sizes of tests: short in `make test`, long in `make test-long`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LONG = os.environ.get("MAYFLY_TESTS") == "long"
 
 
 def length(short: T, long: T) -> T:
-    """A number of seconds, runs or examples.
+    """Choose a number of seconds, runs or examples.
 
     Args:
-        short: for every change. It still crosses each threshold that the test is about.
-        long: for a release.
+        short: for `make test`. It still crosses each threshold that the test is about.
+        long: for `make test-long`, before a release.
     """
     return long if LONG else short

@@ -1,4 +1,4 @@
-"""Waiting for what another process does; a failure says what was last seen."""
+"""Waits for other processes; a failure shows what was last seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 20.0
 def eventually(
     look: Callable[[], T], seconds: float = SECONDS, accept: Callable[[T], object] = bool
 ) -> T:
-    """What `look` returns once that is accepted: true, unless the caller says what."""
+    """Poll `look` until its result is accepted (by default: is true); returns the result."""
     deadline = time.monotonic() + seconds
     while True:
         seen = look()
@@ -27,7 +27,7 @@ def eventually(
 
 
 async def looks(seconds: float = SECONDS) -> AsyncIterator[None]:
-    """Moments to look at something in this process; too many of them are a failure."""
+    """Times to poll in this process; too many are a failure."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield

@@ -1,1 +1,1 @@
-"""What is built or downloaded once and kept in the cache."""
+"""Slow builds and downloads, kept in the cache."""

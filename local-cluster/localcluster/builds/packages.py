@@ -1,4 +1,4 @@
-"""Debian packages of the local cluster, and a pip of our own."""
+"""Debian packages of the local cluster, and our own pip."""
 
 import os
 import shutil
@@ -28,14 +28,14 @@ NODE = (
 IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
 PYTHON = ("python3-venv",)
 TESTS = ("prometheus", "postgresql")
-"""Real servers that tests start by themselves, as processes of their own."""
+"""Servers that tests start themselves, as their own processes."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
 def require(wanted: Sequence[str], log_folder: Path) -> None:
-    """Install what is missing of Debian packages; nothing happens when all are there."""
+    """Install those Debian packages that are missing."""
     missing = _missing(wanted)
     if not missing:
         return
@@ -56,7 +56,7 @@ def require(wanted: Sequence[str], log_folder: Path) -> None:
 
 @contextmanager
 def _services_left_alone() -> Iterator[None]:
-    """Have packages start no service of theirs; a policy that is there already stays."""
+    """Keep packages from starting their services; an existing policy is left in place."""
     if _POLICY.exists():
         yield
         return
@@ -82,7 +82,7 @@ def _missing(wanted: Sequence[str]) -> list[str]:
 
 
 def pip() -> list[str]:
-    """The command of a pip of our own: the system's may be absent, or refuse to be used."""
+    """The command of our own pip: the system's may be missing or disabled."""
 
     def build(folder: Path, current: Step) -> None:
         require_venv()
@@ -95,7 +95,7 @@ def pip() -> list[str]:
 
 
 def require_venv() -> None:
-    """Debian splits `ensurepip` from Python; other distributions don't."""
+    """Require `ensurepip`, which Debian packages separately from Python."""
     try:
         import ensurepip  # noqa: F401, PLC0415  (only its presence is asked)
     except ImportError:

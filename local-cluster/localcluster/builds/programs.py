@@ -1,4 +1,4 @@
-"""Programs built from their Go modules: Kubernetes, helm, CoreDNS and the pause container."""
+"""Builds Kubernetes, helm, CoreDNS and the pause container from their Go modules."""
 
 import os
 import re
@@ -29,7 +29,7 @@ _KUBERNETES = (
 
 
 def kubernetes() -> Path:
-    """The folder with every program: Kubernetes' own, etcd, kubectl, helm, coredns and pause."""
+    """The folder with all programs: Kubernetes' own, etcd, kubectl, helm, coredns and pause."""
 
     def build(folder: Path, current: Step) -> None:
         golang.build(_SOURCE, (*_OWN, _HELM_COMMAND), _stamps(), folder, current)
@@ -41,7 +41,7 @@ def kubernetes() -> Path:
 
 
 def helm() -> Path:
-    """The helm binary: the one beside Kubernetes, or built alone."""
+    """The helm binary: the one built with Kubernetes, or built alone."""
     beside = cache.place("kubernetes", _key()) / "helm"
     if beside.exists():
         return beside
@@ -53,7 +53,7 @@ def helm() -> Path:
 
 
 def clients() -> dict[str, Path]:
-    """The kubectl and helm to use: those on PATH, else our own builds."""
+    """The kubectl and helm to use: those on PATH, otherwise our own builds."""
     # Not those that `env` has put there: a link to itself would come of it.
     local = state.current()
     ours = {str(each.bin) for each in (local, local.beside("kind"), local.beside("current"))}
@@ -70,7 +70,7 @@ def _key() -> str:
 
 
 def _stamps() -> list[str]:
-    """The versions that the programs say they have."""
+    """Linker variables: the versions that the programs report."""
     version = _version("k8s.io/kubernetes")
     _, minor, _ = version.split(".")
     package = "k8s.io/component-base/version"
@@ -86,7 +86,7 @@ def _stamps() -> list[str]:
 
 @once
 def _version(module: str) -> str:
-    """The version of a module that our go.mod names."""
+    """The version of a module in our go.mod."""
     found = re.search(
         rf"^\s+{re.escape(module)} (v\S+)", (_SOURCE / "go.mod").read_text(), re.MULTILINE
     )

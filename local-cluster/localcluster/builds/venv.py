@@ -1,6 +1,6 @@
-"""The developers' virtual environment: locked packages, in the cache, shared by all clones.
+"""The development environment: locked packages, in the cache, shared by all clones.
 
-It holds no path into a clone; the Makefile sets PYTHONPATH instead.
+It contains no path of a clone; the Makefile sets PYTHONPATH instead.
 """
 
 import sys
@@ -12,7 +12,7 @@ from localcluster.progress import Command, Step
 
 
 def prepare() -> Path:
-    """The environment for tests/requirements.txt, made if it is missing."""
+    """The virtual environment for tests/requirements.txt, created if it is missing."""
     requirements = ROOT / "tests" / "requirements.txt"
     inputs = cache.key(requirements.read_bytes(), sys.version)
 
@@ -28,7 +28,7 @@ def prepare() -> Path:
 
 
 def _move_scripts(scripts: Path, before: str, after: str) -> None:
-    """Scripts name their interpreter by its full path, and the folder gets its name last."""
+    """Rewrite the interpreter's path in scripts, because the folder is renamed at the end."""
     for script in scripts.iterdir():
         if script.is_symlink() or not script.is_file():
             continue

@@ -1,8 +1,8 @@
-"""Python packages for the images, fetched on the host.
+"""Downloads Python packages for the images, on the host.
 
-pip inside an image build knows neither the host's certificate authorities nor
-its index, so it could not fetch them behind a company's proxy; with the wheels
-in the build context the Dockerfile installs offline, and the same everywhere.
+pip inside an image build knows neither the host's certificate authorities nor its package index, so
+downloads would fail behind a corporate proxy. With the wheels in the build context, the Dockerfile
+installs offline everywhere.
 """
 
 import platform
@@ -20,7 +20,7 @@ _GLIBC = range(41, 16, -1)
 
 
 def download(requirements: Path, purpose: str) -> Path:
-    """The folder with a wheel for every line of a locked requirements file."""
+    """A folder with a wheel for every line of a locked requirements file."""
 
     def build(folder: Path, current: Step) -> None:
         command = [*packages.pip(), "download", "--require-hashes", "--only-binary=:all:"]
@@ -36,7 +36,7 @@ def download(requirements: Path, purpose: str) -> Path:
 
 
 def platforms() -> list[str]:
-    """The wheels' tags that our images take, as pip wants them."""
+    """The platform tags of wheels that our images accept, as pip options."""
     machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     newest = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
     old = [f"manylinux2014_{machine}", f"manylinux2010_{machine}", f"manylinux1_{machine}"]
@@ -44,7 +44,7 @@ def platforms() -> list[str]:
 
 
 def _downloaded(count: int) -> Callable[[str], Far]:
-    """How many of the packages pip has fetched."""
+    """How many of the packages pip has downloaded."""
 
     def far(log: str) -> Far:
         done = len(re.findall(r"^Collecting ", log, re.MULTILINE))

@@ -1,1 +1,1 @@
-"""The kinds of cluster, and which one is taken."""
+"""Kinds of cluster: kind, local, the one of the kubeconfig; and the choice between them."""

@@ -1,4 +1,4 @@
-"""What every kind of cluster offers, and which one is taken."""
+"""The interface of a cluster, and the choice of the cluster to use."""
 
 import os
 import shutil
@@ -18,21 +18,21 @@ from localcluster.state import State
 
 
 class Cluster(Protocol):
-    """A Kubernetes that Mayfly can be installed on."""
+    """A Kubernetes cluster that Mayfly can be installed on."""
 
     @property
     def title(self) -> str:
-        """What it is, for a person."""
+        """A description for people."""
         ...
 
     @property
     def state(self) -> State:
-        """Where things about it are kept; a folder per kind of cluster."""
+        """The folder for its state; one per kind of cluster."""
         ...
 
     @property
     def kubectl(self) -> Kubectl:
-        """A kubectl bound to it."""
+        """A kubectl for this cluster."""
         ...
 
     @property
@@ -47,23 +47,23 @@ class Cluster(Protocol):
 
     @property
     def manifests(self) -> str:
-        """What must be there before the chart, as YAML or JSON; empty for nothing."""
+        """Objects to apply before the chart, as YAML or JSON; "" for none."""
         ...
 
     def prepare(self, wanted: Sequence[Recipe]) -> None:
-        """Build side by side what `up` and `image` will ask for, where that takes minutes."""
+        """Build in parallel what `up` and `image` will need, if that takes minutes."""
         ...
 
     def up(self) -> None:
-        """Make it run, whatever state it was left in."""
+        """Make the cluster run, whatever state it was left in."""
         ...
 
     def down(self) -> None:
-        """Take it away and leave nothing."""
+        """Remove the cluster completely."""
         ...
 
     def running(self) -> bool:
-        """Whether it answers."""
+        """Whether the cluster answers."""
         ...
 
     def image(self, recipe: Recipe) -> str:
@@ -71,7 +71,7 @@ class Cluster(Protocol):
         ...
 
     def gateway(self) -> AbstractContextManager[str]:
-        """The gateway's base URL as seen from here, usable inside the block."""
+        """The gateway's base URL from this machine, valid inside the block."""
         ...
 
     @property
@@ -80,14 +80,14 @@ class Cluster(Protocol):
         ...
 
     def status(self) -> list[str]:
-        """What runs, in words."""
+        """What is running, for people."""
         ...
 
 
 def choose(local: State) -> Cluster:
-    """The caller's own cluster if asked for, kind where Docker answers, else the local one.
+    """The caller's own cluster if requested, kind if Docker answers, otherwise the local one.
 
-    One that is there already is kept, whatever the machine has learnt meanwhile.
+    An existing cluster is reused, even if the machine would now choose another kind.
     """
     kind, given = local.beside("kind"), local.beside("current")
     match os.environ.get("MAYFLY_CLUSTER", ""):

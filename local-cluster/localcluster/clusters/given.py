@@ -1,4 +1,4 @@
-"""A cluster that somebody else runs: the one of the caller's kubeconfig."""
+"""A cluster that exists already: the one of the caller's kubeconfig."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from localcluster.state import State
 
 
 class GivenCluster:
-    """Installed on with helm; never started or stopped."""
+    """A cluster that Mayfly is installed on with helm; it is never started or stopped."""
 
     title = "the cluster of your kubeconfig"
     manifests = ""
@@ -44,14 +44,14 @@ class GivenCluster:
 
     @property
     def url(self) -> str:
-        """Only the caller knows how the gateway is reached from outside."""
+        """$MAYFLY_URL: only the caller knows how to reach the gateway from outside."""
         return os.environ.get("MAYFLY_URL") or "https://mayfly-gateway.mayfly-system.svc"
 
     def prepare(self, wanted: Sequence[Recipe]) -> None:
-        """Nothing: there is no Kubernetes to compile beside the images."""
+        """Do nothing: there is no Kubernetes to compile."""
 
     def up(self) -> None:
-        """See that it answers."""
+        """Check that the cluster answers."""
         clients = programs.clients()
         self.state.bin.mkdir(parents=True, exist_ok=True)
         for name, target in clients.items():
@@ -63,7 +63,7 @@ class GivenCluster:
             )
 
     def down(self) -> None:
-        """Nothing of the cluster is ours; only what is kept about it goes."""
+        """Remove only our own state; nothing of the cluster is ours."""
         shutil.rmtree(self.state.folder, ignore_errors=True)
 
     def running(self) -> bool:
@@ -71,7 +71,7 @@ class GivenCluster:
         return self.kubectl.binary.exists() and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
-        """The image that the caller names, else build one and push it to their registry."""
+        """The image that the caller names; otherwise build one and push it to their registry."""
         named = os.environ.get(f"MAYFLY_{recipe.name.upper()}_IMAGE")
         if named:
             return named
@@ -95,7 +95,7 @@ class GivenCluster:
 
     @contextmanager
     def gateway(self) -> Iterator[str]:
-        """$MAYFLY_URL, else a port forwarded for the time of the block."""
+        """$MAYFLY_URL, or a port forwarded for the duration of the block."""
         if os.environ.get("MAYFLY_URL"):
             yield self.url
             return
@@ -114,7 +114,7 @@ class GivenCluster:
             process.wait()
 
     def status(self) -> list[str]:
-        """Where it is."""
+        """The address of the cluster."""
         return [self.kubectl.attempt("cluster-info").stdout.strip()]
 
 

@@ -1,4 +1,4 @@
-"""The cluster for a machine with Docker: kind, with kind-config.yaml."""
+"""The cluster for machines with Docker: kind, with kind-config.yaml."""
 
 import shutil
 import subprocess
@@ -43,7 +43,7 @@ class KindCluster:
         return self.state.bin / "helm"
 
     def prepare(self, wanted: Sequence[Recipe]) -> None:
-        """Nothing: there is no Kubernetes to compile beside the images."""
+        """Do nothing: there is no Kubernetes to compile."""
 
     def up(self) -> None:
         """Create the cluster, or start its stopped node."""
@@ -82,7 +82,7 @@ class KindCluster:
         return self.state.kubeconfig.exists() and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
-        """Build with Docker, load into the node, and name it there by digest too."""
+        """Build with Docker, load the image into the node, and name it by digest there."""
         image = recipes.build(recipe, Docker())
         digest = _digest(image)
         if digest is None or _digest_of(f"{image.name}@{digest}") is None:
@@ -101,7 +101,7 @@ class KindCluster:
         yield self.url
 
     def status(self) -> list[str]:
-        """The node's container."""
+        """The state of the node's container."""
         return [_output("docker", "ps", "--filter", f"name={_NODE}").strip()]
 
 
@@ -110,7 +110,7 @@ def _digest(image: Image) -> str | None:
 
 
 def _digest_of(name: str) -> str | None:
-    """The digest of an image in the node; None without one."""
+    """The digest of an image in the node; None if it is missing."""
     lines = _output(*_CTR, "images", "list", f"name=={name}").splitlines()
     return lines[1].split()[2] if len(lines) > 1 else None
 

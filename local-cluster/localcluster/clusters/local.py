@@ -1,4 +1,4 @@
-"""The cluster for a machine without Docker: Kubernetes' own programs as processes of the host."""
+"""The cluster for machines without Docker: Kubernetes' programs as processes of the host."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ _GATEWAY_USER = 65532  # of the image; a hostPath volume knows no fsGroup
 
 
 class LocalCluster:
-    """One node, all of it below the state folder."""
+    """A cluster of one node, with all its state below one folder."""
 
     title = "the local cluster"
 
@@ -45,12 +45,12 @@ class LocalCluster:
 
     @property
     def helm(self) -> Path:
-        """Our own build: Debian has none."""
+        """The helm that we build: Debian has no package."""
         return self.state.bin / "helm"
 
     @property
     def manifests(self) -> str:
-        """The gateway's volume: there is no StorageClass."""
+        """The gateway's volume, because there is no StorageClass."""
         folder = self.state.gateway_volume
         folder.mkdir(parents=True, exist_ok=True)
         os.chown(folder, _GATEWAY_USER, _GATEWAY_USER)
@@ -58,7 +58,7 @@ class LocalCluster:
         return template.substitute(folder=folder)
 
     def prepare(self, wanted: Sequence[Recipe]) -> None:
-        """Compile Kubernetes, and build images beside it: those mostly wait for the network."""
+        """Compile Kubernetes and build images in parallel: images mostly wait for the network."""
         _require_root()
         packages.require((*packages.NODE, *packages.IMAGES), cache.folder() / "logs")
 
@@ -69,7 +69,7 @@ class LocalCluster:
         side_by_side(programs.kubernetes, build_images)
 
     def up(self) -> None:
-        """Build what is missing, start what does not run, and heal what was killed."""
+        """Build what is missing, start what is not running, and repair what was killed."""
         _require_root()
         packages.require(packages.NODE, cache.folder() / "logs")
         binaries, helm = programs.kubernetes(), programs.helm()
@@ -92,7 +92,7 @@ class LocalCluster:
                 self._start(binaries, pause, coredns)
 
     def down(self) -> None:
-        """Stop every process and remove what they made on the host."""
+        """Stop every process, and remove what they have created on the host."""
         with self.state.locked():
             if not self.state.folder.exists() and not leftovers.listing(self.state):
                 note("no local cluster here")
@@ -102,21 +102,21 @@ class LocalCluster:
                 self._stop()
 
     def running(self) -> bool:
-        """Whether every process runs and the API answers."""
+        """Whether every process is running and the API answers."""
         names = (*control_plane.NAMES, *components.NAMES)
         return all(map(self._processes.running, names)) and self.kubectl.ok("get", "--raw=/readyz")
 
     def image(self, recipe: Recipe) -> str:
-        """Build with buildah, import into containerd."""
+        """Build an image with buildah and import it into containerd."""
         return self._load(recipes.build(recipe, Buildah()))
 
     @contextmanager
     def gateway(self) -> Iterator[str]:
-        """The Service's own address: kube-proxy serves it on the host too."""
+        """The Service's address: kube-proxy serves it on the host too."""
         yield self.url
 
     def status(self) -> list[str]:
-        """Each process, and where it writes."""
+        """The state of each process, and its log file."""
         lines = []
         for name in (*control_plane.NAMES[::-1], *components.NAMES[::-1]):
             word = "runs" if self._processes.running(name) else "does not run"
@@ -150,7 +150,7 @@ class LocalCluster:
                 current.cached("runs already")
 
     def _take_over(self) -> None:
-        """One local cluster a machine: one of another state folder must be stopped, or dead."""
+        """Claim the machine: a cluster of another state folder must be stopped or dead."""
         owner = network.owner()
         if owner is None or owner == self.state.folder:
             return
@@ -164,13 +164,13 @@ class LocalCluster:
         network.remove(other)
 
     def _heal(self) -> None:
-        """Before a start: what killed processes left would be in the way of the new ones."""
+        """Before a start, remove leftovers of killed processes that would block new ones."""
         for name in components.NAMES:
             self._processes.stop(name)
         leftovers.sweep(self.state)
 
     def _stop(self) -> None:
-        """Kubelet first, or it would start again what ends."""
+        """Stop the processes; the kubelet first, because it would restart containers."""
         for name in ("kubelet", "kube-proxy", *control_plane.NAMES, "containerd"):
             self._processes.stop(name, grace=3)
         leftovers.sweep(self.state)
@@ -221,5 +221,5 @@ def _scratch(name: str, binary: Path) -> Image:
 
 
 def _log(name: str) -> Path:
-    """Logs of steps lie in the cache: they outlive the state folder."""
+    """The path of a step's log; in the cache, so that it outlives the state folder."""
     return cache.folder() / "logs" / f"{name}.log"

@@ -1,1 +1,1 @@
-"""Container images: what goes into each, and the tools that build them."""
+"""Container images: their contents, and the tools that build them."""

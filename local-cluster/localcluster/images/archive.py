@@ -1,4 +1,4 @@
-"""An image that is one static binary, written as an OCI archive without any tool."""
+"""Writes an image of one static binary as an OCI archive, without any tool."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def write_scratch(binary: Path, tagged: str, archive: Path) -> None:
-    """Write an image whose only file is the binary; same bytes in, same digest out."""
+    """Write an image whose only file is the binary; the same bytes give the same digest."""
     name = f"/{binary.name}"
     layer = _layer(binary)
     packed = gzip.compress(layer, compresslevel=1, mtime=0)

@@ -1,4 +1,4 @@
-"""Builds images where there is neither Docker nor a registry: Debian's packages and buildah."""
+"""Builds images without Docker or a registry: Debian packages and buildah."""
 
 import os
 import re
@@ -40,18 +40,18 @@ CMD ["python3"]
 
 
 class Buildah:
-    """Builds in a storage of its own below the cache; the user's own images are not touched."""
+    """Builds in its own storage below the cache; the user's images are not touched."""
 
     def __init__(self) -> None:
         self._root = cache.folder() / "buildah"
         self._base_key = cache.key(_SUITE, *_PACKAGES, *_DPKG, _HOOK, _BASE)
 
     def key(self) -> str:
-        """Changes with the base."""
+        """A key that changes with the base image."""
         return f"buildah {self._base_key}"
 
     def build(self, context: Path, name: str, tag: str, archive: Path, current: Step) -> None:
-        """Build on our base and write an OCI archive."""
+        """Build on our base image and write an OCI archive."""
         packages.require(packages.IMAGES, cache.folder() / "logs")
         base = f"localhost/mayfly/base:{self._base_key}"
         newest = f"{name}:newest"  # its layers are the next build's cache
@@ -71,7 +71,7 @@ class Buildah:
             current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
 
     def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
-        """Copy a built archive to a registry and write down the digest that it got."""
+        """Copy a built archive to a registry, and write its digest there to a file."""
         with self._storage() as buildah:
             pulled = subprocess.run(
                 [*buildah, "pull", "--quiet", f"oci-archive:{archive}"],
@@ -80,10 +80,10 @@ class Buildah:
             current.run([*buildah, "push", "--digestfile", digest, pulled, f"docker://{target}"])
 
     def _shrink(self, buildah: list[str]) -> None:
-        """Start a storage anew that has grown.
+        """Replace a storage that has grown too large.
 
-        `rmi --prune` would take the layers of a Dockerfile's first stage, which are what a
-        build wants back: the installed packages.
+        `rmi --prune` would remove the layers of a Dockerfile's first stage, the installed packages,
+        which the next build needs.
         """
         listing = [*buildah, "images", "--all", "--quiet"]
         known = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
@@ -100,7 +100,7 @@ class Buildah:
 
     @staticmethod
     def root_file_system() -> Path:
-        """The folder with the base's files as `rootfs.tar`."""
+        """A folder with the base image's files as `rootfs.tar`."""
 
         def build(folder: Path, current: Step) -> None:
             current.run(
@@ -123,8 +123,8 @@ class Buildah:
     def _storage(self) -> Iterator[list[str]]:
         """The buildah command on our storage, for one caller at a time.
 
-        `run` records mounts, so it must not outlive them: it goes when the build does.
-        The storage mounts its own folder onto itself; that goes too.
+        `run` records mounts, which are gone after the build, so the record is removed. So is the
+        storage's mount of its own folder.
         """
         with exclusive(cache.folder() / "buildah.lock", "an image is being built"):
             run = Path(tempfile.mkdtemp(prefix="mayfly-buildah-"))
@@ -137,7 +137,7 @@ class Buildah:
 
 
 def _steps(log: str) -> Far:
-    """The step of the Dockerfile that buildah is at."""
+    """The Dockerfile step that buildah is working on."""
     found = re.findall(r"^(?:\[(\d+)/(\d+)\] )?STEP (\d+)/(\d+):", log, re.MULTILINE)
     if not found:
         return Far("")

@@ -1,7 +1,7 @@
-"""The images: what goes into each, and the archive that comes out.
+"""The images: the contents of each, and the resulting archive.
 
-An image is named by the hash of its inputs, so nothing that an older tree built
-is ever taken for this one.
+An image is named by the hash of its inputs, so an image of an older tree is never mistaken for a
+current one.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from localcluster.progress import Step
 
 @dataclass(frozen=True)
 class Image:
-    """A built image as an archive; its digest is known where it is loaded."""
+    """A built image as an archive; its digest is known once it is loaded."""
 
     name: str
     tag: str
@@ -25,19 +25,19 @@ class Image:
 
     @property
     def tagged(self) -> str:
-        """Its name with the tag."""
+        """The image's name with its tag."""
         return f"{self.name}:{self.tag}"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The folders of the tree that make up a build context, each with its place there."""
+    """The source folders of an image's build context, each with its place there."""
 
     name: str
     parts: tuple[tuple[str, str], ...]
 
     def copy(self, context: Path) -> None:
-        """Copy the sources to a build context."""
+        """Copy the sources into a build context."""
         for part, place in self.parts:
             for name in cache.source_files(ROOT / part):
                 target = context / place / name
@@ -50,7 +50,7 @@ OPERATOR = Recipe(
 )
 RUNTIME = Recipe("runtime", (("runtime-image", "."),))
 INSTALLED = (OPERATOR, RUNTIME)
-"""Those that Mayfly itself is made of."""
+"""The images of Mayfly itself."""
 
 MODELS = Recipe(
     "models",
@@ -59,21 +59,21 @@ MODELS = Recipe(
 
 
 class Builder(Protocol):
-    """A tool that builds Dockerfiles."""
+    """Interface of a tool that builds Dockerfiles."""
 
     def key(self) -> str:
-        """Changes with the base image and the tool."""
+        """A key that changes with the base image and the tool."""
         ...
 
     def build(self, context: Path, name: str, tag: str, archive: Path, current: Step) -> None:
-        """Build `context` on the base and write the image to `archive`."""
+        """Build `context` on the base image, and write the image to `archive`."""
         ...
 
 
 def build(recipe: Recipe, builder: Builder) -> Image:
-    """Build an image, or find it built.
+    """Build an image, or return the cached one.
 
-    The copy is hashed, not the tree: somebody may be editing that.
+    The copy is hashed, not the tree, because the tree may be edited at the same time.
     """
     name = f"localhost/mayfly/{recipe.name}"
     kind = f"image-{recipe.name}"

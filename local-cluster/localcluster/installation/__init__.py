@@ -1,1 +1,1 @@
-"""Mayfly on a cluster, and what is tried on it."""
+"""Installs Mayfly on a cluster, and runs the demo and the example models."""

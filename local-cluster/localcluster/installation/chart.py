@@ -1,4 +1,4 @@
-"""Mayfly on a cluster: the chart, and a person's way in."""
+"""Installs the chart, and gives the demo user access."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ _TOKEN_SPARE = 2 * 3600  # a token that `env` hands out is good for at least thi
 
 @dataclass(frozen=True)
 class Access:
-    """What a client of the public API needs."""
+    """URL, token and certificates of a client of the public API."""
 
     url: str
     token: str
@@ -35,12 +35,12 @@ class Access:
 
 
 def build_images(cluster: Cluster) -> dict[str, str]:
-    """Build both images and put them where the cluster finds them; their references."""
+    """Build both images and make them available to the cluster; returns their references."""
     return {recipe.name: cluster.image(recipe) for recipe in recipes.INSTALLED}
 
 
 def install(cluster: Cluster, references: dict[str, str]) -> None:
-    """`helm upgrade --install`, and wait until everything is ready."""
+    """Run `helm upgrade --install`, and wait until everything is ready."""
     chart = ROOT / "charts" / "mayfly"
     command: list[str | Path] = [cluster.helm, "upgrade", "--install", RELEASE, chart]
     command += ["--namespace", NAMESPACE, "--create-namespace"]
@@ -61,7 +61,7 @@ def install(cluster: Cluster, references: dict[str, str]) -> None:
 
 
 def uninstall(cluster: Cluster) -> None:
-    """`helm uninstall`, when it is installed."""
+    """Run `helm uninstall`, if the release exists."""
     with step("uninstall Mayfly", _log("uninstall")) as current:
         command: Command = [cluster.helm, "uninstall", RELEASE, "--namespace", NAMESPACE]
         current.run(
@@ -73,7 +73,7 @@ def uninstall(cluster: Cluster) -> None:
 
 
 def access(cluster: Cluster) -> Access:
-    """The demo user's way in; fast when asked again."""
+    """The demo user's access; cached."""
     try:
         _trust(cluster)
         return Access(cluster.url, _token(cluster), cluster.state.trusted_roots)
@@ -84,14 +84,14 @@ def access(cluster: Cluster) -> Access:
 
 
 def _forget_interrupted(cluster: Cluster) -> None:
-    """Helm refuses to work on a release that a killed helm left pending."""
+    """Remove a release that a killed helm left pending: helm refuses to work on it."""
     pending = "status in (pending-install, pending-upgrade, pending-rollback)"
     selector = f"owner=helm,name={RELEASE},{pending}"
     cluster.kubectl("-n", NAMESPACE, "delete", "secret", "--ignore-not-found", "-l", selector)
 
 
 def _free_volume(cluster: Cluster) -> None:
-    """A volume that a removed claim has used stays Released until its claim is forgotten."""
+    """Make a Released volume usable again: it stays bound to its deleted claim."""
     volume = cluster.kubectl.json("get", "persistentvolume", "mayfly-gateway")
     if volume.get("status", {}).get("phase") == "Released":
         forget = '{"spec": {"claimRef": null}}'
@@ -99,7 +99,7 @@ def _free_volume(cluster: Cluster) -> None:
 
 
 def _make_demo_user(cluster: Cluster) -> None:
-    """A ServiceAccount with the role `edit`, to which the chart adds Mayfly's kinds."""
+    """Create a ServiceAccount with the role `edit`, to which the chart adds Mayfly's kinds."""
     metadata = {"name": DEMO_USER, "namespace": DEMO_NAMESPACE}
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
     binding = {
@@ -118,7 +118,7 @@ def _make_demo_user(cluster: Cluster) -> None:
 
 
 def _token(cluster: Cluster) -> str:
-    """A token of the demo user, kept until near its end and only for this very cluster."""
+    """A token of the demo user, reused until it is about to expire, for this cluster only."""
     account = cluster.kubectl.json("-n", DEMO_NAMESPACE, "get", "serviceaccount", DEMO_USER)
     uid = account["metadata"]["uid"]
     try:
@@ -135,7 +135,7 @@ def _token(cluster: Cluster) -> str:
 
 
 def _trust(cluster: Cluster) -> None:
-    """SSL_CERT_FILE replaces the system's roots, so the file has those and the chart's."""
+    """A CA bundle with the system's roots and the chart's CA: SSL_CERT_FILE replaces the roots."""
     path = r"-o=jsonpath={.data.ca\.crt}"
     encoded = cluster.kubectl("-n", NAMESPACE, "get", "secret", "mayfly-tls", path)
     authority = base64.b64decode(encoded).decode()
@@ -147,7 +147,7 @@ def _trust(cluster: Cluster) -> None:
 
 
 def _system_roots(state: State) -> Path | None:
-    """The caller's roots, unless they are already ours: `eval "$(make -s env)"` twice."""
+    """The system's roots; not our own bundle, if `eval "$(make -s env)"` was run before."""
     defaults = ssl.get_default_verify_paths()
     fallbacks = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
     named = [os.environ.get("SSL_CERT_FILE"), defaults.openssl_cafile, *fallbacks]
@@ -158,7 +158,7 @@ def _system_roots(state: State) -> Path | None:
 
 
 def _what_is_wrong(cluster: Cluster) -> str:
-    """What a person would look at first."""
+    """A diagnosis of a failed installation, for the error message."""
     pods = cluster.kubectl.attempt("-n", NAMESPACE, "get", "pods").stdout
     events = cluster.kubectl.attempt(
         "-n",

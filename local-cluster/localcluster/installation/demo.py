@@ -1,4 +1,4 @@
-"""One run of the image example, from `kubectl create` to the picture on disk."""
+"""The demo: one run of the image example, from `kubectl create` to the picture on disk."""
 
 import json
 import ssl
@@ -22,7 +22,7 @@ _LONGEST = 300.0
 
 
 def run(cluster: Cluster) -> None:
-    """Create the run, wait for its end, print what came of it, and fetch its file."""
+    """Create the run, wait for its end, print its result, and download its file."""
     access = chart.access(cluster)
     kubectl = cluster.kubectl
     name = kubectl("-n", DEMO_NAMESPACE, "create", "-f", str(_EXAMPLE), "-o", "name").strip()
@@ -40,7 +40,7 @@ def run(cluster: Cluster) -> None:
 
 
 def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Wait for the condition Finished, True at any end; shows the phase meanwhile."""
+    """Wait for the condition Finished, showing the phase meanwhile."""
     with step(
         f"wait for {name.partition('/')[2]}", cache.folder() / "logs" / "demo.log"
     ) as current:
@@ -74,7 +74,7 @@ def _report(finished: dict[str, Any]) -> None:
 
 
 def _fetch_files(access: Access, finished: dict[str, Any]) -> list[Path]:
-    """The same run by the public API: its output there has URLs that can be fetched."""
+    """Download the files of the output, which has download URLs in the public API."""
     trust = ssl.create_default_context(cafile=str(access.trusted_roots))
     identity = finished["status"]["id"]
     request = urllib.request.Request(
@@ -95,7 +95,7 @@ def _fetch_files(access: Access, finished: dict[str, Any]) -> list[Path]:
 
 
 def _target(name: str) -> Path:
-    """In the current folder, or in a temporary one where that can't be written."""
+    """A path in the current folder, or in a temporary one if that is not writable."""
     try:
         Path(name).touch()
     except OSError:

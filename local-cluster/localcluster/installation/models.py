@@ -1,4 +1,4 @@
-"""The example models on a cluster: one image, and a server and a Model for each."""
+"""Installs the example models: one image, and a server and a Model for each."""
 
 import json
 from string import Template
@@ -17,13 +17,13 @@ _LONGEST = 300.0
 
 
 def install(cluster: Cluster, namespace: str) -> list[str]:
-    """Build the image, apply the manifest to a namespace, and wait until every model is ready.
+    """Build the image, apply the manifest in a namespace, and wait until every model is ready.
 
     Returns:
         The models' names.
 
     Raises:
-        Failure: Mayfly or the namespace is not there, or a model does not get ready.
+        Failure: Mayfly or the namespace does not exist, or a model does not become ready.
     """
     kubectl = cluster.kubectl
     if not kubectl.ok("get", "customresourcedefinition", "models.mayfly.dev"):
@@ -53,5 +53,5 @@ def install(cluster: Cluster, namespace: str) -> list[str]:
 
 
 def manifest(reference: str) -> str:
-    """The manifest with the image in its place; a quoted string is YAML too."""
+    """The manifest with the image reference filled in; a quoted string is valid YAML."""
     return Template(MANIFEST.read_text()).substitute(image=json.dumps(reference))

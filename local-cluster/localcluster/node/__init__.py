@@ -1,1 +1,1 @@
-"""The parts of the local cluster: its processes, network and certificates on this host."""
+"""The parts of the local cluster on this host: processes, network, certificates."""

@@ -1,4 +1,4 @@
-"""The cgroup below which every pod lives: our own, in each hierarchy (v1) or the one (v2)."""
+"""The cgroup of all pods: ours, in each hierarchy (v1) or in the one (v2)."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _CONTROLLERS = ("cpu", "cpuset", "memory", "pids", "io", "hugetlb")
 
 
 def prepare() -> None:
-    """Make our cgroup in every hierarchy."""
+    """Create our cgroup in every hierarchy."""
     for mount, version in _hierarchies():
         group = mount / NAME
         if version == 2:
@@ -25,12 +25,12 @@ def prepare() -> None:
 
 
 def unified() -> bool:
-    """Whether cgroup v2 has the controllers, rather than v1 hierarchies."""
+    """Whether cgroup v2 has the controllers, as opposed to v1 hierarchies."""
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
 def kill() -> None:
-    """Kill every process in our cgroups: containers, whoever started them."""
+    """Kill every process in our cgroups, such as containers."""
     deadline = time.monotonic() + 20
     while (pids := members()) and time.monotonic() < deadline:
         for pid in pids:
@@ -49,14 +49,14 @@ def members() -> set[int]:
 
 
 def remove() -> None:
-    """Remove our cgroups from the leaves up: a cgroup with children can't go."""
+    """Remove our cgroups, leaves first: a cgroup with children can't be removed."""
     for group in _ours():
         for parent, _, _ in os.walk(group, topdown=False):
             _remove_one(Path(parent))
 
 
 def left() -> list[Path]:
-    """Our cgroups that are still there."""
+    """Our cgroups that still exist."""
     return _ours()
 
 
@@ -75,7 +75,7 @@ def _hierarchies() -> list[tuple[Path, int]]:
 
 
 def _delegate(mount: Path) -> None:
-    """Let our cgroup (v2) limit resources; each by itself, for a kernel may lack one."""
+    """Enable each controller for our cgroup (v2) separately: the kernel may lack one."""
     for controller in (mount / "cgroup.controllers").read_text().split():
         if controller in _CONTROLLERS:
             try:
@@ -85,7 +85,7 @@ def _delegate(mount: Path) -> None:
 
 
 def _fill_cpuset(mount: Path, group: Path) -> None:
-    """A new v1 cpuset is empty and admits no process."""
+    """Initialise a new v1 cpuset: an empty one accepts no process."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         if not (group / name).read_text().strip():
             (group / name).write_text((mount / name).read_text())

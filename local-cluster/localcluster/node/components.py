@@ -1,4 +1,4 @@
-"""The one node: containerd, kubelet and kube-proxy, as processes of the host."""
+"""The node: containerd, kubelet and kube-proxy, as processes of the host."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ NAMES = ("kube-proxy", "kubelet", "containerd")
 
 
 def start_containerd(state: State, processes: Processes, pause_image: str, current: Step) -> bool:
-    """Start containerd; it needs nothing of the cluster, so images load while that starts."""
+    """Start containerd; it needs no cluster, so images can be loaded while the rest starts."""
     config = state.folder / "containerd" / "config.toml"
     write(config, _containerd_config(state, pause_image))
     binary = shutil.which("containerd")
@@ -29,7 +29,7 @@ def start_containerd(state: State, processes: Processes, pause_image: str, curre
 
 
 def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
-    """Start kubelet."""
+    """Start the kubelet."""
     cgroups.prepare()
     config, client = state.folder / "kubelet.json", state.pki / "kubelet.kubeconfig"
     write(config, json.dumps(_kubelet_config(state), indent=1))
@@ -46,7 +46,7 @@ def start_kubelet(state: State, binaries: Path, processes: Processes) -> bool:
 
 
 def start_proxy(state: State, binaries: Path, processes: Processes) -> bool:
-    """Start kube-proxy, again if it does not do its work."""
+    """Start kube-proxy; restart it if the Service addresses do not work."""
     config = state.folder / "kube-proxy.json"
     write(config, json.dumps(_proxy_config(state), indent=1))
     command: Command = [binaries / "kube-proxy", f"--config={config}"]
@@ -59,9 +59,9 @@ def start_proxy(state: State, binaries: Path, processes: Processes) -> bool:
 
 
 def wait_ready(kubectl: Kubectl, processes: Processes, since: str, current: Step) -> None:
-    """Wait until the node takes pods, by kubelet's word of later than `since`.
+    """Wait until the node is Ready, by a status that the kubelet wrote after `since`.
 
-    The API still has what a kubelet that was killed said last.
+    The API server still has the last status of a kubelet that was killed.
     """
 
     def ready() -> bool:

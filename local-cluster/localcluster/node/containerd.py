@@ -1,4 +1,4 @@
-"""containerd's images, through `ctr` on our own socket."""
+"""containerd's images, managed through `ctr` on our own socket."""
 
 import subprocess
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ class Containerd:
     state: State
 
     def answers(self) -> bool:
-        """Whether it serves requests."""
+        """Whether containerd serves requests."""
         return self._ctr("version").returncode == 0
 
     def has(self, name: str) -> bool:
-        """Whether an image of that name is there."""
+        """Whether an image of that name exists."""
         return self.digest(name) is not None
 
     def digest(self, name: str) -> str | None:
-        """The digest of an image, by its full name; None without one."""
+        """The digest of an image, by its full name; None if it is missing."""
         lines = self._ctr("images", "list", f"name=={name}").stdout.splitlines()
         return lines[1].split()[2] if len(lines) > 1 else None
 
     def load(self, archive: Path, name: str, tagged: str, current: Step) -> str:
-        """Import an archive and name it by digest too: an import makes only the tag."""
+        """Import an archive and also name it by digest: an import creates only the tag."""
         ctr: Command = ["ctr", "--address", self.state.containerd_socket, "--namespace", "k8s.io"]
         current.run([*ctr, "images", "import", archive])
         digest = self.digest(tagged)

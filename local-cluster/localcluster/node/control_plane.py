@@ -17,7 +17,7 @@ _ETCD_PEERS = "https://127.0.0.1:23800"
 
 
 def start(state: State, binaries: Path, processes: Processes, current: Step) -> bool:
-    """Start what does not run, in the order in which one needs the other."""
+    """Start what is not running, in order of dependency."""
     started = [
         processes.start(_etcd(state, binaries)),
         processes.start(_apiserver(state, binaries)),

@@ -1,4 +1,4 @@
-"""CoreDNS as the cluster's name server."""
+"""CoreDNS, the cluster's name server."""
 
 import re
 import socket
@@ -17,8 +17,7 @@ _NAME = "kubernetes.default.svc.cluster.local"
 def start(state: State, kubectl: Kubectl, image: str, current: Step) -> None:
     """Apply CoreDNS and wait until it answers.
 
-    The Deployment's own word is not enough: after everything was killed it is that of
-    the time before.
+    The Deployment's status is not sufficient: after all processes were killed, it is outdated.
     """
     template = Template((MANIFESTS / "coredns.yaml").read_text())
     upstream = _has_upstream(state.folder / "resolv.conf")

@@ -1,4 +1,4 @@
-"""What the node's processes leave on the host when they end: swept by `down` and before a start."""
+"""Leftovers of the node's processes on the host: removed by `down` and before a start."""
 
 import shutil
 import signal
@@ -21,9 +21,9 @@ _CNI_RESULTS = Path("/var/lib/cni/results")  # compiled into containerd's CNI li
 def sweep(state: State) -> None:
     """End containers and their shims, unmount, remove sockets and links.
 
-    Only when containerd and kubelet are stopped. What containerd wrote about its
-    containers stays: it and kubelet must know after a restart that a container has
-    run, or a pod that never restarts would be run a second time.
+    Call it only when containerd and the kubelet are stopped. containerd's records of its containers
+    stay: after a restart, containerd and the kubelet must know that a container has run, or a pod
+    that never restarts would be run a second time.
     """
     for _ in range(50):
         pids = shims(state)
@@ -41,7 +41,7 @@ def sweep(state: State) -> None:
 
 
 def shims(state: State) -> list[int]:
-    """Helpers of containerd that serve our socket; one a pod."""
+    """Shim processes of containerd that serve our socket; one per pod."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -54,7 +54,7 @@ def shims(state: State) -> list[int]:
 
 
 def listing(state: State) -> list[str]:
-    """Everything of ours that is still on the host, in words."""
+    """Everything of ours that is still on the host, for people."""
     alive = [record for record in Processes(state).recorded() if record.alive()]
     found = [f"process {record.pid} ({record.name})" for record in alive]
     found += [f"process {pid} ({_SHIM})" for pid in shims(state)]
@@ -68,7 +68,7 @@ def listing(state: State) -> list[str]:
 
 
 def _remove_shim_sockets(state: State) -> None:
-    """Each bundle names its shim's socket, which lies outside our folder."""
+    """Remove the shims' sockets, which lie outside our folder; each bundle names its own."""
     tasks = state.folder / "containerd" / "state" / "io.containerd.runtime.v2.task"
     for address in tasks.glob("*/*/address"):
         path = Path(address.read_text().strip().removeprefix("unix://"))
@@ -78,7 +78,7 @@ def _remove_shim_sockets(state: State) -> None:
 
 
 def _remove_compiled_in(state: State) -> None:
-    """What kubelet and containerd keep where no setting moves it."""
+    """Remove what the kubelet and containerd keep at paths that can't be configured."""
     for link in _CONTAINER_LOGS.glob("*"):
         if link.is_symlink() and state.folder in link.readlink().parents:
             link.unlink()
@@ -95,7 +95,7 @@ def _remove_compiled_in(state: State) -> None:
 
 
 def _listens(path: Path) -> bool:
-    """Whether somebody, another kubelet say, serves this socket."""
+    """Whether a process, such as another kubelet, serves this socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -105,7 +105,7 @@ def _listens(path: Path) -> bool:
 
 
 def _remove_if_empty(*folders: Path) -> None:
-    """Remove folders, the inner ones first, unless somebody else uses them."""
+    """Remove folders, inner ones first, unless they are in use."""
     for folder in folders:
         try:
             folder.rmdir()

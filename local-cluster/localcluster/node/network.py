@@ -1,4 +1,4 @@
-"""The pods' bridge, the addresses behind it, and what the kernel must do for them."""
+"""The pods' network: bridge, addresses, masquerading, kernel settings."""
 
 import http.client
 import json
@@ -61,10 +61,10 @@ _SYSCTLS = {
 
 
 def prepare(state: State) -> None:
-    """Bridge, masquerading and CNI configuration; each only where it is missing.
+    """Create bridge, masquerading and CNI configuration, where they are missing.
 
-    The bridge is made before kubelet starts, so that the node has an address:
-    without an InternalIP `kubectl logs` and `exec` fail.
+    The bridge is created before the kubelet starts, so that the node has an address: without an
+    InternalIP, `kubectl logs` and `exec` fail.
     """
     _remember_sysctls(state)
     _set_sysctls()
@@ -81,7 +81,7 @@ def prepare(state: State) -> None:
 
 
 def resolv_conf(state: State) -> Path:
-    """The host's name servers without those that only the host itself can reach."""
+    """The host's name servers, except those that only the host itself can reach."""
     # systemd-resolved keeps the real ones here; /etc/resolv.conf has its loopback address.
     for source in (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf")):
         if source.exists():
@@ -95,7 +95,7 @@ def resolv_conf(state: State) -> Path:
 
 
 def remove(state: State) -> None:
-    """Take away the bridge and the tables, and write the old sysctls back."""
+    """Remove the bridge and the tables, and restore the sysctls."""
     if bridge_exists():
         _run("ip", "link", "delete", BRIDGE)
     for family, table in tables():
@@ -104,16 +104,16 @@ def remove(state: State) -> None:
 
 
 def bridge_exists() -> bool:
-    """Whether our bridge is there."""
+    """Whether our bridge exists."""
     return Path("/sys/class/net", BRIDGE).exists()
 
 
 def forget_services() -> None:
-    """Drop kube-proxy's tables, before it starts.
+    """Drop kube-proxy's tables before it starts.
 
-    One that starts keeps the chains of endpoints that it finds, and the one before it
-    empties the chain of an endpoint that goes: the API server's goes while that restarts.
-    Seen with 1.35.4: the API's Service then leads into an empty chain for ever.
+    A starting kube-proxy keeps the endpoint chains that it finds, and its predecessor has emptied
+    the chains of removed endpoints. The API server's endpoint is removed while the API server
+    restarts. Seen with 1.35.4: the API's Service then leads into an empty chain for ever.
     """
     for family, table in tables():
         if table != _TABLE:
@@ -121,9 +121,9 @@ def forget_services() -> None:
 
 
 def api_service_answers(authority: Path) -> bool:
-    """Whether the API server answers at its Service's address, by its own certificate.
+    """Whether the API server answers at its Service's address, with its own certificate.
 
-    A connection alone proves nothing: a proxy on the way out may accept any.
+    A connection alone proves nothing: a proxy may accept any.
     """
     trust = ssl.create_default_context(cafile=str(authority))
     connection = http.client.HTTPSConnection(API_SERVICE, timeout=2, context=trust)
@@ -138,7 +138,7 @@ def api_service_answers(authority: Path) -> bool:
 
 
 def owner() -> Path | None:
-    """The state folder of the cluster whose bridge it is."""
+    """The state folder of the cluster that the bridge belongs to."""
     try:
         alias = Path("/sys/class/net", BRIDGE, "ifalias").read_text().strip()
     except FileNotFoundError:
@@ -147,7 +147,7 @@ def owner() -> Path | None:
 
 
 def bypass_proxies() -> None:
-    """Keep the cluster's addresses off a company's proxy, here and in all that is started here."""
+    """Bypass proxies for the cluster's addresses, in this process and its children."""
     names = {name.lower() for name in os.environ}
     if not names & {"http_proxy", "https_proxy", "all_proxy"}:
         return
@@ -158,7 +158,7 @@ def bypass_proxies() -> None:
 
 
 def tables() -> list[tuple[str, str]]:
-    """Our nft tables, and kube-proxy's, that are there."""
+    """Our nft tables and kube-proxy's that exist."""
     if shutil.which("nft") is None:
         return []
     command = ["nft", "--json", "list", "tables"]
@@ -185,7 +185,7 @@ def _cni(state: State) -> str:
 
 
 def _remember_sysctls(state: State) -> None:
-    """Write down, once, what the host had before the cluster."""
+    """Save the host's sysctls, once."""
     if (state.folder / _BEFORE).exists():
         return
     if not Path("/proc/sys/net/bridge").exists() and shutil.which("modprobe"):

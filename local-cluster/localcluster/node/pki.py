@@ -1,4 +1,4 @@
-"""Keys, certificates and kubeconfigs, made once with the openssl command."""
+"""Keys, certificates and kubeconfigs, created once with the openssl command."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ _DAYS = "3650"  # longer than any throw-away cluster lives
 
 @dataclass(frozen=True)
 class _Certificate:
-    """Who a certificate speaks for; with `hosts` it may also serve."""
+    """The subject of a certificate; with `hosts` it is also a server certificate."""
 
     name: str
     user: str
@@ -64,7 +64,7 @@ _CERTIFICATES = (
 
 
 def prepare(state: State) -> None:
-    """Make what is missing, the authorities first."""
+    """Create what is missing, authorities first."""
     folder = state.pki
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for authority in _AUTHORITIES:
@@ -100,7 +100,7 @@ def _issue(folder: Path, certificate: _Certificate) -> None:
 def _make(
     folder: Path, name: str, extensions: list[str], certificate: _Certificate | None = None
 ) -> None:
-    """One key and certificate, signed by the authority unless it is the authority."""
+    """Create a key and a certificate, signed by the authority unless it is the authority."""
     subject = [f"CN={certificate.user if certificate else f'mayfly-local {name}'}"]
     if certificate and certificate.group:
         subject.append(f"O={certificate.group}")
@@ -122,7 +122,7 @@ def _make(
 
 
 def _kubeconfig(folder: Path, certificate: _Certificate) -> str:
-    """JSON is YAML, and needs no library."""
+    """A kubeconfig as JSON, which is valid YAML and needs no library."""
 
     def embedded(name: str) -> str:
         return base64.b64encode((folder / name).read_bytes()).decode()

@@ -1,7 +1,7 @@
-"""The cluster's processes: started detached, recorded, and only ever stopped when still ours.
+"""The cluster's processes: started detached, recorded, and signalled only if still ours.
 
-A pid alone proves nothing after a crash or a reboot: it may belong to somebody
-else by then. So a record also has the boot and the process's start time.
+After a crash or a reboot a pid may belong to another process. So a record also contains the boot id
+and the process's start time.
 """
 
 import json
@@ -21,7 +21,7 @@ from localcluster.state import State, write
 
 @dataclass(frozen=True)
 class Process:
-    """One process that was started, as it is on disk."""
+    """A started process, as recorded on disk."""
 
     name: str
     pid: int
@@ -30,16 +30,16 @@ class Process:
     inputs: str
 
     def alive(self) -> bool:
-        """Whether this very process still runs.
+        """Whether this very process is still running.
 
-        Without a start time it had ended before that was read.
+        Without a start time, it had ended before the start time could be read.
         """
         return self.started != "" and (self.boot, self.started) == (_boot(), _start_time(self.pid))
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run: `inputs` are the files whose change asks for a restart."""
+    """A program to run; if a file of `inputs` changes, it is restarted."""
 
     name: str
     command: Command
@@ -47,7 +47,7 @@ class Program:
     env: Mapping[str, str] | None = None
 
     def key(self) -> str:
-        """Changes with the command line and the configuration files."""
+        """A key that changes with the command line and the configuration files."""
         words = [str(word) for word in self.command]
         return cache.key(*words, *(path.read_bytes() for path in self.inputs))
 
@@ -59,7 +59,7 @@ class Processes:
         self._state = state
 
     def log(self, name: str) -> Path:
-        """Where a process writes."""
+        """The path of a process's log."""
         return self._state.logs / f"{name}.log"
 
     def running(self, name: str) -> bool:
@@ -68,17 +68,17 @@ class Processes:
         return record is not None and record.alive()
 
     def recorded(self) -> list[Process]:
-        """Every record, alive or not."""
+        """All records, of living and dead processes."""
         names = sorted(path.stem for path in self._state.processes.glob("*.json"))
         return [record for name in names if (record := self._read(name))]
 
     def current(self, program: Program) -> bool:
-        """Whether a program runs just so."""
+        """Whether a program is running with its current configuration."""
         record = self._read(program.name)
         return record is not None and record.alive() and record.inputs == program.key()
 
     def start(self, program: Program) -> bool:
-        """Start a program unless it already runs just so; tells whether it did."""
+        """Start a program, unless it is running with its current configuration; True if started."""
         if self.current(program):
             return False
         self.stop(program.name)
@@ -103,7 +103,7 @@ class Processes:
         return True
 
     def stop(self, name: str, grace: float = 10.0) -> None:
-        """End a recorded process, by force after `grace` seconds; forget it."""
+        """Terminate a recorded process, killing it after `grace` seconds; remove the record."""
         record = self._read(name)
         if record is not None:
             for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
@@ -114,19 +114,19 @@ class Processes:
         self._path(name).unlink(missing_ok=True)
 
     def pause(self, name: str) -> bool:
-        """Stop a recorded process where it stands, so that it answers nobody; whether it lives."""
+        """SIGSTOP a recorded process, so that it answers nobody. Returns whether it is alive."""
         return self._signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> bool:
-        """Let a paused process go on; whether it lives."""
+        """SIGCONT a paused process. Returns whether it is alive."""
         return self._signal(name, signal.SIGCONT)
 
     def wait(
         self, names: Sequence[str], ready: Callable[[], bool], what: str, current: Step
     ) -> None:
-        """Wait until `ready()`, but not for a process that has died.
+        """Wait until `ready()`; fails if one of the processes has died.
 
-        Either way the failure shows the log of who is to blame, the last named by default.
+        The failure shows the log of the process to blame; by default, the last one named.
         """
 
         def ready_or_dead() -> bool:
@@ -155,7 +155,7 @@ class Processes:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Signal a process that may already be gone."""
+    """Signal a process that may have ended already."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -171,7 +171,7 @@ def _wait_until_gone(record: Process, seconds: float) -> None:
 
 
 def _start_time(pid: int) -> str:
-    """Field 22 of /proc/<pid>/stat; empty for a process that is gone or a zombie."""
+    """Field 22 of /proc/<pid>/stat; "" for a zombie or a process that has ended."""
     try:
         # The second field is the command in parentheses and may hold spaces and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

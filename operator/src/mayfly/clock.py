@@ -1,4 +1,4 @@
-"""The time, as something that is handed in: nothing else in Mayfly asks the machine for it."""
+"""Clocks, injected as arguments: nothing else in Mayfly reads the machine's time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Gives the current time, timezone-aware, in UTC."""
+"""Returns the current time, timezone-aware, in UTC."""
 
 Monotonic = Callable[[], float]
-"""Gives seconds from an arbitrary start that no clock adjustment moves."""
+"""Returns seconds of a clock that no adjustment moves."""
 
 
 def utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""What an installation decides: one JSON file a process, rendered by the chart."""
+"""Configuration: one JSON file per process, rendered by the chart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 
 class ConfigPart(BaseModel):
-    """Camel case in JSON; an unknown key is a mistake and is named."""
+    """Base of the settings: camel case in JSON; unknown keys are errors."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid"
@@ -68,7 +68,7 @@ class ControllerConfig(ConfigPart):
 
 
 class GatewayLimits(ConfigPart):
-    """Bounds of what one run may give and take: bytes and milliseconds, as the names say.
+    """Limits of one run, in bytes and milliseconds, as the names say.
 
     Attributes:
         message_bytes: one message of an agent. An output of 6 MiB is JSON text inside a JSON
@@ -118,7 +118,7 @@ class ModelsConfig(ConfigPart):
 
 
 class OutboundConfig(ConfigPart):
-    """What the gateway may call of the addresses that users give.
+    """Which of the addresses given by users the gateway may call.
 
     Attributes:
         allow_cidrs: private networks that it may call all the same.
@@ -130,7 +130,7 @@ class OutboundConfig(ConfigPart):
 
 
 class RatesConfig(ConfigPart):
-    """Requests a minute of one caller: predictions made, and everything else.
+    """Requests per minute of one caller: created predictions, and everything else.
 
     Attributes:
         run_creates: of the runs of one tree together, whose code calls in loops.
@@ -144,7 +144,7 @@ class RatesConfig(ConfigPart):
 
 
 class MetricsConfig(ConfigPart):
-    """Labels of metrics that tell whose runs they count.
+    """Metric labels for the payer.
 
     Attributes:
         namespaces: the label `namespace`, who pays.

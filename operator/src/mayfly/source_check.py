@@ -1,4 +1,4 @@
-"""Reads users' source and checks users' patterns in a subprocess with hard bounds.
+"""Parses users' source and checks inputs in a subprocess with hard limits on time and memory.
 
 `ast.parse` and `re` can be made to take gigabytes or for ever by their input, so neither ever sees
 a user's text in this process. Answers are kept by content hash.
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 CPU_SECONDS = 1
 MEMORY_BYTES = 256 * 1024 * 1024
 WALL_SECONDS = 15.0
-"""Well above a second of CPU, for a node where everything waits for its turn."""
+"""Well above a second of CPU, for overloaded nodes."""
 
 REMEMBERED = 256
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -33,14 +33,14 @@ FOLDER = str(Path(mayfly_runtime.__file__).parent.parent)
 
 
 class SourceChecker:
-    """Reads the schema of a source, and checks inputs against one, in bounded subprocesses."""
+    """Reads schemas of sources, and checks inputs, in limited subprocesses."""
 
     def __init__(self, parallel: int = 2) -> None:
         self._slots = asyncio.Semaphore(parallel)
         self._known: OrderedDict[str, Json | SourceProblem] = OrderedDict()
 
     async def schema(self, files: dict[str, str], entrypoint: str) -> Json | SourceProblem:
-        """The OpenAPI document of a source, or what is wrong with the source."""
+        """The OpenAPI document of a source, or what is wrong with it."""
         request = {"op": "schema", "files": files, "entrypoint": entrypoint}
         name = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
         if name in self._known:
@@ -62,7 +62,7 @@ class SourceChecker:
     async def input_problems(
         self, schema: Json, value: Any, *, references: bool = True, literals: bool = False
     ) -> list[str]:
-        """What is wrong with an input, a sentence a field.
+        """What is wrong with an input, one sentence per field.
 
         Patterns are tried in the subprocess.
 
@@ -92,7 +92,7 @@ class SourceChecker:
         return [f"{each['field']}: {each['message']}" for each in answer["problems"]]
 
     async def _ask(self, request: Json) -> Json | None:
-        """The answer of the checker, or None where it ran out of time or memory."""
+        """The answer of the checker; None if it ran out of time or memory."""
         async with self._slots:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -7,13 +7,13 @@ import struct
 from typing import Any
 
 MIN_FD = 200
-"""The worker's end sits at or above this, out of the way of code that closes low numbers."""
+"""The worker's descriptor is at least this, out of the way of code that closes low numbers."""
 
 _HEADER = struct.Struct(">I")
 
 
 class ChannelError(Exception):
-    """The other side is gone, or spoke nonsense."""
+    """The other side has closed the channel, or sent an invalid message."""
 
 
 class Channel:

@@ -58,13 +58,13 @@ async def test_files_of_one_name_get_numbers(run):
     [
         ("GATEWAY/none.png", "f: could not fetch the file: 127.0.0.1 answered 404 Not Found"),
         ("http://127.0.0.1:1/x", "f: could not fetch the file: 127.0.0.1 is at 127.0.0.1, "
-         "a private address: it is not fetched from"),
+         "a private address, which is not allowed"),
         ("http://[::ffff:10.0.0.1]/x", "f: could not fetch the file: ::ffff:10.0.0.1 is at "
-         "::ffff:10.0.0.1, a private address: it is not fetched from"),
+         "::ffff:10.0.0.1, a private address, which is not allowed"),
         ("http://169.254.169.254/latest", "f: could not fetch the file: 169.254.169.254 is at "
-         "169.254.169.254, a private address: it is not fetched from"),
+         "169.254.169.254, a private address, which is not allowed"),
         ("GATEWAY/out", "f: could not fetch the file: 10.1.2.3 is at 10.1.2.3, "
-         "a private address: it is not fetched from"),
+         "a private address, which is not allowed"),
         ("GATEWAY/loop", "f: could not fetch the file: 127.0.0.1: more than 10 redirects"),
         ("GATEWAY/file", "f: could not fetch the file: file:///etc/passwd is not an http(s) URL"),
         ("mayfly-file:none", "f: could not fetch the file: the stored file mayfly-file:none: "

@@ -85,8 +85,8 @@ async def test_a_namespace_that_has_spent_its_budget_makes_nothing_more(world: W
         assert refused.json() == {
             "title": "Budget reached",
             "detail": f'Namespace "team" has reached its budget of 0.01 USD for {month}: 0.01 USD '
-            "are spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next month "
-            "(UTC).",
+            "has been spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next "
+            "month (UTC).",
             "status": 402,
             "type": "about:blank",
         }
@@ -146,9 +146,9 @@ async def test_a_run_by_kubectl_beyond_the_budget_ends_without_a_pod(world: Worl
     async with world.gateway() as gateway:
         status = await run.finished()
         why = (
-            f'Namespace "team" has reached its budget of 0 USD for {utc_now():%Y-%m}: 0 USD are '
-            "spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next month "
-            "(UTC)."
+            f'Namespace "team" has reached its budget of 0 USD for {utc_now():%Y-%m}: 0 USD has '
+            "been spent. Raise its annotation mayfly.dev/budget-monthly, or wait for the next "
+            "month (UTC)."
         )
         assert (status["phase"], status["error"], status["recorded"]) == ("Failed", why, True)
         accepted, succeeded = run.condition("Accepted"), run.condition("Succeeded")
@@ -208,7 +208,7 @@ async def test_a_tree_that_has_spent_its_budget_starts_nothing_more_and_goes_on(
             async with connected.dial(gateway) as late:
                 await through(world, gateway, first)
                 why = (
-                    'The run "root" has reached its budget of 0.01 USD: it and what is below it '
+                    'The run "root" has reached its budget of 0.01 USD: it and everything below it '
                     "have spent 0.01 USD. Its spec.budget can't change; create another run with a "
                     "larger one."
                 )
@@ -284,7 +284,8 @@ async def test_a_budget_by_the_api(world: World) -> None:
         for wrong in ("0", "0.00", "-1", "1e3", "much"):
             answer = await call(caller, **{"Mayfly-Budget": wrong})
             assert answer.status_code == 422
-            assert answer.json()["detail"].startswith("Mayfly-Budget is a decimal number above 0")
+            words = "Mayfly-Budget must be a decimal number above 0"
+            assert answer.json()["detail"].startswith(words)
         assert (await call(caller, **{"Mayfly-Budget": "0.50"})).status_code == 201
     assert only_run(world).now["spec"]["budget"] == "0.50"
 
@@ -295,9 +296,9 @@ async def test_an_annotation_that_is_no_number_limits_nothing_and_is_told(
     annotate(world, 'ten "dollars" ☃')
     run = world.run()
     words = (
-        f"Annotation {BUDGET_MONTHLY} of namespace 'team' is 'ten 'dollars' \\u2603', which is no "
-        "decimal number such as 25 or 12.50: the namespace has no monthly budget until that is "
-        "mended."
+        f"Annotation {BUDGET_MONTHLY} of namespace 'team' is 'ten 'dollars' \\u2603', which is not "
+        "a decimal number such as 25 or 12.50. The namespace has no monthly budget until this is "
+        "fixed."
     )
     async with world.gateway() as gateway, gateway.client() as caller:
         await known(gateway, 'ten "dollars" ☃')

@@ -6,7 +6,7 @@ from support.waiting import looks
 
 pytestmark = BOTH
 
-WORDS = 'The run "parent", which made this one, was cancelled before this one had started.'
+WORDS = 'The parent run "parent" was cancelled before this run had started.'
 SPARE = {"type": "cancel", "unlessStarted": True}
 
 

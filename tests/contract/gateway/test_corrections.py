@@ -121,12 +121,16 @@ WRONG = [
     ({"active_milliseconds": -99_999, "why": "x"}, 422, "would leave less than nothing"),
     ({"cost": "-0.01"}, 422, "why: Field required"),
     ({"cost": "-0.01", "why": "  "}, 422, "why: "),
-    ({"why": "x"}, 422, 'give "cost" or "active_milliseconds"'),
-    ({"cost": "-0.01", "active_milliseconds": 1, "why": "x"}, 422, "one of the two"),
+    ({"why": "x"}, 422, 'give either "cost" or "active_milliseconds"'),
+    (
+        {"cost": "-0.01", "active_milliseconds": 1, "why": "x"},
+        422,
+        'give either "cost" or "active_milliseconds"',
+    ),
     ({"cost": -0.01, "why": "x"}, 422, "cost: "),
     ({"cost": "NaN", "why": "x"}, 422, "a signed decimal"),
     ({"cost": "1e-3", "why": "x"}, 422, "a signed decimal"),
-    ({"cost": "0.000", "why": "x"}, 422, "corrects nothing"),
+    ({"cost": "0.000", "why": "x"}, 422, "must not be zero"),
     ({"cost": "-0.01", "why": "x", "author": "me"}, 422, "author: "),
 ]
 

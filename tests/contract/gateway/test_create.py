@@ -91,12 +91,12 @@ async def test_a_long_input_is_kept_as_a_file_and_reaches_the_pod(world: World) 
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        ("{", 422, "The body is not what it should be"),
+        ("{", 422, "The body is invalid"),
         ("[]", 422, "it must be a JSON object"),
         ('{"input": {"a": NaN}}', 422, "NaN"),
         ('{"input": [1]}', 422, "input must be a JSON object"),
         ('{"webhook": "ftp://x"}', 422, "webhook must be an http"),
-        ('{"webhook_events_filter": ["x"]}', 422, "webhook_events_filter is a list of"),
+        ('{"webhook_events_filter": ["x"]}', 422, "webhook_events_filter must be a list of"),
         ('{"input": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}", 422, "nested too deep"),
         ('{"input": {"a": "' + "x" * (6 * 1024**2) + '"}}', 413, "6291456 bytes"),
         (b'{"input": {"a": "\xff"}}', 422, "UTF-8"),
@@ -267,7 +267,7 @@ async def test_a_token_ends_with_its_run(world: World) -> None:
         async with gateway.client(run_token(parent)) as caller:
             answer = await caller.post(f"/v1/models/{NAMESPACE}/answer/predictions", json={})
     assert answer.status_code == 401
-    assert answer.json()["detail"] == "The run of this token is over."
+    assert answer.json()["detail"] == "The run of this token has ended."
 
 
 async def test_level_251_is_refused_in_words(world: World) -> None:

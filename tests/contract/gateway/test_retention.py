@@ -221,8 +221,8 @@ async def test_a_wrong_annotation_is_told(world: World, caplog: pytest.LogCaptur
         await known(gateway, "30 days")
     told = [each.getMessage() for each in caplog.records if RETENTION in each.getMessage()]
     assert told == [
-        "Annotation mayfly.dev/retention of namespace team is '30 days', which is no duration such "
-        'as 30d or 12h, and not "forever": nothing of it is removed until that is mended.'
+        "Annotation mayfly.dev/retention of namespace team is '30 days', which is not a duration "
+        'such as 30d or 12h, and not "forever". Nothing in it is removed until this is fixed.'
     ]
 
 

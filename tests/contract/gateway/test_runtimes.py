@@ -29,7 +29,7 @@ async def test_a_runtime_that_is_not_there_is_told_from_one_that_says_nothing(wo
         silent = await anyone.get("/v1/runtimes/silent/requirements.txt")
     assert (missing.status_code, silent.status_code) == (404, 404)
     assert missing.json()["detail"] == 'There is no PipelineRuntime "none".'
-    words = 'PipelineRuntime "silent" does not say its packages (spec.packages).'
+    words = 'PipelineRuntime "silent" does not list its packages (spec.packages).'
     assert silent.json()["detail"] == words
 
 

@@ -222,7 +222,7 @@ async def test_another_run_that_names_its_reference_is_refused_in_words(world: W
         (body,) = world.cluster.every(RUNS)
         thief = world.claimed("thief", inputJSON=body["spec"]["inputJSON"])
         error = await refused(gateway, thief)
-        assert "is kept for another prediction" in error
+        assert "belongs to another prediction" in error
         assert len(await kept(gateway)) == 1
 
 
@@ -242,7 +242,7 @@ async def test_another_run_with_its_name_is_refused_in_words(
         spec = {**body["spec"], "pipelineRef": {"name": "answer"}}
         thief = world.claimed(body["metadata"]["name"], **spec)
         error = await refused(gateway, thief)
-    assert "is kept for another prediction" in error
+    assert "belongs to another prediction" in error
 
 
 async def test_with_another_signing_key_the_run_ends_in_words(

@@ -173,7 +173,7 @@ async def test_one_that_the_gateway_may_not_read(world: World, everything_logged
     add_secret(world, readable=False)
     give(world, ("API_KEY", "tokens", "api"))
     assert await ends_without_a_start(world) == (
-        'The gateway may not read Secret "tokens" in namespace team (key "api"); this allows it: '
+        'The gateway may not read Secret "tokens" in namespace team (key "api"); to allow it, run: '
         "kubectl create role mayfly-secret-tokens -n team --verb=get --resource=secrets "
         "--resource-name=tokens && kubectl create rolebinding mayfly-secret-tokens -n team "
         "--role=mayfly-secret-tokens --serviceaccount=mayfly-system:mayfly-gateway"

@@ -146,7 +146,7 @@ async def test_a_server_that_dies_in_the_middle_loses_the_prediction_but_not_its
         await server.kill()
         shown = await ended(caller, made["id"])
         assert (shown["status"], shown["reason"]) == ("failed", "Lost")
-        assert shown["error"].startswith("Nobody knows what became of the prediction: its server ")
+        assert shown["error"].startswith("The outcome of the prediction is unknown: its server ")
         assert shown["error"].endswith("It was not sent again.")
         assert shown["output"][:2] == ["word0 ", "word1 "]
         assert shown["logs"].startswith("word 0\nword 1\n")
@@ -174,8 +174,8 @@ async def test_a_server_that_was_started_anew_has_lost_the_prediction(
 @pytest.mark.parametrize(
     ("put", "reason", "words", "times"),
     [
-        (None, "Lost", "its server never said that it has it", 1),
-        ((500, b"oops"), "Lost", "its server never said that it has it", 1),
+        (None, "Lost", "its server never confirmed that it has the prediction", 1),
+        ((500, b"oops"), "Lost", "its server never confirmed that it has the prediction", 1),
         ((422, b'{"detail":[{"loc":["body","input","x"],"msg":"too odd"}]}'), "InvalidInput",
          "body.input.x: too odd", 1),
         ((404, b"<html>"), "UserError", "refuses the prediction (404): <html>", 1),
@@ -205,7 +205,7 @@ async def test_a_server_that_answers_garbage_is_named_so(world: ModelWorld) -> N
             assert "no schema at /openapi.json" in ready["message"]
             shown = await ended(caller, (await create(caller))["id"])
         assert shown["reason"] == "Unreachable"
-        assert "nothing that a Cog server says" in shown["error"]
+        assert "does not answer like a Cog server" in shown["error"]
         assert crooked.sent["put"] == 0
 
 
@@ -226,7 +226,7 @@ async def test_a_callback_of_garbage_ends_the_prediction_in_words(
             assert (await caller.post(hook, content=body)).status_code == 422
             shown = await ended(caller, made["id"])
         assert (shown["status"], shown["reason"]) == ("failed", "UserError")
-        assert shown["error"].startswith("The model's server does not speak as a Cog server does")
+        assert shown["error"].startswith("The model's server does not behave like a Cog server")
 
 
 async def test_what_a_server_says_after_the_end_changes_nothing(world: ModelWorld) -> None:

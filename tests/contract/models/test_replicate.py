@@ -56,7 +56,7 @@ async def upstream(tmp_path: Path) -> ModelWorld:
 def behind(world: ModelWorld, url: str, **spec: Any) -> None:
     """A Model of the upstream, with its token in a Secret that the gateway may read.
 
-    The token is a ServiceAccount's, so files have a namespace to be brought to.
+    The token is a ServiceAccount's, so files have a namespace to be uploaded to.
     """
     data = {"token": base64.b64encode(BUILDER.encode()).decode()}
     world.cluster.add(
@@ -206,7 +206,7 @@ async def test_a_create_of_which_nobody_knows_is_not_sent_again_and_fails_in_wor
             shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
             assert (shown["status"], shown["reason"]) == ("failed", "Lost")
             assert shown["error"] == (
-                "Nobody knows what became of the prediction: nobody knows whether it arrived. "
+                "The outcome of the prediction is unknown: it is unknown whether it arrived. "
                 "It was not sent again."
             )
             assert (shown["started_at"], shown["cost"]) == (None, "0")
@@ -326,7 +326,7 @@ async def test_a_file_that_the_upstream_refuses_is_told_in_its_words(
         async with above.client() as reader:
             sent = (await reader.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
     assert (shown["status"], shown["reason"]) == ("failed", "InputFetchFailed")
-    assert 'The file "seed.bin" can\'t be brought to 127.0.0.1' in shown["error"]
+    assert 'The file "seed.bin" can\'t be uploaded to 127.0.0.1' in shown["error"]
     assert "at most 1000 bytes" in shown["error"]
     assert sent == []
 

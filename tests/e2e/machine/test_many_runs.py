@@ -74,7 +74,7 @@ def test_many_runs_at_once_all_end_and_each_is_billed_once(
     assert sorted(run["status"]["output"] for run in runs) == list(range(RUNS))
     assert {run["status"]["logsTail"] for run in runs} == {f"{each}\n" for each in range(RUNS)}
     words = (
-        f'Every pod of runtime "{small_runtime}" (maxPods {MOST}) is in use, has a taker, or is '
+        f'Every pod of runtime "{small_runtime}" (maxPods {MOST}) is in use, is assigned, or is '
         f"kept for runs that others wait for."
     )
     assert set(queued) == {words}

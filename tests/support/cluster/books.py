@@ -1,4 +1,4 @@
-"""The gateway's ledger, read where it lies: what a run is billed for, and how often."""
+"""Reads the ledger of the installed gateway: usage records and open rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ print(json.dumps([dict(row) for row in found]))
 
 
 class Books:
-    """SQL questions to the gateway's SQLite file, asked inside its pod."""
+    """SQL queries on the gateway's SQLite file, executed inside its pod."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
@@ -41,14 +41,14 @@ class Books:
         )
 
     def record(self, run: Json) -> Json:
-        """The one usage record of a run; the ledger closes its row just after the object's end."""
+        """The only usage record of a run; the row is closed just after the object's end."""
         uid = run["metadata"]["uid"]
         found = eventually(lambda: self.ask("SELECT * FROM usage_records WHERE run_uid = ?", uid))
         assert len(found) == 1, found
         return found[0]
 
     def open_rows(self, namespace: str) -> list[Json]:
-        """The runs of a namespace whose end is not final."""
+        """The runs of a namespace whose end is not final in the ledger."""
         return self.ask(
             "SELECT name, outcome, reason FROM runs WHERE namespace = ? AND closed_at IS NULL",
             namespace,

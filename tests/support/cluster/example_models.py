@@ -1,4 +1,4 @@
-"""The example models on the cluster, and what tests ask of runs that call them."""
+"""The example models on the cluster, and helpers for runs that call them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def image() -> str:
 
 
 def start(namespace: Namespace, reference: str, *names: str, **spec: Any) -> None:
-    """Start some of the models in a namespace, with more in the spec of each Model."""
+    """Start some of the models in a namespace; `more` is merged into each Model's spec."""
     listed = yaml.safe_load(models.manifest(reference))["items"]
     items = [each for each in listed if each["metadata"]["name"] in names]
     for each in items:
@@ -44,7 +44,7 @@ def start(namespace: Namespace, reference: str, *names: str, **spec: Any) -> Non
 
 
 def available(namespace: Namespace, name: str) -> None:
-    """Wait until a model's pod is there."""
+    """Wait until a model's pod is available."""
     namespace.kubectl(
         *("rollout", "status", f"deployment/{name}", "-n", namespace.name),
         f"--timeout={READY_SECONDS:.0f}s",
@@ -59,7 +59,7 @@ def model_ready(namespace: Namespace, name: str) -> None:
 
 
 def pipeline(namespace: Namespace, name: str, source: str, **spec: Any) -> None:
-    """A Pipeline that can be called."""
+    """Create a Pipeline, and wait until it can be called."""
     body = {
         "apiVersion": "mayfly.dev/v1alpha1",
         "kind": "Pipeline",
@@ -77,7 +77,7 @@ def pipeline(namespace: Namespace, name: str, source: str, **spec: Any) -> None:
 
 
 def ran(namespace: Namespace, source: str, **given: Any) -> str:
-    """The log of a run of this source, which succeeded."""
+    """Run this source, which must succeed; returns its log."""
     run = namespace.run(textwrap.dedent(source), input=given)
     ended = namespace.finished(run, seconds=240)
     log = namespace.logs(run)
@@ -86,7 +86,7 @@ def ran(namespace: Namespace, source: str, **given: Any) -> str:
 
 
 def failed(namespace: Namespace, source: str, **given: Any) -> tuple[str, str]:
-    """The error and the log of a run of this source, which raised."""
+    """Run this source, which must fail; returns its error and log."""
     run = namespace.run(textwrap.dedent(source), input=given)
     ended = namespace.finished(run, seconds=240)
     assert reason(ended) == "UserError", message(ended)
@@ -105,7 +105,7 @@ def prediction(namespace: Namespace, identity: str) -> Json:
 
 
 def below(namespace: Namespace, run: str) -> list[Json]:
-    """What a run has called, as the API shows it; oldest first."""
+    """The predictions that a run has made, from the API; oldest first."""
     answer = namespace.api.get(f"/v1/predictions/{identity(namespace, run)}/tree")
     assert answer.status_code == 200, answer.text
     listed: list[Json] = answer.json()["predictions"][1:]
@@ -113,7 +113,7 @@ def below(namespace: Namespace, run: str) -> list[Json]:
 
 
 def called(namespace: Namespace, run: str, status: str, seconds: float = 120.0) -> Json:
-    """The first prediction that a run has made, once it is in a state."""
+    """The first prediction that a run has made, once it is in this state."""
     found: list[Json] = eventually(
         lambda: below(namespace, run),
         seconds=seconds,
@@ -123,7 +123,7 @@ def called(namespace: Namespace, run: str, status: str, seconds: float = 120.0) 
 
 
 class Person:
-    """Somebody with the role `edit` in one namespace."""
+    """A person with the role `edit` in one namespace."""
 
     def __init__(self, namespace: Namespace, name: str = "person") -> None:
         self.namespace = namespace
@@ -137,7 +137,7 @@ class Person:
         self.token = kubectl("create", "token", name, *where, "--audience=mayfly").strip()
 
     def request(self, method: str, path: str, body: Any = None) -> Json:
-        """Ask the API; the answer's JSON."""
+        """Send a request to the API; returns the JSON of the answer."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body)
         answer = self.namespace.api.request(method, path, content=content, headers=headers)
@@ -148,11 +148,11 @@ class Person:
         return self.request("POST", f"/v1/predictions/{identity}/cancel")
 
     def create(self, model: str, **given: Any) -> Json:
-        """Call `owner/name`; the prediction as it was answered."""
+        """Call `owner/name`; returns the prediction as answered."""
         return self.request("POST", f"/v1/models/{model}/predictions", {"input": given})
 
     def until(self, identity: str, *statuses: str, seconds: float = 120.0) -> Json:
-        """A prediction, once it is in one of these states."""
+        """Wait until a prediction is in one of these states."""
         return eventually(
             lambda: prediction(self.namespace, identity),
             seconds=seconds,

@@ -1,4 +1,4 @@
-"""What tests do with a cluster on which Mayfly is installed."""
+"""Helpers for tests on a cluster with Mayfly installed: namespaces, runs, waiting."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Json = dict[str, Any]
 
 
 PROXIED_SECONDS = 30.0
-"""As long as an answer may take: while the API server is away there is none."""
+"""Maximum time for an answer: while the API server is unavailable there is none."""
 
 
 class Kubectl:
-    """kubectl as the cluster's administrator; `json` reads by the API, through `kubectl proxy`.
+    """kubectl as the cluster's administrator; `json` reads through `kubectl proxy`.
 
     Attributes:
-        api: that API.
+        api: the API behind the proxy.
     """
 
     def __init__(self, api: KubeAPI) -> None:
@@ -51,7 +51,7 @@ class Kubectl:
 
 @contextmanager
 def administrators_kubectl() -> Iterator[Kubectl]:
-    """kubectl with the caller's kubeconfig, and a proxy of it."""
+    """kubectl with the caller's kubeconfig, and a `kubectl proxy` for it."""
     with tempfile.TemporaryDirectory(prefix="mayfly-proxy-") as folder:
         socket = Path(folder, "socket")
         command = ["kubectl", "proxy", f"--unix-socket={socket}"]
@@ -68,7 +68,7 @@ def administrators_kubectl() -> Iterator[Kubectl]:
 
 
 class Namespace:
-    """One namespace and what a person does in it."""
+    """A test's namespace, and what a person does in it."""
 
     def __init__(self, kubectl: Kubectl, name: str, api: httpx.Client) -> None:
         self.kubectl = kubectl
@@ -96,7 +96,7 @@ class Namespace:
         return self.kubectl.json("get", "prun", run, "-n", self.name)
 
     def wait(self, run: str, condition: str = "Finished", seconds: int = 120) -> Json:
-        """The run once it has a condition."""
+        """Wait until the run has a condition; returns the run."""
         return eventually(
             lambda: self.get(run), seconds, lambda body: status(body, condition) == "True"
         )
@@ -116,7 +116,7 @@ class Namespace:
         eventually(lambda: not self.pods())
 
     def prediction(self, run: str) -> Json:
-        """The run as the HTTP API shows it."""
+        """The run's prediction, from the HTTP API."""
         identity = self.get(run)["status"]["id"]
         answer = self.api.get(f"/v1/predictions/{identity}")
         assert answer.status_code == 200, answer.text
@@ -130,13 +130,13 @@ class Namespace:
 
 
 def make_namespace(kubectl: Kubectl, name: str, test: str) -> None:
-    """Make a namespace that says whose it is."""
+    """Create a namespace, labelled with the test that owns it."""
     metadata = {"name": name, "labels": {MADE_BY: "e2e"}, "annotations": {MADE_BY: test}}
     kubectl.api.create("namespace", {"metadata": metadata})
 
 
 def every_namespace_gone(kubectl: Kubectl, seconds: float = 90) -> None:
-    """Wait for the namespaces that tests are done with, of whatever process of tests."""
+    """Wait until the namespaces of finished tests are gone, in all test processes."""
 
     def leaving() -> dict[str, str]:
         return {
@@ -155,7 +155,7 @@ def every_namespace_gone(kubectl: Kubectl, seconds: float = 90) -> None:
 
 @contextmanager
 def runtime(kubectl: Kubectl, name: str, spec: Json) -> Iterator[str]:
-    """A PipelineRuntime of a test's own; its name."""
+    """Create a PipelineRuntime for one test; returns its name."""
     body = {
         "apiVersion": "mayfly.dev/v1alpha1",
         "kind": "PipelineRuntime",
@@ -170,7 +170,7 @@ def runtime(kubectl: Kubectl, name: str, spec: Json) -> Iterator[str]:
 
 
 def status(body: Json, kind: str) -> str:
-    """Of a condition of an object; "" where it has none yet."""
+    """The status of a condition of an object; "" if it has none yet."""
     listed = body.get("status", {}).get("conditions", [])
     return next((str(each["status"]) for each in listed if each["type"] == kind), "")
 

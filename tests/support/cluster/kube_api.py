@@ -1,6 +1,6 @@
-"""The Kubernetes API over HTTP, for what tests do again and again.
+"""The Kubernetes API over HTTP, for requests that tests repeat.
 
-kubectl does the same, but each time it is a process that takes a fifth of a second of a core.
+kubectl does the same, but each call is a process that takes a fifth of a second of CPU.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ KINDS = {
     "lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "networkpolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
 }
-"""By kubectl's words for them, of which some may have an "s" more."""
+"""By kubectl's names of the kinds; some may have a plural "s"."""
 
 
 class KubeAPI:
-    """An API server, through a client that is let in."""
+    """Client of an API server, with its credentials."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -43,10 +43,10 @@ class KubeAPI:
         self._client.close()
 
     def get(self, *words: str) -> Json:
-        """What `kubectl get WORDS -o json` prints: an object, or a list of them.
+        """The result of `kubectl get WORDS -o json`: an object, or a list of objects.
 
         Raises:
-            AssertionError: the server does not give it.
+            AssertionError: the server does not return it.
         """
         path, query = address(*words)
         try:
@@ -94,7 +94,7 @@ class KubeAPI:
 
 @dataclass
 class Words:
-    """What the words of a `kubectl get` name."""
+    """The parsed arguments of a `kubectl get`."""
 
     positional: list[str]
     namespace: str = ""
@@ -102,7 +102,7 @@ class Words:
 
 
 def address(*words: str) -> tuple[str, dict[str, str]]:
-    """Path and query of a `kubectl get`."""
+    """The path and query of a `kubectl get`."""
     told = _read(*words)
     kind, _, name = told.positional[0].partition("/")
     name = name or (told.positional[1] if len(told.positional) > 1 else "")

@@ -1,4 +1,4 @@
-"""The machine under the local cluster: what of it can be taken away, and is given back."""
+"""The machine under the local cluster: takes parts of it away, and gives them back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NotLocal(RuntimeError):
 
 
 class Machine:
-    """The host's processes of the local cluster, and those inside its pods."""
+    """The host processes of the local cluster, and those inside its pods."""
 
     def __init__(self) -> None:
         self.state = state.current()
@@ -39,7 +39,7 @@ class Machine:
 
     @contextmanager
     def silent(self, name: str) -> Iterator[None]:
-        """One of the cluster's processes is there and answers nobody."""
+        """Pause one of the cluster's processes, so that it answers nobody."""
         assert self._processes.pause(name), f"{name} does not run"
         try:
             yield
@@ -47,11 +47,11 @@ class Machine:
             self._processes.resume(name)
 
     def kill(self, name: str) -> None:
-        """End one of the cluster's processes, without a word to it."""
+        """SIGKILL one of the cluster's processes."""
         self._processes.stop(name, grace=0)
 
     def heal(self) -> None:
-        """Start again what was killed."""
+        """Restart what was killed."""
         subprocess.run(
             [sys.executable, "-m", "localcluster", "up", "--cluster-only"],
             check=True,
@@ -60,7 +60,7 @@ class Machine:
 
     @contextmanager
     def asleep(self, pod: dict[str, Any]) -> Iterator[None]:
-        """The processes of a pod are stopped where they stand."""
+        """Pause the processes of a pod."""
         pids = processes_of(pod)
         assert pids, f"no process of {pod['metadata']['name']} on this machine"
         try:
@@ -73,7 +73,7 @@ class Machine:
 
     @contextmanager
     def small_disk(self, kubectl: Kubectl, spare_bytes: int) -> Iterator[Path]:
-        """The gateway's volume is a disk of its own, with this much room; its folder."""
+        """Replace the gateway's volume by a small disk with this much space; yields its folder."""
         folder = self.state.gateway_volume
         aside = folder.with_name(f"{folder.name}-aside")
         size = sum(each.stat().st_size for each in folder.rglob("*")) + spare_bytes
@@ -99,7 +99,7 @@ class Machine:
         return self._audit_log.stat().st_size
 
     def writes(self, pod: str, namespace: str, since: int) -> list[str]:
-        """What a pod of the installation wrote, or tried to, in a namespace: verb, object, code."""
+        """The writes of a pod of the installation in a namespace: verb, object, code."""
         found = []
         with self._audit_log.open("rb") as lines:
             lines.seek(since)
@@ -116,7 +116,7 @@ class Machine:
 
 @contextmanager
 def without(kubectl: Kubectl, component: str) -> Iterator[None]:
-    """The Deployment of the controller or the gateway has no pod."""
+    """Scale the Deployment of the controller or the gateway to zero."""
     deployment = ("-n", SYSTEM, f"deploy/mayfly-{component}")
     replicas = kubectl.json("get", *deployment)["spec"]["replicas"]
     kubectl("scale", *deployment, "--replicas=0")
@@ -129,18 +129,18 @@ def without(kubectl: Kubectl, component: str) -> Iterator[None]:
 
 
 def no_gateway(kubectl: Kubectl) -> AbstractContextManager[None]:
-    """The gateway's Deployment has no pod."""
+    """Scale the gateway's Deployment to zero."""
     return without(kubectl, "gateway")
 
 
 def kill(kubectl: Kubectl, component: str) -> None:
-    """End the pods of the controller or the gateway as a crash would: all at once, no grace."""
+    """Kill the pods of the controller or the gateway like a crash: all at once, no grace period."""
     label = f"app.kubernetes.io/component={component}"
     kubectl("delete", "pods", "-n", SYSTEM, "-l", label, "--grace-period=0", "--force")
 
 
 def fill(folder: Path) -> Path:
-    """Use up the room of a folder's disk; the file that does."""
+    """Fill up a folder's disk; yields the file that does."""
     ballast = folder / BALLAST
     with ballast.open("wb", buffering=0) as file:
         for size in (1024 * 1024, 4096):
@@ -151,7 +151,7 @@ def fill(folder: Path) -> Path:
 
 
 def own(folder: Path) -> None:
-    """Give a folder, with all that is in it, to the gateway's user."""
+    """Change the owner of a folder and its content to the gateway's user."""
     command("chown", "-R", "65532:65532", str(folder))
 
 
@@ -160,7 +160,7 @@ def command(*words: str) -> None:
 
 
 def processes_of(pod: dict[str, Any]) -> list[int]:
-    """Pids, as the host counts, of what runs in a pod; its pause container is not among them."""
+    """The host's pids of the processes in a pod, without its pause container."""
     uid = pod["metadata"]["uid"]
     found = []
     for entry in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,4 @@
-"""Pipelines that several tests run, and what is true of a run of them that nothing harmed."""
+"""Pipelines that several tests run, and what holds for an undisturbed run of them."""
 
 from support.cluster.installation import Json, Namespace, message, reason
 
@@ -10,7 +10,7 @@ def main(seconds: float) -> str:
     print("after", flush=True)
     return "done"
 """
-"""Says that it began and that it came through."""
+"""Logs when it begins and when it ends."""
 
 LONG = """
 import time
@@ -20,11 +20,11 @@ def main(seconds: float) -> str:
     print("after", flush=True)
     return "long " * 2000
 """
-"""The same, with an output that no termination message holds."""
+"""The same, with an output that is too large for a termination message."""
 
 
 def came_through(namespace: Namespace, run: str) -> Json:
-    """A run of one of these, at its end: once, and from the first line to the last."""
+    """Assert that a run of one of these succeeded: once, from its first line to its last."""
     ended = namespace.finished(run, seconds=180)
     assert reason(ended) == "Succeeded", message(ended)
     assert ended["status"]["attempt"] == 1

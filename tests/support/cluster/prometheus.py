@@ -1,8 +1,8 @@
-"""Debian's Prometheus as a process of its own, which scrapes the installed chart.
+"""A Prometheus (Debian's package) that scrapes the installed chart.
 
-It asks for each pod's metrics through the API server, so that it works on any cluster that kubectl
-reaches. Debian's build finds no pods by itself; a thread lists them for it, since other tests kill
-some meanwhile.
+It scrapes each pod through the API server, so it works on any cluster that kubectl can reach.
+Debian's build has no service discovery for Kubernetes, so a thread lists the pods, because other
+tests kill some in the meantime.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOOK_SECONDS = 2.0
 
 
 class Prometheus:
-    """A server with its data in a folder."""
+    """A Prometheus server with its data in a folder."""
 
     def __init__(self, kubectl: Kubectl, folder: Path) -> None:
         self._kubectl = kubectl
@@ -79,7 +79,7 @@ class Prometheus:
     # -- what it knows ---------------------------------------------------------------------------
 
     def ask(self, path: str, **query: str) -> Any:
-        """The data of one answer of its API."""
+        """The data of an answer of its HTTP API."""
         with httpx.Client(trust_env=False, timeout=30) as client:
             answer = client.get(f"{self.url}/api/v1/{path}", params=query)
         body = answer.json()
@@ -88,7 +88,7 @@ class Prometheus:
         return body["data"]
 
     def query(self, expr: str) -> list[Json]:
-        """The series of an expression now."""
+        """The current result of an expression."""
         data = self.ask("query", query=expr)
         assert data["resultType"] == "vector", expr
         return list(data["result"])
@@ -96,7 +96,7 @@ class Prometheus:
     # -- the way in ------------------------------------------------------------------------------
 
     def _permit(self) -> None:
-        """An account that may read pods' pages through the API server."""
+        """Create an account that may read the pods' metrics through the API server."""
         kubectl = self._kubectl
         place = ("-n", SYSTEM)
         kubectl("create", "serviceaccount", ACCOUNT, *place, check=False)

@@ -1,4 +1,4 @@
-"""Trees of pipelines in a namespace of a test's own: made, cancelled, looked at."""
+"""Trees of pipelines in a test's own namespace: create, cancel, inspect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.cluster.installation import Json, Namespace
 from support.waiting import eventually
 
 HERE = "HERE"
-"""In a source: the namespace that its pipelines are called in."""
+"""Placeholder in a source for the namespace of its pipelines."""
 
 SPAWNS = """
 import replicate
@@ -24,7 +24,7 @@ def main(seconds: list[float], waits: bool) -> list[str]:
     print("made", flush=True)
     return [each.output() for each in made] if waits else []
 """
-"""Makes leaves, and waits for them or not."""
+"""Creates leaves; waits for them or not."""
 
 CHAIN = """
 import time
@@ -34,11 +34,11 @@ def main(levels: int, seconds: float = 0.0) -> int:
     time.sleep(seconds)
     return 1 if levels <= 1 else 1 + chain(levels=levels - 1, seconds=seconds)
 """
-"""So many levels; says how many there were."""
+"""Calls itself down to a number of levels; returns how many there were."""
 
 
 def pipelines(namespace: Namespace, **sources: str) -> None:
-    """Make Pipelines and wait until they can be called."""
+    """Create Pipelines and wait until they can be called."""
     for name, source in sources.items():
         pipeline(namespace, name, source)
     for name in sources:
@@ -48,7 +48,7 @@ def pipelines(namespace: Namespace, **sources: str) -> None:
 
 
 def pipeline(namespace: Namespace, name: str, source: str, **spec: object) -> None:
-    """Make a Pipeline; its source may name its namespace by `HERE`."""
+    """Create a Pipeline; its source may name its namespace as `HERE`."""
     namespace.apply(
         {
             "apiVersion": "mayfly.dev/v1alpha1",
@@ -60,13 +60,13 @@ def pipeline(namespace: Namespace, name: str, source: str, **spec: object) -> No
 
 
 def start(namespace: Namespace, name: str, /, ttl: int = 3600, **inputs: object) -> str:
-    """Create a run of a Pipeline by hand, to be kept for so many seconds; its name."""
+    """Create a run of a Pipeline, with a TTL in seconds; returns its name."""
     spec = {"pipelineRef": {"name": name}, "input": inputs, "ttlSecondsAfterFinished": ttl}
     return namespace.create(spec)
 
 
 def at_most(namespace: Namespace, runs: int) -> None:
-    """How many pods the namespace may have at one time; what is more waits unstarted."""
+    """Limit the namespace's pods at a time; further runs wait unstarted."""
     namespace.kubectl(
         "annotate", "namespace", namespace.name, f"mayfly.dev/max-active-runs={runs}", "--overwrite"
     )
@@ -74,7 +74,7 @@ def at_most(namespace: Namespace, runs: int) -> None:
 
 @contextmanager
 def person(namespace: Namespace) -> Iterator[httpx.Client]:
-    """The API as somebody who may edit in the namespace, and nowhere else."""
+    """The API as a person who may edit in this namespace only."""
     name = namespace.name
     namespace.kubectl("create", "serviceaccount", "person", "-n", name)
     namespace.kubectl(
@@ -87,7 +87,7 @@ def person(namespace: Namespace) -> Iterator[httpx.Client]:
 
 
 def caller(namespace: Namespace, token: str) -> httpx.Client:
-    """The API with somebody's token."""
+    """The API with this token."""
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
     return httpx.Client(
         base_url=namespace.api.base_url,
@@ -104,7 +104,7 @@ def runs(namespace: Namespace) -> list[Json]:
 
 
 def children(namespace: Namespace, run: str, count: int) -> list[Json]:
-    """The runs that a run has made, by the name of what they run, once there are so many."""
+    """A run's children, by the name of what they run, once there are so many."""
 
     def look() -> list[Json]:
         return [
@@ -120,7 +120,7 @@ def children(namespace: Namespace, run: str, count: int) -> list[Json]:
 
 
 def settled(namespace: Namespace, run: str, seconds: float = 60) -> Json:
-    """A run once everything below it has ended too."""
+    """A run, once everything below it has ended too."""
     return eventually(
         lambda: namespace.get(run),
         seconds,
@@ -129,7 +129,7 @@ def settled(namespace: Namespace, run: str, seconds: float = 60) -> Json:
 
 
 def billed_once(namespace: Namespace, books: Books, root: str) -> None:
-    """Each run of the namespace has one usage record; those of a tree add up to its root's."""
+    """Assert that each run has one usage record, and that a tree's add up to its root's."""
     every = runs(namespace)
     records = books.records(namespace.name, len(every))
     assert sorted(each["run_uid"] for each in records) == sorted(

@@ -1,4 +1,4 @@
-"""A real etcd and kube-apiserver for tests: no kubelet, no scheduler, on loopback."""
+"""A real etcd and kube-apiserver for tests, on loopback; no kubelet, no scheduler."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class ControlPlane:
 
 
 def start() -> ControlPlane:
-    """A control plane from the binary that `localcluster binaries` built."""
+    """Start a control plane from the binary that `localcluster binaries` built."""
     binary = os.environ.get("MAYFLY_KUBERNETES_BINARY")
     if not binary:
         raise ControlPlaneError(

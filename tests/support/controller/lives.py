@@ -1,6 +1,6 @@
-"""The lives of runs: what people, the kubelet and the gateway do around a controller.
+"""Simulated lives of runs: what people, the kubelet and the gateway do around a controller.
 
-Each is asked again and again what it does next, and answers from what it sees, so that it goes on
+Each actor is asked repeatedly what to do next, and decides from what it sees, so the life continues
 wherever a controller left off.
 """
 
@@ -32,13 +32,13 @@ NUMBERS = count(1)
 
 @dataclass
 class Scene:
-    """One run in its namespace, and what those around it have seen and done.
+    """One run in its namespace, and what its actors have seen and done.
 
     Attributes:
         ran: UIDs of the pods whose container was started.
-        claimed: UIDs of the pods that the run was seen to be claimed for.
-        ends: how the run was seen to have ended.
-        collected: deletions that the cluster's garbage collector was left with.
+        claimed: UIDs of the pods that the run was claimed for.
+        ends: the ends that the run was seen with.
+        collected: deletions that were left to the garbage collector.
     """
 
     cluster: Cluster
@@ -57,7 +57,7 @@ class Scene:
 
     @property
     def pod(self) -> Json | None:
-        """The claimed pod, while it is there."""
+        """The claimed pod, while it exists."""
         status = (self.run or {}).get("status", {})
         pod = self.pods.get(status.get("podName", ""))
         return pod if pod is not None and pod["metadata"]["uid"] == status["podUID"] else None
@@ -81,14 +81,14 @@ class Scene:
             self.ends.add(reason(run, "Succeeded") or str(reason(run, "Succeeded", "False")))
 
     async def write(self, **status: object) -> None:
-        """Write the run's status as the gateway does: on what was seen, or not at all."""
+        """Write the run's status like the gateway: only if it has not changed since it was read."""
         assert self.run is not None
         metadata = self.run["metadata"]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
         await self.cluster.patch_status(RUNS, self.namespace, metadata["name"], patch)
 
     async def end(self, truth: str, why: str, **conditions: tuple[str, str]) -> None:
-        """The gateway ends the run, recorded and finished in one write."""
+        """End the run like the gateway, recorded and finished in one write."""
         assert self.run is not None
         ends = {"Finished": ("True", "Finished"), "Succeeded": (truth, why), **conditions}
         kept = [c for c in self.run["status"]["conditions"] if c["type"] not in ends]
@@ -100,7 +100,7 @@ class Scene:
         self.ends.add(why)  # its TTL may take it before the next look
 
     async def record(self) -> None:
-        """The gateway has taken the controller's end into its ledger."""
+        """Record the controller's end, like the gateway."""
         await self.write(recorded=True, finished=True)
 
     async def kubelet(self, **status: object) -> None:
@@ -113,14 +113,14 @@ class Scene:
         )
 
     async def collect(self) -> None:
-        """The garbage collector takes what a run that is gone has owned."""
+        """Delete what a deleted run owned, like the garbage collector."""
         for name in self.pods:
             self.collected.add(f"DELETE pods of attempt {name.rpartition('-')[2]}")
             with suppress(NotFound):
                 await self.cluster.delete(PODS, self.namespace, name, grace_seconds=0)
 
     async def start(self) -> None:
-        """The kubelet starts the claimed pod's container."""
+        """Start the claimed pod's container, like the kubelet."""
         assert self.pod is not None
         self.ran.add(self.pod["metadata"]["uid"])
         state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -179,10 +179,10 @@ class Life:
     """How a run lives.
 
     Attributes:
-        turn: what those around it do next, if anything; asked again and again.
+        turn: what the actors do next, if anything; called repeatedly.
         end: the reason that the user sees.
-        spec: of the run, where it differs.
-        pipeline: the run is one of a Pipeline that is created just before it.
+        spec: of the run, where it differs from the default.
+        pipeline: the run is of a Pipeline that is created just before it.
     """
 
     turn: Turn
@@ -221,17 +221,17 @@ LIVES = {
 
 
 class Audience:
-    """Those around the controllers, for many runs at a time."""
+    """Plays the actors around the controllers, for many runs at a time."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
     async def live(self, scenes: list[Scene]) -> None:
-        """Let runs live until they are gone."""
+        """Play until all runs are gone."""
         await self.play(scenes, lambda: all(scene.over for scene in scenes))
 
     async def play(self, scenes: list[Scene], until: Callable[[], bool]) -> None:
-        """Look and do what comes next, until it is as wanted."""
+        """Play until the condition holds."""
         deadline = time.monotonic() + SECONDS
         while not until():
             states = [((s.run or {}).get("status"), list(s.pods)) for s in scenes if not s.over]
@@ -261,7 +261,7 @@ class Audience:
 
 
 def steps(lives: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Each life's writes, one by one; a write after the same one in two lives is one step."""
+    """The writes of all lives, one by one; the same write after the same one counts once."""
     met: set[tuple[str, str]] = set()
     for name, writes in lives.items():
         for step in pairwise(["", *writes]):
@@ -271,12 +271,12 @@ def steps(lives: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
 
 
 def lasting(done: list[str]) -> Counter[str]:
-    """What was done, but for the NetworkPolicy: to apply it once more changes nothing."""
+    """The writes, without repeated applies of the NetworkPolicy, which change nothing."""
     return Counter(what for what in done if what != "PATCH networkpolicies")
 
 
 async def differences(scene: Scene, calm: Scene, where: str, *relays: Relay) -> list[str]:
-    """What somebody could see or pay for that was not so in the calm life."""
+    """Differences from the undisturbed life that a person could see or pay for."""
     done = lasting([what for relay in relays for what in relay.done(scene.namespace)])
     then = lasting([what for relay in relays for what in relay.done(calm.namespace)])
     versions = (await scene.cluster.list(VERSIONS, scene.namespace))["items"]

@@ -1,8 +1,8 @@
-"""A relay between a process and the API server, which knows every write that goes through it.
+"""A relay between a process and the API server, which sees every write that passes through.
 
-Nothing of the process is replaced: it is given a kubeconfig that names the relay. A test may stop
-a write at either edge: before the API server has it, or once it has it and before the process
-knows. That is where a process can die so that it matters.
+Nothing inside the process is replaced: it gets a kubeconfig that points to the relay. A test may
+stop a write before the API server receives it, or after that and before the process gets the
+answer: the two points at which the death of a process matters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOP_BY_HOP = {"connection", "content-encoding", "content-length", "transfer-enco
 
 
 class Dropped(Exception):
-    """Raised by a test's `strike`: the process never hears of this write."""
+    """Raised by a test's `strike`: the process never gets an answer to this write."""
 
 
 @dataclass(eq=False)
@@ -40,8 +40,8 @@ class Write:
 
     Attributes:
         namespace: the object's.
-        what: verb, kind and content in words that are the same in every namespace.
-        done: the API server did it.
+        what: verb, kind and content as text that is the same in every namespace.
+        done: the API server has executed it.
     """
 
     namespace: str
@@ -53,12 +53,12 @@ Strike = Callable[[Write, Edge], Awaitable[None]]
 
 
 class Relay:
-    """The relay's memory.
+    """The relay and its record of writes.
 
     Attributes:
-        kubeconfig: the file that leads through the relay.
-        writes: every write so far, in the order in which they came.
-        strike: called at both edges of each write; it may kill, wait, or raise Dropped.
+        kubeconfig: the file that points to the relay.
+        writes: every write so far, in order of arrival.
+        strike: called before and after each write; it may kill, wait, or raise Dropped.
     """
 
     def __init__(self, plane: ControlPlane, kubeconfig: Path) -> None:
@@ -71,7 +71,7 @@ class Relay:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Relay]:
-        """Serve on a port of loopback until the block ends."""
+        """Serve on a loopback port until the block ends."""
         app = web.Application(client_max_size=16 * 1024**2)
         app.router.add_route("*", "/{path:.*}", self._relay)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -88,11 +88,11 @@ class Relay:
             await runner.cleanup()
 
     def done(self, namespace: str) -> list[str]:
-        """What was done in a namespace, in order."""
+        """Executed writes in a namespace, in order."""
         return [w.what for w in self.writes if w.namespace == namespace and w.done]
 
     def asked(self, namespace: str) -> list[str]:
-        """What was asked for in a namespace, done or not, in order."""
+        """Requested writes in a namespace, executed or not, in order."""
         return [write.what for write in self.writes if write.namespace == namespace]
 
     def _write_kubeconfig(self, port: int) -> None:
@@ -155,7 +155,7 @@ async def _pass(_write: Write, _edge: Edge) -> None:
 
 
 def write_of(method: str, path: str, body: bytes) -> Write | None:
-    """The write that a request is; None for a read and for what is no part of a run's life."""
+    """The write that a request is; None for reads and for what does not belong to a run."""
     match = PATH.fullmatch(path)
     if method not in {"POST", "PUT", "PATCH", "DELETE"} or match is None:
         return None

@@ -1,4 +1,4 @@
-"""Real controller processes, and those around them: people, the kubelet, the gateway."""
+"""Real controller processes, and the actors around them: people, the kubelet, the gateway."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Controllers:
     def start(
         self, *, identity: str = "", kubeconfig: str = "", **config: object
     ) -> ControllerProcess:
-        """Start one more.
+        """Start another controller.
 
         Args:
-            identity: its pod's name; its own by default. A container that is started again keeps
-                its pod, and so its name.
-            kubeconfig: the way to the API server; the direct one by default.
-            config: settings that differ from those of every test.
+            identity: its pod's name; unique by default. A restarted container keeps its pod,
+                and so its name.
+            kubeconfig: how to reach the API server; directly by default.
+            config: settings that differ from the default of the tests.
         """
         number = len(self.running)
         settings = {
@@ -80,11 +80,11 @@ class Runs:
         self.namespace = namespace
 
     def create(self, name: str, **spec: object) -> Json:
-        """What a person makes."""
+        """Create a run, like a person."""
         return self._create({"name": name}, spec)
 
     def child(self, name: str, parent: Json, **spec: object) -> Json:
-        """What the gateway makes of a run's call: `parent` is the run as it is now."""
+        """Create a child run, like the gateway; `parent` is the parent's current object."""
         above = parent["metadata"]
         root = parent["status"]["rootRef"]["uid"]
         owner = {"apiVersion": parent["apiVersion"], "kind": "PipelineRun"}
@@ -130,7 +130,7 @@ class Runs:
         self.plane.api.merge("prun", self.namespace, name, {"spec": spec})
 
     def pod_status(self, pod: str, status: Json) -> None:
-        """What a kubelet would write."""
+        """Write a pod's status, like a kubelet."""
         self.plane.api.merge("pod", self.namespace, pod, {"status": status}, "status")
 
     def run_pod(self, pod: str) -> None:
@@ -151,7 +151,7 @@ class Runs:
         self.pod_status(pod, {"phase": phase, "containerStatuses": [container(state)]})
 
     def finish(self, name: str) -> None:
-        """What the gateway writes when an agent's result is in the ledger."""
+        """Finish a run, like the gateway after an agent's result is in the ledger."""
         body = self.get(name)
         kept = [
             each

@@ -1,7 +1,7 @@
-"""A gateway's death at a chosen step: before or after a commit, before or after an API write.
+"""Kills a gateway at a chosen step: before or after a commit or an API write.
 
-From that step on nothing of it reaches the world: what it still wants of the database or of the
-API server waits for ever, as in a process that is gone, and its connections are cut, not closed.
+From that step on nothing that it does has an effect: its database and API calls hang for ever, as
+if the process were gone, and its connections are cut, not closed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ CHANGE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE)\s+\"?(\w+
 
 
 class Dead(Exception):
-    """Wakes what still waits, once nothing that it does can be seen."""
+    """Raised in calls that still hang, once nothing they do can be seen any more."""
 
 
 class Fate:
     """When a gateway dies.
 
     Attributes:
-        steps: the commits that changed something and the API writes so far, in order.
-        died: set at its death.
+        steps: the commits with changes and the API writes so far, in order.
+        died: set when it dies.
     """
 
     def __init__(self, at: int | None = None, edge: Edge = "before") -> None:
@@ -44,11 +44,11 @@ class Fate:
         self._changes: list[str] = []
 
     def bury(self) -> None:
-        """Let what hangs end; call it when the connections are cut."""
+        """Let hanging calls end; call it after the connections are cut."""
         self._buried.set()
 
     async def alive(self) -> None:
-        """Return at once, or never."""
+        """Return at once if alive, otherwise never."""
         if self.died.is_set():
             await self._buried.wait()
             raise Dead
@@ -68,7 +68,7 @@ class Fate:
     # -- the database ----------------------------------------------------------------------------
 
     def rule(self, database: Database) -> None:
-        """Take a database's transactions in hand."""
+        """Intercept the transactions of a database."""
         read, write = database.read, database.write
 
         @asynccontextmanager
@@ -100,7 +100,7 @@ class Fate:
     # -- the API server --------------------------------------------------------------------------
 
     def cluster(self, cluster: MemoryCluster) -> MortalCluster:
-        """The API server, as a mortal sees it."""
+        """The API server, with writes that may kill."""
         return MortalCluster(cluster, self)
 
     async def writes(self, verb: str, kind: Kind, status: Json, write: Any) -> Json:

@@ -1,4 +1,4 @@
-"""The gateway's world with Models in it."""
+"""A test world of the gateway with Models in it."""
 
 import asyncio
 from pathlib import Path
@@ -36,17 +36,17 @@ class ModelWorld(World):
         return GatewayConfig.model_validate({**plain, "models": self.models, "outbound": outbound})
 
     def model(self, name: str, *, namespace: str = NAMESPACE, **spec: Any) -> Json:
-        """A Model; its spec as given."""
+        """Create a Model with this spec."""
         return self.cluster.add(
             MODELS, {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
         )
 
     def at(self, server: CogServer, name: str = "model", **spec: Any) -> Json:
-        """A Model behind a Cog server."""
+        """Create a Model for a Cog server."""
         return self.model(name, endpoint={"url": server.url}, **spec)
 
     async def looked_at(self, name: str = "model", namespace: str = NAMESPACE) -> Json:
-        """The Model's condition Ready, once there is one."""
+        """The Model's condition Ready, once it has one."""
         body = await self.cluster.until(
             MODELS, namespace, name, lambda each: bool(condition(each, "Ready"))
         )
@@ -71,7 +71,7 @@ async def read(caller: httpx.AsyncClient, identity: str) -> Json:
 
 
 async def until(caller: httpx.AsyncClient, identity: str, holds: Any) -> Json:
-    """The prediction, once it is as wanted."""
+    """Wait until the prediction satisfies the condition."""
     shown: Json = {}
     try:
         async with asyncio.timeout(2 * WAIT_SECONDS):
@@ -85,12 +85,12 @@ async def until(caller: httpx.AsyncClient, identity: str, holds: Any) -> Json:
 
 
 async def ended(caller: httpx.AsyncClient, identity: str) -> Json:
-    """The prediction at its end."""
+    """Wait until the prediction has ended."""
     return await until(caller, identity, lambda shown: shown["status"] in ENDS)
 
 
 async def usage(gateway: Running, identity: str) -> Json | None:
-    """The usage record of a prediction that has ended."""
+    """The usage record of an ended prediction."""
     from mayfly.metering import ledger, records
 
     async with gateway.gateway.process.database.read() as tx:

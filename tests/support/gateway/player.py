@@ -1,4 +1,4 @@
-"""Plays what stands around a gateway: a controller that claims pods, and the agents in them."""
+"""Plays the controller that claims pods, and the agents in them, for a gateway under test."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ Act = Callable[[Agent, Json], Awaitable[None]]
 
 
 async def echo(agent: Agent, work: Json) -> None:
-    """A run that gives its input back."""
+    """A run that returns its input."""
     text = work.get("inputJSON") or "{}"
     await agent.say("result", **agent.result(outputJSON=text))
 
 
 def gives(value: Any) -> Act:
-    """A run that gives a value."""
+    """A run that returns a value."""
 
     async def act(agent: Agent, _work: Json) -> None:
         await agent.say("result", **agent.result(outputJSON=json.dumps(value)))
@@ -57,7 +57,7 @@ def fails(words: str) -> Act:
 
 
 class Player:
-    """Takes every run that is made, and every pipeline that is written."""
+    """Executes every run that is created, and publishes every pipeline that is written."""
 
     def __init__(self, world: World, gateway: Running, act: Act) -> None:
         self.world = world
@@ -68,7 +68,7 @@ class Player:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
-        """Look for something to do until cancelled."""
+        """Look for work until cancelled."""
         while True:
             for body in self.world.cluster.every(RUNS):
                 uid = body["metadata"]["uid"]
@@ -100,7 +100,7 @@ class Player:
             await agent.expect_last("ack")
 
     def publish(self, body: Json) -> str:
-        """Make a pipeline's version, as the controller does."""
+        """Create a pipeline's version, like the controller."""
         metadata, spec = body["metadata"], body["spec"]
         source = Source.model_validate(spec["source"])
         identity = version_id(metadata["uid"], source, "main.py:main", "digest")
@@ -124,7 +124,7 @@ class Player:
 
 @asynccontextmanager
 async def playing(world: World, act: Act = echo) -> AsyncIterator[tuple[Running, Player]]:
-    """A gateway, and all that its runs need."""
+    """A gateway, and everything that its runs need."""
     async with world.gateway() as gateway:
         player = Player(world, gateway, act)
         watching = asyncio.create_task(player.watch())

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: keeps what it gets, and answers as told."""
+"""A webhook receiver on loopback: stores requests, and answers as configured."""
 
 import asyncio
 import json
@@ -25,16 +25,16 @@ class Call:
 
     @property
     def event(self) -> str:
-        """The event, by the message's id."""
+        """The event, from the message's id."""
         return self.headers["webhook-id"].split("-")[1]
 
 
 class Receiver(PlainServer):
-    """The server.
+    """The webhook receiver.
 
     Attributes:
         calls: every request so far.
-        answer_with: the status that a request is answered with.
+        answer_with: the status of the answers.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -49,7 +49,7 @@ class Receiver(PlainServer):
         return f"{super().url}/hook"
 
     async def until(self, holds: Callable[[list[Call]], bool]) -> list[Call]:
-        """The calls, once they are as wanted."""
+        """Wait until the calls satisfy the condition."""
         async with self._news:
             there = self._news.wait_for(lambda: holds(self.calls))
             await asyncio.wait_for(there, WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Counts the SQL transactions that HTTP requests begin; what works beside them is left out."""
+"""Counts the SQL transactions of HTTP requests; those of background tasks are not counted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from mayfly.database.engine import Database
 
 REQUEST = "RequestResponseCycle.run_asgi"
-"""The coroutine in which uvicorn answers a request."""
+"""The coroutine in which uvicorn serves a request."""
 
 
 class Transactions:
-    """What requests have begun since it was last asked."""
+    """Counts transactions since it was last read."""
 
     def __init__(self, patch: pytest.MonkeyPatch, database: Database) -> None:
         self._begun: list[str] = []
@@ -32,7 +32,7 @@ class Transactions:
         return counted
 
     def taken(self) -> tuple[int, int]:
-        """How many reads and writes there were since the last time."""
+        """The number of reads and writes since the last call."""
         reads, writes = self._begun.count("read"), self._begun.count("write")
         self._begun.clear()
         return reads, writes

@@ -1,4 +1,4 @@
-"""A gateway on loopback with everything around it: an API server in memory, agents, readers."""
+"""A gateway on loopback with everything around it: an in-memory API server, agents, readers."""
 
 import asyncio
 import base64
@@ -36,18 +36,18 @@ NAMESPACE = "team"
 DIGEST = "registry.example/runtime@sha256:" + "ab" * 32
 READER = "reader-token"
 BUILDER = "builder-token"
-"""Of a ServiceAccount of the namespace."""
+"""User name of a ServiceAccount of the namespace."""
 
 UNSTARTED: Json = {"started": False, "startedAt": None, "completedAt": None, "activeMs": 0}
-"""The fields of a result that say that main() was not called."""
+"""Fields of a result that say that main() was not called."""
 
 
 class Clock:
-    """The real time, and what a test adds to it.
+    """A clock: the real time, plus what a test adds.
 
     Attributes:
-        ahead: time that has passed, by every clock.
-        jump: by how much somebody moved the wall clock.
+        ahead: time added to every clock.
+        jump: how far the wall clock was moved.
     """
 
     def __init__(self) -> None:
@@ -58,16 +58,16 @@ class Clock:
         return utc_now() + self.ahead + self.jump
 
     def monotonic(self) -> float:
-        """Seconds that nobody can move."""
+        """Monotonic seconds."""
         return monotonic() + self.ahead.total_seconds()
 
 
 class NotStarted(Exception):
-    """The gateway ended before it served."""
+    """The gateway ended before it began to serve."""
 
 
 class ReadyServer(GatewayServer):
-    """Says when it serves."""
+    """A server that says when it is serving."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -81,7 +81,7 @@ class ReadyServer(GatewayServer):
         self.ready.set()
 
     async def cut_at_death(self, fate: Fate) -> None:
-        """A process that is gone leaves no connection, and closes none."""
+        """Cut all connections when the gateway dies, without closing them."""
         await fate.died.wait()
         self.cut()
 
@@ -92,7 +92,7 @@ class ReadyServer(GatewayServer):
 
 
 class Running:
-    """A gateway that serves."""
+    """A gateway that is serving."""
 
     def __init__(self, gateway: Gateway, port: int) -> None:
         self.gateway = gateway
@@ -123,7 +123,7 @@ class Running:
                 await news.wait(WAIT_SECONDS)
 
     async def worked(self, uid: str) -> None:
-        """Return once the ledger knows some active time of a run."""
+        """Wait until the ledger has some active time of a run."""
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 row = await self.row(uid)
@@ -140,7 +140,7 @@ class Running:
 
 
 class Agent:
-    """A pod's agent, as far as the wire goes."""
+    """A pod's agent, as seen by the gateway: it speaks the wire protocol only."""
 
     def __init__(self, connection: ClientConnection, run: "Run") -> None:
         self.connection = connection
@@ -162,13 +162,13 @@ class Agent:
         return message
 
     async def expect_last(self, kind: str) -> Json:
-        """A message, after whatever else comes."""
+        """Wait for a message of this type, ignoring others."""
         while (message := await self.receive())["type"] != kind:
             pass
         return message
 
     async def closed(self) -> int:
-        """The code of the gateway's close, after whatever it still sends."""
+        """Wait for the gateway to close the connection; returns the close code."""
         try:
             while True:
                 await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)
@@ -176,31 +176,31 @@ class Agent:
             return closed.rcvd.code if closed.rcvd else 1006
 
     async def hello(self, state: str = "idle") -> Json:
-        """Say hello; with the run, unless idle."""
+        """Send `hello`, with the run unless idle."""
         fields = {} if state == "idle" else {"run": self.run.uid, "attempt": 1}
         await self.send("hello", protocol=1, state=state, **fields)
         return await self.expect("welcome")
 
     async def accept(self) -> Json:
-        """Take the work that comes."""
+        """Accept the next work."""
         work = await self.expect("work")
         await self.say("accepted", attempt=work["attempt"])
         return work
 
     async def start(self) -> Json:
-        """Take the work and start main()."""
+        """Accept the work and start main()."""
         work = await self.accept()
         await self.say("started", attempt=1, at=rfc3339(utc_now()))
         return work
 
     async def end(self, **changes: Any) -> None:
-        """Tell the result, and wait until it is recorded."""
+        """Send the result, and wait until it is recorded."""
         await self.say("result", **self.result(**changes))
         while (message := await self.receive())["type"] != "ack":
             assert message["type"] in {"cancel", "logack"}, message
 
     async def end_unstarted(self) -> None:
-        """Tell that a cancel came before main(), and wait until that is recorded."""
+        """Report a cancel before main(), and wait until that is recorded."""
         await self.end(outcome="canceled", reason="Canceled", outputJSON=None, **UNSTARTED)
 
     def result(self, **changes: Any) -> Json:
@@ -222,7 +222,7 @@ class Agent:
 
 
 class Run:
-    """A PipelineRun and the pod that is claimed for it."""
+    """A PipelineRun and the pod that it is claimed for."""
 
     def __init__(self, world: "World", body: Json) -> None:
         self.world = world
@@ -248,7 +248,7 @@ class Run:
         return condition(self.now, kind)
 
     def edit(self, **status: Any) -> None:
-        """Write status fields as the controller."""
+        """Write status fields, like the controller."""
 
         def change(body: Json) -> None:
             body["status"] = {**(body.get("status") or {}), **status}
@@ -256,12 +256,12 @@ class Run:
         self.world.cluster.edit(RUNS, NAMESPACE, self.name, change)
 
     def set_condition(self, kind: str, status: str, reason: str, **fields: Any) -> None:
-        """Write a condition as the controller, with other status fields."""
+        """Write a condition, like the controller, with other status fields."""
         rest = [each for each in self.status.get("conditions", []) if each["type"] != kind]
         self.edit(conditions=[*rest, make_condition(kind, status, reason)], **fields)
 
     def claim(self, pod_uid: str | None = None, attempt: int = 1) -> None:
-        """Claim the pod, as the controller does."""
+        """Claim the pod, like the controller."""
         self.edit(
             id=self.id,
             version=(self.now["spec"].get("pipelineRef") or {}).get("version", "c" * 64),
@@ -279,7 +279,7 @@ class Run:
         )
 
     def cancel_by_hand(self) -> None:
-        """Ask for a cancel, as a person does."""
+        """Request a cancel, like a person."""
 
         def change(body: Json) -> None:
             body["spec"]["cancel"] = True
@@ -287,7 +287,7 @@ class Run:
         self.world.cluster.edit(RUNS, NAMESPACE, self.name, change)
 
     def cancel(self) -> None:
-        """Ask for a cancel, and stop the claims as the controller does."""
+        """Request a cancel, and stop the claims, like the controller."""
         self.cancel_by_hand()
         self.set_condition("CancelAccepted", "False", "ClaimsStopped")
 
@@ -296,7 +296,7 @@ class Run:
         await self.until(lambda each: condition(each, "CancelAccepted").get("status") == "True")
 
     def end_by_controller(self, reason: str = "Lost", **fields: Any) -> None:
-        """End it, as the controller does."""
+        """End the run, like the controller."""
         rest = [
             each
             for each in self.status.get("conditions", [])
@@ -327,7 +327,7 @@ class Run:
 
     @asynccontextmanager
     async def dial(self, gateway: Running, **overrides: Any) -> AsyncIterator[Agent]:
-        """The agent's connection, without a hello yet."""
+        """Open the agent's connection, without a hello yet."""
         headers = {
             "Authorization": f"Bearer {overrides.get('token', self.pod_token)}",
             "Mayfly-Session": overrides.get("secret", self.secret),
@@ -344,8 +344,8 @@ class Run:
         """The connection of an agent that has just called main().
 
         Args:
-            gateway: whom it dials.
-            written: wait until the object says so too.
+            gateway: which gateway it connects to.
+            written: also wait until the object says so.
         """
         async with self.dial(gateway) as agent:
             await agent.hello()
@@ -355,12 +355,12 @@ class Run:
             yield agent
 
     def headers(self) -> dict[str, str]:
-        """Of an HTTP call beside the session."""
+        """Headers of an agent's HTTP request."""
         return {"Authorization": f"Bearer {self.pod_token}", "Mayfly-Session": self.secret}
 
 
 class World:
-    """An API server, a folder, and gateways that come and go."""
+    """An API server, a folder, and gateways that are started and stopped."""
 
     def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
@@ -407,7 +407,7 @@ class World:
         self.add_version(NAMESPACE, "answer", "c" * 64, source)
 
     def add_version(self, namespace: str, pipeline: str, identity: str, source: Json) -> None:
-        """Make a PipelineVersion, as the controller does."""
+        """Create a PipelineVersion, like the controller."""
         self.cluster.add(
             VERSIONS,
             {
@@ -431,7 +431,7 @@ class World:
         )
 
     def schema(self, inputs: Json, output: Json | None = None) -> None:
-        """Give the pipeline's version a schema of its input and output."""
+        """Set the schema of the pipeline's version."""
         schemas = {"Input": inputs, **({"Output": output} if output else {})}
 
         def change(body: Json) -> None:
@@ -443,7 +443,7 @@ class World:
         self.cluster.edit(VERSIONS, NAMESPACE, "answer-" + "c" * 10, change)
 
     def run(self, name: str = "run", *, labels: dict[str, str] | None = None, **spec: Any) -> Run:
-        """Create a PipelineRun that nobody has looked at yet."""
+        """Create a PipelineRun that was not reconciled yet."""
         body = {
             "metadata": {
                 "name": name,
@@ -460,7 +460,7 @@ class World:
         return Run(self, self.cluster.add(RUNS, body))
 
     def child(self, parent: Run, name: str = "child", **spec: Any) -> Run:
-        """Create a run that another one made, as the gateway does; nobody has looked at it yet."""
+        """Create a child run, like the gateway; it was not reconciled yet."""
         labels = {
             "mayfly.dev/root": run_id(parent.root["uid"]),
             "mayfly.dev/parent": parent.id,
@@ -495,10 +495,10 @@ class World:
 
     @asynccontextmanager
     async def gateway(self, fate: Fate | None = None) -> AsyncIterator[Running]:
-        """A gateway process: the same files and the same API server, a new memory.
+        """Start a gateway process with the same files and API server, and empty memory.
 
         Args:
-            fate: where it dies; it is then not asked to end, but cut off.
+            fate: where it dies; it is then cut off instead of stopped.
         """
         config = self.config()
         fate = fate or Fate()
@@ -535,14 +535,14 @@ class World:
 
 
 def forget_handlers() -> None:
-    """FastAPI remembers every handler that it has seen, and with it every gateway of every test."""
+    """Clear FastAPI's registry of handlers, which would keep every test's gateway in memory."""
     for cache in vars(dependencies).values():
         if hasattr(cache, "cache_clear"):
             cache.cache_clear()
 
 
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:
-    """Wait until one is over, and drop the others."""
+    """Wait until one of these has ended, and cancel the others."""
     tasks = [asyncio.create_task(each) for each in waiting]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

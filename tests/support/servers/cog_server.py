@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 class CogServer:
-    """A server of one example, or of a source of the test's own."""
+    """A Cog server with an example, or with a test's own source."""
 
     def __init__(self, folder: Path, example: str, source: str = "") -> None:
         self.folder = folder / f"cog-{example}-{free_port()}"
@@ -80,14 +80,14 @@ class CogServer:
                 await asyncio.sleep(0.1)
 
     async def kill(self) -> None:
-        """End it and its worker at once, as a lost node does."""
+        """Kill it and its worker at once, like a lost node."""
         if self._process is not None and self._process.returncode is None:
             os.killpg(self._process.pid, 9)
             await self._process.wait()
         self._process = None
 
     async def until_busy(self) -> None:
-        """Wait until it works on something."""
+        """Wait until it is working on something."""
         async with httpx.AsyncClient() as client, asyncio.timeout(2 * WAIT_SECONDS):
             while True:
                 if (await client.get(f"{self.url}/health-check")).json()["status"] == "BUSY":

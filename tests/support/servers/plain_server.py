@@ -1,4 +1,4 @@
-"""A server on loopback that reads one HTTP/1.1 request a connection, and leaves none open."""
+"""A loopback server that reads one HTTP/1.1 request per connection, and then closes it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Request:
-    """What came; headers by their names in lower case."""
+    """A received request; header names in lower case."""
 
     method: str
     path: str
@@ -18,17 +18,17 @@ class Request:
 
 
 def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """An answer; names of headers with underscores for hyphens."""
+    """An answer; underscores in header names become hyphens."""
     named = {"Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name.replace('_', '-')}: {text}\r\n" for name, text in named.items())
     return f"HTTP/1.1 {status} X\r\n{lines}\r\n".encode() + body
 
 
 class PlainServer:
-    """The base of servers that answer as a test wants.
+    """Base of servers that answer as a test wants.
 
     Attributes:
-        port: where it listens; 0 until it serves, unless it was chosen.
+        port: where it listens; 0 until it is serving, unless chosen.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -40,7 +40,7 @@ class PlainServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def answer(self, request: Request) -> bytes | None:
-        """The bytes to send; None to close the connection without a word."""
+        """The bytes to send; None to close the connection without an answer."""
         raise NotImplementedError
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Ports for servers of tests."""
+"""Ports for the servers of tests."""
 
 import os
 import random
@@ -6,15 +6,15 @@ import socket
 from collections.abc import Iterator
 
 LOWEST, HIGHEST = 15_000, 29_999
-"""Below those that the kernel gives to outgoing connections, and node ports: a port from there may
-be taken between its choice and its use."""
+"""Below the ports of outgoing connections and node ports: those could be taken between choice and
+use."""
 
 SHARES = 8
-"""Processes of tests that run at a time, at most: each chooses from ports of its own."""
+"""Maximum number of parallel test processes; each chooses from its own range."""
 
 
 def _ports() -> Iterator[int]:
-    """The ports of this process, each once before any comes again."""
+    """The ports of this process, in turn."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
     size = (HIGHEST - LOWEST + 1) // SHARES
     # Not from the same port each time: what ran before may still hold some.
@@ -28,7 +28,7 @@ _PORTS = _ports()
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A loopback port that nobody listens on now."""
     return next(port for port in _PORTS if _is_free(port))
 
 

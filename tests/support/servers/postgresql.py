@@ -1,6 +1,6 @@
-"""A PostgreSQL server of the tests' own: Debian's programs, a folder that goes, no port.
+"""A PostgreSQL server for tests: Debian's programs, a temporary folder, no port.
 
-Tests that are to hold on both databases say so for their whole file: `pytestmark = BOTH`.
+Tests that must pass on both databases say so for their whole file: `pytestmark = BOTH`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mayfly.database.engine import Database
 
 BOTH = pytest.mark.parametrize("databases", ["sqlite", "postgresql"], indirect=True)
 Databases = Callable[[Path], AbstractContextManager[str]]
-"""Gives the URL of an empty database, in a folder where it needs one."""
+"""Creates an empty database and returns its URL; takes a folder if it needs one."""
 
 PATIENCE_SECONDS = 60
 DISK_BYTES = 64 << 20
-"""Of `small_disk`: some times an empty database."""
+"""The size of `small_disk`: several times an empty database."""
 
 TEMPLATE = "mayfly_template"
 INITDB = ("-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
@@ -41,7 +41,7 @@ SETTINGS = {
 
 
 def programs() -> Path:
-    """Where Debian keeps the server's programs, of the newest version that is there."""
+    """The folder of the server's programs, of the newest installed version."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda each: int(each.parts[-3])
     )
@@ -51,17 +51,17 @@ def programs() -> Path:
 
 
 async def make_tables(url: str) -> None:
-    """Make every table in an empty database."""
+    """Create every table in an empty database."""
     database = Database(url)
     await database.create()
     await database.close()
 
 
 class PostgreSQL:
-    """A server. It refuses to be root's, so root starts it as the package's user.
+    """A PostgreSQL server. It refuses to run as root, so root starts it as the package's user.
 
     Attributes:
-        folder: all that it has, its socket included.
+        folder: all of its files, its socket included.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,7 +88,7 @@ class PostgreSQL:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}{said}"
 
     def make(self) -> None:
-        """Make the server's files."""
+        """Create the server's files."""
         if self._user:
             shutil.chown(self.folder, self._user, self._user)
         self._run("initdb", "-D", self._data, "-U", "mayfly", *INITDB)
@@ -97,12 +97,12 @@ class PostgreSQL:
             conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start it, and wait until it answers."""
         # Its output goes to a file: the server would keep our pipe open.
         self._run("pg_ctl", "start", "-w", "-D", self._data, "-l", self._log)
 
     def stop(self) -> None:
-        """Stop it at once, as a crash does: its clients lose their connections."""
+        """Stop it at once, like a crash: its clients lose their connections."""
         self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self._data)
 
     def url(self, name: str) -> str:
@@ -110,18 +110,18 @@ class PostgreSQL:
         return f"postgresql://mayfly@/{name}?host={self.folder}"
 
     def say(self, statement: str, name: str = "postgres") -> None:
-        """Say one thing, outside of transactions."""
+        """Execute one statement, outside of transactions."""
         with psycopg.connect(self.url(name), autocommit=True) as connection:
             connection.execute(statement)
 
     def make_template(self) -> None:
-        """Make the database that others are copies of: every table, no row."""
+        """Create the template of other databases: every table, no row."""
         self.say(f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(make_tables(self.url(TEMPLATE)))
 
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
-        """A database that goes when the test does."""
+        """Create a database that is dropped when the test ends."""
         name = f"test{next(self._numbers)}"
         self.say(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
@@ -131,9 +131,9 @@ class PostgreSQL:
 
     @contextmanager
     def small_disk(self) -> Iterator[tuple[str, Path]]:
-        """A database on a disk of its own, and that disk: what is put there is room that it lacks.
+        """A database on a disk of its own, and the disk: files put there take its space.
 
-        The server's log of writes stays elsewhere: without room for that, a server stops.
+        The server's write-ahead log stays elsewhere: without space for that, the server stops.
         """
         disk = self.folder / "disk"
         disk.mkdir()
@@ -159,7 +159,7 @@ class PostgreSQL:
 
 @contextmanager
 def server() -> Iterator[PostgreSQL]:
-    """A server that runs, and nothing of it afterwards."""
+    """A running server; everything is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="mayfly-postgresql-"))
     postgresql = PostgreSQL(folder)
     try:

@@ -1,4 +1,4 @@
-"""Replicate's own clients, each in an environment of its own, run against a gateway."""
+"""Replicate's own clients, each in its own environment, run against a gateway."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ def environment(name: str, least: tuple[int, int]) -> Path:
 
 
 def node_modules() -> Path:
-    """A folder whose node_modules has the JavaScript client."""
+    """A folder with the JavaScript client in node_modules."""
     lock = CLIENTS / "package-lock.json"
 
     def build(folder: Path, current: Step) -> None:
@@ -37,7 +37,7 @@ def node_modules() -> Path:
 
 
 class Client:
-    """A program that talks to gateways: it prints one JSON value as its last line."""
+    """A program that uses a gateway; it prints one JSON value as its last line."""
 
     def __init__(self, command: list[str], folder: Path | None = None, base: str = "") -> None:
         self._command = command
@@ -45,7 +45,7 @@ class Client:
         self._base = base
 
     async def run(self, gateway: Running, code: str, token: str = BUILDER, **extra: str) -> Any:
-        """What the code prints at its end; it fails with the code's own words."""
+        """Run the code, and return the value that it prints; fails with the code's error output."""
         process = await self.start(gateway, code, token, **extra)
         try:
             async with asyncio.timeout(SECONDS):
@@ -60,7 +60,7 @@ class Client:
     async def start(
         self, gateway: Running, code: str, token: str = BUILDER, **extra: str
     ) -> asyncio.subprocess.Process:
-        """The code as a process."""
+        """Start the code as a process."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         given = {
             "REPLICATE_API_TOKEN": token,

@@ -1,6 +1,6 @@
-"""What the stand-ins for docker, kind, kubectl and others do when they are run (`fake_tools`).
+"""The programs behind `fake_tools`: stand-ins for docker, kind, kubectl and others.
 
-Standard library only, and little of it: each call is a Python of its own.
+Standard library only, and little of it: each call starts a Python.
 """
 
 import json
@@ -13,7 +13,7 @@ Words = list[str]
 
 
 def main(folder: Path, tool: str, words: Words) -> int:
-    """Write down the call, then answer as told, or as a small Docker host with kind would."""
+    """Record the call, then answer as configured, or like a small Docker host with kind."""
     stdin = sys.stdin.read() if "-" in words else ""
     call = {"words": words, "stdin": stdin, "env": dict(os.environ), "pid": os.getpid()}
     with (folder / f"{tool}.calls").open("a") as stream:
@@ -54,7 +54,7 @@ def main(folder: Path, tool: str, words: Words) -> int:
 
 
 class Host:
-    """What a Docker host remembers between calls."""
+    """The state of a fake Docker host between calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,12 +84,12 @@ class Host:
 
 
 def digest(tagged: str) -> str:
-    """Another one for another name; short and readable."""
+    """A fake digest, different for each name."""
     return "sha256:" + tagged.encode().hex()[-64:].rjust(64, "0")
 
 
 def listen(port: int) -> None:
-    """Take connections until killed, or forgotten for a minute."""
+    """Accept connections until killed, for at most a minute."""
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(60)
         while True:

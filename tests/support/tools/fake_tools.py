@@ -1,4 +1,4 @@
-"""Stand-ins for docker, kind, kubectl and others on a PATH; they record how they are called."""
+"""Stand-ins for docker, kind, kubectl and others on a PATH, which record their calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Call:
 
 
 class FakeTools:
-    """A folder for PATH; a tool is there once it was installed."""
+    """A folder for PATH with the installed stand-ins."""
 
     digest = staticmethod(digest)
 
@@ -46,7 +46,7 @@ class FakeTools:
             self.place(self.bin, name)
 
     def place(self, folder: Path, name: str) -> Path:
-        """Put a tool into any folder."""
+        """Put a stand-in into any folder."""
         path = folder / name
         path.write_text(
             _SCRIPT.format(
@@ -60,7 +60,7 @@ class FakeTools:
         return path
 
     def answer(self, tool: str, *words: str, out: str = "", err: str = "", code: int = 0) -> None:
-        """Say what a call with all these words gets; the last said wins."""
+        """Set the answer to calls with all these words; the latest answer wins."""
         path = self._records / f"{tool}.rules"
         before = json.loads(path.read_text()) if path.exists() else []
         rule = {"words": words, "out": out, "err": err, "code": code}

@@ -1,4 +1,4 @@
-"""The official validator of FOCUS, run offline on a file."""
+"""Runs the official FOCUS validator on a file, offline."""
 
 import re
 import subprocess
@@ -24,21 +24,21 @@ APPLICABLE = (
     "UNIT_PRICING_SUPPORTED",
     "USAGE_MEASUREMENT_SUPPORTED",
 )
-"""What else a provider may have there is not here: regions, commitments, reservations, coins."""
+"""Features of our export. Not supported: regions, commitments, reservations, currencies."""
 
 EITHER = {"InvoiceId-C-003-C": {"InvoiceId-C-004-C", "InvoiceId-C-005-C"}}
-"""A rule that holds when one of two holds that contradict each other (null, not null); the
-validator also counts the one that does not as a failure by itself, whatever the file has."""
+"""A rule that holds if one of two contradicting rules (null, not null) holds; the validator also
+reports the other one as a failure of its own, for every file."""
 
 
 @dataclass
 class Verdict:
-    """What the validator says.
+    """The validator's result.
 
     Attributes:
-        passed: ids of the rules that hold.
-        failed: ids of the rules that don't.
-        output: its words.
+        passed: ids of the rules that pass.
+        failed: ids of the rules that fail.
+        output: its messages.
     """
 
     passed: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ class Verdict:
 
     @property
     def failures(self) -> set[str]:
-        """What is wrong with the file."""
+        """The failures that are the file's fault."""
         found = set(self.failed)
         for rule, alternatives in EITHER.items():
             if rule in self.passed and len(alternatives & found) < len(alternatives):
@@ -56,7 +56,7 @@ class Verdict:
 
 
 def validate(data: Path) -> Verdict:
-    """The verdict on a CSV file."""
+    """Validate a CSV file."""
     python = interpreter.with_packages(
         interpreter.at_least((3, 12)), LOCKS / "wheels.txt", "focus", LOCKS / "source.txt"
     )

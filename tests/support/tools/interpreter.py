@@ -1,4 +1,4 @@
-"""A Python of at least a version: this one, another of the machine, or the one of our images."""
+"""Finds a Python of at least a version: this one, another of the machine, or our images'."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ here=$(dirname "$(readlink -f "$0")")
 set -- --library-path "$(echo "$here"/usr/lib/*-linux-gnu)" "$here/usr/bin/python{version}" "$@"
 exec "$here"/usr/lib*/ld-linux-*.so.* "$@"
 """
-"""It brings its own C library: the machine's may be older."""
+"""It has its own C library, because the machine's may be older."""
 
 WITH_SITE = """\
 #!/bin/sh
@@ -24,7 +24,7 @@ PYTHONPATH="$(dirname "$(readlink -f "$0")")/site" exec {python} "$@"
 
 
 def at_least(version: tuple[int, int]) -> str:
-    """Its path."""
+    """The path of such a Python."""
     if sys.version_info >= version:
         return sys.executable
     found = [shutil.which(f"python3.{minor}") for minor in range(version[1], 16)]
@@ -37,7 +37,7 @@ def at_least(version: tuple[int, int]) -> str:
 
 
 def of_images() -> Path:
-    """Debian's, that our images are made of; it is unpacked, and needs nothing of the machine."""
+    """The Python of our images, unpacked from Debian packages; independent of the machine."""
     packages.require(packages.IMAGES, cache.folder() / "logs")
     root = Buildah.root_file_system()
 
@@ -53,14 +53,14 @@ def of_images() -> Path:
 
 
 def with_packages(python: str, requirements: Path, name: str, sources: Path | None = None) -> Path:
-    """The interpreter with the wheels of a locked requirements file, and nothing else.
+    """The interpreter with the packages of a locked requirements file, and nothing else.
 
     Args:
         python: the interpreter.
-        requirements: what it gets.
+        requirements: the locked packages.
         name: of the environment.
-        sources: packages that are only published as sources, locked likewise; what builds them is
-            among the requirements.
+        sources: packages that are published as sources only, locked likewise; their build
+            dependencies are among the requirements.
     """
     ask = "import sys; print('{}.{}'.format(*sys.version_info))"
     version = subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout

@@ -79,7 +79,7 @@ def test_every_reason_belongs_to_a_type_and_has_a_sentence():
 
 
 def test_a_reason_of_another_type_is_a_mistake():
-    with pytest.raises(ValueError, match="no reason of"):
+    with pytest.raises(ValueError, match="not a reason of"):
         with_condition((), ConditionType.FINISHED, "True", Reason.QUEUED, "", now="now")
 
 

@@ -114,6 +114,6 @@ async def test_a_leader_that_stood_still_touches_nothing_until_it_has_asked_agai
     assert server.written == ["leases", "pods"]
     time.passes(0.1)  # two thirds of its duration
     for action in (CreatePod(body), DeletePod("team", "pod", "uid")):
-        with pytest.raises(Unavailable, match="does not lead"):
+        with pytest.raises(Unavailable, match="not the leader"):
             await executor.execute(action)
     assert server.written == ["leases", "pods"]

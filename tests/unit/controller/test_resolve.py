@@ -45,7 +45,7 @@ async def test_an_input_is_measured_in_bytes_of_utf8(sources: SourceChecker) -> 
     assert isinstance(await resolved(sources, input={"value": "é" * 65_000}), Target)
     assert refusal(await resolved(sources, input={"value": "é" * 65_537})) == (
         "InvalidInput",
-        "spec.input is larger than 128 KiB; send large input by the HTTP API",
+        "spec.input is larger than 128 KiB; send larger input through the HTTP API",
     )
 
 
@@ -65,7 +65,7 @@ async def test_half_a_surrogate_pair_is_no_crash(sources: SourceChecker, text: s
         ('{"value": 1', "spec.inputJSON: the input is not JSON: "),
         ('{"value": NaN}', "spec.inputJSON: "),
         ('{"value": 1e999}', "spec.inputJSON: "),
-        ('{"value": ' + "[" * 60_000 + "]" * 60_000 + "}", "the input is nested too deep"),
+        ('{"value": ' + "[" * 60_000 + "]" * 60_000 + "}", "the input is nested too deeply"),
         ("[1]", "spec.inputJSON is not a JSON object: {…}"),
     ],
     ids=["broken", "NaN", "beyond a float", "deep", "no object"],

@@ -151,7 +151,7 @@ async def test_what_was_not_sent_is_told_apart_from_what_was_not_answered() -> N
         assert len(heads) == 1
     with pytest.raises(Unsent, match="can't be reached"):
         await client.request("POST", f"http://127.0.0.1:{port}/", content=b"x")
-    with pytest.raises(Unsent, match="not known"):
+    with pytest.raises(Unsent, match="can't be resolved"):
         await client.request("GET", "http://nobody.invalid/")
     await client.close()
 

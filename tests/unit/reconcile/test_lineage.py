@@ -72,7 +72,7 @@ def test_a_parent_that_was_not_cancelled_leaves_its_child_running(above):
 def test_a_cancelled_parent_takes_what_has_not_started(above):
     found = of_child(above)
     assert isinstance(found.problem, CanceledAbove)
-    assert '"parent", which made this one, was cancelled' in found.problem.message
+    assert 'The parent run "parent" was cancelled' in found.problem.message
     assert found.place.root.uid == ROOT
 
 

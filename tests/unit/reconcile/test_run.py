@@ -129,9 +129,7 @@ def test_a_run_below_a_cancelled_one_ends_cancelled_if_it_cant_have_started(stat
     status = written(plan)
     assert kinds(plan) == ["WriteRunStatus"]
     assert why(status) == "Canceled"
-    assert status.error == (
-        'The run "parent", which made this one, was cancelled before this one had started.'
-    )
+    assert status.error == ('The parent run "parent" was cancelled before this run had started.')
     assert find(status.conditions, ConditionType.CANCEL_ACCEPTED).status == "True"
 
 
@@ -363,7 +361,7 @@ def test_an_eviction_is_told_in_words():
     )
     status = written(plan_run(seen(claimed(), pod=over, now=at(10))))
     assert status.error == (
-        "The pod was evicted: somebody asked for it, as `kubectl drain` does to empty a node "
+        "The pod was evicted: it was evicted through the API, for example by `kubectl drain` "
         "(Eviction API: evicting)."
     )
 

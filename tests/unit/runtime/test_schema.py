@@ -223,7 +223,7 @@ def test_the_document_around_it():
         ("from cog import Input\ndef main(a: int = Input(min=5, max=4)): ...", 2,
          "'a' has min 5 above max 4"),
         ("from cog import Input\ndef main(a: int = Input(min=5, ge=4)): ...", 2,
-         "'a' has both min and ge: they are one"),
+         "'a' has both min and ge, which mean the same"),
         ("from cog import Input\ndef main(a: str = Input(min=5)): ...", 2,
          "'a' can't have min: it is not a number"),
         ("from cog import Input\ndef main(a: int = Input(regex='x')): ...", 2,
@@ -239,7 +239,7 @@ def test_the_document_around_it():
         ("from cog import Input\ndef main(a: str = Input(default='z', choices=['x'])): ...", 2,
          "the default of 'a' must be one of \"x\" (got \"z\")"),
         ("from cog import Input\ndef main(a: str = Input(colour=1)): ...", 2,
-         "the Input of 'a' has an unknown word colour"),
+         "the Input of 'a' has an unknown argument colour"),
         ("def main(a: int = 'x'): ...", 1, "the default of 'a' must be an integer, not a string"),
         ("def main() -> bytes: ...", 1, "bytes can't be the type of an output"),
         ("from cog import ConcatenateIterator as C\ndef main() -> C[int]: ...", 2,
@@ -300,12 +300,12 @@ def test_source_that_is_nested_too_deep():
 
 @pytest.mark.parametrize("entrypoint", ["main", "main.py", "main.py:", "main.txt:main", "a.py:b c"])
 def test_wrong_entrypoints(entrypoint):
-    with pytest.raises(schema.SourceError, match=r"must be like main\.py:main"):
+    with pytest.raises(schema.SourceError, match=r"must have the form main\.py:main"):
         schema.build({"main.py": "def main(): ..."}, entrypoint)
 
 
 def test_an_entrypoint_of_a_file_that_is_not_there():
-    with pytest.raises(schema.SourceError, match="names a file that is not there"):
+    with pytest.raises(schema.SourceError, match="names a file that does not exist"):
         schema.build({"main.py": "def main(): ..."}, "other.py:main")
 
 

@@ -12,7 +12,7 @@ TEXTS = [
     ("[-Infinity]", "it is not JSON: it holds -Infinity"),
     ("1e999", "it holds a number that is too large: 1e999"),
     ("9" * 5000, "it holds an integer with too many digits"),
-    ("[" * 100_000, "it is nested too deep"),
+    ("[" * 100_000, "it is nested too deeply"),
     ("{", "it is not JSON: Expecting property name"),
 ]
 

@@ -1,1 +1,1 @@
-"""The command line: what people ask of a gateway, over its public API; one module a noun."""
+"""The command line, a client of the public API; one module per noun."""

@@ -1,4 +1,4 @@
-"""The public API, as the command line speaks it: $MAYFLY_URL with $MAYFLY_TOKEN.
+"""Client of the public API for the command line: $MAYFLY_URL with $MAYFLY_TOKEN.
 
 Failure        said in one sentence; the exit code is 1
 └── Misuse     the call of the command is wrong; the exit code is 2
@@ -14,23 +14,23 @@ from typing import Any
 import httpx
 
 SECONDS = 300.0
-"""A report over many records takes its time."""
+"""Timeout: a report over many records takes time."""
 
 
 class Failure(Exception):
-    """What went wrong, in one sentence."""
+    """An error, as one sentence for the user."""
 
     code = 1
 
 
 class Misuse(Failure):
-    """The command can't be meant so."""
+    """The command was used wrongly."""
 
     code = 2
 
 
 class Api:
-    """A gateway. Its certificate is checked by $SSL_CERT_FILE, where that is set."""
+    """A gateway. Its certificate is verified with $SSL_CERT_FILE, if that is set."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         url, token = environment.get("MAYFLY_URL", ""), environment.get("MAYFLY_TOKEN", "")
@@ -41,7 +41,7 @@ class Api:
                 "what goes with it (MAYFLY_URL, MAYFLY_TOKEN, SSL_CERT_FILE)."
             )
         if not url.startswith(("http://", "https://")):
-            raise Misuse("MAYFLY_URL is a URL, with https:// or http:// at its beginning.")
+            raise Misuse("MAYFLY_URL must be a URL that begins with https:// or http://.")
         self._url = url.rstrip("/")
         self._token = token
 
@@ -73,7 +73,7 @@ class Api:
             return _json(answer)
 
     def text(self, path: str, **parameters: str | None) -> Iterator[str]:
-        """The answer to a GET, in pieces as it comes.
+        """The answer to a GET, in pieces as it arrives.
 
         Raises:
             Failure: there is none, or it breaks off.
@@ -105,7 +105,7 @@ def _json(answer: httpx.Response) -> Any:
     try:
         return answer.json()
     except ValueError:
-        raise Failure(f"{answer.url.host} does not answer as Mayfly does.") from None
+        raise Failure(f"{answer.url.host} does not answer like Mayfly.") from None
 
 
 def _problem(answer: httpx.Response) -> str:

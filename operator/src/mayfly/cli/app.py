@@ -1,4 +1,4 @@
-"""The command `mayfly`: its nouns, and how errors are told."""
+"""The command `mayfly`: its nouns, and how errors are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mayfly usage`: what was used, what it costs and why, FOCUS files, and the close of a month."""
+"""`mayfly usage`: reports, explanations, FOCUS files, closing a month."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ from mayfly.cli.api import Api
 TIMES = "×"  # noqa: RUF001 - it is what it looks like
 
 PLAIN_WIDTH = 200
-"""Columns where nobody looks on: a pipe has no width of its own, and nothing is to be cut."""
+"""Width of the output when it is piped: nothing is to be cut."""
 
 SUMS = ("predictions", "active seconds", "items", "tokens", "cost", "")
 
 From = Annotated[
-    str | None, typer.Option("--from", help="A date or a moment, UTC; else this month's beginning.")
+    str | None,
+    typer.Option(
+        "--from", help="A date or time, UTC, inclusive; by default, the start of the month."
+    ),
 ]
-To = Annotated[str | None, typer.Option("--to", help="A date or a moment, UTC; before it.")]
+To = Annotated[str | None, typer.Option("--to", help="A date or time, UTC, exclusive.")]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Whose; all of them without it.")
+    str | None, typer.Option("--namespace", "-n", help="The namespace; by default, all namespaces.")
 ]
 By = Annotated[
     str | None,
-    typer.Option("--by", help="namespace, pipeline, model, day, tree; several with commas."),
+    typer.Option("--by", help="namespace, pipeline, model, day, tree; comma-separated."),
 ]
 
 
 def commands() -> typer.Typer:
     """The noun's commands."""
-    app = typer.Typer(help="What was used, what it costs, and why.", invoke_without_command=True)
+    app = typer.Typer(
+        help="Usage reports, explanations of bills, FOCUS exports, closed months.",
+        invoke_without_command=True,
+    )
     app.callback()(report)
     app.command()(explain)
     app.command()(focus)
@@ -74,24 +80,24 @@ def focus(since: From = None, to: To = None, namespace: Namespace = None) -> Non
     _pass_on(Api.of_environment().text("/v1/usage/focus", **asked))
 
 
-def close(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
+def close(month: Annotated[str, typer.Argument(help="A month, such as 2030-01.")]) -> None:
     """Close a month that is over: count and sum of its records stay what they are."""
     _show_period(Api.of_environment().post(f"/v1/usage/periods/{_word(month)}/close"))
 
 
-def verify(month: Annotated[str, typer.Argument(help="As 2030-01.")]) -> None:
+def verify(month: Annotated[str, typer.Argument(help="A month, such as 2030-01.")]) -> None:
     """Count a closed month once more; the exit code is 1 where it comes to something else."""
     found = Api.of_environment().get(f"/v1/usage/periods/{_word(month)}/verify")
     _show_period(found)
     if not found["matches"]:
         now = found["now"]
-        print(f"It comes to something else now: {_sums(now)}, sha256 {now['sha256']}.")
+        print(f"The result has changed: {_sums(now)}, sha256 {now['sha256']}.")
         raise typer.Exit(1)
-    print("Its records still come to the same.")
+    print("The result is unchanged.")
 
 
 def _word(text: str) -> str:
-    """What may stand in a path; anything else is nobody's id and no month."""
+    """An argument that may be part of a path; anything else can't be an id or a month."""
     return text if text.replace("-", "").isalnum() and text.isascii() else "-"
 
 
@@ -128,7 +134,7 @@ def _show_report(found: dict[str, Any]) -> None:
     if found["rows"]:
         console.print(table, highlight=False, markup=False)
     else:
-        console.print("Nothing was recorded then.")
+        console.print("Nothing was recorded in this time.")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

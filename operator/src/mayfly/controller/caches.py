@@ -1,6 +1,6 @@
 """Caches of the controller: unfinished runs, run pods, pipelines, runtimes, namespaces.
 
-Only what is not finished is here, so that nothing finished costs memory.
+Only unfinished runs are cached, so that finished ones cost no memory.
 """
 
 from __future__ import annotations
@@ -42,20 +42,19 @@ class RunPod:
 
 @dataclass
 class Caches:
-    """What the watches and listings of the controller have told.
+    """What the controller's watches and listings have reported.
 
     Attributes:
         runs: unfinished runs by key.
-        children: keys of the unfinished runs that a run made, by its UID.
-        pods: run pods by the run's UID and then by pod name; gone ones stay until the run ends.
+        children: keys of a run's unfinished children, by its UID.
+        pods: run pods by the run's UID and then by pod name; deleted ones stay until the run ends.
         pipelines: without their source.
         runtimes: by name.
-        quotas: the most active runs of a namespace, where its annotation says so.
+        quotas: the maximum of active runs of a namespace, if its annotation sets one.
         budgeted: namespaces with the annotation of a monthly budget.
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
-        pod_refused: what the cluster said when it refused a run's pod.
-        departures: tells each pod that has left its place.
+        pod_refused: the cluster's message when it refused a run's pod.
     """
 
     runs: dict[Key, Json] = field(default_factory=dict)
@@ -71,17 +70,17 @@ class Caches:
     departures: Listeners[RunPod] = field(default_factory=Listeners, repr=False, compare=False)
 
     def put_run(self, key: Key, body: Json) -> None:
-        """Take in a run, unless a newer state of it is known."""
+        """Update a run, unless a newer state of it is known."""
         known = self.runs.get(key)
         if known is None or _version(known) <= _version(body):
-            # One of the same name may have been made anew, by another.
+            # An object of the same name may have been created again.
             self._disown(key)
             self.runs[key] = body
             if (parent := parent_uid(body)) is not None:
                 self.children.setdefault(parent, set()).add(key)
 
     def drop_run(self, key: Key) -> None:
-        """A run that the watch does not show any more; what else is kept for it stays."""
+        """Remove a run that has left the watch; other data about it stays."""
         self._disown(key)
         self.runs.pop(key, None)
 
@@ -95,7 +94,7 @@ class Caches:
             del self.children[parent]
 
     def forget_run(self, key: Key, uid: str | None) -> None:
-        """Drop all that is kept for a run that is finished or gone."""
+        """Drop everything that is cached for a finished or deleted run."""
         self.drop_run(key)
         self.pod_refused.pop(key, None)
         for keys in self.dependents.values():
@@ -104,7 +103,7 @@ class Caches:
             self.pods.pop(uid, None)
 
     def unclaimed_children(self, uid: str) -> list[Key]:
-        """The unfinished runs that a run made and that have no pod."""
+        """A run's unfinished children without a pod."""
         return [
             key
             for key in self.children.get(uid, ())
@@ -112,11 +111,11 @@ class Caches:
         ]
 
     def waits_for_budget(self, run: PipelineRun) -> bool:
-        """Whether the gateway must say first that a run's namespace has money left."""
+        """Whether a run waits for the gateway's budget check."""
         return needs_budget_check(run, budgeted=run.metadata.namespace in self.budgeted)
 
     def unclaimed_in(self, namespace: str) -> list[Key]:
-        """The unfinished runs of a namespace that have no pod."""
+        """The unfinished runs of a namespace without a pod."""
         return [
             key
             for key, body in self.runs.items()
@@ -124,10 +123,10 @@ class Caches:
         ]
 
     def put_namespace(self, body: Json, *, gone: bool = False) -> bool:
-        """Take in a namespace's quota, and whether it has a budget.
+        """Update a namespace's quota, and whether it has a budget.
 
         Returns:
-            Whether either is another now.
+            Whether either has changed.
         """
         name = body["metadata"]["name"]
         before = self.quotas.pop(name, None), name in self.budgeted
@@ -137,13 +136,13 @@ class Caches:
         if text is not None and text.isascii() and text.isdigit():
             self.quotas[name] = int(text)
         elif text is not None:
-            logger.warning("%s of namespace %s is no number: %r", MAX_ACTIVE_RUNS, name, text)
+            logger.warning("%s of namespace %s is not a number: %r", MAX_ACTIVE_RUNS, name, text)
         if BUDGET_MONTHLY in annotations:
             self.budgeted.add(name)
         return before != (self.quotas.get(name), name in self.budgeted)
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
-        """Take in a pod's state. Returns the UID of the run that owns it."""
+        """Update a pod. Returns the UID of the run that owns it."""
         uid = owner_uid(body)
         if uid is None:
             return None
@@ -155,7 +154,7 @@ class Caches:
             return uid
         seen = replace(observed_pod(body), gone=gone)
         if known is not None and same:
-            # A listing may miss a pod before the watch has told its last words: they count.
+            # A listing may lack a pod before the watch has reported its last state, which counts.
             seen = replace(
                 seen,
                 gone=gone or known.seen.gone,
@@ -182,19 +181,19 @@ class Caches:
         return uid
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
-        """Take note that a claimed pod is gone of which nothing has been seen."""
+        """Record that a claimed pod is gone whose last state was not seen."""
         seen = ObservedPod(name=name, uid=uid, gone=True, unseen=True, noticed=now)
         self.pods.setdefault(run_uid, {})[name] = RunPod(seen, 0, "", "")
 
     def mark_gone(self, run_uid: str, name: str, now: datetime) -> None:
-        """A pod that a listing did not show. It may have started after it was last seen."""
+        """Record that a listing lacked a pod; it may have started after it was last seen."""
         pod = self.pods[run_uid][name]
         seen = replace(pod.seen, gone=True, unseen=True, noticed=pod.seen.noticed or now)
         self.pods[run_uid][name] = replace(pod, seen=seen)
         self.departures.tell(pod)
 
     def max_pods(self, runtime: str) -> int:
-        """The places of a runtime as it is cached; 0 for one that is not."""
+        """The `maxPods` of a cached runtime; 0 if it is not cached."""
         return int(self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0))
 
 
@@ -215,7 +214,7 @@ def owner_key(body: Json) -> Key | None:
 
 
 def parent_uid(run: Json) -> str | None:
-    """The UID of the run that made a run; None for a root."""
+    """The UID of the parent run; None for a root."""
     parent = run.get("spec", {}).get("parentRef")
     return str(parent["uid"]) if parent else None
 

@@ -1,7 +1,7 @@
-"""Capacity: which runs hold a place, which wait for one, and which have to give up.
+"""Capacity: which runs hold a place, which wait for one, and which must give up.
 
-A place is a pod of a runtime, bounded by its `maxPods`, or an active run of a namespace, bounded by
-its annotation. The order and the rules are `reconcile.places`; here is what they are asked of.
+A place is a pod of a runtime, limited by its `maxPods`, or an active run of a namespace, limited by
+its annotation. The order and the rules are in `reconcile.places`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mayfly.controller.key import Key
 from mayfly.reconcile.observed import GivesUp
 from mayfly.reconcile.places import STANDSTILL, Places, Waiting, gives_up, in_line
 
-ADVICE = "Raise maxPods of the PipelineRuntime, or call pipelines less deep."
+ADVICE = "Raise maxPods of the PipelineRuntime, or nest pipelines less deeply."
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Capacity:
     """The places of runtimes and namespaces, and the runs that wait for one.
 
     Attributes:
-        caches: the runs and pods that there are.
-        reserve: how many levels of a chain always find a pod.
-        standstill: how long nothing may move before someone gives up.
+        caches: the known runs and pods.
+        reserve: for how many levels of a chain a pod is guaranteed.
+        standstill: how long a deadlock may last before a run gives up.
         waiting: runs that wait for a pod, by runtime.
-        creating: keys whose pod is being created, with the place that it takes.
-        still: since when no place was left in a runtime or a namespace, all held by parents.
+        creating: keys whose pod is being created, with its place.
+        still: since when a runtime or a namespace is deadlocked: parents hold all its places.
     """
 
     caches: Caches
@@ -51,22 +51,22 @@ class Capacity:
         self.caches.departures.listen(self._freed)
 
     def _freed(self, pod: RunPod) -> None:
-        """A place was left: whoever waits there may wait anew."""
+        """A place was freed: the deadlock is over."""
         self.still.pop(("runtime", pod.runtime), None)
         self.still.pop(("namespace", pod.namespace), None)
 
     def forget(self, key: Key) -> None:
-        """The run is finished or gone."""
+        """Forget a run that is finished or deleted."""
         self.creating.pop(key, None)
         self.leave_queue(key)
 
     def join_queue(self, runtime: str, key: Key, depth: int, created: str) -> None:
-        """The run wants a pod of the runtime."""
+        """Queue a run for a pod of the runtime."""
         waiting = Waiting(key, key.namespace, depth, created)
         self.waiting.setdefault(runtime, {})[key] = waiting
 
     def leave_queue(self, key: Key) -> list[str]:
-        """The run has its pod, or wants none any more.
+        """Remove a run from the queues: it has its pod, or does not need one any more.
 
         Returns:
             The runtimes that it waited for.
@@ -77,7 +77,7 @@ class Capacity:
         return left
 
     def places(self, runtime: str, limit: int) -> Places:
-        """The places of a runtime: those that are held, and those whose pod is being made."""
+        """The places of a runtime that are held, including those whose pod is being created."""
         held = Counter(
             pod.depth
             for pods in self.caches.pods.values()
@@ -88,7 +88,7 @@ class Capacity:
         return Places(limit, held, self.reserve)
 
     def active(self) -> Counter[str]:
-        """Pods that each namespace holds, those that are being made included."""
+        """The pods of each namespace, including those that are being created."""
         held = Counter(
             pod.namespace
             for pods in self.caches.pods.values()
@@ -99,12 +99,12 @@ class Capacity:
         return held
 
     def in_line(self, runtime: str, limit: int) -> list[Key]:
-        """The runs that may have a pod of the runtime now, the next one first."""
+        """The runs that may get a pod of the runtime now, in order."""
         waiting = self.waiting.get(runtime, {}).values()
         return in_line(waiting, self.places(runtime, limit), self.active(), self.caches.quotas)
 
     def why_waits(self, runtime: str, key: Key, limit: int) -> str:
-        """Why the run has to wait for its pod; "" when it does not."""
+        """Why the run has to wait for its pod, as a sentence; "" if it does not."""
         if key in self.in_line(runtime, limit):
             return ""
         quota = self.caches.quotas.get(key.namespace)
@@ -114,12 +114,12 @@ class Capacity:
                 f"{MAX_ACTIVE_RUNS} allows ({quota})."
             )
         return (
-            f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, has a taker, or is '
+            f'Every pod of runtime "{runtime}" (maxPods {limit}) is in use, is assigned, or is '
             f"kept for runs that others wait for."
         )
 
     def too_long(self, runtime: str, limit: int, key: Key) -> str:
-        """Why a run can never have a pod: its own ancestors hold all of them; "" if it may."""
+        """Why a run can never get a pod: its own ancestors hold all of them; "" if it can."""
         holders = sum(
             any(pod.runtime == runtime and not pod.seen.over for pod in pods.values())
             for pods in (self.caches.pods.get(uid, {}) for uid in self._above(key))
@@ -132,7 +132,7 @@ class Capacity:
         )
 
     def _above(self, key: Key) -> list[str]:
-        """UIDs of the runs that wait for a run: upwards from its parent, to one that has ended."""
+        """UIDs of the ancestors that wait for a run, from its parent upwards."""
         found: list[str] = []
         run = self.caches.runs.get(key)
         while run is not None and (ref := run["spec"].get("parentRef")):
@@ -143,7 +143,7 @@ class Capacity:
         return found
 
     def _each_above(self, waiting: list[Waiting[Key]]) -> dict[Key, list[str]]:
-        """The same for many; those of one parent have the same above them."""
+        """The same for many runs; siblings have the same ancestors."""
         found: dict[str | None, list[str]] = {}
         each_above = {}
         for each in waiting:
@@ -156,7 +156,7 @@ class Capacity:
         return each_above
 
     def standstills(self, now: datetime) -> dict[Key, GivesUp]:
-        """The runs that give up, and when, unless a place is left before that."""
+        """The runs that give up, and when, unless a place is freed before."""
         found: dict[Key, GivesUp] = {}
         # A run that no run made has none above it that could wait for it.
         every = [
@@ -196,9 +196,9 @@ class Capacity:
         due = self.still.setdefault(pool, now) + self.standstill
         seconds = f"{self.standstill.total_seconds():g} s"
         why = (
-            f"{words} that waits for one below it, and none was freed for {seconds}. "
+            f"{words} that waits for a run below it, and no pod was freed for {seconds}. "
             f"This run (level {chosen.depth}) was the deepest "
-            f"of those that wait. {ADVICE}"
+            f"one waiting. {ADVICE}"
         )
         known = found.get(chosen.key)
         if known is None or due < known.at:
@@ -207,7 +207,8 @@ class Capacity:
     def _holders(self, runtime: str | None = None, namespace: str | None = None) -> set[str]:
         """UIDs of the runs that hold a place.
 
-        One that has ended or is only coming is told by a word that is no UID: it moves.
+        A pod that has ended, or is being created, is listed under a word that is not a UID: it is
+        not a deadlock.
         """
         holders = {
             uid if not self._over(pod) else f"ended {uid}"

@@ -1,4 +1,4 @@
-"""Carries out the planner's actions. Nothing else in the controller writes to the cluster."""
+"""Executes the planner's actions. Nothing else in the controller writes to the cluster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANAGER = "mayfly-controller"
 
 
 class Executor:
-    """Turns actions into API calls."""
+    """Executes actions as API calls."""
 
     def __init__(
         self,
@@ -46,19 +46,19 @@ class Executor:
         self._policy_owner = policy_owner
 
     async def execute(self, action: Action) -> Json | None:
-        """Carry out one action.
+        """Execute one action.
 
         Returns:
-            The object as the API server now has it, where the action leaves one.
+            The object as the API server has it now, if the action leaves one.
 
         Raises:
-            Conflict: a status write was decided on old news.
-            Unavailable: this process leads no more; another one does what is to be done.
+            Conflict: the object has changed since it was read.
+            Unavailable: this process is not the leader any more; another one will act.
             KubeError: the API server did not do it.
         """
         if not self._leads():
             # It stood still and woke up with old news: a pod made of them could be one too many.
-            raise Unavailable(0, "this controller does not lead now")
+            raise Unavailable(0, "this controller is not the leader now")
         match action:
             case CreatePod(body):
                 return await self._create(PODS, body)
@@ -92,7 +92,7 @@ class Executor:
             there = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
             owners = [each["uid"] for each in there["metadata"].get("ownerReferences", [])]
             if metadata["ownerReferences"][0]["uid"] not in owners:
-                raise  # somebody else's object has the name
+                raise  # another owner's object has the name
             return there
 
     async def _delete(

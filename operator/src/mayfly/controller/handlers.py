@@ -1,4 +1,4 @@
-"""kopf's events, each turned into a note in the caches and a key in the queue. Nothing more.
+"""Event handlers for kopf: update the caches and queue a key. Nothing more.
 
 Only `on.event` is used: kopf's change handlers would write annotations and finalizers on each
 object (docs: continuity, configuration), and a level-triggered controller needs neither.
@@ -28,15 +28,15 @@ Json = dict[str, Any]
 
 
 class NoDiffs(kopf.DiffBaseStorage):
-    """Nothing to compare objects by: `on.event` tells of every change.
+    """A diff store that stores nothing, because `on.event` gets every change.
 
-    kopf would otherwise copy each object of each event to its last leaf, which costs time for
-    nothing and fails where an input is nested some hundred levels deep.
+    Otherwise kopf would deep-copy the object of each event, which takes time for nothing and fails
+    on inputs that are nested some hundred levels deep.
     """
 
     @override
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Nothing of an object."""
+        """The essence of an object: nothing."""
         return kopf.BodyEssence()
 
     @override
@@ -50,7 +50,7 @@ class NoDiffs(kopf.DiffBaseStorage):
 
 
 def settings() -> kopf.OperatorSettings:
-    """Kopf as a shell: selectors on the server, no postings, no scanning for new kinds."""
+    """Settings of kopf: server-side selectors, no event posting, no scanning for new kinds."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.scanning.disabled = True
@@ -76,7 +76,7 @@ class Handlers:
         self._clock = clock
 
     def register(self, registry: kopf.OperatorRegistry, *, kubeconfig: bool) -> None:
-        """Declare what is watched."""
+        """Register the handlers."""
         kopf.on.event(RUNS.group, RUNS.version, RUNS.plural, registry=registry)(self.on_run)
         kopf.on.event("", "v1", PODS.plural, registry=registry)(self.on_pod)
         kopf.on.event("", "v1", NAMESPACES.plural, registry=registry)(self.on_namespace)
@@ -90,7 +90,7 @@ class Handlers:
         kopf.on.login(registry=registry)(login)
 
     async def on_run(self, *, event: Any, **_: Any) -> None:
-        """A run changed, ended, or is gone; the last two look alike here, so a GET tells."""
+        """A run changed, finished, or was deleted; a GET tells the last two apart."""
         body = dict(event["object"])
         key = _key("run", body)
         if event["type"] == "DELETED":
@@ -100,7 +100,7 @@ class Handlers:
         self._queue.add(key)
 
     async def on_pod(self, *, event: Any, **_: Any) -> None:
-        """A run's pod changed or is gone."""
+        """A run's pod changed or was deleted."""
         body = dict(event["object"])
         key = owner_key(body)
         if key is None:
@@ -116,7 +116,7 @@ class Handlers:
         self._offer_places(body)
 
     async def on_pipeline(self, *, event: Any, **_: Any) -> None:
-        """A pipeline changed or is gone; its source is not kept."""
+        """A Pipeline changed or was deleted; its source is not cached."""
         body = dict(event["object"])
         metadata = body["metadata"]
         name = (metadata["namespace"], metadata["name"])
@@ -128,14 +128,14 @@ class Handlers:
         self._queue.add(Key("pipeline", *name))
 
     async def on_model(self, *, event: Any, **_: Any) -> None:
-        """A Model changed or is gone: a pipeline may have lost its name to it, or got it back."""
+        """A Model changed or was deleted: a Pipeline may have lost or regained its name."""
         metadata = event["object"]["metadata"]
         name = (metadata["namespace"], metadata["name"])
         if name in self._caches.pipelines:
             self._queue.add(Key("pipeline", *name))
 
     async def on_runtime(self, *, event: Any, **_: Any) -> None:
-        """A runtime changed or is gone."""
+        """A runtime changed or was deleted."""
         body = dict(event["object"])
         name = body["metadata"]["name"]
         if event["type"] == "DELETED":
@@ -146,28 +146,29 @@ class Handlers:
         self._wake_waiting(name)
 
     async def on_namespace(self, *, event: Any, **_: Any) -> None:
-        """A namespace may have got another quota, or a budget."""
+        """A namespace may have a new quota or budget."""
         body = dict(event["object"])
         if self._caches.put_namespace(body, gone=event["type"] == "DELETED"):
             for key in self._caches.unclaimed_in(body["metadata"]["name"]):
                 self._queue.add(key)
 
     def _offer_places(self, body: Json) -> None:
-        """A pod that is over leaves its place to the run that has waited longest."""
+        """Offer the place of an ended pod to the run that is next in the queue."""
         name = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
         if self._capacity.waiting.get(name):
             self._wake_waiting(name)
 
     def _wake_waiting(self, name: str) -> None:
-        """Have those looked at who may have a pod now."""
+        """Queue the runs that may get a pod now."""
         for key in self._capacity.in_line(name, self._caches.max_pods(name)):
             self._queue.add(key)
 
 
 def login_by_address(**given: Any) -> kopf.ConnectionInfo | None:
-    """The pod's ServiceAccount, at the address that the kubelet gives: kopf's own asks the DNS.
+    """Log in with the pod's ServiceAccount at the address from the kubelet: kopf itself uses DNS.
 
-    A cluster's DNS may still be away when its API server is back, and leading must not wait for it.
+    A cluster's DNS may still be unavailable when its API server is back, and leading must not wait
+    for it.
     """
     found = kopf.login_with_service_account(**given)
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))

@@ -1,4 +1,4 @@
-"""Whether the controller lives and leads: what the probes ask, with the metrics beside it."""
+"""Health checks and metrics of the controller: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Health:
 
     Attributes:
         leading: whether this replica leads.
-        listed_at: when everything was last listed, in Unix seconds; 0 before the first time.
+        listed_at: time of the last full list, in Unix seconds; 0 before the first.
     """
 
     def __init__(self, queue: WorkQueue[Key], registry: CollectorRegistry) -> None:
@@ -33,11 +33,11 @@ class Health:
         return bool(self._dead_watch)
 
     def watch_is_dead(self, plural: str) -> None:
-        """A watch did not tell what a listing showed: only a restart helps."""
+        """Record that a watch missed a change that a listing showed; only a restart helps."""
         self._dead_watch = plural
 
     def watch_is_alive(self) -> None:
-        """The caches are as new as the listing."""
+        """Record that the caches are as new as the listing."""
         self._dead_watch = ""
 
     def problem(self) -> str:
@@ -61,7 +61,7 @@ class Health:
         return web.Response(status=503 if problem else 200, text=problem or "ok")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        # A standby is ready too: it is there to take over.
+        # A standby is ready too: it can take over.
         return web.Response(text="leading" if self.leading else "standby")
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -1,8 +1,9 @@
 """Leader election by a Lease.
 
-The official client has one (`kubernetes.aio.leaderelection`), but it measures with the wall clock
-and never gives the Lease back, so that each rolling upgrade would leave nobody leading for its
-whole duration. This one measures with the monotonic clock and releases on a clean stop.
+The official client's implementation (`kubernetes.aio.leaderelection`) measures with the wall clock
+and never releases the Lease, so each rolling upgrade would leave no leader until the Lease expires.
+This one measures with the monotonic clock and releases the Lease on a clean stop
+(docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class LeaseSettings:
-    """Which Lease, for whom, for how long.
+    """Name, holder and timing of the Lease.
 
     Attributes:
         duration: seconds after which others may take a Lease that is not renewed.
         renew: seconds between renewals; a leader that can't renew gives up at 2/3 of `duration`.
-        owner: an owner reference, so that the Lease goes with an uninstall.
+        owner: an owner reference, so that an uninstall deletes the Lease.
     """
 
     namespace: str
@@ -58,30 +59,29 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until this candidate leads."""
-        # A write whose answer took too long leads nobody: it is made again.
+        # If the write's answer took too long, the Lease may have expired: write it again.
         while not (await self._tried() and self.held):  # noqa: ASYNC110 - others change it
             await asyncio.sleep(self._settings.renew)
         logger.info("leading", extra={"identity": self._settings.identity})
 
     @property
     def held(self) -> bool:
-        """Whether this candidate leads for sure.
+        """Whether this candidate certainly leads.
 
-        False too in a process that stood still for so long that another may lead by now, before it
-        has found out.
+        Also False in a process that was paused for so long that another one may lead by now.
         """
         limit = self._settings.duration * 2 / 3
         return self._monotonic() - self._renewed_at < limit
 
     async def hold(self) -> None:
-        """Renew until that fails for 2/3 of the duration: then this candidate leads no more."""
+        """Renew until that has failed for 2/3 of the duration; then leadership is lost."""
         while self.held:
             await asyncio.sleep(self._settings.renew)
             await self._tried()
         logger.error("lost the lease", extra={"identity": self._settings.identity})
 
     async def release(self) -> None:
-        """Give the Lease back, so that another candidate leads at once."""
+        """Release the Lease, so that another candidate can lead at once."""
         if self._body is None:
             return
         spec = {**self._body["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
@@ -110,8 +110,8 @@ class Lease:
         """Write our name on the Lease.
 
         Returns:
-            The Lease as written, and when the write was sent, by the monotonic clock: nobody has
-            seen it renewed before that. None if another one holds it.
+            The Lease as written, and when the write was sent by the monotonic clock, which is
+            before anybody saw it renewed. None if another candidate holds it.
         """
         settings = self._settings
         owners = [settings.owner] if settings.owner else []
@@ -144,7 +144,7 @@ class Lease:
         return await self._cluster.replace(LEASES, settings.namespace, body), sent
 
     def _expired(self, there: Json) -> bool:
-        """Whether nobody renewed for its duration, by our own clock: the holder's may be wrong."""
+        """Whether the Lease was not renewed for its duration, by our own clock."""
         spec = there.get("spec", {})
         if not spec.get("holderIdentity"):
             return True

@@ -1,4 +1,4 @@
-"""What Prometheus may know of the controller. Nothing here grows with the runs that finished."""
+"""Metrics of the controller. Nothing here grows with the number of finished runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mayfly.workqueue import WorkQueue
 SUBJECTS = 3
 RESULTS = 3
 WRITES = 60
-"""Series of API writes: half as many kinds, verbs and results come together."""
+"""Maximum number of write series: only half of all combinations occur."""
 
 
 class Metrics:
@@ -37,12 +37,12 @@ class Metrics:
         self._queue_seconds = self.families.histogram(catalog.RUN_QUEUE_DURATION, LONG)
 
     def looked(self, key: Key, result: str, seconds: float) -> None:
-        """A worker looked at something."""
+        """Count a reconcile."""
         self._looks.of(key.subject, result).inc()
         self._look_seconds.of(key.subject).observe(seconds)
 
     def claimed(self, run: dict[str, Any], now: datetime) -> None:
-        """A run got a pod; its wait was as long as it exists, if that is its first."""
+        """Count a claim; a run's first claim is also observed as its queue time."""
         self.claims.of("ok").inc()
         created = run.get("metadata", {}).get("creationTimestamp")
         if created and run.get("status", {}).get("attempt") == 1:
@@ -50,13 +50,13 @@ class Metrics:
             self._queue_seconds.observe(max(0.0, waited))
 
     def show_writes(self, cluster: Cluster) -> None:
-        """Show what was written to the Kubernetes API."""
+        """Register the counter of writes to the Kubernetes API."""
         self.families.tally(catalog.KUBERNETES_WRITES, WRITES, lambda: dict(cluster.results))
 
     def show(
         self, queue: WorkQueue[Key], caches: Caches, capacity: Capacity, health: Health
     ) -> None:
-        """Show how these objects stand."""
+        """Register the gauges of these objects."""
         families = self.families
         families.gauge(catalog.CONTROLLER_LEADING, lambda: float(health.leading))
         families.gauge(catalog.CONTROLLER_WATCH_DEAD, lambda: float(health.watch_dead))

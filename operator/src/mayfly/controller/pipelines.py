@@ -95,7 +95,7 @@ class PipelineWorker:
         return frozenset(used - {""})
 
     async def look_at_runtime(self, key: Key) -> None:
-        """Reconcile a PipelineRuntime, and look at the Pipelines that use it."""
+        """Reconcile a PipelineRuntime, and queue the Pipelines that use it."""
         try:
             body = await self._cluster.get(RUNTIMES, None, key.name)
         except NotFound:

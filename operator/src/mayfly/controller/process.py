@@ -1,4 +1,4 @@
-"""The controller's process: wait for the Lease, lead, and give it back at the end."""
+"""The controller's process: wait for the Lease, lead, release the Lease at the end."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Controller:
         self.metrics.show(self.queue, self.caches, self.capacity, self.health)
 
     async def run(self) -> None:
-        """Stand by, lead, end. Returns when it was told to stop or lost the Lease."""
+        """Stand by, lead, stop. Returns when told to stop, or when the Lease was lost."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -155,7 +155,7 @@ class Controller:
         await self.queue.run(worker.look, self._config.workers)
 
     async def _dismiss(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """End the workers as soon as this process leads no more: kopf takes its time."""
+        """End the workers as soon as this process does not lead any more: kopf takes its time."""
         await self._stop.wait()
         for task in tasks:
             task.cancel()
@@ -177,7 +177,7 @@ class Controller:
         return runner
 
     async def _apply_runtime(self, cluster: Cluster) -> None:
-        """Apply the chart's default PipelineRuntime: a chart can't hold one beside its CRD."""
+        """Apply the chart's default PipelineRuntime: Helm can't install an object with its CRD."""
         if self._config.runtime_file is None:
             return
         body = json.loads(await asyncio.to_thread(Path(self._config.runtime_file).read_text))
@@ -193,7 +193,7 @@ class Controller:
                 return
 
     async def _installation(self, cluster: Cluster) -> None:
-        """Find the controller's ClusterRole: what it owns goes when the chart is uninstalled."""
+        """The controller's ClusterRole, as the owner of objects that an uninstall deletes."""
         name = self._config.owner_cluster_role
         while name is not None and self._owner is None:
             try:

@@ -1,4 +1,4 @@
-"""What a run's references come to: its version, runtime, input and place in its tree."""
+"""Resolves a run's references: its version, runtime, input and place in its tree."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REMEMBERED_VERSIONS = 256
 
 @dataclass(frozen=True)
 class _Version:
-    """What a run needs of a PipelineVersion; its source is the gateway's business."""
+    """The parts of a PipelineVersion that a run needs here; not its source."""
 
     id: str
     runtime: str
@@ -62,7 +62,7 @@ class _Stop(Exception):
 
 
 class Resolver:
-    """Follows a run's references, and checks them, before any pod is used."""
+    """Resolves and checks a run's references before any pod is used."""
 
     def __init__(
         self, cluster: Cluster, caches: Caches, sources: SourceChecker, depth_limit: int
@@ -74,9 +74,9 @@ class Resolver:
         self._versions: OrderedDict[str, _Version] = OrderedDict()
 
     async def lineage(self, run: PipelineRun) -> Lineage:
-        """Where a run stands in its tree, by its parent as it is now.
+        """The run's place in its tree, by its parent's current state.
 
-        Read, not remembered: a cache may not know yet that the parent was cancelled.
+        The parent is read, not cached: a cache may not know yet that it was cancelled.
 
         Raises:
             KubeError: the API server could not be asked.
@@ -91,7 +91,7 @@ class Resolver:
         return lineage(run, PipelineRun.model_validate(body), self._depth_limit)
 
     async def resolve(self, key: Key, run: PipelineRun, place: Place) -> Resolution:
-        """A target, a refusal in words, or "not yet".
+        """The resolved target, a refusal with a sentence, or "not yet".
 
         Raises:
             KubeError: the API server could not be asked.
@@ -123,7 +123,7 @@ class Resolver:
         )
 
     async def runtime(self, name: str) -> PipelineRuntime | None:
-        """A runtime; one that is not cached is asked for, as the watch may only be beginning.
+        """A runtime; read from the API server if not cached, as the watch may be starting.
 
         Raises:
             KubeError: the API server could not be asked.
@@ -166,10 +166,10 @@ class Resolver:
         return found, pipeline.spec.timeout
 
     def _remembered(self, version: str) -> _Version | None:
-        """A version that was read before: it never changes, and its id is a hash of all it is.
+        """A version that was read before; it never changes: its id is a hash of its content.
 
-        Only the latest is taken from here: of the others, the history's limit may have removed
-        any.
+        Only the latest version is taken from the cache: others may have been removed by the history
+        limit.
         """
         if version in self._versions:
             self._versions.move_to_end(version)
@@ -193,7 +193,7 @@ class Resolver:
         return self._versions[wanted]
 
     async def _pipeline(self, namespace: str, name: str) -> Pipeline:
-        """The pipeline as it is now: a cache may lag behind the edit that the run was made for."""
+        """The Pipeline, read now: a cache may lag behind the edit that the run was made for."""
         try:
             body = await self._cluster.get(PIPELINES, namespace, name)
         except NotFound:
@@ -202,7 +202,7 @@ class Resolver:
         return Pipeline.model_validate(body)
 
     def _latest(self, key: Key, namespace: str, pipeline: Pipeline) -> str:
-        """The version of the spec as it is now, not of one before the last edit."""
+        """The version of the current spec, not of the spec before the last edit."""
         name = pipeline.metadata.name
         if pipeline.status.observed_generation != pipeline.metadata.generation:
             self._caches.dependents.setdefault((namespace, name), set()).add(key)
@@ -228,7 +228,7 @@ class Resolver:
                 words = "spec.inputJSON is not a JSON object: {…}"
                 raise _Stop(Refusal(Reason.INVALID_INPUT, words))
         elif _size(value) > MAX_BYTES:
-            words = "spec.input is larger than 128 KiB; send large input by the HTTP API"
+            words = "spec.input is larger than 128 KiB; send larger input through the HTTP API"
             raise _Stop(Refusal(Reason.INVALID_INPUT, words))
         problems = await self._sources.input_problems(schema, value)
         if problems:
@@ -236,16 +236,16 @@ class Resolver:
 
 
 def _size(value: Json) -> int:
-    """Bytes of an input as JSON in UTF-8; half a surrogate pair counts as what it is written as."""
+    """The size of an input as JSON in UTF-8; a lone surrogate counts as its escape."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 async def tree_finished(cluster: Cluster, root: PipelineRun) -> bool:
-    """Whether every run below a root that is itself finished has ended and is recorded.
+    """Whether every run below a finished root has ended and is recorded.
 
-    A run that nobody has looked at yet has no rootRef in its status, but each has the label from
-    birth; a label may be taken off by hand, which the field can't. One item of either is enough.
+    A run that was not reconciled yet has no rootRef in its status, but every run has the label from
+    its creation. A label may be removed by hand; the field can't be. So either is sufficient.
 
     Raises:
         KubeError: the API server could not be asked.

@@ -1,8 +1,8 @@
-"""Every few minutes everything is listed: what no watch told is healed, what is due is deleted.
+"""The sweep: periodically lists everything, repairs what watches missed, deletes what is due.
 
-kopf makes no DELETED event for an object that vanished while a watch was broken, and a controller
-that starts knows nothing of finished runs; both are found here. A cache entry that stays older
-than what was listed shows that a watch is dead, which fails the liveness probe.
+kopf sends no DELETED event for an object that vanished while a watch was broken, and a starting
+controller does not know finished runs; the sweep finds both. A cache entry that stays older than
+the listing shows that a watch is dead, which fails the liveness probe (docs/decisions/0003).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 LAG_SECONDS = 20.0
-"""A watch that is alive has told of a change long before this."""
+"""A live watch has reported a change long before this."""
 
 
 RETRY_SECONDS = 2.0
 
 
 class Sweep:
-    """Lists everything now and then.
+    """Lists everything periodically.
 
     Attributes:
-        pods_listed: set once every run pod and every quota is known. Who makes pods before that may
-            make too many.
+        pods_listed: set once every run pod and every quota is known; pods created before that may
+            be too many.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Sweep:
         self.pods_listed = asyncio.Event()
 
     async def run(self) -> None:
-        """Sweep until cancelled; the first time at once."""
+        """Sweep until cancelled, beginning at once."""
         while True:
             try:
                 await self._namespaces()
@@ -78,7 +78,7 @@ class Sweep:
             await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
 
     async def _namespaces(self) -> None:
-        """Who has a quota or a budget; before any pod is made, since that depends on it."""
+        """List quotas and budgets, before any pod is created, because pods depend on them."""
         async for page in self._cluster.pages(NAMESPACES):
             for body in page["items"]:
                 if self._caches.put_namespace(body):
@@ -112,7 +112,7 @@ class Sweep:
         return int(body["metadata"]["resourceVersion"]) if body else 0
 
     async def _finished(self) -> None:
-        """Runs whose TTL ends before the next sweep; later ones are found by a later sweep."""
+        """Find runs whose TTL ends before the next sweep; a later sweep finds later ones."""
         now = self._clock()
         soon = now + timedelta(seconds=self._seconds)
         async for page in self._cluster.pages(RUNS, field_selector=FINISHED):
@@ -123,7 +123,7 @@ class Sweep:
                     self._queue.add_after(key, (due - now).total_seconds())
 
     async def _pods(self) -> None:
-        """Pods of runs that have finished, and pods that vanished unseen."""
+        """Find pods of finished runs, and pods that vanished unseen."""
         listed: set[tuple[str, str]] = set()
         async for page in self._cluster.pages(PODS, label_selector=RUN_ID_LABEL):
             for body in page["items"]:

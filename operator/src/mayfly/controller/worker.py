@@ -1,6 +1,6 @@
-"""What the controller does with a key of its work queue: reconciles runs.
+"""The controller's worker: takes keys from the queue and reconciles runs.
 
-One look at a run: gather, plan, execute; again until there is nothing to do now.
+One reconcile of a run: gather, plan, execute; repeated until there is nothing to do now.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from mayfly.workqueue import WorkQueue
 Json = dict[str, Any]
 
 STEPS = 6
-"""Looks in a row at one key: pod, claim and then some. More means that something is wrong."""
+"""Maximum number of steps per reconcile. More means that something is wrong."""
 
 
 class Worker:
-    """Looks at keys. Several tasks may share it; the queue keeps them off each other."""
+    """Reconciles keys. Several tasks may share one worker; the queue gives each key to one task."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Worker:
         self._horizon = horizon_seconds
 
     async def look(self, key: Key) -> None:
-        """Do everything that can be done for a key now.
+        """Reconcile a key: do everything that can be done for it now.
 
         Raises:
             KubeError: the API server did not do what was asked; a conflict passes.
@@ -139,13 +139,13 @@ class Worker:
         return body
 
     async def _gather(self, key: Key, run: PipelineRun, known: Target | None) -> ObservedRun:
-        """All that decides the next step of a run.
+        """Gather everything that decides the next step of a run.
 
         Args:
-            key: the run's.
+            key: of the run.
             run: the run as it was read.
-            known: what its references came to earlier in this look: the pod that was made for
-                that is the one to claim. The parent is read anew, as it may have been cancelled.
+            known: its references as resolved earlier in this reconcile: the pod that was created
+                for them is the one to claim. The parent is read again: it may be cancelled now.
         """
         pods = self._caches.pods.get(run.metadata.uid, {})
         claimed = await self._claimed_pod(run)
@@ -186,7 +186,7 @@ class Worker:
         )
 
     async def _claimed_pod(self, run: PipelineRun) -> ObservedPod | None:
-        """The claimed pod: as watched, else as the API server has it, else as gone unseen."""
+        """The claimed pod: from the watch, otherwise from the API server, otherwise gone unseen."""
         name, uid = run.status.pod_name, run.status.pod_uid
         if name is None or uid is None:
             return None
@@ -208,9 +208,9 @@ class Worker:
     def _with_place(
         self, key: Key, run: PipelineRun, target: Target, next_pod: ObservedPod | None
     ) -> Target:
-        """The target, with whether there is a place for the run's pod.
+        """The target, and whether there is a place for the run's pod.
 
-        Nothing is awaited from here to `_reserve`, so that no other worker takes the same place.
+        There is no await from here to `_reserve`, so no other worker takes the same place.
         """
         name = target.runtime.metadata.name
         if next_pod is not None:
@@ -222,7 +222,7 @@ class Worker:
         return replace(target, waits=waits, gives_up=self._gives_up(key, name, limit, waits))
 
     def _gives_up(self, key: Key, runtime: str, limit: int, waits: str) -> GivesUp | None:
-        """Until when the run waits, if nothing moves; others who give up are looked at then."""
+        """Until when the run waits in a deadlock; also queues the others that give up then."""
         if not waits:
             return None
         now = self._clock()
@@ -238,12 +238,12 @@ class Worker:
         return found
 
     def _forget(self, key: Key, uid: str | None) -> None:
-        """Drop all that is kept for a run that is finished or gone."""
+        """Drop everything that is cached for a finished or deleted run."""
         self._caches.forget_run(key, uid)
         self._capacity.forget(key)
 
     def _leave_queue(self, key: Key) -> None:
-        """A run that has ended without a pod leaves its turn to the next."""
+        """Remove a run that ended without a pod from the queue."""
         for name in self._capacity.leave_queue(key):
             for other in self._capacity.in_line(name, self._caches.max_pods(name)):
                 self._queue.add(other)
@@ -256,14 +256,14 @@ class Worker:
             self._capacity.creating[key] = taken
 
     async def _tree_finished(self, run: PipelineRun) -> bool:
-        """Whether nothing below a root is unfinished; asked only once its TTL can be due."""
+        """Whether nothing below a root is unfinished; asked only once its TTL may be due."""
         due = ttl_due(run)
         if due is None or self._clock() < due:
             return True
         return await tree_finished(self._cluster, run)
 
     async def _carry_out(self, key: Key, plan: Plan) -> bool:
-        """Do what the plan says. Returns whether the run wants another look now."""
+        """Execute the plan. Returns whether the run needs another step now."""
         again = False
         for action in plan.actions:
             try:
@@ -295,7 +295,7 @@ class Worker:
         return left
 
     def _learn(self, key: Key, action: Action, left: Json | None) -> bool:
-        """Take in what an action left. Returns whether the next step can be planned at once."""
+        """Cache the result of an action. Returns whether the next step can be planned at once."""
         match action:
             case CreatePod():
                 if left is not None:
@@ -312,7 +312,7 @@ class Worker:
         return False
 
     def _wake(self, key: Key, plan: Plan, now: datetime) -> None:
-        """Look again when the plan says so, unless a sweep comes before that anyway."""
+        """Schedule the plan's next look, unless a sweep comes first."""
         if plan.wake is None:
             return
         pause = (plan.wake - now).total_seconds()
@@ -321,7 +321,7 @@ class Worker:
             self._queue.add_after(key, pause)
 
     def _wake_children(self, run: PipelineRun) -> None:
-        """A cancel reaches the children that wait for a pod: have them looked at."""
+        """Queue the children of a cancelled run that wait for a pod."""
         if reaches_children(run):
             for child in self._caches.unclaimed_children(run.metadata.uid):
                 self._queue.add(child)

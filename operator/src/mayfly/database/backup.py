@@ -1,6 +1,6 @@
-"""Backup and restore of a SQLite database; PostgreSQL's own tools do it for PostgreSQL.
+"""Backup and restore of SQLite databases; for PostgreSQL, use its own tools.
 
-A backup is a database file of one moment, taken while the gateway reads and writes.
+A backup is a consistent copy of the database file, taken while the gateway reads and writes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ BUSY_SECONDS = 20.0
 
 
 class NotPossible(Exception):
-    """It was not done, and nothing was changed; the words say why and what to do."""
+    """Nothing was done or changed; the message says why, and what to do."""
 
 
 def backup(url: str, out: BinaryIO) -> None:
-    """Write the database as it is now.
+    """Write a copy of the current database.
 
     Args:
-        url: of the database, as the gateway has it.
-        out: takes the file's bytes.
+        url: of the database, as in the gateway's configuration.
+        out: receives the file's bytes.
 
     Raises:
-        NotPossible: it is not SQLite's, or not there.
+        NotPossible: the database is not SQLite, or does not exist.
     """
     path = _path(url, "pg_dump --format=custom")
     if not path.exists():
@@ -48,17 +48,17 @@ def backup(url: str, out: BinaryIO) -> None:
 
 
 def restore(url: str, source: BinaryIO) -> None:
-    """Put a backup in the place of the database; no gateway may run.
+    """Replace the database by a backup; no gateway may be running.
 
-    What was there is kept beside it, with the ending `.before`.
+    The previous database is kept beside it, with the suffix `.before`.
 
     Args:
-        url: of the database, as the gateway has it.
-        source: gives the backup's bytes.
+        url: of the database, as in the gateway's configuration.
+        source: provides the backup's bytes.
 
     Raises:
-        NotPossible: it is not SQLite's, a gateway has it open, or these bytes are no whole backup
-            that this Mayfly can use.
+        NotPossible: the database is not SQLite, a gateway uses it, or the bytes are not a
+            complete backup that this Mayfly can use.
     """
     path = _path(url, "pg_restore")
     with TemporaryDirectory(prefix="restore-", dir=path.parent) as folder:
@@ -89,25 +89,25 @@ def _check(path: Path) -> None:
             [(said,)] = database.execute("PRAGMA integrity_check(1)").fetchall()
             present = [each for (each,) in database.execute("SELECT * FROM alembic_version")]
     except sqlite3.Error as error:
-        raise NotPossible(f"That is no backup of Mayfly's database: {error}.") from error
+        raise NotPossible(f"This is not a backup of Mayfly's database: {error}.") from error
     if said != "ok":
         raise NotPossible(f"The backup is damaged: {said}.")
     if not set(present) <= revisions():
         raise NotPossible(
             f"The backup has revision {', '.join(present)}, which this Mayfly does not know: a "
-            "newer one has made it. Install that Mayfly first."
+            "newer version has made it. Install that Mayfly first."
         )
 
 
 def _close(path: Path) -> None:
-    """Make sure that nobody uses a database, and that its file has all that it holds."""
+    """Make sure that nobody uses a database, and that its file is complete."""
     try:
         with closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as database:
             # Leaving WAL needs the database alone, and takes the journal's files away.
             [(mode,)] = database.execute("PRAGMA journal_mode=DELETE").fetchall()
     except sqlite3.OperationalError as error:
         raise NotPossible(
-            f"Somebody uses the database at {path} ({error}): stop the gateway first."
+            f"The database at {path} is in use ({error}): stop the gateway first."
         ) from error
     if mode != "delete":
-        raise NotPossible(f"Somebody uses the database at {path}: stop the gateway first.")
+        raise NotPossible(f"The database at {path} is in use: stop the gateway first.")

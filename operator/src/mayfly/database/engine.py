@@ -1,7 +1,7 @@
-"""The SQL database: SQLite (one gateway) or PostgreSQL (several), and how a transaction begins.
+"""The SQL database: SQLite (one gateway) or PostgreSQL (several), and its transactions.
 
-Every table of the gateway hangs on `metadata`. Transactions are short and explicit: `read()` and
-`write()` give a connection, and what a `write()` did is committed when its block ends.
+Every table of the gateway belongs to `metadata`. Transactions are short and explicit: `read()` and
+`write()` yield a connection, and a `write()` is committed when its block ends.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED = "mayfly_noted"
 PATIENCE_SECONDS = 5.0
-"""How long someone who waits with a connection in hand waits for a database that is away."""
+"""How long a request waits for a database that is unavailable."""
 
 RETRY_SECONDS = 0.5
 _SQLITE = {"connect_args": {"timeout": 5}}
@@ -67,27 +67,27 @@ _stands_by: ContextVar[bool] = ContextVar("stands_by", default=False)
 T = TypeVar("T")
 Begin = Callable[[AsyncExitStack], Awaitable[AsyncConnection]]
 _alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Alembic keeps its context in a module, and must not be entered twice while it waits for SQL."""
+"""Alembic keeps its context in a module, so only one task may be in it at a time."""
 
 
 FAILURES = ("full", "busy", "connection", "other")
-"""What can be wrong with a transaction."""
+"""The kinds of failures of a transaction."""
 
 
 class StorageError(Exception):
-    """Not now. The words name what is wrong; trying again helps once that is not."""
+    """Not possible now. The message names the problem; retry once it is solved."""
 
 
 class StorageFull(StorageError):
-    """Nothing can be stored: the disk is full."""
+    """Nothing can be stored, because the disk is full."""
 
 
 class StorageAway(StorageError):
-    """Nothing can be read or stored: the database does not answer, or someone has it locked."""
+    """Nothing can be read or stored: the database does not answer, or is locked."""
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment as whole microseconds since 1970: exact and sortable in every database."""
+    """A time as whole microseconds since 1970: exact and sortable in every database."""
 
     impl = BigInteger
     cache_ok = True
@@ -102,7 +102,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Exact(TypeDecorator[Decimal]):
-    """A decimal as text: SQLite would make a float of it."""
+    """A decimal as text, because SQLite would convert it to a float."""
 
     impl = String(160)
     cache_ok = True
@@ -120,13 +120,13 @@ class Database:
     """The engine and its transactions.
 
     Attributes:
-        full: the last write found no room on the disk.
-        errors: how often the database failed, by what was wrong: a word of `FAILURES`.
-        commits: tells each thing that a transaction noted, once that is committed.
+        full: the last write failed because the disk is full.
+        errors: number of failures, by kind (`FAILURES`).
 
     One transaction writes at a time, in all gateways of a database: what it reads stays true until
-    its commit. Writers of this process queue on a lock, and a write takes the database's own at its
-    start: SQLite's (`BEGIN IMMEDIATE`), or an advisory one of PostgreSQL's (decision 9).
+    its commit. Writers of this process queue on a lock; then a write takes the database's own lock
+    at its start: SQLite's (`BEGIN IMMEDIATE`), or an advisory lock of PostgreSQL
+    (docs/decisions/0009).
     """
 
     def __init__(self, url: str) -> None:
@@ -146,10 +146,10 @@ class Database:
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     async def create(self) -> None:
-        """Bring the tables to what this code needs.
+        """Create or migrate the tables.
 
         Raises:
-            SchemaMismatch: they can't be; nothing was changed.
+            SchemaMismatch: not possible; nothing was changed.
         """
         loop = asyncio.get_running_loop()
         alembic = _alembic.setdefault(loop, asyncio.Lock())
@@ -157,10 +157,10 @@ class Database:
             await tx.run_sync(bring_up_to_date, metadata.tables)
 
     async def ping(self) -> None:
-        """Ask the database for an answer.
+        """Check that the database answers.
 
         Raises:
-            StorageAway: there is none, now.
+            StorageAway: it does not.
         """
         async with self._translated(), AsyncExitStack() as stack:
             await (await self._begin_read(stack)).execute(text("SELECT 1"))
@@ -171,10 +171,10 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, and sees one state of the database from its start on.
+        """A read-only transaction that sees one snapshot of the database.
 
         Raises:
-            StorageAway: the database does not answer, or stopped to while it was read.
+            StorageAway: the database does not answer, or stopped answering.
         """
         async with self._translated(), AsyncExitStack() as stack:
             yield await self._begun(stack, self._begin_read)
@@ -184,16 +184,16 @@ class Database:
         """A transaction that may write; committed at the end, rolled back on an exception.
 
         Raises:
-            StorageFull: there is no room for it.
-            StorageAway: the database does not answer. When it stopped to at the commit, nobody
-                knows whether that was done.
+            StorageFull: the disk is full.
+            StorageAway: the database does not answer. If it stopped at the commit, it is unknown
+                whether the commit was done.
         """
         async with self._translated():
             async with AsyncExitStack() as stack:
                 yield await self._begun(stack, self._begin_write)
             if self.full:
                 self.full = False
-                logger.info("the database's disk has room again")
+                logger.info("the database's disk has space again")
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -217,7 +217,7 @@ class Database:
             logger.warning("the database does not answer: %s", error)
 
     async def _begun(self, stack: AsyncExitStack, begin: Begin) -> AsyncConnection:
-        """Begin a transaction, after a while if the database is away: nothing has happened yet."""
+        """Begin a transaction; if the database is unavailable, retry: nothing happened yet."""
         clock = asyncio.get_running_loop().time
         until = math.inf if _stands_by.get() else clock() + PATIENCE_SECONDS
         while True:
@@ -266,31 +266,31 @@ class Database:
 
 
 def note(tx: AsyncConnection, what: object) -> None:
-    """Tell the listeners of a `Database` something, once the transaction is committed.
+    """Notify the listeners of a `Database`, once the transaction is committed.
 
-    They are not told when the transaction is rolled back.
+    Nothing is notified if the transaction is rolled back.
     """
     connection = tx.sync_connection
     noted = connection.get_execution_options().get(_NOTED) if connection is not None else None
-    if noted is not None:  # else nobody can listen: it is no transaction of a `Database`
+    if noted is not None:  # None if it is not a transaction of a `Database`
         noted.append(what)
 
 
 def stand_by() -> None:
-    """Let this task, and those that it starts, wait for a database that is away, however long.
+    """Let this task, and those that it starts, wait for an unavailable database without limit.
 
-    For work that nobody waits for with a connection in hand: it goes on when the database does.
+    For background work, for which no client is waiting.
     """
     _stands_by.set(True)
 
 
 async def insist(act: Callable[[], Awaitable[T]]) -> T:
-    """Do what may be done twice again and again, until the database has taken it."""
+    """Retry an idempotent action until the database has executed it."""
     while True:
         try:
             return await act()
         except StorageError as error:
-            logger.warning("it is tried again: %s", error)
+            logger.warning("retrying: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""The schema's revisions: what a database has, and how it gets to what this code needs.
+"""Schema migrations: the revision of a database, and the upgrade to the one this code needs.
 
-A revision is a file in `migrations/versions`. All that a database lacks is done in one transaction
-of the caller's, so a start that fails leaves the database as it was.
+A revision is a file in `migrations/versions`. All missing revisions are applied in one transaction
+of the caller's, so if a start fails, the database is unchanged.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sqlalchemy import Connection, inspect
 
 
 class SchemaMismatch(Exception):
-    """This code can't use the database; nothing was changed. The words are for the operator."""
+    """This code can't use the database; nothing was changed. The message is for the operator."""
 
 
 def bring_up_to_date(connection: Connection, tables: Iterable[str]) -> None:
-    """Make the tables of an empty database, or change those that are there to the newest revision.
+    """Create the tables of an empty database, or upgrade existing ones to the newest revision.
 
     Args:
-        connection: within a transaction that lets no other one write.
-        tables: the names of ours; another program's may stand beside them.
+        connection: in a transaction that excludes other writers.
+        tables: the names of Mayfly's tables; another program's may stand beside them.
 
     Raises:
         SchemaMismatch: a newer Mayfly has changed the database, or tables with our names have no

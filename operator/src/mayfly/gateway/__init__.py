@@ -11,5 +11,5 @@ __all__ = ["serve"]
 
 
 def serve(config: GatewayConfig) -> None:
-    """Run the gateway until the process is told to end."""
+    """Run the gateway until the process is told to stop."""
     server.serve(config, os.environ)

@@ -1,4 +1,4 @@
-"""The gateway, put together: each room is built once, from the ground up, on those below it."""
+"""Composition root of the gateway: builds each room once, from the bottom up."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Gateway:
         return app
 
     def stop(self) -> None:
-        """Let long answers end; called before the server closes its connections."""
+        """Stop: let long requests end; called before the server closes its connections."""
         self.process.stopping.set()
         self.lifecycle.notices.tell_all()
 
@@ -116,7 +116,7 @@ class Gateway:
             stand_by()
             self.calls.listener.bind()
             self._start()
-            logger.info("the gateway serves")
+            logger.info("the gateway is serving")
             yield
         finally:
             self.stop()

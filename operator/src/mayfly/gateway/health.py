@@ -11,7 +11,7 @@ from mayfly.database.engine import Database, StorageAway
 from mayfly.gateway.cache.runs import Runs
 
 SILENCE_SECONDS = 150.0
-"""Bookmarks come every minute; a watch that is silent for longer than two is dead."""
+"""Bookmarks come every minute; a watch that is silent for more than two minutes is dead."""
 
 
 class HealthRoutes:
@@ -32,7 +32,7 @@ class HealthRoutes:
         return router
 
     async def healthz(self) -> Response:
-        """Liveness: 500 when a background task has ended; the kubelet then restarts us."""
+        """Liveness: 500 if a background task has ended; the kubelet then restarts the container."""
         ended = self._ended_tasks()
         status = f"ended: {', '.join(ended)}" if ended else "ok"
         return JSONResponse({"status": status}, status_code=500 if ended else 200)

@@ -15,22 +15,22 @@ from mayfly.kube.errors import KubeError
 from mayfly.workqueue import K, WorkQueue
 
 Tasks = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
-"""What a room does all the time: coroutine functions by the names of their tasks."""
+"""Background tasks of a room: coroutine functions by task name."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """The singletons of the process. For the rooms' `build` alone: a class names what it needs.
+    """The singletons of the process. Only for the rooms' `build`: a class names what it needs.
 
     Attributes:
         config: the settings.
         cluster: the Kubernetes API.
         database: SQL.
         clock: the time, UTC.
-        monotonic: seconds that never go back.
-        new_id: an id that nobody can guess, 26 characters.
-        new_uid: the UID of a prediction that has no object.
-        stopping: set when the process is about to end, so that long answers end too.
+        monotonic: seconds of a clock that never goes back.
+        new_id: generates ids that can't be guessed, 26 characters.
+        new_uid: generates UIDs of predictions without an object.
+        stopping: set when the process is about to stop, so that long requests end too.
     """
 
     config: GatewayConfig

@@ -28,11 +28,11 @@ from mayfly.kube.client import Cluster
 PING_SECONDS = 20.0
 GOODBYE_SECONDS = 0.5
 GRACE_SECONDS = 20
-"""For answers under way at the end; agents get 1012 at once and redial."""
+"""Time for running requests to end; agents get close code 1012 at once and reconnect."""
 
 
 class GatewayServer(Server):
-    """The gateway's server, with an end that is quick."""
+    """The gateway's server, with a fast shutdown."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)
@@ -48,9 +48,9 @@ class GatewayServer(Server):
             cutting.cancel()
 
     async def _cut_off(self) -> None:
-        """Drop connections that are closed but for the peer's TLS goodbye.
+        """Drop connections that are closed except for the peer's TLS close_notify.
 
-        A client that keeps a connection idle does not read it, so the goodbye would be waited for
+        A client with an idle connection does not read it, so its close_notify would be waited for
         until the grace period ends.
         """
         while True:
@@ -61,7 +61,7 @@ class GatewayServer(Server):
 
 
 def server_for(gateway: Gateway, config: GatewayConfig) -> GatewayServer:
-    """The server of a gateway, yet to be run."""
+    """Create the server of a gateway, without starting it."""
     return GatewayServer(
         uvicorn.Config(
             gateway.app,
@@ -87,22 +87,22 @@ def server_for(gateway: Gateway, config: GatewayConfig) -> GatewayServer:
 
 
 def new_id() -> str:
-    """A file's id: 128 random bits in 26 characters; who has it was given it."""
+    """A file id: 128 random bits in 26 characters, so that it can't be guessed."""
     return crockford(secrets.randbits(128))
 
 
 def new_uid() -> str:
-    """The UID of a prediction that has no object: a random UUID, as an object's is."""
+    """The UID of a prediction without an object: a random UUID, like an object's."""
     return str(UUID(int=secrets.randbits(128), version=4))
 
 
 def serve(config: GatewayConfig, environ: Mapping[str, str]) -> None:
-    """Run the gateway until the process is told to end.
+    """Run the gateway until the process is told to stop.
 
     Args:
         config: the settings.
         environ: MAYFLY_DATABASE_URL overrides the database (its password is in a Secret);
-            KUBECONFIG names a cluster outside of pods.
+            KUBECONFIG names a cluster when not in a pod.
     """
     override_url = environ.get("MAYFLY_DATABASE_URL")
     if override_url:
@@ -140,7 +140,7 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
 
 
 async def _open(database: Database) -> None:
-    """Bring the database up to date before anything is served, or end the process in words."""
+    """Migrate the database before anything is served; on failure, exit with an explanation."""
     try:
         await database.create()
     except SchemaMismatch as error:

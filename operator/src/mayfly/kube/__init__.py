@@ -1,1 +1,1 @@
-"""Everything that talks to the Kubernetes API. Nothing else imports its client."""
+"""The Kubernetes API: the only room that imports its client."""

@@ -1,7 +1,7 @@
-"""The Kubernetes API in raw JSON, through the official client's connection and credentials.
+"""Client of the Kubernetes API in raw JSON, on the official client's connection and credentials.
 
-The typed models of the client cost most of a controller's memory and drop fields that they do not
-know, so objects stay dictionaries here; `mayfly.api` gives them types where that helps.
+The official client's typed models take most of a controller's memory and drop unknown fields, so
+objects stay dictionaries here; `mayfly.api` adds types where that helps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REQUEST_SECONDS = 15.0
 """Longer than any healthy answer, short enough to notice a dead connection."""
 
 WATCH_SECONDS = 300
-"""The API server ends a watch after this long; the client then watches on from where it was."""
+"""The API server ends a watch after this time; the client then resumes it."""
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -36,8 +36,8 @@ class Cluster:
     """A connection to the API server.
 
     Attributes:
-        writes: how many writes were sent, by (verb, plural): what the benchmarks count.
-        results: how they went, by (verb, plural, word): ok or what `KubeError` it was.
+        writes: how many writes were sent, by (verb, plural); the benchmarks use it.
+        results: their results, by (verb, plural, word): ok, or the kind of `KubeError`.
     """
 
     def __init__(self, api: kubernetes_client.ApiClient) -> None:
@@ -47,7 +47,7 @@ class Cluster:
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> Self:
-        """Connect by the pod's ServiceAccount, or by a kubeconfig file where one is named."""
+        """Connect with the pod's ServiceAccount, or with a kubeconfig file if one is given."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
         if kubeconfig:
@@ -68,8 +68,8 @@ class Cluster:
         """Read one object.
 
         Raises:
-            NotFound: it is not there.
-            KubeError: anything else.
+            NotFound: it does not exist.
+            KubeError: any other error.
         """
         return await self._json("GET", kind.path(namespace, name))
 
@@ -117,8 +117,8 @@ class Cluster:
         """Replace `/status`; the body carries the resourceVersion that was read.
 
         Raises:
-            Conflict: the object changed since.
-            NotFound: it is gone.
+            Conflict: the object has changed since.
+            NotFound: it was deleted.
         """
         metadata = body["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"], "status")
@@ -128,8 +128,8 @@ class Cluster:
         """Merge-patch `/status`; the patch carries `metadata.resourceVersion`.
 
         Raises:
-            Conflict: the object changed since.
-            NotFound: it is gone.
+            Conflict: the object has changed since.
+            NotFound: it was deleted.
         """
         path = kind.path(namespace, name, "status")
         return await self._write("PATCH", kind, path, patch, content_type=MERGE_PATCH)
@@ -140,7 +140,7 @@ class Cluster:
         return await self._write("PATCH", kind, path, patch, content_type=MERGE_PATCH)
 
     async def apply(self, kind: Kind, namespace: str | None, body: Json, manager: str) -> Json:
-        """Server-side apply: create it, or make the fields that the body names so."""
+        """Server-side apply: create the object, or update the fields in the body."""
         path = kind.path(namespace, body["metadata"]["name"])
         query = {"fieldManager": manager, "force": "true"}
         return await self._write("PATCH", kind, path, body, query, content_type=APPLY_PATCH)
@@ -159,10 +159,10 @@ class Cluster:
         uid: str | None = None,
         grace_seconds: int | None = None,
     ) -> None:
-        """Delete an object, only if it has that UID where one is given.
+        """Delete an object; if a UID is given, only if the object has it.
 
         Raises:
-            NotFound: it is not there.
+            NotFound: it does not exist.
             Conflict: another object has the name now.
         """
         options: Json = {
@@ -177,7 +177,7 @@ class Cluster:
         await self._write("DELETE", kind, kind.path(namespace, name), options)
 
     async def token_review(self, token: str, audiences: Sequence[str]) -> Json:
-        """Ask whose token this is: the TokenReview's status."""
+        """Send a TokenReview; returns its status."""
         spec: Json = {"token": token}
         if audiences:
             spec["audiences"] = list(audiences)
@@ -186,7 +186,7 @@ class Cluster:
         return dict(review.get("status") or {})
 
     async def subject_access_review(self, spec: Json) -> Json:
-        """Ask whether someone may do something: the SubjectAccessReview's status."""
+        """Send a SubjectAccessReview; returns its status."""
         body = {
             "apiVersion": ACCESS_REVIEWS.api_version,
             "kind": "SubjectAccessReview",
@@ -205,7 +205,7 @@ class Cluster:
         label_selector: str | None = None,
         timeout_seconds: int = WATCH_SECONDS,
     ) -> AsyncIterator[Json]:
-        """One watch request's events ({type, object}), bookmarks included, until it ends.
+        """The events ({type, object}) of one watch request, bookmarks included, until it ends.
 
         Raises:
             Gone: the resource version is too old.

@@ -1,7 +1,7 @@
-"""What can go wrong with the Kubernetes API.
+"""Errors of the Kubernetes API.
 
 KubeError                 any of these
-├── NotFound              the object is not there
+├── NotFound              the object does not exist
 ├── Conflict              it changed since it was read, or it exists already
 ├── Gone                  the watch's resourceVersion is too old: list again
 ├── Refused               the API server refused it for good (validation, policy, quota, RBAC)
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 
 class KubeError(Exception):
-    """The API server did not do what was asked.
+    """A request to the API server failed.
 
     Attributes:
-        status: the HTTP code, 0 where there was no answer.
-        message: the server's own words.
-        word: what kind of error it is, in metrics.
+        status: the HTTP status; 0 if there was no answer.
+        message: the server's message.
+        word: the kind of error, in metrics.
     """
 
     word = "error"
@@ -47,7 +47,7 @@ class Gone(KubeError):
 
 
 class Refused(KubeError):
-    """400, 401, 403, 405, 413, 422: trying again changes nothing."""
+    """400, 401, 403, 405, 413, 422: retrying is pointless."""
 
     word = "refused"
 
@@ -59,7 +59,7 @@ class Unavailable(KubeError):
 
 
 def error_for(status: int, message: str) -> KubeError:
-    """The error of an HTTP code."""
+    """The error for an HTTP status."""
     if status == 404:
         return NotFound(status, message)
     if status == 409:

@@ -1,4 +1,4 @@
-"""Where each kind that Mayfly touches lives in the API."""
+"""The API paths of every kind that Mayfly uses."""
 
 from __future__ import annotations
 

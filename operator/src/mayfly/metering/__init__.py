@@ -1,1 +1,1 @@
-"""What a run used and what it costs: pure arithmetic in `pricing`, the store in `ledger`."""
+"""Usage and cost: pure arithmetic in `pricing`, storage in `ledger` and `records`."""

@@ -1,16 +1,17 @@
-"""How long a prediction worked, when clocks contradict each other. Pure.
+"""Active time when clocks contradict each other: which clock is charged, and the flags. Pure.
 
-Three tell: the pod's monotonic clock (active time), the pod's wall clock (stamps), and the
-gateway's clocks (when work was sent, when its end was heard). For ends that the pod could not
-tell, the kubelet's times of its container come in their place. The certain bounds the uncertain:
+There are three sources: the pod's monotonic clock (active time), the pod's wall clock (timestamps),
+and the gateway's clocks (when work was sent, when its end was received). If the pod could not
+report its end, the kubelet's times of the container are used instead. More reliable clocks bound
+less reliable ones, in this order:
 
-1. the gateway's monotonic clock, where one process saw both dispatch and end;
+1. the gateway's monotonic clock, if the same process saw both dispatch and end;
 2. the gateway's wall clock between the two;
-3. the pod's monotonic measure, and its heartbeats, which the gateway heard as they came;
-4. stamps of other machines' wall clocks: shown, never charged by, but for the seconds before a
-   first heartbeat.
+3. the pod's monotonic clock, and its heartbeats, which the gateway received as they came;
+4. timestamps of other machines' wall clocks: shown, but never charged by, except for the seconds
+   before the first heartbeat.
 
-What contradicts is flagged on the usage record.
+Contradictions are flagged on the usage record.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from enum import StrEnum
 from mayfly.metering.pricing import milliseconds
 
 SKEW = timedelta(seconds=2)
-"""Clocks of machines that are kept by NTP differ by milliseconds; Kubernetes' times are whole
-seconds. What differs by more than this is wrong somewhere."""
+"""Clocks synchronised by NTP differ by milliseconds, and Kubernetes' times are whole seconds. A
+larger difference means that a clock is wrong."""
 
 RATE = 1000
-"""Two clocks that are both right may run apart by one part in so many."""
+"""Two correct clocks may drift apart by one part in this number."""
 
 HEARTBEAT = timedelta(seconds=5)
-"""Between an agent's heartbeats: what lived for longer has told of itself."""
+"""Time between an agent's heartbeats. Whatever ran longer than this has sent one."""
 
 
 class Flag(StrEnum):
-    """What contradicts on a usage record: a closed list."""
+    """Flags of a usage record: which clocks contradicted each other. A closed list."""
 
     STAMPS_OUTSIDE_WINDOW = "stampsOutsideWindow"
     STAMPS_DISAGREE = "stampsDisagree"
@@ -49,41 +50,42 @@ class Flag(StrEnum):
 
 
 SENTENCES: dict[Flag, str] = {
-    Flag.STAMPS_OUTSIDE_WINDOW: "The pod's clock says that it worked before its work was sent, or "
-    "after its end was heard; the stamps were moved into that window. Time is charged by the "
+    Flag.STAMPS_OUTSIDE_WINDOW: "By the pod's clock, it worked before its work was sent or after "
+    "its end was received; the timestamps were moved into that window. Time is charged by the "
     "pod's monotonic clock.",
-    Flag.STAMPS_DISAGREE: "The pod's measure of its time is not what lies between its own stamps: "
-    "its clock jumped. The measure is charged.",
-    Flag.LONGER_THAN_WINDOW: "More time was claimed than passed between dispatch and end by the "
-    "gateway's clock; what passed is charged.",
-    Flag.SHORTER_THAN_HEARD: "The end claims less time than an earlier heartbeat; the heartbeat's "
-    "is charged.",
+    Flag.STAMPS_DISAGREE: "The pod's measured time differs from the interval between its own "
+    "timestamps: its wall clock jumped. The measured time is charged.",
+    Flag.LONGER_THAN_WINDOW: "The reported time is longer than the time between dispatch and end "
+    "by the gateway's clock; the latter is charged.",
+    Flag.SHORTER_THAN_HEARD: "The end reports less time than an earlier heartbeat; the "
+    "heartbeat's time is charged.",
     Flag.GATEWAY_CLOCK_JUMPED: "The gateway's own clock was moved while the work ran. Its "
     "monotonic clock bounds the time, or, after a restart of the gateway, the timeout does.",
-    Flag.CONTAINER_TIMES: "The times that the cluster gives for the container can't be (1970, "
-    "before the start, after now); they were not used.",
-    Flag.ESTIMATED: "Whoever worked did not tell its end; charged to the last sign of life.",
-    Flag.UNMEASURED: "It started, or may have started, and nobody knows for how long it worked; "
-    "no time is charged.",
-    Flag.CLAIM_REFUSED: "The model's server claims a time or a count of tokens that can't be; that "
-    "claim was not used.",
+    Flag.CONTAINER_TIMES: "The container's times from the cluster are impossible (1970, before the "
+    "start, in the future); they were not used.",
+    Flag.ESTIMATED: "The pod or server did not report its end; time is charged up to its last sign "
+    "of life.",
+    Flag.UNMEASURED: "It started, or may have started, and it is unknown how long it worked; no "
+    "time is charged.",
+    Flag.CLAIM_REFUSED: "The model's server reported an impossible time or token count; that value "
+    "was not used.",
 }
 
 
 def text_of(flags: Iterable[Flag]) -> str:
-    """Flags as the ledger keeps them: a JSON list, sorted."""
+    """Flags as the ledger stores them: a sorted JSON list."""
     return json.dumps(sorted(set(flags)))
 
 
 @dataclass(frozen=True)
 class Window:
-    """Between the dispatch of work and the news of its end, by the gateway.
+    """The interval from the dispatch of work to the report of its end, by the gateway's clocks.
 
     Attributes:
-        sent_at: the gateway's stamp of the dispatch.
-        received_at: its stamp of the end.
-        elapsed_ms: between the two by the monotonic clock of a process that saw both; None where
-            none did.
+        sent_at: the gateway's timestamp of the dispatch.
+        received_at: its timestamp of the end.
+        elapsed_ms: the time between them by the monotonic clock of the process that saw both; None
+            if no process did.
     """
 
     sent_at: datetime
@@ -92,7 +94,7 @@ class Window:
 
     @property
     def jumped(self) -> bool:
-        """Whether the gateway's wall clock was moved meanwhile."""
+        """Whether the gateway's wall clock was moved in between."""
         if self.elapsed_ms is None:
             return self.received_at < self.sent_at
         wall = (self.received_at - self.sent_at) // timedelta(milliseconds=1)
@@ -100,37 +102,37 @@ class Window:
 
     @property
     def length_ms(self) -> int | None:
-        """The milliseconds in it; None where nobody knows."""
+        """Length in milliseconds; None if unknown."""
         if self.elapsed_ms is not None:
             return self.elapsed_ms
         return None if self.jumped else milliseconds(self.received_at - self.sent_at)
 
     @property
     def ends_at(self) -> datetime:
-        """When it ends, by the clock that stamped its beginning."""
+        """When it ends, by the clock that timestamped its start."""
         if self.jumped and self.elapsed_ms is not None:
             return self.sent_at + timedelta(milliseconds=self.elapsed_ms)
         return max(self.received_at, self.sent_at)
 
     def since(self, moment: datetime, until: datetime) -> int:
-        """Milliseconds between two of the gateway's stamps, never more than are in the window."""
+        """Milliseconds between two of the gateway's timestamps, at most the window's length."""
         most, length = self.length_ms, milliseconds(until - moment)
         if self.jumped or until < moment:
             return most or 0
         return length if most is None else min(length, most)
 
     def holds(self, moment: datetime) -> bool:
-        """Whether a stamp of another clock lies in it, as exactly as clocks agree."""
+        """Whether a timestamp of another clock lies in the window, allowing for clock skew."""
         return self.jumped or self.sent_at - SKEW <= moment <= self.ends_at + SKEW
 
 
 @dataclass(frozen=True)
 class Measured:
-    """When a prediction worked and for how long, with what contradicts in that.
+    """When and how long a prediction worked, as charged, with flags.
 
     Attributes:
-        active_ms: as it is charged.
-        flags: as the ledger keeps them.
+        active_ms: the charged time in milliseconds.
+        flags: as the ledger stores them.
     """
 
     started_at: datetime | None
@@ -153,17 +155,17 @@ def measured(
     limit_ms: int | None = None,
     flags: Iterable[Flag] = (),
 ) -> Measured:
-    """What is charged of a measure that was told.
+    """The time charged for work that reported its active time.
 
     Args:
-        started_at: the stamp of the start, None when it did not start.
-        completed_at: the stamp of the end.
-        active_ms: the measure.
+        started_at: timestamp of the start; None if it did not start.
+        completed_at: timestamp of the end.
+        active_ms: the reported active time.
         window: what the gateway knows.
-        stamps_ms: what lies between the teller's own stamps, where those are of one clock.
-        heard_ms: the last heartbeat's measure.
-        limit_ms: what it may take at most; asked only when the window's length is unknown.
-        flags: what is known already.
+        stamps_ms: the time between the reporter's own timestamps, if they are of one clock.
+        heard_ms: the active time of the last heartbeat.
+        limit_ms: the upper limit; used only if the window's length is unknown.
+        flags: flags that are known already.
     """
     if started_at is None:
         return NOTHING
@@ -196,14 +198,14 @@ def estimated(
     heard_ms: int,
     window: Window,
 ) -> Measured:
-    """What is charged of work whose end nobody told.
+    """The time charged for work whose end was never reported.
 
     Args:
-        started_at: when it started by the gateway's clock; None when that was never heard.
-        ended_at: when the object says that it ended: the cluster's time of the container's end,
-            or when the controller saw that it was gone.
+        started_at: when it started, by the gateway's clock; None if no start was reported.
+        ended_at: when it ended according to the object: the cluster's time of the container's
+            end, or when the controller saw that it was gone.
         heard_at: the last sign of life.
-        heard_ms: the measure in the last heartbeat.
+        heard_ms: the active time in the last heartbeat.
         window: what the gateway knows.
     """
     if started_at is None:
@@ -214,7 +216,7 @@ def estimated(
         ended_at = None
     active = heard_ms
     if not heard_ms and ended_at is not None and by_the_cluster(ended_at):
-        # Not a heartbeat old: had it lived for longer, it would have told of itself.
+        # It ended before its first heartbeat; if it had run longer, it would have sent one.
         active = min(milliseconds(ended_at - started_at), milliseconds(HEARTBEAT))
     if not active:
         found.add(Flag.UNMEASURED)
@@ -229,15 +231,15 @@ def estimated(
 
 
 def believable(ended_at: datetime, started_at: datetime, window: Window) -> bool:
-    """Whether a run can have ended then: not before the start, not after now.
+    """Whether a run can have ended at this time: not before its start, not in the future.
 
-    A container runtime that lost a container's state gives 1970, or the year 1.
+    A container runtime that lost a container's state reports 1970, or the year 1.
     """
     return started_at - SKEW <= ended_at <= window.ends_at + SKEW
 
 
 def by_the_cluster(moment: datetime) -> bool:
-    """Whether the cluster gave a time: Kubernetes' are whole seconds, those of Mayfly are finer."""
+    """Whether a time comes from the cluster: Kubernetes uses whole seconds."""
     return moment.microsecond == 0
 
 

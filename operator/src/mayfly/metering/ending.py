@@ -1,4 +1,4 @@
-"""The end of a prediction: how it ended, what came of it, and what it used."""
+"""The end of a prediction: outcome, output and usage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """The end of a run: what goes into the journal and, as it stands, onto the object."""
+    """The end of a run, as it is journalled and written to the object."""
 
     outcome: Outcome
     reason: str
@@ -35,7 +35,7 @@ class Ending:
 
     @property
     def consumption(self) -> Consumption:
-        """What is billed for a run with this end."""
+        """The consumption that is billed for this end."""
         return Consumption(
             active_ms=self.active_ms,
             started=self.started_at is not None,

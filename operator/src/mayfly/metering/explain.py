@@ -1,4 +1,4 @@
-"""Why a prediction costs what it costs: everything that its bill is made of, in order."""
+"""Explains a bill: everything that a prediction's cost is made of, in order."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mayfly.metering.tables import runs, usage_records
 
 @dataclass(frozen=True)
 class Explanation:
-    """A bill and what led to it.
+    """A bill and how it was computed.
 
     Attributes:
-        bill: the prediction's own record, as it was written at its end.
+        bill: the prediction's own record, as written at its end.
         charges: its lines; they add up to the cost of `bill`.
-        corrections: what was put right later; with `bill` they add up to `cost`.
+        corrections: later corrections; with `bill` they add up to `cost`.
         cost: of the prediction itself.
-        parts: the bill of every prediction below it, corrections summed in.
+        parts: the bill of every prediction below it, including corrections.
         downstream: the sum of `parts`.
-        total: `cost` and `downstream`.
+        total: `cost` plus `downstream`.
         final: nothing below can add to it any more.
     """
 
@@ -42,7 +42,7 @@ class Explanation:
 
 
 async def explain(database: Database, uid: str) -> Explanation | None:
-    """The explanation of a prediction's bill; None before its end, or where there is none."""
+    """Explain a prediction's bill; None before its end, or if there is no bill."""
     async with database.read() as tx:
         own = await records.of(tx, uid)
         if not own:
@@ -64,7 +64,7 @@ async def explain(database: Database, uid: str) -> Explanation | None:
 
 
 async def _below(tx: AsyncConnection, uid: str) -> list[UsageRecord]:
-    """The bills below a prediction, in the order in which they were recorded."""
+    """The bills below a prediction, in the order of recording."""
     root = await tx.scalar(select(usage_records.c.root_uid).where(usage_records.c.run_uid == uid))
     bills: dict[str, list[UsageRecord]] = {}
     made: dict[str | None, set[str]] = {}

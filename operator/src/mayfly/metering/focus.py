@@ -155,7 +155,7 @@ def _tags(record: UsageRecord) -> dict[str, str]:
 
 
 def _whole_seconds(record: UsageRecord) -> tuple[datetime, datetime]:
-    """FOCUS wants whole seconds and an end that is not in the period."""
+    """Start and end in whole seconds, as FOCUS requires; the end is exclusive."""
     end = record.completed_at or record.recorded_at
     start = (record.started_at or end).replace(microsecond=0)
     whole = end.replace(microsecond=0)
@@ -187,7 +187,7 @@ def _charge(record: UsageRecord, charge: Charge) -> dict[str, Cell]:
 
 
 def _correction(record: UsageRecord, corrected: UsageRecord | None) -> dict[str, Cell]:
-    """FOCUS calls it a correction only when the month that it corrects was over."""
+    """The ChargeClass: `Correction` only if the corrected month was over."""
     was = record.recorded_at if corrected is None else corrected.recorded_at
     earlier = Month.of(was) != Month.of(record.recorded_at)
     unit = UNITS[Meter.PREDICT_SECONDS] if earlier else None
@@ -212,7 +212,7 @@ def _correction(record: UsageRecord, corrected: UsageRecord | None) -> dict[str,
 
 
 def _costs(amount: Decimal) -> dict[str, Cell]:
-    """One price for all: what is listed, agreed and billed is the same."""
+    """The four cost columns: list, contracted, effective and billed cost are the same."""
     names = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
     return dict.fromkeys((*names, "PricingCurrencyEffectiveCost"), amount)
 

@@ -1,10 +1,10 @@
-"""The ledger: a row a prediction from its first sight to its end, and one usage record at that end.
+"""The ledger: one row per prediction, and one usage record at its end.
 
-A prediction is a run of a Pipeline or a call of a Model. A run's row of `runs` is opened when the
-claimed run is first seen, collects what is learned (dispatch, start, heartbeats), takes the
-journalled end, and is closed once the run's object says the same. Closing writes the record into
-`usage_records` (see `records`), keyed by the prediction's UID, so a replay is harmless. Functions
-take the connection of a transaction that the caller owns.
+A prediction is a run of a Pipeline or a call of a Model. A run's row in `runs` is opened when the
+claimed run is first seen. It is updated on dispatch, start and heartbeats, takes the journalled
+end, and is closed once the run's object has the same end. Closing writes the record into
+`usage_records` (see `records`), keyed by the prediction's UID, so a replay has no effect. Functions
+take the connection of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mayfly.metering.tables import RUN, runs
 
 
 class ClosedBy(StrEnum):
-    """Whose word the ledger took."""
+    """Who reported the end that the ledger recorded."""
 
     GATEWAY = "gateway"
     CONTROLLER = "controller"
@@ -38,15 +38,15 @@ class ClosedBy(StrEnum):
 
 @dataclass(frozen=True)
 class RunRow:
-    """One row of `runs`; a field is named as its column.
+    """One row of `runs`; the fields are named like the columns.
 
     Attributes:
         kind: `RUN` or `MODEL`.
         called: the name that a Model was called by; "" for runs.
-        downstream: what everything below it cost, once nothing can add to it any more.
-        flags: JSON list of what its clocks contradict each other in.
+        downstream: the cost of everything below it, once that is final.
+        flags: JSON list of flags of contradicting clocks.
         budget_uid: the nearest run with a budget, itself or above it.
-        data_removed: its retention is over: input, output, error, log and files are gone.
+        data_removed: its retention has passed: input, output, error, log and files are removed.
     """
 
     uid: str
@@ -90,7 +90,7 @@ class RunRow:
 
     @property
     def is_run(self) -> bool:
-        """Whether it is a run of a Pipeline, with an object and a pod; else a call of a Model."""
+        """Whether it is a run of a Pipeline, with an object and a pod; otherwise a call."""
         return self.kind == RUN
 
     @property
@@ -110,7 +110,7 @@ class RunRow:
 
     @property
     def ending(self) -> Ending:
-        """The end that is journalled.
+        """The journalled end.
 
         Raises:
             ValueError: there is none.
@@ -130,9 +130,9 @@ class RunRow:
 
 
 async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
-    """Open a run's row; a row that is there stays. Returns whether it is new.
+    """Open a run's row; an existing row is not changed. Returns whether it is new.
 
-    One without a budget of its own is bounded by its parent's.
+    A run without a budget of its own is limited by its parent's.
     """
     values = {each.name: getattr(row, each.name) for each in fields(row)}
     if row.budget_uid is None and row.parent_uid is not None:
@@ -145,7 +145,7 @@ async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
 
 
 async def unsettle(tx: AsyncConnection, uid: str | None) -> None:
-    """What a prediction and those above it cost may be another sum now: none of them is settled."""
+    """Mark a prediction and its ancestors as unsettled, because their sums may change."""
     while uid is not None:
         found = await tx.execute(
             select(runs.c.parent_uid, runs.c.downstream).where(runs.c.uid == uid)
@@ -184,7 +184,7 @@ async def unclosed(tx: AsyncConnection, kind: str = RUN) -> Sequence[str]:
 
 
 async def unrecorded(tx: AsyncConnection) -> tuple[int, datetime | None]:
-    """How many ends are journalled and not final, and when the oldest of them was journalled."""
+    """How many ends are journalled and not final, and when the oldest was journalled."""
     found = await tx.execute(
         select(func.count(), func.min(runs.c.journalled_at)).where(
             runs.c.closed_at.is_(None), runs.c.journalled_at.is_not(None)
@@ -195,7 +195,7 @@ async def unrecorded(tx: AsyncConnection) -> tuple[int, datetime | None]:
 
 
 async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
-    """Those of some UIDs that have a row."""
+    """Those of the UIDs that have a row."""
     found: set[str] = set()
     for start in range(0, len(uids), 500):
         batch = select(runs.c.uid).where(runs.c.uid.in_(uids[start : start + 500]))
@@ -204,7 +204,7 @@ async def known(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
 
 
 async def begun(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
-    """Those of some UIDs whose code has started, or that have an end."""
+    """Those of the UIDs whose code has started, or that have an end."""
     found: set[str] = set()
     for start in range(0, len(uids), 500):
         batch = select(runs.c.uid).where(
@@ -223,7 +223,7 @@ async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:
 async def note_dispatch(
     tx: AsyncConnection, uid: str, *, pod_uid: str, attempt: int, sent_at: datetime | None
 ) -> None:
-    """Remember which pod a run was claimed for and when its work was first sent there."""
+    """Record which pod a run was claimed for, and when its work was first sent there."""
     await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.closed_at.is_(None))
@@ -233,7 +233,7 @@ async def note_dispatch(
 
 
 async def note_start(tx: AsyncConnection, uid: str, started_at: datetime) -> None:
-    """Remember when main() was called; the first word stands."""
+    """Record when main() was called; the first report counts."""
     await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.started_at.is_(None), runs.c.outcome.is_(None))
@@ -242,7 +242,7 @@ async def note_start(tx: AsyncConnection, uid: str, started_at: datetime) -> Non
 
 
 async def note_heartbeat(tx: AsyncConnection, uid: str, active_ms: int, heard_at: datetime) -> None:
-    """Remember how long a run has worked; a late heartbeat takes nothing back."""
+    """Record how long a run has worked; a late heartbeat does not decrease it."""
     await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.active_ms <= active_ms)
@@ -267,10 +267,10 @@ def _journal_values(ending: Ending, at: datetime) -> dict[str, Any]:
 
 
 async def journal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -> bool:
-    """Write a run's end down before anyone is told. The first end stands.
+    """Journal a run's end before it is published. The first end wins.
 
     Returns:
-        False when the row has an end already, is closed, or does not exist.
+        False if the row has an end already, is closed, or does not exist.
     """
     done = await tx.execute(
         update(runs)
@@ -281,7 +281,7 @@ async def journal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -
 
 
 async def rejournal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -> None:
-    """Replace a journalled end by the one that the run's object took first."""
+    """Replace a journalled end by the one that won on the run's object."""
     await tx.execute(
         update(runs)
         .where(runs.c.uid == uid, runs.c.closed_at.is_(None))
@@ -292,13 +292,13 @@ async def rejournal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime)
 async def close(
     tx: AsyncConnection, row: RunRow, ending: Ending, *, by: ClosedBy, at: datetime
 ) -> Decimal:
-    """Make an end final: the row takes it, and the run's usage record is written, once.
+    """Make an end final: update the row, and write the run's usage record, once.
 
     Args:
         tx: the transaction.
         row: the run's row, as last read.
-        ending: the end that the object carries.
-        by: whose word it is.
+        ending: the end on the object.
+        by: who reported it.
         at: the gateway's clock.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Predictions in numbers: page by page, how many there were, and what they name."""
+"""Queries over predictions: pages, counts, and the versions and files that they name."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mayfly.metering.tables import MODEL, runs
 
 @dataclass(frozen=True)
 class Span:
-    """Which predictions of a list are wanted: newest first, by creation and id.
+    """Which predictions to list: newest first, by creation and id.
 
     Attributes:
-        namespace: whose; None for every namespace.
+        namespace: of the predictions; None for all.
         root_uid: only this tree; None for all.
-        before: older than this (created_at, id); None from the newest on.
+        before: only older than this (created_at, id); None to begin with the newest.
         created_after: created at this moment or later.
         created_before: created before this moment.
-        limit: at most so many.
+        limit: the maximum number.
     """
 
     namespace: str | None = None
@@ -34,7 +34,7 @@ class Span:
     limit: int = 100
 
     def holds(self, row: RunRow) -> bool:
-        """Whether a row belongs to it, its limit aside."""
+        """Whether a row belongs to the span, apart from its limit."""
         return (
             self.namespace in {None, row.namespace}
             and self.root_uid in {None, row.root_uid}
@@ -67,7 +67,7 @@ async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
 async def count_calls(
     tx: AsyncConnection, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """How many predictions there were of Pipelines and Models, by namespace and name."""
+    """The number of predictions of Pipelines and Models, by namespace and name."""
     found: dict[tuple[str, str], int] = {}
     key = (runs.c.pipeline_namespace, runs.c.pipeline)
     for start in range(0, len(keys), 200):
@@ -78,7 +78,7 @@ async def count_calls(
 
 
 async def versions_in_use(tx: AsyncConnection) -> Sequence[str]:
-    """Versions of Models that predictions name that have not ended."""
+    """Versions of Models named by unfinished predictions."""
     found = await tx.execute(
         select(runs.c.version).where(runs.c.closed_at.is_(None), runs.c.kind == MODEL).distinct()
     )
@@ -86,14 +86,14 @@ async def versions_in_use(tx: AsyncConnection) -> Sequence[str]:
 
 
 async def kept_texts(tx: AsyncConnection, mark: str) -> AsyncIterator[str]:
-    """Inputs and outputs that hold a mark: a text without wildcards of SQL."""
+    """Stored inputs and outputs that contain a mark: a text without SQL wildcards."""
     for text in (runs.c.input_json, runs.c.output):
         async for row in await tx.stream(select(text).where(text.contains(mark))):
             yield row[0]
 
 
 async def open_texts(tx: AsyncConnection, mark: str) -> AsyncIterator[str]:
-    """The same of trees that have not ended."""
+    """The same, of unfinished trees only."""
     open_trees = select(runs.c.root_uid).where(runs.c.closed_at.is_(None))
     for text in (runs.c.input_json, runs.c.output):
         wanted = select(text).where(text.contains(mark), runs.c.root_uid.in_(open_trees))

@@ -1,10 +1,10 @@
-"""Closed months: what a month came to, and that no record enters it any more.
+"""Closed months: their totals, and the guarantee that no record is added to them.
 
-A record belongs to the month of its `recorded_at` in UTC. A close first draws the line, in a short
-transaction of its own, and counts afterwards; whatever is written later is recorded at the first
-instant behind the line, even when its clock says earlier. A database has one writer at a time
-(`Database.write`), so no transaction can have looked for the line before it was drawn and write
-its record afterwards.
+A record belongs to the month of its `recorded_at` in UTC. A close first sets a line in a short
+transaction of its own, and counts afterwards. Whatever is written later is recorded at the first
+instant after the line, even if its clock says earlier. A database has one writer at a time
+(`Database.write`), so no transaction can check the line before it is set and write its record
+afterwards.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Month:
 
     @classmethod
     def of(cls, moment: datetime) -> Month:
-        """The month that a moment is in."""
+        """The month of a moment."""
         moment = moment.astimezone(UTC)
         return cls(moment.year, moment.month)
 
     @classmethod
     def read(cls, text: str) -> Month:
-        """The month of a text like "2026-10".
+        """Parse a month like "2026-10".
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a month.
         """
         found = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
         month = cls.of(found)
@@ -58,7 +58,7 @@ class Month:
 
     @property
     def end(self) -> datetime:
-        """The first instant behind it."""
+        """The first instant after it."""
         return (self.start + timedelta(days=32)).replace(day=1)
 
     @override
@@ -68,10 +68,10 @@ class Month:
 
 @dataclass(frozen=True)
 class Totals:
-    """What the records of a month come to.
+    """The totals of a month's records.
 
     Attributes:
-        records: how many there are.
+        records: their number.
         sums: their cost by currency, exact.
         sha256: over their CSV lines in order (`reports.line_of`), in hexadecimal.
     """
@@ -86,7 +86,7 @@ class Period:
     """A closed month.
 
     Attributes:
-        totals: None where whoever closed it stopped before it was counted: close it again.
+        totals: None if the close was interrupted before the count: close it again.
     """
 
     month: Month
@@ -96,7 +96,7 @@ class Period:
 
 
 async def admitted(tx: AsyncConnection, at: datetime) -> datetime:
-    """When a record that is written in this transaction is recorded.
+    """The `recorded_at` of a record that is written in this transaction.
 
     Args:
         tx: the transaction of `Database.write` that writes it.
@@ -107,20 +107,20 @@ async def admitted(tx: AsyncConnection, at: datetime) -> datetime:
 
 
 async def draw_line(tx: AsyncConnection, month: Month, at: datetime, by: str) -> None:
-    """Let no record enter a month, nor one before it, any more. A second time it changes nothing.
+    """Stop records from being added to a month or an earlier one. Repeating it changes nothing.
 
     Args:
         tx: a transaction of `Database.write`.
         month: a month that is over.
         at: the clock.
-        by: the name of who closes it.
+        by: the name of whoever closes it.
     """
     values = {"period": str(month), "ends_at": month.end, "closed_at": at, "closed_by": by}
     await insert_once(tx, usage_periods, values)
 
 
 async def keep(tx: AsyncConnection, month: Month, totals: Totals) -> None:
-    """Write down what a closed month came to; the first word stands."""
+    """Store the totals of a closed month; the first ones count."""
     sums = {currency: decimal_text(total) for currency, total in sorted(totals.sums.items())}
     await tx.execute(
         update(usage_periods)
@@ -130,7 +130,7 @@ async def keep(tx: AsyncConnection, month: Month, totals: Totals) -> None:
 
 
 async def find(tx: AsyncConnection, month: Month) -> Period | None:
-    """A month, if it was closed."""
+    """A month, if it is closed."""
     found = await tx.execute(select(usage_periods).where(usage_periods.c.period == str(month)))
     row = found.mappings().one_or_none()
     return None if row is None else _period(row)

@@ -1,7 +1,7 @@
 """Pricing: from meters to money. Decimals are exact; only active time is rounded up, to 1 ms.
 
-Rules: a meter without a price costs nothing; `prediction` and `outputItems` charge only on
-success; time and tokens charge whatever ran, however it ended; what never started is free.
+Rules: a meter without a price costs nothing; `prediction` and `outputItems` are charged only on
+success; time and tokens are charged for every end; what never started is free.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
 from enum import StrEnum
 
 MAX_PRICE_TEXT = 40
-"""Characters of a price: enough for any currency, few enough to compute with exactly."""
+"""Maximum length of a price: enough for any currency, and still exact in computations."""
 
 PRICE = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 DIGITS = 120
 EXACT = Context(prec=DIGITS, traps=[InvalidOperation, Inexact])
-"""Arithmetic that fails rather than rounds."""
+"""A decimal context that raises instead of rounding."""
 
 
 class Meter(StrEnum):
-    """What a price can be put on."""
+    """What a price can apply to."""
 
     PREDICT_SECONDS = "predictSeconds"
     PREDICTION = "prediction"
@@ -36,13 +36,13 @@ class Meter(StrEnum):
 
 @dataclass(frozen=True)
 class PricePin:
-    """The price of one unit of a meter, as it stood when the work was dispatched."""
+    """The price of one unit of a meter, pinned when the work was dispatched."""
 
     meter: Meter
     unit_price: Decimal
 
     def body(self) -> dict[str, str]:
-        """The JSON that the ledger keeps."""
+        """The JSON stored in the ledger."""
         return {"meter": self.meter.value, "unitPrice": decimal_text(self.unit_price)}
 
 
@@ -53,9 +53,9 @@ class Consumption:
     Attributes:
         active_ms: milliseconds from the call of main() to its end, rounded up.
         started: whether main() was called.
-        succeeded: whether it ended well.
+        succeeded: whether it succeeded.
         output_items: items of the output (1 unless it is a list).
-        input_tokens: as a Model's server counted them.
+        input_tokens: as counted by the Model's server.
         output_tokens: likewise.
     """
 
@@ -89,8 +89,8 @@ class Charge:
 
     Attributes:
         meter: what is counted.
-        quantity: how many units of it.
-        unit_price: of one unit, as it was pinned at the dispatch.
+        quantity: the number of units.
+        unit_price: of one unit, as pinned at the dispatch.
     """
 
     meter: Meter
@@ -99,32 +99,32 @@ class Charge:
 
     @property
     def amount(self) -> Decimal:
-        """What the line costs, exact.
+        """The amount of the line, exact.
 
         Raises:
-            decimal.Inexact: more digits than `DIGITS` would be needed; no price that `read_pins`
-                accepts comes near.
+            decimal.Inexact: more than `DIGITS` digits are needed; prices that `read_pins` accepts
+                never need that many.
         """
         with localcontext(EXACT):
             return self.quantity * self.unit_price
 
 
 def charges(used: Consumption, pins: Sequence[PricePin]) -> list[Charge]:
-    """The lines of a bill: one for each meter that has a price."""
+    """The lines of a bill: one for each meter with a price."""
     return [Charge(pin.meter, used.quantity(pin.meter), pin.unit_price) for pin in pins]
 
 
 def cost(used: Consumption, pins: Sequence[PricePin]) -> Decimal:
-    """The price of what was used, exact: the sum of its charges."""
+    """The cost of what was used, exact: the sum of its charges."""
     with localcontext(EXACT):
         return sum((each.amount for each in charges(used, pins)), Decimal(0))
 
 
 def read_pins(prices: Sequence[Mapping[str, object]]) -> tuple[PricePin, ...]:
-    """The prices of an object's `price` list.
+    """Parse an object's `price` list.
 
     Raises:
-        ValueError: a meter is unknown or a price is no finite decimal of at least zero.
+        ValueError: a meter is unknown, or a price is not a finite decimal of at least zero.
     """
     return tuple(_pin(each) for each in prices)
 

@@ -1,4 +1,4 @@
-"""CSV: one line of text a row, and no cell that a spreadsheet would take for a formula."""
+"""CSV without formulas: cells that a spreadsheet would evaluate are escaped."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from mayfly.metering.pricing import decimal_text
 Cell = str | int | bool | Decimal | datetime | None
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet computes with when a text begins so."""
+"""Characters that begin a formula in a spreadsheet."""
 
 _BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """A row with its line feed. A cell is quoted only where it has to be; None is empty."""
+    """A row with its line feed. Cells are quoted only if necessary; None is empty."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([cell(each) for each in cells])
     return text.getvalue()
 
 
 def cell(value: Cell) -> str:
-    """What stands in a cell.
+    """The text of a cell.
 
-    Numbers stay numbers, negative ones too; a text that begins like a formula gets an apostrophe
-    before it, and a text of several lines becomes one line.
+    Numbers stay numbers, negative ones too; text that begins like a formula is prefixed with an
+    apostrophe, and text of several lines becomes one line.
     """
     match value:
         case None:

@@ -1,8 +1,8 @@
-"""What was spent against a limit: by a namespace in a month, and below a run with a budget.
+"""Amounts spent under budgets: by a namespace in a month, and below a run with a budget.
 
-Both sums are kept where the usage records are, and grow in the transaction that writes a record:
-they are right after a restart and with several gateways, and reading one reads one row. What runs
-now is added from its heartbeats. A record that costs nothing changes neither.
+Both sums are stored beside the usage records, and change in the transaction that writes a record,
+so they are correct after a restart and with several gateways, and reading one takes one row.
+Running work is added from its heartbeats. A record that costs nothing changes neither.
 
 A run's row names the nearest run with a budget, itself or above it (`runs.budget_uid`); budgets
 above that are found from there.
@@ -30,7 +30,7 @@ spending = Table(
     Column("month", String(7), primary_key=True),
     Column("cost", Exact, nullable=False),
 )
-"""The sum of a namespace's usage records of a month ("2026-11", UTC, by `recorded_at`)."""
+"""The sum of a namespace's usage records in a month ("2026-11", UTC, by `recorded_at`)."""
 
 budgets = Table(
     "budgets",
@@ -42,7 +42,7 @@ budgets = Table(
     Column("amount", Exact, nullable=False),
     Column("spent", Exact, nullable=False),
 )
-"""Runs with a budget; `spent` is the sum of the usage records of the run and all below it."""
+"""Runs with a budget; `spent` is the sum of the records of the run and everything below it."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Budget:
     """The budget of a run.
 
     Attributes:
-        run_uid: whose.
-        above: the next run above that has one.
+        run_uid: of the run.
+        above: the next run above with a budget.
         name: of the run.
         amount: what the run and everything below it may cost.
-        spent: what is recorded, and what runs now.
+        spent: recorded costs, plus running work.
     """
 
     run_uid: str
@@ -75,13 +75,13 @@ def month_of(moment: datetime) -> str:
 async def add(
     tx: AsyncConnection, *, namespace: str, run_uid: str, amount: Decimal, at: datetime
 ) -> None:
-    """Count a new usage record, in its transaction.
+    """Add a new usage record to the sums, in its transaction.
 
     Args:
         tx: the transaction that writes the record.
         namespace: who pays.
         run_uid: the prediction's.
-        amount: the record's cost; a correction's may be below 0.
+        amount: the record's cost; a correction's may be negative.
         at: the record's `recorded_at`.
     """
     if not amount:
@@ -109,7 +109,7 @@ async def add(
 
 
 async def open_budget(tx: AsyncConnection, uid: str, amount: Decimal) -> None:
-    """Begin to count for a run with a budget, whose row is open; one that is known stays."""
+    """Start the sum of a run with a budget whose row is open; an existing sum is kept."""
     row = (
         await tx.execute(
             select(runs.c.root_uid, runs.c.parent_uid, runs.c.name).where(runs.c.uid == uid)
@@ -136,13 +136,13 @@ async def open_budget(tx: AsyncConnection, uid: str, amount: Decimal) -> None:
 
 
 async def budget_of(tx: AsyncConnection, uid: str) -> str | None:
-    """The UID of the nearest run with a budget: a run itself or one above it."""
+    """The UID of the nearest run with a budget: the run itself, or an ancestor."""
     found = await tx.scalar(select(runs.c.budget_uid).where(runs.c.uid == uid))
     return None if found is None else str(found)
 
 
 async def of_namespace(tx: AsyncConnection, namespace: str, now: datetime) -> Decimal:
-    """What a namespace has spent in the month of a moment, with what runs in it now."""
+    """What a namespace has spent in the month of a moment, including running work."""
     known = await tx.scalar(
         select(spending.c.cost).where(
             spending.c.namespace == namespace, spending.c.month == month_of(now)
@@ -157,7 +157,7 @@ async def of_namespace(tx: AsyncConnection, namespace: str, now: datetime) -> De
 
 
 async def of_budgets(tx: AsyncConnection, budget_uid: str) -> list[Budget]:
-    """The budgets that bound a run, the nearest first, with what is spent of each."""
+    """The budgets that limit a run, nearest first, with the amount spent under each."""
     root = select(budgets.c.root_uid).where(budgets.c.run_uid == budget_uid).scalar_subquery()
     found = await tx.execute(select(budgets).where(budgets.c.root_uid == root))
     known = {
@@ -185,7 +185,7 @@ class _Running:
 
 
 async def _running(tx: AsyncConnection) -> list[_Running]:
-    """What runs now, with what it has cost so far: the time that its last sign of life told."""
+    """Running work and its cost so far, by its last heartbeat."""
     found = await tx.execute(
         select(
             runs.c.kind,
@@ -200,7 +200,7 @@ async def _running(tx: AsyncConnection) -> list[_Running]:
     running = []
     for row in found:
         active_ms = row.active_ms
-        if row.kind != RUN:  # a Model's server tells that it works, not for how long
+        if row.kind != RUN:  # a Model's server reports that it works, but not for how long
             active_ms = milliseconds((row.heard_at or row.started_at) - row.started_at)
         used = Consumption(active_ms=active_ms, started=True)
         running.append(

@@ -1,4 +1,4 @@
-"""The ledger's tables: a row a prediction in `runs`, its bill in `usage_records`."""
+"""The ledger's tables: one row per prediction in `runs`, its bill in `usage_records`."""
 
 from __future__ import annotations
 

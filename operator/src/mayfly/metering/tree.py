@@ -1,4 +1,4 @@
-"""What predictions have made: children, costs, and whether all of it has ended.
+"""Totals of trees: children, costs, and whether everything below has ended.
 
 `downstream` of a row is the cost of everything below it, written once all of that has ended.
 """
@@ -25,8 +25,8 @@ class Below:
     """What a prediction has made, by the ledger.
 
     Attributes:
-        children: UIDs of what it made itself.
-        succeeded: how many of those ended well.
+        children: UIDs of its own children.
+        succeeded: how many of them succeeded.
         failed: how many failed.
         canceled: how many were cancelled.
         cost: of everything below, at every depth, as far as it has ended.
@@ -42,7 +42,7 @@ class Below:
 
 
 async def below(tx: AsyncConnection, uid: str) -> Below:
-    """What a prediction has made. Only what is not settled is looked into deeper."""
+    """What a prediction has made. Only unsettled branches are descended into."""
     columns = (runs.c.uid, runs.c.parent_uid, runs.c.downstream)
     tree = select(*columns).where(runs.c.parent_uid == uid).cte("tree", recursive=True)
     unsettled = tree.alias()
@@ -89,16 +89,16 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
 
 
 async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Decimal) -> bool:
-    """Everything below a prediction that is over has ended, and its object was told what it cost.
+    """Settle an ended prediction whose tree has ended and whose object has the final costs.
 
     Args:
         tx: the transaction.
         uid: the prediction.
-        own: what the object was told of its own cost.
-        downstream: what it was told of what is below.
+        own: the own cost on the object.
+        downstream: the downstream cost on the object.
 
     Returns:
-        False where that does not hold any more: a late call or a correction came meanwhile.
+        False if these are outdated: a late call or a correction came in between.
     """
     now = await below(tx, uid)
     costs = await records.costs(tx, [uid])
@@ -113,10 +113,10 @@ async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Dec
 
 
 async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
-    """Put a prediction's bill right, by a further record; the sums above it are made anew.
+    """Correct a prediction's bill by a further record, and recompute the sums above it.
 
     Raises:
-        NotCorrectable: there is no bill yet, or less than nothing would be left of it.
+        NotCorrectable: there is no bill yet, or it would become negative.
     """
     found = await tx.execute(select(runs.c.kind, runs.c.parent_uid).where(runs.c.uid == uid))
     row = found.one_or_none()
@@ -127,7 +127,7 @@ async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetim
 
 
 async def unsettled(tx: AsyncConnection) -> Sequence[str]:
-    """UIDs of the runs that are over and whose tree is not, or was not told to be."""
+    """UIDs of ended runs whose tree is not settled."""
     found = await tx.execute(
         select(runs.c.uid)
         .where(runs.c.closed_at.is_not(None), runs.c.downstream.is_(None), runs.c.kind == RUN)

@@ -1,5 +1,5 @@
-"""The planner: what to do next, decided from what was observed. Pure: no clock, no network.
+"""The planner: decides what to do next from what was observed. Pure: no clock, no network.
 
-`plan_run`, `plan_pipeline` and `plan_runtime` read top-down as checks in order; the first one
-that has something to say wins. `controller.execute` carries plans out; nothing else writes.
+`plan_run`, `plan_pipeline` and `plan_runtime` are checks in order, read top-down; the first check
+that applies wins. `controller.execute` carries plans out; nothing else writes.
 """

@@ -1,4 +1,4 @@
-"""What a plan can ask for: a closed union. `controller.execute` matches on it."""
+"""The actions of a plan: a closed union, executed by `controller.execute`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Create a run's pod. That it exists already is fine."""
+    """Create a run's pod; succeeds if it already exists."""
 
     body: Json
 
@@ -30,7 +30,7 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class WriteRunStatus:
-    """Write a run's status, if it is still as it was read."""
+    """Write a run's status, unless the run has changed since it was read."""
 
     namespace: str
     name: str
@@ -40,7 +40,7 @@ class WriteRunStatus:
 
 @dataclass(frozen=True)
 class DeleteRun:
-    """Delete exactly this run; what it owns follows."""
+    """Delete exactly this run, and with it what it owns."""
 
     namespace: str
     name: str
@@ -49,14 +49,14 @@ class DeleteRun:
 
 @dataclass(frozen=True)
 class EnsureNetworkPolicy:
-    """Put the run pods' NetworkPolicy into a namespace."""
+    """Apply the run pods' NetworkPolicy in a namespace."""
 
     namespace: str
 
 
 @dataclass(frozen=True)
 class CreateVersion:
-    """Create a PipelineVersion. That it exists already is fine."""
+    """Create a PipelineVersion; succeeds if it already exists."""
 
     body: Json
 
@@ -72,7 +72,7 @@ class DeleteVersion:
 
 @dataclass(frozen=True)
 class WriteStatus:
-    """Write the status of a Pipeline or PipelineRuntime, if it is still as it was read."""
+    """Write the status of a Pipeline or PipelineRuntime, unless that has changed since read."""
 
     plural: str
     namespace: str
@@ -98,7 +98,7 @@ class Plan:
     """What to do now, and when to look again even if nothing happens.
 
     Attributes:
-        actions: in order; the first that fails stops the rest.
+        actions: executed in order; a failure stops the rest.
         wake: when to look again, or None.
     """
 

@@ -1,4 +1,4 @@
-"""When a run's waits are over: for its pod, for its start, for its removal. Pure."""
+"""Deadlines of a run: for its pod, for its start, for its removal. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mayfly.clock import parse_rfc3339
 
 
 def created_at(run: PipelineRun, *, now: datetime) -> datetime:
-    """When the run was created; `now` for one that was never in the API."""
+    """When the run was created; `now` if it was never in the API."""
     stamp = run.metadata.creation_timestamp
     return parse_rfc3339(stamp) if stamp else now
 
@@ -24,7 +24,7 @@ def queue_due(run: PipelineRun, *, now: datetime) -> datetime:
 def start_due(run: PipelineRun, *, now: datetime) -> datetime:
     """Until when main() must be called: `spec.startDeadline` after admission, over all attempts.
 
-    A claim comes with the admission, so that a claimed run without one was written by hand: its
+    Admission happens with the claim; a claimed run without an admission was edited by hand, and its
     creation counts.
     """
     accepted = find(run.status.conditions, ConditionType.ACCEPTED)
@@ -33,7 +33,7 @@ def start_due(run: PipelineRun, *, now: datetime) -> datetime:
 
 
 def ttl_due(run: PipelineRun) -> datetime | None:
-    """When the run is to be deleted; None for children and for ends that are not recorded."""
+    """When to delete the run; None for children, and for ends that are not recorded."""
     if run.spec.parent_ref is not None or not run.status.finished:
         return None
     over = find(run.status.conditions, ConditionType.FINISHED)

@@ -1,13 +1,13 @@
-"""How a run ends: one shape for every end, whoever writes it.
+"""The end of a run: one data type for every end, whoever writes it.
 
-The gateway ends a run from its agent's result; the controller ends runs that were refused, that
-never had a pod, or whose pod went away without a result that the gateway could take.
+The gateway ends a run from its agent's result. The controller ends runs that were refused, that
+never had a pod, or whose pod disappeared without a result for the gateway.
 
-An end on its way, by who holds it:
+The types of an end on its way:
 
     mayfly_runtime  End, Result    what PID 1 saw, and the message that carries it
-    gateway         Result         the same message, read and checked
-    metering        Ending         the end as it is journalled and billed, calls of Models included
+    gateway         Result         the same message, parsed and checked
+    metering        Ending         the end as it is journalled and billed, also of calls
     here            End            the end as it is written on the object
 
 `Ending` has moments and amounts, all of them known. `End` has what a pod left: stamps are text that
@@ -52,19 +52,20 @@ AGENT_REASONS = frozenset(
         Reason.OUTPUT_UPLOAD_FAILED,
     }
 )
-"""What an agent may say of its run's end; anything else it says is Lost."""
+"""Reasons that an agent may report; any other is recorded as Lost."""
 
 MESSAGES = {Reason.CANCELED: "The run was cancelled."}
-"""Sentences of ends that leave no error."""
+"""Sentences of ends that have no error."""
 
 DISRUPTIONS = {
-    "EvictionByEvictionAPI": "somebody asked for it, as `kubectl drain` does to empty a node",
-    "PreemptionByScheduler": "it made room for a pod of higher priority",
+    "EvictionByEvictionAPI": "it was evicted through the API, for example by `kubectl drain`",
+    "PreemptionByScheduler": "it was preempted by a pod of higher priority",
     "DeletionByTaintManager": "its node was taken out of service",
-    "TerminationByKubelet": "its node shuts down or lacks memory or disk",
+    "TerminationByKubelet": "its node was shutting down, or short of memory or disk",
 }
-"""Why the cluster takes a pod away, in Kubernetes' words (pod condition DisruptionTarget) and in
-ours. Another reason, DeletionByPodGC, is a node that went away: then the run is Lost."""
+"""Why the cluster evicts a pod: the reason of the pod condition DisruptionTarget, and our
+sentence. Another reason, DeletionByPodGC, means that the node disappeared: then the run is
+Lost."""
 
 OUTCOMES = frozenset({"succeeded", "failed", "canceled"})
 
@@ -75,12 +76,12 @@ class End:
 
     Attributes:
         reason: of the condition Succeeded.
-        error: the last line of the exception or a sentence; "" on success.
-        started: main() was called; None when nobody knows.
+        error: the last line of the exception, or a sentence; "" on success.
+        started: main() was called; None if unknown.
         started_at: RFC 3339 with microseconds.
         completed_at: RFC 3339 with microseconds.
-        active_ms: active time in milliseconds, rounded up; None when nobody measured it.
-        output_json: the output's exact text; None where there is none.
+        active_ms: active time in milliseconds, rounded up; None if it was not measured.
+        output_json: the output's exact text; None if there is none.
     """
 
     reason: Reason
@@ -98,7 +99,7 @@ class End:
 
 
 def clipped(text: str, limit: int) -> str:
-    """The text in at most `limit` bytes of UTF-8, cut between characters."""
+    """The text truncated to `limit` bytes of UTF-8, between characters."""
     data = text.encode()
     if len(data) <= limit:
         return text
@@ -108,8 +109,8 @@ def clipped(text: str, limit: int) -> str:
 def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
     """The status of a run that has just ended.
 
-    Sets conditions, phase, times, measured time, error and the output's copy; leaves `recorded`,
-    `finished`, costs, `logsTail` and `outputURL` to the gateway, who alone knows them.
+    Sets conditions, phase, times, active time, error and the copy of the output. `recorded`,
+    `finished`, costs, `logsTail` and `outputURL` are left to the gateway, which alone knows them.
     """
     update: dict[str, Any] = {
         "id": run.status.id or run_id(run.metadata.uid),
@@ -129,7 +130,7 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
 
 
 def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condition, ...]:
-    """Started, Succeeded and Finished of a run that has just ended."""
+    """The conditions Started, Succeeded and Finished of a run that has just ended."""
     set_to = partial(with_condition, now=rfc3339_seconds(now), generation=run.metadata.generation)
     conditions = run.status.conditions
     started = find(conditions, ConditionType.STARTED)
@@ -146,7 +147,7 @@ def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condit
 
 
 def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRunStatus:
-    """The status of a run that can't be accepted: it ends at once, without a pod."""
+    """The status of a refused run: it ends at once, without a pod."""
     conditions = with_condition(
         run.status.conditions,
         ConditionType.ACCEPTED,
@@ -163,10 +164,11 @@ def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRun
 
 
 def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
-    """The end that a pod tells which is over, when no result came.
+    """The end of a run whose pod ended without a result, from the pod's status.
 
-    Its termination message speaks first, then the kubelet's reasons, then the exit code. An agent
-    that was stopped before it had a result leaves a message without an outcome: its stamps count.
+    The termination message counts first, then the kubelet's reasons, then the exit code. An agent
+    that was stopped before it had a result leaves a message without an outcome: its timestamps are
+    used.
     """
     told = termination_message(run, pod.terminated.message if pod.terminated else "")
     if told is not None and told.get("outcome") in OUTCOMES:
@@ -184,7 +186,7 @@ def from_pod(run: PipelineRun, pod: ObservedPod) -> End:
         end,
         started=bool(told.get("started")) or run.status.started,
         started_at=_text(told.get("startedAt")),
-        # 0 before the first heartbeat and if nobody asked the agent to stop: the ledger may know.
+        # 0 before the first heartbeat, if the agent was not asked to stop: the ledger may know.
         active_ms=_measured(told) or None,
     )
 
@@ -218,10 +220,10 @@ def _from_state(run: PipelineRun, pod: ObservedPod) -> End:
 
 
 def termination_message(run: PipelineRun, text: str) -> dict[str, Any] | None:
-    """What an agent left in its container's termination message.
+    """Parse the termination message that an agent left.
 
     Returns:
-        None where the text is no such message, or speaks of another run or attempt.
+        None if it is not such a message, or belongs to another run or attempt.
     """
     try:
         told = json.loads(text)
@@ -251,7 +253,7 @@ def _from_message(told: dict[str, Any]) -> End:
 
 
 def agent_reason(outcome: str, reason: str) -> Reason:
-    """The reason of an agent's end: never one that the agent has no say in."""
+    """The reason of an agent's end; only reasons that an agent may report."""
     if outcome == "succeeded":
         return Reason.SUCCEEDED
     if outcome == "canceled":

@@ -1,14 +1,13 @@
-"""Where a run stands in its tree, and what its parent's state means for it. Pure.
+"""A run's place in its tree, and what its parent's state means for it. Pure.
 
-    parent not there any more      refused: its owner reference takes the run as well
+    parent does not exist          refused: the owner reference deletes the run as well
     parent cancelled               the run ends Canceled, unless it has started
-    parent ended, not cancelled    the run goes on as if nothing had happened: whoever made it,
-                                   and ended before it got a pod, left it running
+    parent ended, not cancelled    the run continues: its parent left it running
     deeper than the limit          refused
 
-A cancel reaches a run's children from the moment that it is asked for, as long as the run had not
-ended by then; a cancel of a run that is over changes nothing. Only a run that has started can make
-children, and it was claimed before that: a parent without a place has made nothing.
+A cancel reaches a run's children from the moment it is requested, unless the run had ended before;
+cancelling an ended run changes nothing. Only a run that has started can create children, and it was
+claimed before that: a parent without a place has created nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from mayfly.reconcile.observed import CanceledAbove, Place, Refusal, Unsettled
 
 @dataclass(frozen=True)
 class Lineage:
-    """A run's place in its tree, and what of it keeps the run from a pod.
+    """A run's place in its tree, and what keeps the run from a pod.
 
     Attributes:
-        place: None where the parent does not tell it.
-        problem: None where there is none.
+        place: None if the parent does not tell it.
+        problem: None if there is none.
     """
 
     place: Place | None
@@ -34,7 +33,7 @@ class Lineage:
 
 
 def reaches_children(parent: PipelineRun) -> bool:
-    """Whether a run was cancelled, so that nothing of it that has not started ever starts."""
+    """Whether a run was cancelled, so that no unstarted child of it may start."""
     return parent.status.cancelling or (parent.spec.cancel and not parent.status.ended)
 
 
@@ -59,18 +58,19 @@ def too_deep(depth: int, limit: int, what: str = "run") -> str:
 
 
 def canceled_above(parent_name: str) -> CanceledAbove:
-    """The end of a run that had not started when its parent was cancelled, in words."""
+    """The end of a run that had not started when its parent was cancelled."""
     return CanceledAbove(
-        f'The run "{parent_name}", which made this one, was cancelled before this one had started.'
+        f'The parent run "{parent_name}" was cancelled before this run had started.'
     )
 
 
 def lineage(run: PipelineRun, parent: PipelineRun | None, depth_limit: int) -> Lineage:
-    """The place of a run.
+    """Determine the place of a run.
 
     Args:
         run: the run.
-        parent: what has the name of its `parentRef` now; None where nothing has, or for a root.
+        parent: the current object with the name of its `parentRef`; None if there is none, or for
+            a root.
         depth_limit: how many levels deep pipelines may call pipelines.
     """
     ref = run.spec.parent_ref
@@ -82,7 +82,7 @@ def lineage(run: PipelineRun, parent: PipelineRun | None, depth_limit: int) -> L
     root = parent.status.root_ref
     if parent.status.depth is None or root is None:
         if parent.status.ended:
-            words = f'The parent run "{ref.name}" ended before it could make a run.'
+            words = f'The parent run "{ref.name}" ended before it had a pod.'
             return Lineage(None, Refusal(Reason.PARENT_ENDED, words))
         return Lineage(None, Unsettled(f'The parent run "{ref.name}" has no pod yet.', seconds=1.0))
     place = Place(child_depth(parent), root, run_id(root.uid), run_id(ref.uid))

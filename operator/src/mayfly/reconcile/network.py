@@ -1,7 +1,7 @@
-"""The NetworkPolicy that run pods live under, one a namespace.
+"""The NetworkPolicy of run pods, one per namespace.
 
-The label that it selects on is on the pod from birth, so that no claim ever makes a CNI reprogram
-itself at the worst moment.
+The label that it selects is on the pod from its creation, so that no claim causes a CNI update at
+the worst moment.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class NetworkSettings:
 
     Attributes:
         internet: the public internet.
-        gateway_namespace: where the gateway's pods are.
-        gateway_labels: which pods those are.
+        gateway_namespace: namespace of the gateway's pods.
+        gateway_labels: labels of the gateway's pods.
         gateway_port: the port that they listen on.
-        dns_namespace: where the cluster's DNS is.
-        denied: further CIDRs that are never reached (public ranges of the cluster's own).
-        allowed: private CIDRs that are reached all the same, on any port.
-        extra_egress: rules of the installation's own, as Kubernetes writes them.
+        dns_namespace: namespace of the cluster's DNS.
+        denied: further CIDRs that are denied (public ranges of the cluster's own).
+        allowed: private CIDRs that are allowed nevertheless, on any port.
+        extra_egress: further egress rules, as in a NetworkPolicy.
     """
 
     gateway_namespace: str
@@ -60,12 +60,12 @@ class NetworkSettings:
 
 
 def network_policy(namespace: str, settings: NetworkSettings, owner: Json | None) -> Json:
-    """The policy of one namespace: nothing comes in; gateway, DNS and the internet go out.
+    """The policy of one namespace: no ingress; egress to gateway, DNS and the internet.
 
     Args:
-        namespace: where run pods are.
+        namespace: of the run pods.
         settings: the installation's.
-        owner: a cluster-wide owner, so that an uninstall collects the policy.
+        owner: a cluster-wide owner, so that an uninstall deletes the policy.
     """
     metadata: Json = {
         "name": NAME,

@@ -1,4 +1,4 @@
-"""What the planner looks at: one run, its pod, and what its references came to."""
+"""The planner's input: one run, its pod, and its resolved references."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 
 @dataclass(frozen=True)
 class Terminated:
-    """How the agent's container ended, in the kubelet's words."""
+    """How the agent's container ended, from the kubelet."""
 
     exit_code: int
     reason: str = ""
@@ -30,15 +30,15 @@ class Terminated:
 
 @dataclass(frozen=True)
 class ObservedPod:
-    """The part of a pod that decides something.
+    """The parts of a pod that matter for decisions.
 
     Attributes:
         gone: it is no longer in the API; the rest is its last seen state.
-        unseen: it is gone, and whatever it did last was not seen (the controller began later, or a
+        unseen: it is gone, and its last state was not seen (the controller started later, or a
             watch broke).
         ever_started: the agent's container has or had a `startedAt`.
         waiting: why the container waits: (reason, message).
-        disruption: why the cluster took the pod away: (reason, message) of DisruptionTarget.
+        disruption: why the cluster evicted the pod: (reason, message) of DisruptionTarget.
         noticed: when this controller first saw it terminated or gone.
     """
 
@@ -67,7 +67,7 @@ class Place:
     """Where a run stands in its tree.
 
     Attributes:
-        depth: 1 for a run that no run made.
+        depth: the level in the tree; 1 for a root.
         root: the run at the top.
         root_id: its prediction id.
         parent_id: the id of the run that made this one; "" for a root.
@@ -81,7 +81,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Target:
-    """What a run's references came to: everything its pod and its pins need."""
+    """A run's resolved references: everything its pod and its pins need."""
 
     version: str
     runtime: PipelineRuntime
@@ -92,14 +92,14 @@ class Target:
     root_id: str = ""
     parent_id: str = ""
     waits: str = ""
-    """Why there is no place for its pod yet, in words; "" when there is."""
+    """Why there is no place for its pod yet, as a sentence; "" if there is."""
     gives_up: GivesUp | None = None
-    """That it waits no longer than this: nothing moves."""
+    """Until when it waits in a deadlock."""
 
 
 @dataclass(frozen=True)
 class GivesUp:
-    """A run that waits for a pod that nobody can leave: until when, and why, in words."""
+    """A run that waits in a deadlock: until when, and why."""
 
     at: datetime
     why: str
@@ -107,7 +107,7 @@ class GivesUp:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The run can never be accepted: why, in words for a person."""
+    """The run can never be accepted; the message says why."""
 
     reason: Reason
     message: str
@@ -115,7 +115,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Unsettled:
-    """Something that the run needs is not there yet, and will be soon."""
+    """Something that the run needs does not exist yet, but will soon."""
 
     message: str
     seconds: float = 0.2
@@ -123,7 +123,7 @@ class Unsettled:
 
 @dataclass(frozen=True)
 class CanceledAbove:
-    """The run that made this one was cancelled before this one had started: in words."""
+    """The parent was cancelled before this run had started; the message says so."""
 
     message: str
 
@@ -133,12 +133,12 @@ Resolution = Target | Refusal | CanceledAbove | Unsettled
 
 @dataclass(frozen=True)
 class PodSettings:
-    """What the installation decides about run pods.
+    """The installation's settings for run pods.
 
     Attributes:
-        gateway_url: where their agents find the gateway.
-        ca_pem: the authority that signed its certificate; None for a public one.
-        image_pull_policy: how nodes get their image.
+        gateway_url: the gateway's URL for agents.
+        ca_pem: the CA of its certificate; None for a public CA.
+        image_pull_policy: of the runtime image.
         fetch_allow: private CIDRs that URLs of file inputs may lead to.
     """
 
@@ -184,7 +184,7 @@ class ObservedRun:
 
 @dataclass(frozen=True)
 class SourceProblem:
-    """A source that can't be run."""
+    """A source that can't be run, and why."""
 
     message: str
 

@@ -1,4 +1,4 @@
-"""What to do next with a Pipeline: pin each state of its source as a PipelineVersion."""
+"""Plans the next step of a Pipeline: pins each state of its source as a PipelineVersion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mayfly.reconcile.actions import (
 from mayfly.reconcile.observed import ObservedPipeline, SourceProblem
 
 REVISION_HISTORY = 10
-"""Versions that are kept beside those that unfinished runs use."""
+"""Number of versions that are kept besides those of unfinished runs."""
 
 
 def plan_pipeline(seen: ObservedPipeline) -> Plan:
@@ -45,7 +45,7 @@ def plan_pipeline(seen: ObservedPipeline) -> Plan:
 
 
 def wanted_version(seen: ObservedPipeline) -> str:
-    """The id of the version that the pipeline's spec is now."""
+    """The id of the version of the current spec."""
     spec = seen.pipeline.spec
     digest = seen.runtime.spec.image if seen.runtime else ""
     return version_id(seen.pipeline.metadata.uid, spec.source, spec.entrypoint, digest)

@@ -30,7 +30,7 @@ K = TypeVar("K")
 UNLIMITED = 2**31
 
 STANDSTILL = timedelta(seconds=60)
-"""How long nothing may move before someone gives up."""
+"""How long a deadlock may last before a run gives up."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Waiting(Generic[K]):
     Attributes:
         key: whatever names the run.
         namespace: who it counts against.
-        depth: 1 for a run that no run made.
+        depth: the level in the tree; 1 for a root.
         created: RFC 3339; older is smaller.
     """
 
@@ -51,7 +51,7 @@ class Waiting(Generic[K]):
 
     @cached_property
     def age(self) -> tuple[int, str, str]:
-        """The deeper, then the older is smaller."""
+        """Sort key: deeper runs first, then older ones."""
         return (-self.depth, self.created, str(self.key))
 
 
@@ -70,7 +70,7 @@ class Places:
     reserve: int = 0
 
     def room(self, depth: int) -> int:
-        """How many more runs of a depth may have a place now. More for a deeper one, never less."""
+        """How many more runs of this depth may get a place now; never fewer for a deeper one."""
         reserve = min(self.reserve, self.limit)
         kept = (
             self.limit - (reserve - level) - self._down_to(level) for level in range(depth, reserve)
@@ -81,7 +81,7 @@ class Places:
         return sum(count for level, count in self.held.items() if level <= depth)
 
     def taken(self, depth: int) -> Places:
-        """The places after one more run has one."""
+        """The places after one more run got one."""
         return Places(self.limit, self.held + Counter([depth]), self.reserve)
 
 
@@ -91,13 +91,13 @@ def in_line(
     active: Mapping[str, int],
     quotas: Mapping[str, int],
 ) -> list[K]:
-    """The runs that may have a pod now, the next one first.
+    """The runs that may get a pod now, in order.
 
     Args:
-        waiting: those that want one.
+        waiting: those that need one.
         places: of their runtime.
-        active: pods that each namespace holds, over all runtimes.
-        quotas: the most that a namespace may hold; no entry means no limit.
+        active: pods of each namespace, in all runtimes.
+        quotas: the maximum per namespace; no entry means no limit.
     """
     held = Counter(dict(active))
     able = [

@@ -1,7 +1,7 @@
-"""The pod of a run, as a pure function of what was decided.
+"""The pod of a run, as a pure function.
 
-It passes Pod Security `restricted`, and holds no credential that the API server accepts: its one
-token is for the gateway's audience, and its ServiceAccount's own is not mounted.
+It passes Pod Security `restricted`, and has no credential that the API server accepts: its only
+token is for the gateway's audience, and the ServiceAccount's own token is not mounted.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ UID = 65532
 
 IMPORT_SECONDS = 10
 TRANSFER_SECONDS = 300
-"""Fetching inputs, and again uploading outputs, at most (runtime.md, Limits)."""
+"""Maximum time for fetching inputs, and again for uploading outputs."""
 
 RESULT_SECONDS = 900
-"""An agent keeps a result this long for a gateway that is away."""
+"""How long an agent keeps its result while the gateway is unavailable."""
 
 TOKEN_FOLDER = "/var/run/secrets/mayfly"  # noqa: S105 - a path
 SCRATCH = "/scratch"
@@ -117,7 +117,7 @@ def _owner(run: PipelineRun) -> Json:
 
 
 def _lifetime(run: PipelineRun, target: Target) -> int:
-    """A backstop that the kubelet keeps even when everything of ours is away."""
+    """activeDeadlineSeconds: the kubelet enforces it even without controller and gateway."""
     active = seconds(target.timeout)
     start = seconds(run.spec.start_deadline)
     return int(
@@ -197,7 +197,7 @@ def _volumes(target: Target) -> list[Json]:
 
 
 def observed_pod(body: Json) -> ObservedPod:
-    """What decides something, out of a pod's JSON."""
+    """Parse the parts of a pod that matter for decisions."""
     metadata, status = body["metadata"], body.get("status", {})
     states = [each for each in status.get("containerStatuses", []) if each["name"] == "agent"]
     state: Json = states[0].get("state", {}) if states else {}

@@ -47,24 +47,24 @@ from mayfly.reconcile.pods import pod_for
 from mayfly.reconcile.run_status import cancel_marked, claimed, started_false, write
 
 MAX_ATTEMPTS = 3
-"""How often a run is given a pod, as long as none of them can have started its code."""
+"""How many pods a run may get, as long as none of them can have started its code."""
 
 RESULT_GRACE = timedelta(seconds=10)
-"""After a pod is over, the gateway has this long to write the end that it was told."""
+"""How long the gateway has to write a reported end after the pod has ended."""
 
 START_MARGIN = timedelta(seconds=15)
-"""The agent keeps the start deadline itself; the controller steps in only this much later, when
-a `Started` write (sent after a second of running) would long be here."""
+"""The agent enforces the start deadline itself. The controller acts only this much later, when a
+`Started` write (sent after a second of running) would have arrived."""
 
 CANCEL_GRACE = timedelta(seconds=60)
-"""A claimed run that is cancelled and has not ended after this long loses its pod."""
+"""A cancelled run that has not ended after this time loses its pod."""
 
 CANCEL_GRACE_POD_SECONDS = 5
 
 TREE_POLL = timedelta(seconds=30)
 
 BUDGET_PATIENCE = timedelta(seconds=5)
-"""The gateway says within milliseconds whether a budget has room; who waits longer is told why."""
+"""The gateway confirms a budget within milliseconds; a run that waits longer shows why."""
 
 WAITS_FOR_BUDGET = (
     f"The namespace has a monthly budget (its annotation {BUDGET_MONTHLY}), and the gateway has "
@@ -121,7 +121,7 @@ def _delete(seen: ObservedRun, pod: ObservedPod, grace_seconds: int | None = Non
 
 
 def _cancel_unclaimed(seen: ObservedRun, words: str) -> Plan:
-    """No pod can have it: cancel and end are one write."""
+    """Cancel a run without a claimed pod: cancel and end are one write."""
     status = cancel_marked(seen, "True", Reason.CANCEL_ACCEPTED, "Nothing had started.")
     marked = seen.run.model_copy(update={"status": status})
     end = End(Reason.CANCELED, words, started=False)
@@ -129,10 +129,10 @@ def _cancel_unclaimed(seen: ObservedRun, words: str) -> Plan:
 
 
 def _stop_claims(seen: ObservedRun) -> Plan | None:
-    """The first half of a cancel; the gateway writes the second."""
+    """The first half of a cancel: stop the claims below. The gateway writes the second half."""
     known = find(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
     if known is None:
-        words = "No further child is given a pod."
+        words = "No further child gets a pod."
         status = cancel_marked(seen, "False", Reason.CLAIMS_STOPPED, words)
         return Plan((write(seen, status),), seen.now + CANCEL_GRACE)
     pod = seen.pod
@@ -179,7 +179,7 @@ def _pod_over(seen: ObservedRun, pod: ObservedPod) -> Plan:
 
 
 def _never_started(seen: ObservedRun, pod: ObservedPod) -> bool:
-    """Only then may a run have another pod: nothing of it can have paid for anything."""
+    """Whether the pod can't have started any code: only then may the run get another pod."""
     return not (pod.ever_started or pod.unseen or seen.run.status.started)
 
 
@@ -189,7 +189,7 @@ def _claim_again(seen: ObservedRun) -> Plan:
         words = seen.pod.message or seen.pod.reason if seen.pod else ""
         end = End(
             Reason.LOST,
-            f"{attempt} pods in a row went away before they could start the run"
+            f"{attempt} pods in a row disappeared before they could start the run"
             + (f"; the last one: {words}" if words else "."),
             started=False,
         )
@@ -233,13 +233,13 @@ def _too_late(seen: ObservedRun, pod: ObservedPod) -> str:
 
 
 def _started_message(seen: ObservedRun, reason: Reason) -> str | None:
-    """What the condition Started says, if it says it for this reason."""
+    """The message of the condition Started, if it has this reason."""
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     return started.message if started is not None and started.reason == reason else None
 
 
 def _left_word(seen: ObservedRun, pod: ObservedPod) -> bool:
-    """Whether the pod's agent has said how the run ended: that counts for more."""
+    """Whether the pod's agent has left a result, which takes precedence."""
     text = pod.terminated.message if pod.terminated else ""
     return termination_message(seen.run, text) is not None
 
@@ -312,7 +312,7 @@ def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
 
 
 def _wait_for_budget(seen: ObservedRun) -> Plan:
-    """The gateway knows what is spent; it passes the run on, or ends it."""
+    """Wait for the gateway, which knows what is spent, to confirm the run or end it."""
     due = created_at(seen.run, now=seen.now) + BUDGET_PATIENCE
     if seen.now < due:
         return Plan((), due)

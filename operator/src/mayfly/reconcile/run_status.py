@@ -1,4 +1,4 @@
-"""The statuses that the planner writes on a run that goes on: claim, wait, cancel. Pure.
+"""Statuses of unfinished runs, as the planner writes them: claim, wait, cancel. Pure.
 
 Ends are in `ending`.
 """
@@ -15,7 +15,7 @@ from mayfly.reconcile.observed import ObservedPod, ObservedRun, Target
 
 
 def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -> PipelineRunStatus:
-    """The claim: one write that gives this pod to this run and pins what it runs."""
+    """The claim: one write that assigns the pod to the run and pins what it runs."""
     run, stamp = seen.run, rfc3339_seconds(seen.now)
     generation = run.metadata.generation
     conditions = with_condition(
@@ -32,7 +32,7 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
         ConditionType.STARTED,
         "False",
         Reason.POD_PENDING,
-        f"Pod {pod.name} is on its way.",
+        f"Pod {pod.name} is starting.",
         now=stamp,
         generation=generation,
     )
@@ -81,7 +81,7 @@ def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRu
 def cancel_marked(
     seen: ObservedRun, truth: Truth, reason: Reason, message: str
 ) -> PipelineRunStatus:
-    """How far the cancel is: False once claims have stopped, True once nothing below can start."""
+    """The state of a cancel: False once claims have stopped, True once nothing below can start."""
     conditions = with_condition(
         seen.run.status.conditions,
         ConditionType.CANCEL_ACCEPTED,
@@ -95,7 +95,7 @@ def cancel_marked(
 
 
 def write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:
-    """The write of a status, on the run as it was read."""
+    """The action that writes a status, based on the run as it was read."""
     metadata = seen.run.metadata
     if seen.place is not None and status.root_ref is None:
         # Lineage is written with the first write of all: a run that never had a pod has a tree too.

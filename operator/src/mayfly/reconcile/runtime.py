@@ -1,4 +1,4 @@
-"""What to do next with a PipelineRuntime: say whether it can be used."""
+"""Plans the next step of a PipelineRuntime: reports whether it can be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 def plan_runtime(runtime: PipelineRuntime, now: datetime) -> Plan:
-    """The next step of a runtime. "Locked" means a digest, not a tag."""
+    """The next step of a runtime. "Locked" means that the image is named by digest."""
     pinned = BY_DIGEST.search(runtime.spec.image) is not None
     metadata = runtime.metadata
     new = PipelineRuntimeStatus(

@@ -1,7 +1,7 @@
-"""PID 1 of a run pod: hides itself, starts the worker, and then becomes its supervisor.
+"""Entry point of PID 1 of a run pod: hardens itself, starts the worker, then supervises it.
 
-The worker's interpreter starts before most of the agent is imported: they then start side by side,
-and the pod is ready that much sooner.
+The worker is started before most of the agent is imported, so that both interpreters start at the
+same time and the pod is ready sooner.
 """
 
 import os
@@ -17,9 +17,9 @@ _NOT_FOR_THE_WORKER = ("MAYFLY_", "KUBERNETES_")
 
 
 def main() -> None:
-    """Live one life. The environment is in the README."""
+    """Run the agent until it exits. Its environment variables are listed in the README."""
     process.harden()
-    # Blocked in every thread from here on; one thread takes them as they come.
+    # Blocked in every thread from here on; one thread receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     scratch = Path(os.environ.get("MAYFLY_SCRATCH", "/scratch"))
     own_ca = os.environ.get("MAYFLY_CA_PEM", "")
@@ -33,14 +33,14 @@ def main() -> None:
 def _worker_environment(
     environment: Mapping[str, str], scratch: Path, bundle: Path | None
 ) -> dict[str, str]:
-    """What the pipeline may know: the pod's environment without the agent's and the cluster's."""
+    """The worker's environment: the pod's, without the variables of the agent and the cluster."""
     kept = {
         name: value
         for name, value in environment.items()
         if not name.startswith(_NOT_FOR_THE_WORKER)
     }
     kept |= {
-        "MAYFLY_SCRATCH": str(scratch),  # the worker takes it out again
+        "MAYFLY_SCRATCH": str(scratch),  # the worker removes it again
         "TMPDIR": str(scratch / "run" / "tmp"),
         "HOME": str(scratch),
     }
@@ -53,7 +53,7 @@ def _worker_environment(
 
 
 def say(text: str) -> None:
-    """The agent's own words, on the container's stderr."""
+    """Write a message of the agent to the container's stderr."""
     sys.stderr.write(f"mayfly-agent: {text}\n")
     sys.stderr.flush()
 

@@ -1,7 +1,7 @@
-"""The dialogue with the worker about the one run: what it was told, what came of it.
+"""The exchange with the worker about the pod's run: what was sent, and the outcome.
 
-Nothing here decides about time or tells the gateway anything: the supervisor looks at `ready`
-and `verdict` after each event.
+Nothing here measures time or talks to the gateway: the supervisor checks `ready` and `verdict`
+after each event.
 """
 
 import json
@@ -20,11 +20,11 @@ _REASONS = {
     "UserError", "ImportError", "InvalidInput", "InvalidSource", "Exited",
     "OutputTooLarge", "OutputNotJSON", "OutputUploadFailed",
 }  # fmt: skip
-"""What a worker may say of its own end; the rest is PID 1's to judge."""
+"""Reasons that the worker may report for its own end; PID 1 decides all others."""
 
 
 class Attempt:
-    """One run in one worker."""
+    """Executes one run in one worker."""
 
     def __init__(self, run: Run, child: Child, jobs: Jobs, oom: OomCounter) -> None:
         self.run = run
@@ -47,7 +47,7 @@ class Attempt:
 
     @property
     def unready(self) -> str:
-        """What keeps `main()` from being called, in words for a run that is given up."""
+        """What `main()` is still waiting for, as a sentence for a run that is given up."""
         if self.checked and self._paths is None:
             from urllib.parse import urlsplit  # noqa: PLC0415 rarely needed, and not imported yet
 
@@ -58,7 +58,7 @@ class Attempt:
         return "its input was still being read"
 
     def begin(self) -> None:
-        """Hand the work to the worker, its input first if that is still to be read."""
+        """Send the work to the worker; if the input must be read first, read it."""
         if self.run.work.inputJSON is None:
             self._jobs.read_input(self.run.work.limits)
         else:
@@ -70,7 +70,7 @@ class Attempt:
         self._child.send({"op": "go", "paths": paths})
 
     def on_job(self, event: JobEvent) -> None:
-        """A job has ended."""
+        """Handle the end of a job."""
         match event:
             case InputRead(text):
                 self._load(text)
@@ -90,17 +90,17 @@ class Attempt:
                 self._judge(failed(event.reason, event.error))
 
     def on_message(self, message: dict[str, Any], heard_ns: int) -> None:
-        """The worker, and so perhaps the author's code, said something."""
+        """Handle a message from the worker, which may have been sent by the author's code."""
         if self.verdict is not None:
             return
         try:
             self._read(message, heard_ns)
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            # Only code that writes to our descriptor by hand gets here.
+            # Only code that writes to our descriptor directly can cause this.
             self._judge(failed("Exited", f"the worker's messages are broken: {error!r}"))
 
     def judge_exit(self, status: int) -> None:
-        """The worker has ended without a word: say why."""
+        """Determine the outcome of a worker that exited without reporting one."""
         if process.killed(status) and self._oom.grew():
             self._judge(failed("OutOfMemory", "the run used more memory than it has"))
         else:
@@ -109,7 +109,7 @@ class Attempt:
 
     def _load(self, text: str) -> None:
         work = self.run.work
-        # Before the worker, and so the author's code, can print them.
+        # Before the worker, and thus the author's code, can print them.
         self.run.redactor.hide([*work.secrets.values(), *secret_values(work.schema, text)])
         self._child.send(
             {
@@ -157,7 +157,7 @@ class Attempt:
             self._judge(self._too_large())
             return
         index, self._items = self._items, self._items + 1
-        if files or self.uploads_pending:  # behind the uploads, to stay in order
+        if files or self.uploads_pending:  # after the uploads, to keep the order
             self.uploads_pending += 1
             self._uploads.add(index, text, files)
         else:
@@ -189,17 +189,17 @@ class Attempt:
         return failed("OutputTooLarge", f"the output is over the limit of {limit} bytes of JSON")
 
     def _judge(self, end: End) -> None:
-        """The first verdict stands, but for a success whose upload then fails."""
+        """Set the verdict: the first one wins, except that a failed upload overrides a success."""
         if self.verdict is None or self.verdict is SUCCEEDED:
             self.verdict = end
 
 
 def _json(text: object) -> str:
-    """JSON text as it came, known to be JSON: it is spliced into messages of ours.
+    """Check JSON text before it is inserted into our own messages; returned unchanged.
 
     Raises:
-        ValueError: it is not.
-        TypeError: it is not even text.
+        ValueError: it is not JSON.
+        TypeError: it is not text.
     """
     if not isinstance(text, str):
         raise TypeError("an output that is not text")

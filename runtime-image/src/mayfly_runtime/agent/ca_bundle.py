@@ -1,4 +1,4 @@
-"""The file of trusted roots: the public ones and the gateway's own CA, for the worker.
+"""The worker's CA bundle: the public roots and the gateway's own CA in one file.
 
 `SSL_CERT_FILE` replaces the roots instead of adding to them, so both go into one file.
 """
@@ -10,7 +10,7 @@ _SYSTEM_ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def write_bundle(target: Path, own_ca: str) -> Path | None:
-    """Write the roots and `own_ca` (PEM text, may be empty); None when there is nothing at all.
+    """Write the roots and `own_ca` (PEM text, may be empty); returns None if there are none.
 
     Raises:
         OSError: the file can't be written.
@@ -27,7 +27,7 @@ def write_bundle(target: Path, own_ca: str) -> Path | None:
 
 
 def public_roots() -> Path | None:
-    """Certifi's file, found without importing it; else the system's, where there is one."""
+    """The path of certifi's roots, found without importing it; otherwise the system's, if any."""
     spec = importlib.util.find_spec("certifi")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         file = Path(folder) / "cacert.pem"

@@ -1,4 +1,4 @@
-"""The worker as the supervisor sees it: what it says, what it prints, how it ends, as events."""
+"""The worker process as the supervisor sees it: its messages, output and exit, as events."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _UNREAD_MESSAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message from the worker, and when it came. Call `Child.took` once it is handled."""
+    """A message from the worker, and when it arrived. Call `Child.took` after handling it."""
 
     message: dict[str, Any]
     heard_ns: int
@@ -24,7 +24,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """The channel is gone; what the worker's exit means is still to be judged."""
+    """The channel is closed; the worker's exit status will tell why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ ChildEvent = Said | Silent | Logged
 
 
 class Child:
-    """A worker and the two threads that listen to it."""
+    """The worker process and the two threads that read from it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Child:
         self._clock = clock
         self._put = put
         self._channel = Channel(worker.channel, MAX_MESSAGE_BYTES)
-        # A worker that yields faster than the supervisor reads has to wait.
+        # Backpressure: a worker that yields faster than the supervisor reads has to wait.
         self._room = threading.Semaphore(_UNREAD_MESSAGES)
         self.status: int | None = None
         self.silent = False
@@ -62,18 +62,18 @@ class Child:
         threading.Thread(target=self._read_log, args=(stdout,), name="log", daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Tell the worker; one that is gone is judged by its exit."""
+        """Send a message to the worker; if it is gone, its exit decides."""
         try:
             self._channel.send(message)
         except ChannelError:
             return
 
     def took(self) -> None:
-        """A message has been handled: there is room for one more."""
+        """Note that a message was handled, so that the next one may be read."""
         self._room.release()
 
     def note(self, ended: dict[int, int]) -> bool:
-        """Take the worker's own status from what was reaped; whether it was there."""
+        """Take the worker's exit status from the reaped processes, if it is there; True if so."""
         if self.status is None and self._worker.pid in ended:
             self.status = ended[self._worker.pid]
             return True
@@ -85,7 +85,7 @@ class Child:
             self._worker.interrupt()
 
     def kill(self) -> None:
-        """Kill it and all that it started."""
+        """Kill the worker and everything that it started."""
         if self.status is None:
             self._worker.kill()
         process.kill_orphans()

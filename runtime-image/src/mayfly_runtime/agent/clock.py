@@ -1,4 +1,4 @@
-"""Time as the agent sees it: a monotonic meter and wall-clock stamps derived from it."""
+"""The agent's clock: a monotonic meter, and wall-clock timestamps derived from it."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,10 @@ NS_PER_MS = 1_000_000
 
 
 class Clock:
-    """One wall-clock reading at birth; every later stamp adds monotonic time to it.
+    """Reads the wall clock once; every later timestamp adds monotonic time to it.
 
-    So two stamps of one run differ by exactly the time that was metered, whatever NTP does to
-    the node's clock in between.
+    So two timestamps of one run differ by exactly the metered time, whatever NTP does to the node's
+    clock in between.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Clock:
         return time.monotonic_ns()
 
     def stamp(self, monotonic_ns: int) -> str:
-        """The RFC 3339 time, in microseconds and UTC, at a reading of `monotonic_ns`."""
+        """The RFC 3339 timestamp (UTC, microseconds) of a reading of `monotonic_ns`."""
         at = self._birth + timedelta(microseconds=(monotonic_ns - self._birth_ns) // 1000)
         return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

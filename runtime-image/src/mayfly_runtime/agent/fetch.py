@@ -1,8 +1,8 @@
-"""File inputs: from a URL, a data: URI or the gateway's store to a real file.
+"""Fetches file inputs: from a URL, a data: URI or the gateway's store into a file.
 
-URLs come from users. Each hop is resolved once, checked, and dialled at the address that was
-checked, so that a name can't point elsewhere a moment later. Private, link-local and loopback
-addresses are refused, but for the gateway itself and what the administrator allows.
+URLs come from users. At each hop the host is resolved once, checked, and connected to at the
+checked address, so that a name can't point elsewhere a moment later. Private, link-local and
+loopback addresses are refused, except the gateway's and those that the administrator allows.
 """
 
 import base64
@@ -32,14 +32,14 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class FetchError(Exception):
-    """The file can't be had; the message names the host and the cause."""
+    """A file could not be fetched; the message names the host and the cause."""
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches into `folder` until `left_s` says that the deadline has passed.
+    """Fetches files into `folder` until the deadline.
 
-    `left_s` returns the seconds left; `context` is made when the first https URL needs it.
+    `left_s` returns the seconds left; `context` is created when the first https URL needs it.
     """
 
     gateway: Gateway
@@ -50,10 +50,10 @@ class Fetcher:
     left_s: Callable[[], float]
 
     def fetch(self, url: str) -> Path:
-        """The file, under its own name made safe.
+        """Fetch a file; stored under its own name, with unsafe characters replaced.
 
         Raises:
-            FetchError: with words for the author of the input.
+            FetchError: with a message for the author of the input.
         """
         try:
             if url.startswith("data:"):
@@ -118,7 +118,7 @@ class Fetcher:
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise FetchError(f"{parts.netloc}: a wrong port") from None
+            raise FetchError(f"{parts.netloc}: an invalid port") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise FetchError(f"{parts.geturl()[:60]} is not an http(s) URL")
         own = self.gateway.address
@@ -144,7 +144,7 @@ class Fetcher:
             ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
             if not (trusted or is_public(ip) or any(ip in network for network in self.allowed)):
                 raise FetchError(
-                    f"{host} is at {address[0]}, a private address: it is not fetched from"
+                    f"{host} is at {address[0]}, a private address, which is not allowed"
                 )
             sock = socket.socket(family, kind, protocol)
             sock.settimeout(min(self._timeout(), 10))
@@ -164,19 +164,19 @@ class Fetcher:
         target, file = self._create(name)
         size = 0
         with file:
-            # What there is, not a full piece: from a slow server that one would never come.
+            # Read what is available: a slow server may never fill a whole chunk.
             while data := answer.read1(_CHUNK_BYTES):
                 self._timeout()
                 size += len(data)
                 if size > self.max_bytes:
                     raise FetchError(f"{host}: the file is larger than {self.max_bytes} bytes")
                 file.write(data)
-        if answer.length:  # http.client ends a short body quietly when read in pieces
+        if answer.length:  # http.client does not report a truncated body that is read in pieces
             raise FetchError(f"{host}: the connection broke after {size} bytes")
         return target
 
     def _create(self, name: str) -> tuple[Path, BinaryIO]:
-        """A new file, its name made safe and, where it is taken, numbered."""
+        """Create a file: unsafe characters are replaced, and a name that exists gets a number."""
         safe = safe_name(name)
         stem, dot, suffix = safe.rpartition(".")
         for number in range(10_000):
@@ -196,7 +196,7 @@ class Fetcher:
 
 
 def is_public(ip: IPAddress) -> bool:
-    """Whether an address is one of the internet's, whatever notation hides it."""
+    """Whether an address is on the public internet, in whatever notation it is written."""
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if inner is not None:
@@ -207,7 +207,7 @@ def is_public(ip: IPAddress) -> bool:
 
 
 def safe_name(name: str) -> str:
-    """A file name without folders, control or shell characters, in at most 120 bytes."""
+    """A file name without folders, control or shell characters, at most 120 bytes."""
     name = _UNSAFE.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")
     stem, dot, suffix = name.rpartition(".")
     while len(name.encode()) > _MAX_NAME_BYTES:
@@ -220,10 +220,10 @@ def safe_name(name: str) -> str:
 
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    """A comma-separated list of CIDRs.
+    """Parse a comma-separated list of CIDRs.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: one of them is invalid.
     """
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 

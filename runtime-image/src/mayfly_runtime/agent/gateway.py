@@ -1,4 +1,4 @@
-"""The gateway's HTTP side, as the agent sees it: files up and down, a large input."""
+"""HTTP client of the gateway: uploads, downloads, large inputs."""
 
 import json
 import ssl
@@ -16,7 +16,7 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class GatewayError(Exception):
-    """A call failed. `status` is the HTTP status, 0 when there was no answer."""
+    """A call failed. `status` is the HTTP status; 0 if there was no answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the gateway is."""
+    """The gateway's address."""
 
     secure: bool
     host: str
@@ -34,7 +34,7 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """Read MAYFLY_GATEWAY_URL.
+        """Parse MAYFLY_GATEWAY_URL.
 
         Raises:
             ValueError: it is not an http(s) URL.
@@ -47,17 +47,17 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """For the Host header."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """The address, what to trust there, and who we are.
+    """The gateway's address, its trusted CA, and our credentials.
 
-    The projected token is read for every call (kubelet renews the file); the session secret
-    is known to PID 1 only.
+    The projected token is read for every call, because the kubelet renews the file. The session
+    secret is known to PID 1 only.
     """
 
     address: Address
@@ -69,7 +69,7 @@ class Gateway:
         """Credentials for one call.
 
         Raises:
-            GatewayError: the token's file can't be read.
+            GatewayError: the token file can't be read.
         """
         try:
             token = self.token_file.read_text("ascii").strip()
@@ -80,7 +80,7 @@ class Gateway:
     def put_file(
         self, name: str, content_type: str, size: int, body: BinaryIO, timeout_s: float
     ) -> str:
-        """Upload a file; its `mayfly-file:` id.
+        """Upload a file; returns its `mayfly-file:` id.
 
         Raises:
             GatewayError: refused, or no answer.
@@ -91,11 +91,11 @@ class Gateway:
             try:
                 return str(json.loads(answer.read())["id"])
             except (ValueError, KeyError, TypeError) as error:
-                raise GatewayError(answer.status, "the gateway's answer is no file") from error
+                raise GatewayError(answer.status, "the gateway's answer is not a file") from error
 
     @contextmanager
     def get_file(self, identifier: str, timeout_s: float) -> "Iterator[http.client.HTTPResponse]":
-        """A stored file's answer, to be read by the caller.
+        """Open a download of a stored file; the caller reads it.
 
         Raises:
             GatewayError: refused, or no answer.
@@ -105,10 +105,10 @@ class Gateway:
             yield answer
 
     def get_input(self, limit_bytes: int, timeout_s: float) -> bytes:
-        """The text of an input that was too large for the `work` message.
+        """Download an input that was too large for the `work` message.
 
         Raises:
-            GatewayError: refused, no answer, or longer than the limit.
+            GatewayError: refused, no answer, or larger than the limit.
         """
         with self._call("GET", "/agent/v1/input", {}, None, timeout_s) as answer:
             data = answer.read(limit_bytes + 1)
@@ -157,7 +157,7 @@ class Gateway:
 
 
 def _detail(answer: "http.client.HTTPResponse") -> str:
-    """The detail of an error answer, if it has one."""
+    """The `detail` of an error answer, if it has one."""
     try:
         detail = json.loads(answer.read(4096)).get("detail")
     except (ValueError, AttributeError):

@@ -1,7 +1,7 @@
-"""What PID 1 does that blocks: fetching inputs and uploading outputs, in threads of their own.
+"""Blocking work of PID 1, in threads: fetching inputs and uploading outputs.
 
-Each job ends as one event in the supervisor's inbox. A thread that hangs on a dead peer is left
-behind; it dies with the process.
+Each job ends with one event in the supervisor's inbox. A thread that hangs on a dead peer is
+abandoned; it ends with the process.
 """
 
 import queue
@@ -24,28 +24,28 @@ _PARALLEL = 8
 
 @dataclass(frozen=True, slots=True)
 class InputRead:
-    """The text of an input that was not in the `work` message."""
+    """An input that was not in the `work` message was read."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Every file input is there."""
+    """Every file input was fetched."""
 
     paths: list[tuple[Pointer, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """One of them can't be had."""
+    """A file input could not be fetched."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An output with its files uploaded; `index` is None for one that is no iterator."""
+    """The files of an output were uploaded; `index` is None unless it is an iterator's item."""
 
     index: int | None
     text: str
@@ -53,7 +53,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class ResolveFailed:
-    """An output whose files can't be served."""
+    """The files of an output could not be uploaded."""
 
     reason: str
     error: str
@@ -65,17 +65,17 @@ Put = Callable[[JobEvent], None]
 
 @dataclass(frozen=True)
 class Jobs:
-    """Starts jobs; their ends go to `put`."""
+    """Starts jobs; their results go to `put`."""
 
     gateway: Gateway
     user_context: Callable[[], ssl.SSLContext]
     allowed: str
-    """CIDRs, comma-separated, that user URLs may lead to although they are private."""
+    """Private CIDRs, comma-separated, that user URLs may lead to."""
     scratch: Path
     put: Put
 
     def read_input(self, limits: Limits) -> None:
-        """Get the input's text from the gateway."""
+        """Read the input's text from the gateway."""
 
         def job() -> None:
             try:
@@ -87,7 +87,7 @@ class Jobs:
         _start("input", job)
 
     def fetch(self, files: list[tuple[Pointer, str]], limits: Limits) -> None:
-        """Fetch every file input, some at a time, within one deadline."""
+        """Fetch every file input, several at a time, before one deadline."""
         # Imported here: most runs fetch nothing, and http.client alone takes 30 ms.
         from mayfly_runtime.agent.fetch import Fetcher, FetchError, parse_networks  # noqa: PLC0415
 
@@ -126,18 +126,18 @@ class Jobs:
             for _ in range(min(_PARALLEL, len(files))):
                 _start("fetch", job)
         except RuntimeError as error:
-            # main.py is being imported meanwhile, and may have taken every thread of the pod.
+            # main.py is being imported at the same time, and may have used up the pod's threads.
             self.put(FetchFailed(f"the input files can't be fetched: {error}"))
 
     def uploads(self, limits: Limits) -> "Uploads":
-        """The queue of this run's outputs."""
+        """The upload queue of this run's outputs."""
         return Uploads(Uploader(self.gateway, self.scratch / "outbox", limits), self.put)
 
 
 class Uploads:
-    """Resolves outputs one after the other, so that they stay in order.
+    """Uploads the files of outputs one output at a time, so that they stay in order.
 
-    Its thread is there before the author's code is, which may leave the pod room for no other.
+    Its thread is started before the author's code runs, which may use up the pod's threads.
     """
 
     def __init__(self, uploader: Uploader, put: Put) -> None:

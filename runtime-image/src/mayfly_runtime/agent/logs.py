@@ -1,4 +1,4 @@
-"""The run's log: what the worker printed, in pieces the gateway can resume, within a bound."""
+"""The run's log: a bounded buffer that resumes from the offset the gateway has stored."""
 
 import codecs
 import os
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from mayfly_runtime.spec.redaction import Redactor
 
 PIECE_BYTES = 64 * 1024
-"""One log message at most."""
+"""Maximum size of one log message."""
 
 _RESERVE_BYTES = 512
-"""Kept back from the limit for the line that tells what was dropped."""
+"""Reserved within the limit for the line that says what was dropped."""
 
 
 class LogBuffer:
-    """UTF-8 text from `offset` on: what the gateway has not stored yet. Thread-safe.
+    """The part of the log from `offset` on that the gateway has not stored yet. Thread-safe.
 
-    Bytes that are not UTF-8 become U+FFFD when they come in, so that offsets count the same
-    bytes on both sides. Memory is bounded by the limit itself.
+    Bytes that are not UTF-8 are replaced by U+FFFD on input, so that offsets count the same bytes
+    on both sides. The limit also bounds the memory.
 
     Attributes:
-        redactor: takes the run's secrets out of what is printed, on the way in.
+        redactor: removes the run's secrets from the log on input.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -35,17 +35,17 @@ class LogBuffer:
 
     @property
     def end(self) -> int:
-        """Bytes logged since birth."""
+        """Number of bytes logged since the start."""
         with self._lock:
             return self._start + len(self._text)
 
     def set_limit(self, limit_bytes: int) -> None:
-        """The limit comes with the work, after the pipe has been opened."""
+        """Set the limit, which arrives with the work after the pipe was opened."""
         with self._lock:
             self._limit = limit_bytes
 
     def append(self, data: bytes, *, last: bool = False) -> None:
-        """Take bytes as they came from the pipe; past the limit they are counted, not kept."""
+        """Append bytes from the pipe; beyond the limit they are counted, but dropped."""
         with self._lock:
             text = self._decoder.decode(data, last).encode()
             room = max(0, self._limit - _RESERVE_BYTES - self._start - len(self._text))
@@ -54,7 +54,7 @@ class LogBuffer:
             self._dropped += len(text) - len(kept)
 
     def close(self) -> None:
-        """No more will come: flush the decoder and say what was dropped, in one line."""
+        """End the log: flush the decoder, and add one line that says what was dropped."""
         self.append(b"", last=True)
         with self._lock:
             if self._dropped:
@@ -64,14 +64,14 @@ class LogBuffer:
                 self._dropped = 0
 
     def piece(self, offset: int) -> tuple[int, str] | None:
-        """The next text from `offset` on, whole characters only, with its true offset."""
+        """The next text from `offset` on, whole characters only, and its actual offset."""
         with self._lock:
             begin = max(offset - self._start, 0)
             data = _cut(self._text, begin, PIECE_BYTES)
             return (self._start + begin, data.decode("utf-8", "replace")) if data else None
 
     def forget(self, offset: int) -> None:
-        """The gateway has stored up to here."""
+        """Drop the text before this offset: the gateway has stored it."""
         with self._lock:
             count = min(max(offset - self._start, 0), len(self._text))
             del self._text[:count]
@@ -79,7 +79,7 @@ class LogBuffer:
 
 
 def _cut(text: bytes | bytearray, begin: int, size: int) -> bytes:
-    """At most `size` bytes from `begin` on that end with a whole character."""
+    """At most `size` bytes from `begin` on, ending with a whole character."""
     end = min(begin + size, len(text))
     while begin < end < len(text) and text[end] & 0xC0 == 0x80:
         end -= 1
@@ -87,10 +87,10 @@ def _cut(text: bytes | bytearray, begin: int, size: int) -> bytes:
 
 
 def pump(pipe: int, buffer: LogBuffer, copy_to: int, wake: Callable[[], None]) -> None:
-    """Read the worker's pipe to its end, redacted, into the buffer and to the pod's own stdout.
+    """Copy the worker's pipe, redacted, into the buffer and to the pod's stdout, until it ends.
 
-    A reader that stops the pod's stdout slows the author's prints down; one that is gone
-    (an error) only ends the copy.
+    If the reader of the pod's stdout stalls, the author's prints slow down; if it is gone (an
+    error), only the copy ends.
     """
     while data := _read(pipe):
         copy_to = _take(buffer.redactor.feed(data), buffer, copy_to)
@@ -101,7 +101,7 @@ def pump(pipe: int, buffer: LogBuffer, copy_to: int, wake: Callable[[], None]) -
 
 
 def _take(data: bytes, buffer: LogBuffer, copy_to: int) -> int:
-    """Keep and copy; where the next piece is to be copied."""
+    """Append to the buffer and copy. Returns where the next piece is to be copied."""
     if data:
         buffer.append(data)
     return copy_to if copy_to >= 0 and _write_all(copy_to, data) else -1

@@ -1,6 +1,6 @@
-"""The messages between agent and gateway, one dataclass a row of the README's table.
+"""The messages between agent and gateway; one dataclass per row of the README's table.
 
-Field names are the wire's (camelCase), so that a message is its own documentation.
+Field names are camelCase as on the wire, so that a message documents itself.
 """
 
 # The dataclasses are the wire.
@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 16 * 2**20
-"""A 6 MiB output is JSON text inside JSON text: escaping may double it."""
+"""A 6 MiB output is JSON text inside JSON text; escaping may double its size."""
 
 State = Literal["idle", "loading", "running", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
 
 
 class ProtocolError(Exception):
-    """The other side sent something that is not in the table."""
+    """The other side sent something that is not in the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The one `work` of this agent's life is taken."""
+    """The agent has accepted its one `work`."""
 
     run: str
     attempt: int
@@ -42,7 +42,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Sent just before `main()` is called. From here a cancel is "while running"."""
+    """Sent just before `main()` is called. From then on, the state is "running"."""
 
     run: str
     attempt: int
@@ -60,7 +60,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One item of an iterator output. `value` is JSON text, put on the wire as it is."""
+    """One item of an iterator output. `value` is JSON text, sent unchanged."""
 
     run: str
     index: int
@@ -69,7 +69,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Every 5 s while running: what a lost pod is billed to."""
+    """Sent every 5 s while running: a lost pod is billed up to the last one."""
 
     run: str
     activeMs: int
@@ -77,7 +77,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of the run, re-sent on every connection until it is acknowledged."""
+    """The outcome of the run, sent on every connection until it is acknowledged."""
 
     run: str
     attempt: int
@@ -96,12 +96,12 @@ ToGateway = Hello | Accepted | Started | Log | Output | Heartbeat | Result
 
 
 def encode(message: ToGateway) -> bytes:
-    """The JSON text of a message, in UTF-8. A lone surrogate in user text becomes "?"."""
+    """The JSON text of a message, in UTF-8. Lone surrogates in user text become "?"."""
     fields: dict[str, Any] = {"type": type(message).__name__.lower(), **asdict(message)}
     if isinstance(message, Hello):
         fields = {name: value for name, value in fields.items() if value is not None}
     if isinstance(message, Output):
-        # Spliced in, so that no number is read and written again on its way.
+        # Inserted as text, so that no number is parsed and formatted again.
         del fields["value"]
         return _dump(fields)[:-1] + b',"value":' + message.value.encode() + b"}"
     return _dump(fields)
@@ -113,7 +113,7 @@ def _dump(fields: dict[str, Any]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the gateway allows this run; sizes in bytes, times in milliseconds."""
+    """The run's limits; sizes in bytes, times in milliseconds."""
 
     outputBytes: int = 6 * 2**20
     fileBytes: int = 2**30
@@ -135,7 +135,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to run. `inputJSON` is None when the input is to be fetched (`inputURL`)."""
+    """What to run. `inputJSON` is None if the input must be downloaded (`inputURL`)."""
 
     run: str
     attempt: int
@@ -155,10 +155,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the run: at once before `started`, by exception, grace and kill after it.
+    """Stop the run: at once before `started`; after it, by exception, grace period and kill.
 
-    With `unlessStarted` a run that has started goes on, and says `started` again: the cancel was
-    of the run that made it.
+    With `unlessStarted` (the run's parent was cancelled), a run that has started continues and
+    sends `started` again.
     """
 
     run: str
@@ -174,7 +174,7 @@ class LogAck:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The result is recorded: the agent may go."""
+    """The result is recorded: the agent may exit."""
 
     run: str
     attempt: int
@@ -182,17 +182,17 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """There is nothing for this pod: an idle agent exits."""
+    """There is no work for this pod: an idle agent exits."""
 
 
 FromGateway = Welcome | Work | Cancel | LogAck | Ack | Retire
 
 
 def decode(data: bytes) -> FromGateway | None:
-    """Read a message of the gateway. Unknown types are None, so that newer gateways may speak.
+    """Parse a message from the gateway. Unknown types give None, so that newer gateways work.
 
     Raises:
-        ProtocolError: not JSON, not an object, or a field is missing or of the wrong kind.
+        ProtocolError: not JSON, not an object, or a field is missing or of the wrong type.
     """
     try:
         fields = json.loads(data)

@@ -1,4 +1,4 @@
-"""Out of memory, told from any other SIGKILL by the cgroup's own counter."""
+"""Detects out-of-memory kills: the cgroup's counter tells them from other SIGKILLs."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 def oom_kills(root: Path = CGROUP_ROOT, proc_cgroup: Path = Path("/proc/self/cgroup")) -> int:
-    """How many processes of this cgroup the kernel has killed for memory; 0 if unknown.
+    """How many processes of this cgroup the kernel has OOM-killed; 0 if unknown.
 
-    cgroup v2 counts in `memory.events`, v1 in `memory.oom_control`. In a pod the container's
-    own cgroup is mounted at the root; outside one, `/proc/self/cgroup` gives the path below it.
+    cgroup v2 counts in `memory.events`, v1 in `memory.oom_control`. In a pod the container's own
+    cgroup is mounted at the root; outside a pod, `/proc/self/cgroup` gives the path below it.
     """
     for file in _candidates(root, proc_cgroup):
         try:
@@ -39,12 +39,12 @@ def _candidates(root: Path, proc_cgroup: Path) -> list[Path]:
 
 
 class OomCounter:
-    """Whether the kernel has killed for memory since this was made."""
+    """Counts OOM kills since its creation."""
 
     def __init__(self, root: Path = CGROUP_ROOT) -> None:
         self._root = root
         self._before = oom_kills(root)
 
     def grew(self) -> bool:
-        """Whether a process of this cgroup was killed meanwhile."""
+        """Whether a process of this cgroup was OOM-killed since then."""
         return oom_kills(self._root) > self._before

@@ -1,4 +1,4 @@
-"""The worker's process: made, interrupted, killed with everything it started, reaped."""
+"""The worker's process: start, interrupt, kill with all descendants, reap."""
 
 import contextlib
 import ctypes
@@ -27,10 +27,11 @@ _SIGNALS = {
 
 
 def harden() -> None:
-    """Hide this process from others of its UID, and adopt whatever its worker orphans.
+    """Make this process non-dumpable and a child subreaper.
 
-    Non-dumpable: environ, mem, fd and maps under /proc are root's, and ptrace is refused. The
-    worker's exec makes the worker dumpable again.
+    Non-dumpable: its environ, mem, fd and maps under /proc belong to root, and ptrace is refused,
+    so that other processes of its UID can't read it. The worker's exec makes the worker dumpable
+    again. Subreaper: the worker's orphans become children of this process.
 
     Raises:
         OSError: the kernel refuses; then no worker may be started.
@@ -55,17 +56,17 @@ class Worker:
         _signal(self.pid, signal.SIGUSR1)
 
     def kill(self) -> None:
-        """Kill its process group, and whoever of its descendants was left to us."""
+        """Kill its process group, and descendants that were reparented to us."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         kill_orphans(spare=self.pid)
 
 
 def spawn(environment: dict[str, str], command: list[str] | None = None) -> Worker:
-    """Start the worker in a session of its own, with /dev/null, the log pipe and its channel.
+    """Start the worker in a session of its own, with /dev/null, the log pipe and the channel.
 
     Raises:
-        OSError: no process, pipe or descriptor to be had.
+        OSError: no process, pipe or descriptor is available.
     """
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
     ours, theirs = channel.pair()
@@ -93,7 +94,7 @@ def spawn(environment: dict[str, str], command: list[str] | None = None) -> Work
 
 
 def reap() -> dict[int, int]:
-    """The wait status of every child that has ended, ours or adopted."""
+    """Reap all ended children, own or adopted; returns their wait statuses."""
     ended: dict[int, int] = {}
     while True:
         try:
@@ -106,9 +107,9 @@ def reap() -> dict[int, int]:
 
 
 def kill_orphans(spare: int = 0) -> None:
-    """Kill every child but `spare`, and again those that the killed ones leave to us.
+    """Kill every child except `spare`, repeatedly, because killed ones leave their children to us.
 
-    Their ends come back as SIGCHLD; what is left after the rounds (a fork bomb) dies with PID 1.
+    Their ends arrive as SIGCHLD. What is left after the last round (a fork bomb) dies with PID 1.
     """
     killed: set[int] = set()
     for _ in range(_KILL_ROUNDS):
@@ -121,7 +122,7 @@ def kill_orphans(spare: int = 0) -> None:
 
 
 def children(proc: Path = Path("/proc")) -> list[int]:
-    """The processes whose parent we are."""
+    """The pids of this process's children."""
     own = os.getpid()
     return [
         int(entry.name)
@@ -131,7 +132,7 @@ def children(proc: Path = Path("/proc")) -> list[int]:
 
 
 def describe(status: int) -> str:
-    """A wait status in words: how the author's process ended."""
+    """A wait status as a sentence: how the author's process ended."""
     if os.WIFEXITED(status):
         return f"the process exited with code {os.WEXITSTATUS(status)}"
     number = os.WTERMSIG(status)
@@ -144,7 +145,7 @@ def describe(status: int) -> str:
 
 
 def killed(status: int) -> bool:
-    """Whether it was a SIGKILL: the kernel's way when memory runs out."""
+    """Whether the process ended by SIGKILL, which is also what an OOM kill looks like."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
@@ -153,7 +154,7 @@ def _parent(entry: Path) -> int:
         stat = (entry / "stat").read_bytes()
     except OSError:
         return 0
-    # The name in parentheses may hold anything; the fields after the last one are plain.
+    # The name in parentheses may contain anything; parse the fields after the last parenthesis.
     return int(stat.rpartition(b")")[2].split()[1])
 
 

@@ -1,4 +1,4 @@
-"""The one run of an agent's life: its stamps, its outputs, its end. No I/O."""
+"""State of the agent's one run: timestamps, outputs, end. No I/O."""
 
 from dataclasses import dataclass, field
 
@@ -10,12 +10,12 @@ from mayfly_runtime.spec.redaction import Redactor
 MAX_ERROR_BYTES = 4096
 
 FREE_TELLING_NS = 1_000 * NS_PER_MS
-"""How long what `main()` gave may take to be told before the meter runs on."""
+"""How long encoding the result of `main()` may take before the meter resumes."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why and how a run ended."""
+    """Outcome, reason and error of a run."""
 
     outcome: Outcome
     reason: str
@@ -27,7 +27,7 @@ CANCELED = End("canceled", "Canceled", "")
 
 
 def failed(reason: str, error: str) -> End:
-    """An end that is the run's failure, its error cut to 4 KiB."""
+    """The end of a failed run; its error is cut to 4 KiB."""
     data = error.encode("utf-8", "replace")[:MAX_ERROR_BYTES]
     return End("failed", reason, data.decode("utf-8", "ignore"))
 
@@ -40,30 +40,30 @@ class Run:
     clock: Clock
     accepted_ns: int
     redactor: Redactor = field(default_factory=Redactor)
-    """Knows what may not be told of the run, in its log and its error."""
+    """Removes the run's secrets from its log and error."""
     started_ns: int | None = None
     over_ns: int | None = None
-    """When the worker said that `main()` is over; the last such word counts."""
+    """When the worker reported the end of `main()`; the last such report counts."""
     ended_ns: int | None = None
     stop: End | None = None
-    """Set when the run is to be stopped: whatever the worker says then, this is the end."""
+    """Set when the run is to be stopped: then this is the end, whatever the worker reports."""
     end: End | None = None
     outputs: list[str] = field(default_factory=list)
-    """JSON texts of an iterator's items, their files uploaded."""
+    """JSON texts of an iterator's items whose files are uploaded."""
     output_bytes: int = 0
     streamed: bool = False
     final: str | None = None
-    """JSON text of an output that is no iterator."""
+    """JSON text of an output that is not an iterator's."""
 
     @property
     def started(self) -> Started | None:
-        """The message that tells of the start."""
+        """The message `started`."""
         if self.started_ns is None:
             return None
         return Started(self.work.run, self.work.attempt, self.clock.stamp(self.started_ns))
 
     def active_ms(self, now_ns: int) -> int:
-        """Billed time so far."""
+        """Billed time so far, in milliseconds."""
         if self.started_ns is None:
             return 0
         return ceil_ms((self.ended_ns or self.end_ns(now_ns)) - self.started_ns)
@@ -71,16 +71,16 @@ class Run:
     def end_ns(self, now_ns: int) -> int:
         """When active time ended, for a run whose end is known at `now_ns`.
 
-        Making JSON of an output, and a traceback of an error, is not active time. But it may run
-        the author's code, and the word that `main()` is over may be the author's: so what comes
-        after it is free for a second, and no longer.
+        Encoding an output and formatting a traceback are not active time. But they may run the
+        author's code, and the author's code may fake the report that `main()` is over. So the time
+        after that report is free for one second, and billed from then on.
         """
         if self.over_ns is None:
             return now_ns
         return max(self.over_ns, now_ns - FREE_TELLING_NS)
 
     def count_item(self, text: str) -> bool:
-        """Count an item of an iterator output; False when it is one too many."""
+        """Count an item of an iterator output; False if it exceeds the limit."""
         self.streamed = True
         self.output_bytes += len(text.encode()) + 1
         within = self.output_bytes <= self.work.limits.outputBytes
@@ -91,13 +91,13 @@ class Run:
         return self.accepted_ns + self.work.startWithinMs * NS_PER_MS
 
     def timeout_ns(self) -> int:
-        """When a run that has started is out of time."""
+        """When a running run times out."""
         return (self.started_ns or 0) + self.work.timeoutMs * NS_PER_MS
 
     def result(self, log_bytes: int) -> Result:
         """The result of a run whose `end` is set.
 
-        A partial iterator output is kept whatever the end; any other output only of success.
+        The items of an iterator are kept whatever the end; any other output only on success.
         """
         if self.end is None:
             raise ValueError("the run has no end yet")
@@ -120,7 +120,7 @@ class Run:
 
     @property
     def completed_at(self) -> str | None:
-        """When `main()` ended; null for a run that never started."""
+        """When `main()` ended; None for a run that never started."""
         if self.started_ns is None or self.ended_ns is None:
             return None
         return self.clock.stamp(self.ended_ns)

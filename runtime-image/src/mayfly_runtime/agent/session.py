@@ -1,8 +1,8 @@
-"""The agent's one WebSocket to the gateway: dials, redials, carries messages both ways.
+"""The agent's WebSocket to the gateway: connects, reconnects with backoff, sends and receives.
 
-A thread of its own owns the socket (a TLS socket must not be read and written by two threads
-at once), and polls. What is said is the supervisor's business: a lost connection loses what was
-queued on it, and on the next one everything that still matters is said again.
+A thread of its own owns the socket and polls it, because two threads must not read and write a TLS
+socket at once. Delivery is the supervisor's job: when a connection breaks, its queue is lost, and
+on the next connection everything that still matters is sent again.
 """
 
 import os
@@ -21,7 +21,7 @@ from mayfly_runtime.agent.messages import MAX_MESSAGE_BYTES, FromGateway, Protoc
 
 PATH = "/agent/v1/session"
 BACKLOG_BYTES = 512 * 1024
-"""Above this much unsent, the supervisor holds back logs and outputs until `Drained`."""
+"""Above this many unsent bytes, the supervisor holds back logs and outputs until `Drained`."""
 
 _DIAL_S = 10.0
 _SILENCE_S = 60.0  # the gateway pings every 20 s
@@ -31,7 +31,7 @@ _BLOCKED = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 
 class Connection:
-    """One life of the WebSocket. Sending to a dead one does nothing."""
+    """One connection and its send queue. Sending on a closed one does nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,15 +42,15 @@ class Connection:
 
     @property
     def backlog(self) -> int:
-        """Bytes queued and not yet given to the kernel."""
+        """Bytes queued and not yet passed to the kernel."""
         return self._backlog
 
     def send(self, message: bytes, *, wake: bool = True) -> None:
-        """Queue a text message; without `wake` it may lie there until `wake` is called."""
+        """Queue a text message; without `wake`, it is sent when `wake` is called."""
         self.queue(websocket.TEXT, message, wake=wake)
 
     def wake(self) -> None:
-        """Have what is queued written."""
+        """Wake the thread that writes the queue."""
         with self._lock:
             if self._open:
                 self._poke()
@@ -73,21 +73,21 @@ class Connection:
         try:
             os.write(self._wake_write, b"x")
         except BlockingIOError:
-            return  # it is awake already
+            return  # already awake
 
     def take(self) -> tuple[int, bytes] | None:
-        """The next frame to write, for the thread that writes."""
+        """The next frame to write; for the writing thread."""
         with self._lock:
             return self._frames.popleft() if self._frames else None
 
     def sent(self, size: int) -> bool:
-        """Note a written frame; whether the backlog has just fallen below the bound."""
+        """Record a written frame. Returns whether the backlog has just fallen below the limit."""
         with self._lock:
             before, self._backlog = self._backlog, self._backlog - size
             return self._backlog < BACKLOG_BYTES <= before
 
     def end(self) -> None:
-        """The socket is gone: take nothing more."""
+        """The socket is closed: discard the queue."""
         with self._lock:
             self._open = False
             self._frames.clear()
@@ -97,14 +97,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection stands; say hello on it."""
+    """The connection is open; send `hello`."""
 
     connection: Connection
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The gateway said something."""
+    """A message from the gateway."""
 
     connection: Connection
     message: FromGateway
@@ -112,12 +112,12 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """There is room for logs and outputs again."""
+    """The backlog is below the limit again: logs and outputs may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection is gone; `code` is the WebSocket's close code."""
+    """The connection is closed; `code` is the WebSocket close code."""
 
     connection: Connection
     code: int
@@ -127,7 +127,7 @@ SessionEvent = Opened | Received | Drained | Closed
 
 
 class Session:
-    """Keeps a connection for as long as the agent lives."""
+    """Keeps a connection open for as long as the agent lives."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Session:
         self._thread = threading.Thread(target=self._run, name="session", daemon=True)
 
     def start(self) -> None:
-        """Dial, from a thread of its own."""
+        """Connect, in a thread of its own."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -199,7 +199,7 @@ class Session:
 
 
 def _upgraded(sock: socket.socket, key: bytes) -> bytes:
-    """Read the answer to the upgrade; what came after its head."""
+    """Read the answer to the upgrade request; returns the bytes after its head."""
     data = b""
     while (rest := websocket.response(data, key)) is None:
         piece = sock.recv(4096)
@@ -210,7 +210,7 @@ def _upgraded(sock: socket.socket, key: bytes) -> bytes:
 
 
 class _Wire:
-    """Moves bytes between one socket and one connection's queue."""
+    """Moves bytes between a socket and a connection's queue."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class _Wire:
         self._code = websocket.ABNORMAL
 
     def run(self, rest: bytes) -> int:
-        """Until either side closes; the close code.
+        """Run until either side closes; returns the close code.
 
         Raises:
             OSError: the connection broke.
@@ -266,7 +266,7 @@ class _Wire:
             return True
 
     def _take(self, data: bytes) -> bool:
-        """Handle received bytes; False when the connection is to end."""
+        """Handle received bytes; False if the connection is to be closed."""
         try:
             for event in self._parser.feed(data):
                 match event:
@@ -291,10 +291,10 @@ class _Wire:
         return True
 
     def _flush(self) -> None:
-        """Write what the socket takes, up to our close frame.
+        """Write what the socket accepts, up to our close frame.
 
-        After that one the gateway's is awaited: a socket that is closed with something unread
-        may cost the gateway what it has not read yet.
+        After that, wait for the gateway's close frame: closing a socket with unread data may make
+        the gateway lose what it has not read yet.
         """
         try:
             while True:

@@ -1,4 +1,4 @@
-"""One life of the agent: the parts of PID 1, put together around a worker that is starting."""
+"""Assembles the agent around a starting worker, and runs it."""
 
 import base64
 import functools
@@ -31,15 +31,15 @@ def live(
     signals: AbstractSet[signal.Signals],
     tell: Callable[[str], None],
 ) -> int:
-    """Put the parts together and supervise until the end; the exit code.
+    """Assemble the agent and supervise until the end; returns the exit code.
 
     Args:
         worker: its process, just started.
         environment: the pod's.
         scratch: the pod's scratch folder.
-        bundle: the file of trusted roots.
-        signals: blocked in every thread; one thread takes them from here.
-        tell: for the agent's own words.
+        bundle: the CA bundle.
+        signals: blocked in every thread; one thread receives them from here on.
+        tell: writes the agent's own messages.
     """
     inbox: Inbox = queue.SimpleQueue()
     log = LogBuffer(Limits().logBytes)
@@ -56,7 +56,7 @@ def live(
     if allowed:
         from mayfly_runtime.agent.fetch import parse_networks  # noqa: PLC0415 rare, and 30 ms
 
-        parse_networks(allowed)  # a wrong list fails now, not in the middle of a run
+        parse_networks(allowed)  # an invalid list fails now, not in the middle of a run
     jobs = Jobs(
         gateway=gateway,
         user_context=functools.cache(lambda: tls.user_context(bundle)),

@@ -1,17 +1,16 @@
-"""PID 1's state machine: one `work` in a life, from `idle` over `loading`, `running`, to `done`.
+"""PID 1's state machine: one `work` per life, idle, loading, running, done.
 
-One thread, one inbox: sockets, pipes, signals and jobs are events, and every decision (started,
-cancelled, out of time, ended) is made here, one at a time, by one monotonic clock.
+One thread and one inbox: sockets, pipes, signals and jobs are events, and every decision (started,
+cancelled, timed out, ended) is made here, one at a time, by one monotonic clock.
 
     idle --work--> loading --loaded, inputs there--> running --end--> ending --> done --ack--> exit
                       `------------------- end -----------------------^
 
-`ending` is told to the gateway as the state before it: the worker is being killed, the log
-drained, files uploaded. `done` has a result, in the termination message too. `leaving` is where a
-run that had started ends up when its pod is deleted: it has no result, and a last heartbeat to
-tell.
+`ending` is reported to the gateway as the state before it: the worker is being killed, the log
+drained, files uploaded. `done` has a result, also in the termination message. `leaving` is the
+state of a started run whose pod is deleted: it has no result, only a last heartbeat to send.
 
-Longer than other modules, because every transition is here: who reads one sees them all.
+This module is longer than others, so that every transition is in one place.
 """
 
 import os
@@ -53,13 +52,13 @@ LINGER_NS = 15 * 60_000 * NS_PER_MS
 _DRAIN_NS = 2_000 * NS_PER_MS
 _TERMINATED_LINGER_NS = 5_000 * NS_PER_MS
 _GOODBYE_S = 3.0
-"""For the gateway's answer to our close frame. With the linger before it, it stays within the
-pod's grace period (10 s)."""
+"""How long to wait for the gateway's close frame. Together with the linger before it, this is less
+than the pod's grace period (10 s)."""
 _RETIRED = 4409
 
 
 class Phase(Enum):
-    """Where this life is; the module's picture shows the ways between them."""
+    """The state of the agent; see the diagram of the module."""
 
     IDLE = "idle"
     LOADING = "loading"
@@ -71,7 +70,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChildrenEnded:
-    """SIGCHLD: there is something to reap."""
+    """SIGCHLD: a child has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ Inbox = queue.SimpleQueue[Event]
 
 
 class Supervisor:
-    """Owns the phase; everything else reports to it."""
+    """The state machine; everything else reports to it by events."""
 
     def __init__(
         self,
@@ -113,7 +112,7 @@ class Supervisor:
         self._deadlines: dict[str, int] = {}
 
     def live(self) -> int:
-        """Until there is nothing left to do; the exit code."""
+        """Handle events until there is nothing left to do; returns the exit code."""
         while self._exit is None:
             event = self._next(self._wait_s())
             if event is not None:
@@ -151,7 +150,7 @@ class Supervisor:
             case Terminated():
                 self._on_terminated()
             case Logged() | Silent():
-                pass  # `_advance` looks at what they tell of
+                pass  # `_advance` handles what they report
             case _:
                 if self._attempt is not None:
                     self._attempt.on_job(event)
@@ -165,7 +164,7 @@ class Supervisor:
             case Closed(connection, code):
                 self._on_closed(current=self._uplink.is_current(connection), code=code)
             case _:
-                pass  # there is room again, or a message of a connection that is gone
+                pass  # the backlog has drained, or a message of an old connection
 
     def _on_gateway(self, message: FromGateway) -> None:
         match message:
@@ -186,7 +185,7 @@ class Supervisor:
 
     def _on_welcome(self, log_offset: int, *, recorded: bool) -> None:
         if recorded and self._attempt is not None:
-            # The run's end was written without us: nothing here is wanted any more.
+            # The run's end was recorded without us: nothing here is needed any more.
             self._abandon(0 if self._phase is Phase.DONE else 1)
             return
         run = self._attempt.run if self._attempt else None
@@ -214,7 +213,7 @@ class Supervisor:
         if self._phase is Phase.LOADING:
             self._end(CANCELED)
         elif unless_started and started is not None:
-            # It was said before, on this connection or the one before: here it is the answer.
+            # It was sent before, on this connection or an earlier one; here it is the answer.
             self._uplink.say(started)
         elif self._phase is Phase.RUNNING:
             self._stop(CANCELED)
@@ -242,14 +241,14 @@ class Supervisor:
             if self._phase is Phase.IDLE:
                 self._say("the worker ended before there was work")
                 self._exit = 1
-            # Its orphans may hold the channel or the log open: they go with it.
+            # Its orphans may keep the channel or the log open, so they are killed too.
             process.kill_orphans()
             self._deadlines["silence"] = self._clock.monotonic_ns() + _DRAIN_NS
 
     # Time
 
     def _pass_deadlines(self, now: int) -> None:
-        # One at a time, the earliest first: passing one may void the others.
+        # One at a time, the earliest first: handling one may cancel the others.
         while due := [(at, name) for name, at in self._deadlines.items() if at <= now]:
             _, name = min(due)
             del self._deadlines[name]
@@ -274,7 +273,7 @@ class Supervisor:
             self._end(_import_late(attempt))
         elif name == "timeout" and self._phase is Phase.RUNNING:
             left = attempt.run.timeout_ns() - attempt.run.end_ns(now)
-            if left > 0:  # main() is over, and what it gave is being told
+            if left > 0:  # main() has ended, and its result is being encoded
                 self._deadlines["timeout"] = now + left
                 return
             words = in_words(work.timeoutMs)
@@ -285,7 +284,7 @@ class Supervisor:
     # Phases
 
     def _advance(self) -> None:
-        """Go on as far as the facts allow, then send what is due."""
+        """Make every transition that is possible now, then send what is due."""
         if self._exit is not None:
             return
         attempt = self._attempt
@@ -304,11 +303,11 @@ class Supervisor:
         self._uplink.pump(attempt.run.work.run, attempt.run.outputs, self._result, now)
 
     def _is_quiet(self, *, silent: bool) -> bool:
-        """Whether a stream has ended, or the worker has been gone long enough to stop waiting."""
+        """Whether a stream has ended, or the worker has been gone too long to wait for it."""
         return silent or "silence" not in self._deadlines
 
     def _start(self, attempt: Attempt) -> None:
-        """The decision point: before it a cancel finds a run that has not started."""
+        """Start `main()`: a cancel before this moment finds a run that has not started."""
         now = self._clock.monotonic_ns()
         attempt.run.started_ns = now
         self._phase = Phase.RUNNING
@@ -321,13 +320,13 @@ class Supervisor:
         if started is not None:
             self._uplink.say(started, wake=False)
         attempt.go()
-        # The meter runs: let the worker have this CPU, and only then another thread of ours.
+        # The meter runs: yield the CPU to the worker first, and only then to our own threads.
         os.sched_yield()
         self._uplink.wake()
         self._note_unfinished()
 
     def _stop(self, end: End) -> None:
-        """Raise in `main()`, and kill after the grace period. The first stop stands."""
+        """Raise in `main()`, and kill after the grace period. The first stop wins."""
         attempt = self._attempt
         if attempt is None or attempt.run.stop is not None:
             return
@@ -337,7 +336,7 @@ class Supervisor:
         self._child.interrupt()
 
     def _end(self, end: End) -> None:
-        """The author's code is over: stop the meter, then the processes."""
+        """The author's code has ended: stop the meter, then the processes."""
         attempt = self._attempt
         if attempt is None:
             return
@@ -356,7 +355,7 @@ class Supervisor:
             return
         run = attempt.run
         if run.stop is None and attempt.verdict is not None and run.end is not None:
-            # A success whose files could not be uploaded is none.
+            # A success whose files could not be uploaded is a failure.
             run.end = attempt.verdict if run.end.outcome == "succeeded" else run.end
         self._log.close()
         self._result = run.result(self._log.end)
@@ -365,13 +364,13 @@ class Supervisor:
         self._deadlines = {"linger": self._clock.monotonic_ns() + LINGER_NS}
 
     def _abandon(self, code: int) -> None:
-        """Stop everything and exit; a run without a result leaves its stamps behind."""
+        """Stop everything and exit; a run without a result leaves its timestamps behind."""
         if self._attempt is not None and self._result is None:
             self._give_up(self._attempt)
         self._exit = code
 
     def _give_up(self, attempt: Attempt) -> None:
-        """Stop a run that will have no result, and leave its stamps in the termination message."""
+        """Stop a run without a result, and write its timestamps to the termination message."""
         run = attempt.run
         if run.started_ns is not None and run.ended_ns is None:
             run.ended_ns = self._clock.monotonic_ns()
@@ -380,10 +379,10 @@ class Supervisor:
         self._uplink.pump(run.work.run, run.outputs, None, self._clock.monotonic_ns())
 
     def _say_goodbye(self) -> None:
-        """Tell the gateway how long the run has worked, as soon as it listens, and exit.
+        """Send a last heartbeat as soon as there is a connection, and exit.
 
-        Nobody may ever read the termination message: it goes with the pod, and a controller that
-        is away meanwhile finds neither. The ledger's last heartbeat is then what is billed.
+        The termination message may never be read: it disappears with the pod, and a controller that
+        is unavailable at that time sees neither. Then the run is billed by its last heartbeat.
         """
         if self._attempt is None or not self._uplink.welcomed:
             return
@@ -392,7 +391,7 @@ class Supervisor:
         self._exit = 1
 
     def _leave(self, code: int) -> int:
-        """Close the connection in good order."""
+        """Close the connection with the closing handshake."""
         self._child.kill()
         self._uplink.close()
         end = self._clock.monotonic_ns() + int(_GOODBYE_S * 1e9)
@@ -416,7 +415,7 @@ class Supervisor:
         return work is not None and work.run == run and attempt in {None, work.attempt}
 
     def _note_unfinished(self) -> None:
-        """So that the stamps survive even a SIGKILL of PID 1."""
+        """Write the timestamps, so that they survive even a SIGKILL of PID 1."""
         if self._attempt is None:
             return
         run = self._attempt.run

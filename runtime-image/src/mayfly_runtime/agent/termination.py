@@ -1,4 +1,4 @@
-"""The container's termination message: how an outcome survives a gateway that is away."""
+"""The container's termination message: keeps the outcome while the gateway is unavailable."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from typing import Any
 from mayfly_runtime.agent.messages import Result
 
 LIMIT_BYTES = 4096
-"""kubelet cuts a container's message here."""
+"""The kubelet truncates a container's message to this size."""
 
 
 def encode(result: Result) -> bytes:
-    """The message for an ended run: its output if that fits, its error cut if it must be."""
+    """The message of an ended run: with its output if it fits, and its error truncated to fit."""
     return _fit(
         {
             "v": 1,
@@ -34,10 +34,10 @@ def encode(result: Result) -> bytes:
 def encode_unfinished(
     run: str, attempt: int, started_at: str | None, ended_at: str | None, active_ms: int
 ) -> bytes:
-    """The message of a run that has no outcome (yet): what is known for the bill.
+    """The message of a run without an outcome (yet): what is needed to bill it.
 
     Written when work is accepted, when `main()` starts, with every heartbeat, and when the pod is
-    deleted under a run, so that the stamps are there even if PID 1 is killed with everything else.
+    deleted during a run, so that the timestamps survive a SIGKILL of all processes.
     """
     return _fit(
         {
@@ -58,10 +58,10 @@ def encode_unfinished(
 
 
 def write(path: Path, message: bytes) -> None:
-    """Replace the file's content. A file that can't be written is not the run's failure.
+    """Replace the file's content. If the file can't be written, the run does not fail.
 
-    It is never empty meanwhile, so that a SIGKILL in between leaves one message or the other; the
-    file is a mount, which can't be replaced by renaming.
+    The file is never empty in between, so a SIGKILL leaves either the old or the new message. It is
+    a mount, so it can't be replaced by renaming.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -78,7 +78,7 @@ def _fit(fields: dict[str, Any]) -> bytes:
         fields = {**fields, "outputJSON": None, "outputOmitted": True}
         text = _dump(fields)
     while len(text) > LIMIT_BYTES and fields["error"]:
-        # An escaped character takes at most 6 bytes, so this overshoots at most that often.
+        # An escaped character takes up to 6 bytes, so several rounds may be needed.
         keep = len(fields["error"]) - max(1, (len(text) - LIMIT_BYTES) // 6)
         fields = {**fields, "error": fields["error"][:keep]}
         text = _dump(fields)

@@ -1,7 +1,7 @@
-"""What the gateway has been told on the present connection, and what is to be said next.
+"""What has been sent on the current connection, and what is to be sent next.
 
-Everything here is said again on a new connection: `started`, the log from the stored offset,
-the outputs from the first, the result. The receiver knows each by its run, offset or index.
+Everything here is sent again on a new connection: `started`, the log from the stored offset, all
+outputs, the result. The gateway recognises repeats by run, offset or index.
 """
 
 from mayfly_runtime.agent.logs import PIECE_BYTES, LogBuffer
@@ -12,7 +12,7 @@ LOG_DELAY_NS = 100_000_000
 
 
 class Uplink:
-    """Feeds one connection at a time; without one, it does nothing."""
+    """Sends on one connection at a time; without a connection it does nothing."""
 
     def __init__(self, log: LogBuffer) -> None:
         self._log = log
@@ -30,26 +30,26 @@ class Uplink:
 
     @property
     def welcomed(self) -> bool:
-        """Whether there is a connection on which the gateway listens to what is said of the run."""
+        """Whether the gateway has sent `welcome`, so that messages about the run may be sent."""
         return self._welcomed
 
     @property
     def log_due_ns(self) -> int | None:
-        """When a small piece of log has waited long enough, if one waits."""
+        """When a small piece of log that waits for more is sent anyway; None if none waits."""
         return self._log_due_ns if self._welcomed else None
 
     def opened(self, connection: Connection, hello: Hello) -> None:
-        """A new connection: say who we are, and wait for the welcome."""
+        """A new connection is open: send `hello`, and wait for `welcome`."""
         self._connection = connection
         self._welcomed = False
         connection.send(encode(hello))
 
     def is_current(self, connection: Connection) -> bool:
-        """Whether an event is of the present connection."""
+        """Whether an event belongs to the current connection."""
         return connection is self._connection
 
     def welcome(self, log_offset: int, started: Started | None) -> None:
-        """The gateway has stored the log up to here, and may have missed the rest."""
+        """The gateway has stored the log up to here, and may have missed everything after it."""
         self._welcomed = True
         self._log.forget(log_offset)
         self._log_sent = log_offset
@@ -60,7 +60,7 @@ class Uplink:
             self.say(started)
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
         self._connection = None
         self._welcomed = False
 
@@ -70,17 +70,17 @@ class Uplink:
             self._connection.send(encode(message), wake=wake)
 
     def wake(self) -> None:
-        """Send what was said without."""
+        """Send what was queued without `wake`."""
         if self._connection is not None:
             self._connection.wake()
 
     def close(self) -> None:
-        """End the connection in good order."""
+        """Close the connection with the closing handshake."""
         if self._connection is not None:
             self._connection.close()
 
     def pump(self, run: str, outputs: list[str], result: Result | None, now_ns: int) -> None:
-        """Send what is due and fits: outputs, log, and the result after all of them."""
+        """Send what is due: outputs, log, and the result after all of them."""
         if not self._welcomed:
             return
         while self._room() and self._outputs_sent < len(outputs):
@@ -94,7 +94,7 @@ class Uplink:
             self._result_sent = True
 
     def _pump_log(self, run: str, now_ns: int, *, flush: bool) -> bool:
-        """Whether everything logged so far is out."""
+        """Send the log. Returns whether everything logged so far was sent."""
         while (waiting := self._log.end - self._log_sent) > 0:
             if self._log_due_ns is None:
                 self._log_due_ns = now_ns + LOG_DELAY_NS

@@ -1,8 +1,8 @@
-"""Output files on their way to the gateway, in the order in which `main()` made them.
+"""Uploads output files to the gateway, in the order in which `main()` made them.
 
-The worker puts each file into the outbox (so that the author may go on and write over it); PID 1
-opens it there, and only there: on the scratch disk, a regular file, no link followed. A path
-that the author names is never opened with PID 1's own eyes.
+The worker copies each file into the outbox, so that the author may overwrite the original. PID 1
+opens files only there: on the scratch disk, regular files, without following links. It never opens
+a path that the author chose.
 """
 
 import json
@@ -25,7 +25,7 @@ _TOO_LARGE = 413
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A file that the worker has put into the outbox, under `folder/name`."""
+    """A file that the worker has put into the outbox, at `folder/name`."""
 
     pointer: Pointer
     folder: str
@@ -33,10 +33,10 @@ class Posted:
 
     @classmethod
     def read(cls, fields: dict[str, Any]) -> "Posted":
-        """From the worker's message.
+        """Parse the worker's message.
 
         Raises:
-            ValueError: it names anything outside the outbox.
+            ValueError: it names a file outside the outbox.
         """
         folder, name = str(fields["folder"]), str(fields["name"])
         if not folder.isdigit() or "/" in name or name in {"", ".", ".."} or "\0" in name:
@@ -45,7 +45,7 @@ class Posted:
 
 
 class Uploader:
-    """Uploads the files of outputs, one output after the other, within the run's limits."""
+    """Uploads the files of outputs, one output at a time, within the run's limits."""
 
     def __init__(self, gateway: Gateway, outbox: Path, limits: Limits) -> None:
         self._gateway = gateway
@@ -54,10 +54,10 @@ class Uploader:
         self._sent_bytes = 0
 
     def resolve(self, name: str, text: str, files: list[Posted]) -> str:
-        """The output's JSON text with each file's id in its place.
+        """The output's JSON text with its files replaced by their ids.
 
         Raises:
-            OutputError: OutputTooLarge or OutputUploadFailed, with the field named.
+            OutputError: OutputTooLarge or OutputUploadFailed; names the field.
         """
         deadline = time.monotonic() + self._limits.uploadMs / 1000
         holder: dict[str, Any] = {"output": json.loads(text)}
@@ -85,7 +85,7 @@ class Uploader:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         file = os.fdopen(os.open(path, flags), "rb")
         about = os.fstat(file.fileno())
-        # A folder of the outbox that became a link to /proc would be on another device.
+        # If a folder of the outbox was replaced by a link to /proc, the device differs.
         if not stat.S_ISREG(about.st_mode) or about.st_dev != self._outbox.parent.stat().st_dev:
             file.close()
             raise OSError(0, "it is not a regular file of the run")

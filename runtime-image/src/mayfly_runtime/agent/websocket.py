@@ -1,7 +1,7 @@
 """A WebSocket client (RFC 6455) without I/O: bytes in, events out, frames to send.
 
-Sockets are the business of `session`; here everything is a function of bytes, so that every
-rule of the protocol can be tested without one. Extensions and subprotocols are not offered.
+`session` handles the sockets. Everything here is a function of bytes, so every rule of the protocol
+can be tested without a socket. Extensions and subprotocols are not offered.
 """
 
 import base64
@@ -27,7 +27,7 @@ class WebSocketError(Exception):
 
 
 class HandshakeError(Exception):
-    """The server did not upgrade; `status` is its HTTP status (0: not HTTP at all)."""
+    """The server did not upgrade; `status` is its HTTP status (0 if it did not answer in HTTP)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class HandshakeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message, its fragments put together."""
+    """A whole message, reassembled from its fragments."""
 
     kind: Literal["text", "binary"]
     data: bytes
@@ -44,14 +44,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with a pong of the same data."""
+    """A ping; it must be answered with a pong with the same data."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """An answer to our ping; its arrival is all that matters."""
+    """An answer to our ping; its content does not matter."""
 
     data: bytes
 
@@ -71,7 +71,7 @@ def request(host: str, path: str, key: bytes, headers: dict[str, str]) -> bytes:
     """The upgrade request. `key` is 16 random bytes.
 
     Raises:
-        ValueError: a header holds a line break.
+        ValueError: a header contains a line break.
     """
     lines = [
         f"GET {path} HTTP/1.1",
@@ -88,10 +88,10 @@ def request(host: str, path: str, key: bytes, headers: dict[str, str]) -> bytes:
 
 
 def response(data: bytes, key: bytes) -> bytes | None:
-    """Check the answer to `request`: the bytes after its head, or None while it is incomplete.
+    """Check the answer to `request`; returns the bytes after its head, None if it is incomplete.
 
     Raises:
-        HandshakeError: anything but a right 101.
+        HandshakeError: it is not a valid 101 response.
     """
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
@@ -116,13 +116,13 @@ def response(data: bytes, key: bytes) -> bytes | None:
 
 
 def accept(key: bytes) -> str:
-    """The proof that the server read our key."""
+    """The value of Sec-WebSocket-Accept for our key."""
     digest = hashlib.sha1(base64.b64encode(key) + _ACCEPT_GUID)  # noqa: S324 RFC 6455 fixes it
     return base64.b64encode(digest.digest()).decode()
 
 
 def frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
-    """One final, masked frame. `mask` is 4 bytes that the peer's proxies can't foresee."""
+    """One final, masked frame. `mask` is 4 unpredictable bytes."""
     size = len(payload)
     if size <= _MAX_CONTROL_BYTES:
         head = bytes([0x80 | opcode, 0x80 | size])
@@ -134,7 +134,7 @@ def frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
 
 
 def close_payload(code: int, reason: str = "") -> bytes:
-    """The body of a close frame; the reason is cut to what a control frame holds."""
+    """The payload of a close frame; the reason is truncated to the size of a control frame."""
     return code.to_bytes(2, "big") + reason.encode()[: _MAX_CONTROL_BYTES - 2]
 
 
@@ -145,7 +145,7 @@ def _xor(data: bytes, mask: bytes) -> bytes:
 
 
 class Parser:
-    """Turns received bytes into events, within a bound on a message's size in bytes."""
+    """Parses received bytes into events; the size of a message is limited."""
 
     def __init__(self, max_message: int) -> None:
         self._max = max_message
@@ -157,7 +157,7 @@ class Parser:
         """The events that `data` completes.
 
         Raises:
-            WebSocketError: the peer broke the protocol or the bound. The parser is then dead.
+            WebSocketError: the peer broke the protocol or the limit. The parser is then unusable.
         """
         self._buffer += data
         events: list[Event] = []
@@ -201,10 +201,10 @@ class Parser:
             return _closed(payload)
         if opcode == CONTINUATION:
             if self._kind is None:
-                raise WebSocketError(PROTOCOL_ERROR, "a continuation of nothing")
+                raise WebSocketError(PROTOCOL_ERROR, "a continuation frame without a message")
         elif opcode in {TEXT, BINARY}:
             if self._kind is not None:
-                raise WebSocketError(PROTOCOL_ERROR, "a message inside another")
+                raise WebSocketError(PROTOCOL_ERROR, "a message inside another message")
             self._kind = "text" if opcode == TEXT else "binary"
         else:
             raise WebSocketError(PROTOCOL_ERROR, f"unknown opcode {opcode}")

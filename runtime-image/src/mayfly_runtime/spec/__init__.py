@@ -1,4 +1,4 @@
-"""What a pipeline declares, and what follows from it: schema, inputs, redaction.
+"""Pure parts shared with the operator: schema, inputs, redaction.
 
 The one room that the operator imports too. Standard library only, and no I/O.
 """

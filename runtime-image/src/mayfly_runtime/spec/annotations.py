@@ -24,7 +24,7 @@ _MAX_DEPTH = 20
 
 @dataclass(slots=True)
 class Property:
-    """One input: its fragment, the choices that go to a schema of their own, required or not."""
+    """One input: its schema, the choices that get a schema of their own, required or not."""
 
     fragment: dict[str, Any]
     choices: dict[str, Any] | None
@@ -98,7 +98,7 @@ def _fragment(module: Module, node: ast.expr, *, is_output: bool, depth: int = 0
 
 
 def _known(name: str, *, is_output: bool) -> dict[str, Any] | None:
-    """A type that has a name of its own."""
+    """The schema of a built-in or cog type."""
     short = _short(name)
     if short in _SCALARS:
         return {"type": _SCALARS[short]}
@@ -118,7 +118,7 @@ def _known(name: str, *, is_output: bool) -> dict[str, Any] | None:
 
 
 def _named(module: Module, node: ast.expr, is_output: bool, depth: int) -> dict[str, Any]:
-    """A name of the author's own: an alias, a model, or nothing that we know."""
+    """The schema of one of the author's own names: an alias or a model."""
     if (found := module.alias(node)) is not None:
         return _fragment(found[0], found[1], is_output=is_output, depth=depth + 1)
     if (defined := module.class_named(node)) is not None:
@@ -200,7 +200,7 @@ def _enum(module: Module, node: ast.AST, values: list[Any]) -> dict[str, Any]:
 
 
 def _model(module: Module, definition: ast.ClassDef, depth: int) -> dict[str, Any]:
-    """A BaseModel (or any class with annotated fields) as an object, written in place."""
+    """A BaseModel (or any class with annotated fields) as an object schema, inlined."""
     properties: dict[str, Any] = {}
     required: list[str] = []
     for base in definition.bases:
@@ -224,7 +224,7 @@ def _model(module: Module, definition: ast.ClassDef, depth: int) -> dict[str, An
 
 
 def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[str, Any]:
-    """What `Input(...)`, or a plain default, says."""
+    """The arguments of `Input(...)`, or a plain default."""
     if default is None:
         return {}
     if not (isinstance(default, ast.Call) and module.qualified(default.func) == "cog.Input"):
@@ -236,7 +236,8 @@ def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[st
         found["default"] = default.args[0]
     for keyword in default.keywords:
         if keyword.arg not in _INPUT_WORDS:
-            raise module.error(default, f"the Input of {name!r} has an unknown word {keyword.arg}")
+            problem = f"the Input of {name!r} has an unknown argument {keyword.arg}"
+            raise module.error(default, problem)
         found[keyword.arg] = keyword.value
     words = {word: module.constant(value) for word, value in found.items()}
     # Words that are None say nothing, but for the default; `...` is pydantic's "required".
@@ -253,7 +254,7 @@ def _apply_words(
     kind, name = core.get("type"), node.arg
     for low, high in (("min", "ge"), ("max", "le")):
         if low in words and high in words:
-            raise module.error(node, f"{name!r} has both {low} and {high}: they are one")
+            raise module.error(node, f"{name!r} has both {low} and {high}, which mean the same")
     pairs = {"minimum": ("min", "ge"), "maximum": ("max", "le")}
     for key, synonyms in pairs.items():
         for word in synonyms:

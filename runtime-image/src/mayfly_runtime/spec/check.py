@@ -12,7 +12,7 @@ from mayfly_runtime.spec import inputs, schema
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """What to print for a request."""
+    """The answer to a request."""
     if request["op"] == "schema":
         return _schema(request["files"], request["entrypoint"])
     if request["op"] == "input":

@@ -1,4 +1,4 @@
-"""A run's input against its version's schema: the check, and the conversion for `main()`.
+"""Checks an input against its version's schema, and converts it for `main()`.
 
 `check` is pure and is what controller and gateway call; `prepare` is the worker's: it fills in
 defaults, makes an int of 3.0, and lists the files to fetch. JSON keeps what it said: 1.0 stays
@@ -15,33 +15,33 @@ from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.pointer import Pointer, pick
 
 MAX_ITEM_BYTES = 65_536
-"""One item of a list of strings, in UTF-8."""
+"""Maximum size of one item of a list of strings, in UTF-8."""
 
 SECRET_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
-"""What Kubernetes takes as a Secret's name and key. No other text may get into a request's path."""
+"""Valid names and keys of Kubernetes Secrets. No other text may get into a request's path."""
 
 SEALED = re.compile(r"mayfly-secret:[0-9a-hjkmnp-tv-z]{26}")
-"""What stands for a secret that a caller of the API gave as it is, and that the gateway keeps."""
+"""The reference to a secret that a caller of the API sent as text, and the gateway stores."""
 
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one field, in words that go after its name."""
+    """What is wrong with one field; the message follows the field's name."""
 
     field: str
     message: str
 
     def sentence(self) -> str:
-        """For people: `width: must be at least 64`."""
+        """As a sentence: `width: must be at least 64`."""
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A file input to be fetched: where it goes, and from where."""
+    """A file input to be fetched: where it goes, and its URL."""
 
     pointer: Pointer
     url: str
@@ -49,7 +49,7 @@ class FileRef:
 
 @dataclass(slots=True)
 class Prepared:
-    """Keyword arguments for `main()`, but for what only the pod can make of them."""
+    """Keyword arguments for `main()`, except those that only the pod can create."""
 
     values: dict[str, Any]
     files: list[FileRef] = field(default_factory=list)
@@ -68,7 +68,7 @@ def parse(text: str) -> object:
 def check(
     schema: Mapping[str, Any], value: object, *, references: bool = False, literals: bool = False
 ) -> list[Problem]:
-    """Every problem of an input; none means that it may run. No conversion, no I/O.
+    """Every problem of an input; none means that it is valid. No conversion, no I/O.
 
     Args:
         schema: the version's document.
@@ -94,7 +94,7 @@ def check(
 
 
 def unknown(schema: Mapping[str, Any], value: object) -> list[str]:
-    """Names in the input that the pipeline does not take: ignored, with a warning."""
+    """Names in the input that the pipeline does not have: ignored, with a warning."""
     if not isinstance(value, dict):
         return []
     known = _properties(schema)
@@ -102,20 +102,20 @@ def unknown(schema: Mapping[str, Any], value: object) -> list[str]:
 
 
 def has_patterns(schema: Mapping[str, Any]) -> bool:
-    """Whether `check` may run a regular expression of the author's: bound its time if so."""
+    """Whether `check` may run an author's regular expression; then its time must be limited."""
     # A property may refer to any schema of the document.
     schemas = schema["components"]["schemas"].values()
     return any(_has_pattern(each) for each in (*_properties(schema).values(), *schemas))
 
 
 def has_secrets(schema: Mapping[str, Any]) -> bool:
-    """Whether an input may hold secrets: most do not, and are not read for them."""
+    """Whether an input may contain secrets."""
     fragments = _properties(schema).values() if "components" in schema else ()
     return any(_is_secret(f) or _is_secret(_items(f)) for f in fragments)
 
 
 def secret_places(schema: Mapping[str, Any], value: object) -> list[Pointer]:
-    """Where an input has a secret, or names one; nulls are left out."""
+    """The places of secrets and references in an input; nulls are left out."""
     if not isinstance(value, dict) or not has_secrets(schema):
         return []
     found: list[Pointer] = []
@@ -129,7 +129,7 @@ def secret_places(schema: Mapping[str, Any], value: object) -> list[Pointer]:
 
 
 def secret_values(schema: Mapping[str, Any], text: str) -> list[str]:
-    """The secrets that an input's text holds; none of a text that is no input."""
+    """The secrets in an input's text; none if the text is not an input."""
     if not has_secrets(schema):
         return []
     try:
@@ -141,7 +141,7 @@ def secret_values(schema: Mapping[str, Any], text: str) -> list[str]:
 
 
 def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
-    """Arguments for `main()` from an input that passed `check`."""
+    """Arguments for `main()`, from a valid input."""
     prepared = Prepared({})
     for name, fragment in _properties(schema).items():
         resolved = _resolved(schema, fragment)
@@ -307,7 +307,7 @@ def _items(fragment: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def wrong_reference(value: object) -> str | None:
-    """What is wrong with the naming of a Secret. What was given is not repeated: it may be one."""
+    """What is wrong with a secret reference. The value is not repeated: it may be a secret."""
     form = '{"secretKeyRef": {"name": …, "key": …}}'
     if isinstance(value, str) and SEALED.fullmatch(value):
         return None

@@ -1,4 +1,4 @@
-"""Takes a run's secrets out of what it says: a net for accidents, not a wall.
+"""Redacts a run's secrets in its log and errors: protects against accidents, not against attacks.
 
 The author's code has the secrets, and can always tell them in another form. What goes through
 here is only what was not meant to be told: a print, a traceback, an exception's words.
@@ -12,13 +12,13 @@ from collections.abc import Iterable
 MARK = b"[redacted]"
 
 MIN_CHARACTERS = 4
-"""Shorter ones would be found in every other word."""
+"""Shorter values would match inside ordinary words."""
 
 _MIN_LINE_CHARACTERS = 8
 
 
 class Redactor:
-    """Replaces secrets in a stream of bytes, however it is cut. Thread-safe.
+    """Redacts secrets in a stream of bytes, however it is split. Thread-safe.
 
     The end of a piece that may be the beginning of a secret is held back until the next piece
     tells; so the result is the same as if the whole had come at once.
@@ -31,7 +31,7 @@ class Redactor:
         self._held = b""
 
     def hide(self, values: Iterable[str]) -> None:
-        """Replace these from now on."""
+        """Redact these values from now on."""
         found = {form for value in values for form in _forms(value)}
         with self._lock:
             found.update(self._forms)
@@ -41,19 +41,19 @@ class Redactor:
                 self._pattern = re.compile(b"|".join(re.escape(form) for form in self._forms))
 
     def feed(self, data: bytes) -> bytes:
-        """The next piece: what can be told by now."""
+        """Add a piece; returns what can be released so far."""
         with self._lock:
             told, self._held = self._cut(self._held + data)
             return told
 
     def rest(self) -> bytes:
-        """The stream is over: what was held back."""
+        """End of the stream: returns what was held back."""
         with self._lock:
             told, self._held = self._replaced(self._held), b""
             return told
 
     def error(self, text: str, limit_bytes: int) -> str:
-        """A text of its own, at most so long. If it was cut, that may have been within a secret."""
+        """Redact and truncate a separate text; a secret that was cut off is redacted too."""
         data = text.encode("utf-8", "replace")
         with self._lock:
             if self._pattern is None:
@@ -70,7 +70,7 @@ class Redactor:
         return data if self._pattern is None else self._pattern.sub(MARK, data)
 
     def _cut(self, data: bytes) -> tuple[bytes, bytes]:
-        """What is decided, redacted, and the end that may still become a secret."""
+        """The decided part, redacted, and the end that may still become a secret."""
         if self._pattern is None:
             return data, b""
         told: list[bytes] = []
@@ -84,7 +84,7 @@ class Redactor:
             begin = match.end()
 
     def _open(self, data: bytes, begin: int) -> int:
-        """Where the first unfinished secret begins; the end of the data if there is none."""
+        """Where the first incomplete secret begins; the end of the data if there is none."""
         best = len(data)
         for form in self._forms:
             at = data.find(form[:1], max(begin, len(data) - len(form) + 1), best)
@@ -97,7 +97,7 @@ class Redactor:
 
 
 def _forms(value: str) -> set[bytes]:
-    """How a secret may show: whole, without the blanks around it, by lines, escaped."""
+    """The forms of a secret: whole, stripped, by lines, escaped."""
     inner = value.strip()
     shown = {value, inner, json.dumps(value)[1:-1], repr(value)[1:-1]}
     forms = {each for each in shown if len(each) >= MIN_CHARACTERS}

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a pipeline, read from its source without running it.
+"""Builds the OpenAPI document of a pipeline from its source, without running it.
 
 Everything is static: names are followed through imports, simple module constants, type
 aliases and sibling files. What can't be read this way is an error that names its line.
@@ -25,7 +25,8 @@ def build(files: Mapping[str, str], entrypoint: str) -> dict[str, Any]:
     """
     file, name = split_entrypoint(entrypoint)
     if file not in files:
-        raise SourceError(f"the entrypoint {entrypoint!r} names a file that is not there", file, 0)
+        words = f"the entrypoint {entrypoint!r} names a file that does not exist"
+        raise SourceError(words, file, 0)
     try:
         module = Module(file, files)
         module.read_imports()
@@ -33,7 +34,7 @@ def build(files: Mapping[str, str], entrypoint: str) -> dict[str, Any]:
         schemas = _input_schemas(module, function)
         schemas["Output"] = types.output(module, function.returns)
     except RecursionError:
-        raise SourceError("the source is nested too deep", file, 0) from None
+        raise SourceError("the source is nested too deeply", file, 0) from None
     return {
         "openapi": "3.0.2",
         "info": {"title": "Cog", "version": "0.1.0"},
@@ -50,7 +51,7 @@ def split_entrypoint(entrypoint: str) -> tuple[str, str]:
     """
     file, colon, name = entrypoint.partition(":")
     if not (colon and name.isidentifier() and file.endswith(".py")):
-        raise SourceError(f"the entrypoint {entrypoint!r} must be like main.py:main", file, 0)
+        raise SourceError(f"the entrypoint {entrypoint!r} must have the form main.py:main", file, 0)
     return file, name
 
 

@@ -1,4 +1,4 @@
-"""A pipeline's source as a tree: names followed through it, constants read from it."""
+"""Parses a pipeline's source: follows names, evaluates constants."""
 
 import ast
 import operator
@@ -18,7 +18,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 class SourceError(Exception):
-    """What the author has to change, and where. `line` is 0 where there is none."""
+    """An error in the source for its author, with place. `line` is 0 if there is none."""
 
     def __init__(self, message: str, file: str, line: int) -> None:
         super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
@@ -28,7 +28,7 @@ class SourceError(Exception):
 
 
 class Module:
-    """One parsed file, with its siblings at hand to follow imports."""
+    """One parsed file; its sibling files are known, so that imports can be followed."""
 
     def __init__(
         self, file: str, files: Mapping[str, str], parsed: "dict[str, Module] | None" = None
@@ -56,13 +56,13 @@ class Module:
         self._parsed[file] = self
 
     def error(self, node: ast.AST, message: str) -> SourceError:
-        """An error at a node, with its source line shown."""
+        """An error at a node, showing its source line."""
         line = getattr(node, "lineno", 0)
         shown = self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
         return SourceError(f"{message} ({self.file} line {line}: {shown})", self.file, line)
 
     def read_imports(self) -> None:
-        """Read the files that this one leads to, so that a syntax error in them is told here.
+        """Parse the files that this one imports, so that syntax errors in them are found here.
 
         Raises:
             SourceError: one of them can't be parsed.
@@ -75,7 +75,7 @@ class Module:
                 queue.append(self._module(file))
 
     def imported_files(self) -> set[str]:
-        """The pipeline's own files that an import anywhere in this one may run."""
+        """The pipeline's own files that this one may import."""
         names: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -91,7 +91,7 @@ class Module:
         return found
 
     def qualified(self, node: ast.expr) -> str:
-        """The full name that a name or attribute stands for: `P` may be `cog.Path`."""
+        """The full name behind a name or attribute: `P` may be `cog.Path`."""
         if isinstance(node, ast.Attribute):
             return f"{self.qualified(node.value)}.{node.attr}"
         if isinstance(node, ast.Name):
@@ -99,7 +99,7 @@ class Module:
         return ""
 
     def alias(self, node: ast.expr) -> "tuple[Module, ast.expr] | None":
-        """The expression that a name was assigned once, here or in a sibling file."""
+        """The expression that a name is assigned once, here or in a sibling file."""
         found = self._target(node)
         if found is None:
             return None
@@ -108,7 +108,7 @@ class Module:
         return None if value is None else (module, value)
 
     def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
-        """The class that a name means, here or in a sibling file."""
+        """The class behind a name, here or in a sibling file."""
         found = self._target(node)
         if found is None or found[1] not in found[0].classes:
             return None
@@ -201,7 +201,7 @@ class Module:
         self.assigned[name] = None if name in self.assigned else value
 
     def _target(self, node: ast.expr) -> "tuple[Module, str] | None":
-        """The file and the name in it that `name` or `module.name` leads to."""
+        """The file and the name in it that `name` or `module.name` refers to."""
         if isinstance(node, ast.Name):
             return self._lookup(node.id)
         if isinstance(node, ast.Attribute):
@@ -226,7 +226,7 @@ class Module:
         return self._parsed.get(file) or Module(file, self._files, self._parsed)
 
     def _file_of(self, module_name: str) -> str | None:
-        """The pipeline's file that a module is; a package comes before a file of its name."""
+        """The pipeline's file of a module; a package takes precedence over a file."""
         path = module_name.replace(".", "/")
         files = (f"{path}/__init__.py", f"{path}.py")
         return next((file for file in files if module_name and file in self._files), None)
@@ -245,6 +245,6 @@ def _parse(file: str, text: str) -> ast.Module:
             message += f" (read with Python {here}; pipelines run on 3.13)"
         raise SourceError(f"syntax error: {message}", file, line) from None
     except (RecursionError, MemoryError):
-        raise SourceError("the source is nested too deep", file, 0) from None
+        raise SourceError("the source is nested too deeply", file, 0) from None
     except ValueError as error:
         raise SourceError(f"the source can't be read: {error}", file, 0) from None

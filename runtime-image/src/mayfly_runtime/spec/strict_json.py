@@ -1,4 +1,4 @@
-"""Strict JSON: what RFC 8259 allows, and nothing that Python's `json` adds to it.
+"""Strict JSON parser: only what RFC 8259 allows, without the extensions of Python's `json`.
 
 NaN and Infinity are refused, and numbers beyond a float, which would turn into Infinity.
 """
@@ -21,7 +21,7 @@ def parse(text: str, what: str) -> Any:
 
 
 def parse_at(text: str, position: int, what: str) -> tuple[Any, int]:
-    """Parse the JSON value that begins at a position of a longer text; the value and its end.
+    """Parse the JSON value at a position of a longer text; returns the value and its end.
 
     Raises:
         ValueError: as `parse`.
@@ -31,7 +31,7 @@ def parse_at(text: str, position: int, what: str) -> tuple[Any, int]:
 
 
 class _Refused(ValueError):
-    """What is wrong with a text, to be said after its name."""
+    """What is wrong with a text; the message follows its name."""
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def _errors_about(what: str) -> Iterator[None]:
     try:
         yield
     except RecursionError:
-        raise ValueError(f"{what} is nested too deep") from None
+        raise ValueError(f"{what} is nested too deeply") from None
     except _Refused as error:
         raise ValueError(f"{what} {error}") from None
     except json.JSONDecodeError as error:

@@ -35,7 +35,7 @@ MAX_MESSAGE_BYTES = 64 * 2**20
 
 
 class Worker:
-    """One run's life in this process."""
+    """Executes one run in this process."""
 
     def __init__(self, channel: Channel, scratch: Path) -> None:
         self._channel = channel
@@ -43,7 +43,7 @@ class Worker:
         self._interrupts = Interrupts()
 
     def live(self) -> None:
-        """Load, wait, run, tell; then wait to be killed.
+        """Load, wait, run, report; then wait to be killed.
 
         Raises:
             ChannelError: PID 1 is gone.
@@ -80,7 +80,7 @@ class Worker:
         self._channel.send(finished)
 
     def _check(self, schema: dict[str, Any], text: str) -> inputs.Prepared:
-        """Check and convert the input, and tell what is to be fetched."""
+        """Check and convert the input, and report the files to be fetched."""
         try:
             value = inputs.parse(text)
         except ValueError as error:
@@ -104,7 +104,7 @@ class Worker:
 
 
 def _flush() -> None:
-    """Before the end is told, so that the log is whole. The author may have closed anything."""
+    """Flush stdout and stderr before the end is reported. The author may have closed them."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -117,7 +117,7 @@ def _warn(text: str) -> None:
 
 
 def _prefer_for_oom() -> None:
-    """Where the kernel picks one process to kill for memory, let it be this and not PID 1."""
+    """Prefer this process over PID 1 for out-of-memory kills."""
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     except OSError:

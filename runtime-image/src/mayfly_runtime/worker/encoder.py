@@ -1,4 +1,4 @@
-"""What `main()` returned, as JSON text and a list of files to upload.
+"""Encodes the result of `main()` as JSON text and a list of files to upload.
 
 Runs in the worker, so nothing heavy is imported: numpy and pydantic values are known by what
 they have, and only if the author's code imported those packages itself.
@@ -24,7 +24,7 @@ MAX_DEPTH = 200
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A file in an output: where its id goes, and where it lies."""
+    """A file in an output: where its id goes, and its path."""
 
     pointer: Pointer
     path: str
@@ -32,7 +32,7 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """JSON text with null where a file's id goes."""
+    """JSON text with null in place of each file's id."""
 
     text: str
     files: list[OutputFile]
@@ -78,7 +78,7 @@ class _Encoder:
         self._files = files
 
     def tree(self, value: object, at: Pointer) -> Any:
-        """`value` in JSON's own types."""
+        """`value` converted to JSON's types."""
         if len(at) > MAX_DEPTH:
             raise self._not_json(at[:3], f"is nested deeper than {MAX_DEPTH} levels")
         match value:
@@ -168,7 +168,7 @@ class _Encoder:
 
 
 def _url(value: object) -> str | None:
-    """The URL of a file that a downstream model made and that nobody has downloaded."""
+    """The URL of a downstream prediction's file that was not downloaded."""
     try:
         url = object.__getattribute__(value, "__url__")
     except AttributeError:

@@ -1,4 +1,4 @@
-"""The entry file and its function: sources written to disk and imported."""
+"""Loads the entrypoint: writes the sources to disk and imports them."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ class Entrypoint:
 
 
 def load_entrypoint(files: dict[str, str], entrypoint: str, folder: Path) -> Entrypoint:
-    """Write the files, go there, import the entry file and find the function.
+    """Write the files, change into the folder, import the entry file, and find the function.
 
     Raises:
         Failure: InvalidSource, ImportError or Exited.

@@ -1,4 +1,4 @@
-"""Calls to a gateway that is away for a while wait for it, instead of failing in `main()`.
+"""Retries requests to the gateway while it is unavailable, so that `main()` does not fail.
 
 A gateway that is replaced, or whose node dies, is back within a minute or so; clients give up at
 the first connection that is refused, and a pipeline that only waits for what it has made would
@@ -21,19 +21,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 AWAY_SECONDS = 600.0
-"""Longer than a gateway is ever replaced for; the run's own timeout ends it sooner."""
+"""Longer than any replacement of a gateway; the run's timeout may end it sooner."""
 
 PAUSE_SECONDS = 0.5
 
 KNOWN_SECONDS = 75.0
-"""How long after a create, lost on its way, was sent the gateway surely knows its key."""
+"""After a create was sent and lost, the gateway certainly knows its key for this long."""
 
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEY = "Idempotency-Key"
 
 
 def wait_for(gateway_url: str) -> None:
-    """Have httpx, once it is imported, wait for the gateway of this URL."""
+    """Make httpx, once it is imported, retry requests to the gateway at this URL."""
     netloc = urlsplit(gateway_url).netloc
     if "httpx" in sys.modules:
         change(sys.modules["httpx"], netloc)
@@ -42,7 +42,7 @@ def wait_for(gateway_url: str) -> None:
 
 
 class _OnImport:
-    """Finds httpx as everybody does, and changes it when it was executed."""
+    """An import hook that patches httpx after it was imported."""
 
     def __init__(self, netloc: str) -> None:
         self._netloc = netloc
@@ -76,7 +76,7 @@ class _Loader(importlib.abc.Loader):
 
 
 def change(httpx: Any, netloc: str) -> None:
-    """Have the transports of httpx wait for one host and port.
+    """Patch the transports of httpx to retry requests to one host and port.
 
     Args:
         httpx: the module.
@@ -112,7 +112,7 @@ def change(httpx: Any, netloc: str) -> None:
 
 
 class _Patience:
-    """How often one request may be sent."""
+    """The retries of one request."""
 
     def __init__(self, httpx: Any, netloc: str, request: Any) -> None:
         self._never_sent = (httpx.ConnectError, httpx.ConnectTimeout)
@@ -127,7 +127,7 @@ class _Patience:
         self._repeatable = create or request.method in _REPEATABLE
 
     def has(self, error: Exception) -> bool:
-        """Whether to send the request once more after this."""
+        """Whether to send the request again after this error."""
         if not self._ours:
             return False
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""One call of `main()`: its value or its items, its end, and its cancellation."""
+"""One call of `main()`: its result or items, its end, and its cancellation."""
 
 import inspect
 import itertools
@@ -66,7 +66,7 @@ class Interrupts:
 
 
 class Invocation:
-    """Calls the entrypoint and turns what it gives into messages."""
+    """Calls the entrypoint and turns its results into messages."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Invocation:
             import asyncio  # noqa: F401, PLC0415 47 ms, here on nobody's bill
 
     def run(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Call, and return the `finished` message.
+        """Call it, and return the `finished` message.
 
         Raises:
             Failure: the author's error, an exit, or an output that can't be served.
@@ -145,7 +145,7 @@ class Invocation:
             return asyncio.run(whole())
 
     def _over(self) -> None:
-        """Tell that the author's code is done, before its value or its error takes its time."""
+        """Report that the author's code has ended, before the result is encoded."""
         self._send({"op": "over"})
 
     def _exhausted(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class Invocation:
     def _post(
         self, files: list[encoder.OutputFile], name: str, *, keep: bool
     ) -> list[dict[str, Any]]:
-        """Put files into the outbox: linked at the end, copied while the author goes on."""
+        """Put files into the outbox: hard links at the end, copies while the author's code runs."""
         posted = []
         for file in files:
             folder = str(next(self._folders))

@@ -1,7 +1,7 @@
-"""Condition types and reasons: a closed list, each with the sentence that says when it holds.
+"""Condition types and reasons: closed lists, each with a sentence that says when it applies.
 
-Conditions are the truth of an object; `status.phase` is derived from them for people.
-The lists here are what `docs/reference/conditions.md` is generated from.
+Conditions are authoritative; `status.phase` is derived from them for people.
+`docs/reference/conditions.md` is generated from these lists.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Truth = Literal["True", "False", "Unknown"]
 
 
 class ConditionType(StrEnum):
-    """The types of conditions."""
+    """Types of conditions."""
 
     ACCEPTED = "Accepted"
     STARTED = "Started"
@@ -29,17 +29,19 @@ class ConditionType(StrEnum):
 
 
 TYPES: dict[ConditionType, str] = {
-    ConditionType.ACCEPTED: "The run was checked: its pipeline, version, runtime and input fit.",
-    ConditionType.STARTED: "main() was called. Written only when it still runs after one second.",
-    ConditionType.CANCEL_ACCEPTED: "A cancel was asked for; True once nothing below can start.",
-    ConditionType.FINISHED: "The run is over, whatever its end. Scripts wait on this one.",
+    ConditionType.ACCEPTED: "The run was checked: pipeline, version, runtime and input are valid.",
+    ConditionType.STARTED: "main() was called. Written only if it is still running after one "
+    "second.",
+    ConditionType.CANCEL_ACCEPTED: "A cancel was requested; True once nothing below the run can "
+    "start any more.",
+    ConditionType.FINISHED: "The run is over, whatever the outcome. Scripts wait for this.",
     ConditionType.SUCCEEDED: "How the run ended; Unknown until then.",
     ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime, Model).",
 }
 
 
 class Reason(StrEnum):
-    """The reasons that a condition may give."""
+    """Reasons of conditions."""
 
     # Accepted
     ACCEPTED = "Accepted"
@@ -92,35 +94,35 @@ class Reason(StrEnum):
 
 REASONS: dict[ConditionType, dict[Reason, str]] = {
     ConditionType.ACCEPTED: {
-        Reason.ACCEPTED: "The run was checked and may have a pod.",
-        Reason.INVALID_INPUT: "The input lacks a field, or one has a wrong type or value.",
+        Reason.ACCEPTED: "The run was checked and may get a pod.",
+        Reason.INVALID_INPUT: "An input field is missing, or has a wrong type or value.",
         Reason.INVALID_SOURCE: "The source can't be run: a syntax error, no entrypoint, or an "
         "annotation that is not supported.",
         Reason.NOT_FOUND: "The pipeline, version or runtime that the run names does not exist.",
         Reason.NOT_PINNED: "The runtime's image is not named by digest, so it isn't locked.",
         Reason.FORBIDDEN: "The pipeline belongs to another namespace and is private, or has "
         "secrets of that namespace.",
-        Reason.DEPTH_EXCEEDED: "Pipelines call pipelines more levels deep than the limit.",
+        Reason.DEPTH_EXCEEDED: "The run is nested more deeply than limits.depth allows.",
         Reason.PARENT_ENDED: "The run's parent is gone, or ended before it started.",
-        Reason.NAME_CONFLICT: "An older Model of the namespace has the pipeline's name.",
-        Reason.BUDGET_EXCEEDED: "A budget was reached before the run had a pod: its namespace's "
-        "monthly one, or that of a run above it.",
+        Reason.NAME_CONFLICT: "An older Model in the namespace has the pipeline's name.",
+        Reason.BUDGET_EXCEEDED: "A budget was spent before the run got a pod: the namespace's "
+        "monthly budget, or that of a run above it.",
     },
     ConditionType.STARTED: {
-        Reason.STARTED: "main() is running or ran.",
-        Reason.QUEUED: "Every pod of the runtime is in use; the run waits for its turn.",
-        Reason.CLAIM_LOST: "The claimed pod had another run; the run is claimed again.",
-        Reason.POD_PENDING: "The pod exists and is on its way: scheduling, image, boot, import.",
+        Reason.STARTED: "main() is running, or has run.",
+        Reason.QUEUED: "The runtime's pods are all in use; the run waits in the queue.",
+        Reason.CLAIM_LOST: "The claimed pod has another run; the run gets another pod.",
+        Reason.POD_PENDING: "The pod exists and is starting: scheduling, image pull, boot, import.",
         Reason.IMAGE_PULL: "The node can't pull the runtime's image.",
-        Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); it is "
-        "tried again until spec.queueDeadline.",
-        Reason.STORAGE_FULL: "The gateway's disk is full; the run goes on once there is room.",
-        Reason.START_DEADLINE_EXCEEDED: "spec.startDeadline has passed; the pod is being taken.",
+        Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); "
+        "creating it is retried until spec.queueDeadline.",
+        Reason.STORAGE_FULL: "The gateway's disk is full; the run continues once there is space.",
+        Reason.START_DEADLINE_EXCEEDED: "spec.startDeadline has passed; the pod is being removed.",
         Reason.NOT_STARTED: "The run ended before main() was called; nothing is billed.",
     },
     ConditionType.CANCEL_ACCEPTED: {
-        Reason.CLAIMS_STOPPED: "No further child of the run is given a pod.",
-        Reason.CANCEL_ACCEPTED: "Nothing unstarted below the run starts any more.",
+        Reason.CLAIMS_STOPPED: "No further child of the run gets a pod.",
+        Reason.CANCEL_ACCEPTED: "Nothing below the run that has not started will start.",
     },
     ConditionType.FINISHED: {
         Reason.FINISHED: "The run is over.",
@@ -130,31 +132,32 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.SUCCEEDED: "main() returned and its output is stored.",
         Reason.REFUSED: "The run was not accepted; the condition Accepted says why.",
         Reason.USER_ERROR: "main() raised an exception.",
-        Reason.IMPORT_ERROR: "Importing the source raised, exited, or took longer than 10 s.",
-        Reason.INVALID_INPUT: "The input did not fit when the pod checked it again.",
+        Reason.IMPORT_ERROR: "Importing the source raised an exception, exited, or took longer "
+        "than 10 s.",
+        Reason.INVALID_INPUT: "The input was invalid when the pod checked it again.",
         Reason.INVALID_SOURCE: "The source could not be loaded in the pod.",
         Reason.TIMED_OUT: "main() ran longer than spec.timeout.",
         Reason.OUT_OF_MEMORY: "The run used more memory than its limit.",
         Reason.EXITED: "The process ended by itself: sys.exit, os._exit or a signal.",
         Reason.EVICTED: "The pod was evicted: it wrote more than its disk limit, or its node was "
         "drained or short of memory or disk; the message says which.",
-        Reason.LOST: "The pod went away and left no result; of a Model's prediction: it was sent, "
-        "and nobody knows what became of it.",
+        Reason.LOST: "The pod disappeared without a result. For a Model's prediction: it was sent, "
+        "and its outcome is unknown.",
         Reason.CANCELED: "Someone cancelled the run.",
         Reason.QUEUE_DEADLINE_EXCEEDED: "The run waited longer than spec.queueDeadline.",
-        Reason.CAPACITY_EXHAUSTED: "Every pod was held by a run that waited for one it had made, "
-        "and this was the deepest that waited; or its own chain is longer than maxPods.",
+        Reason.CAPACITY_EXHAUSTED: "Every pod was held by a run that waited for a child, and this "
+        "run was the deepest one waiting; or its own ancestors hold every pod.",
         Reason.START_DEADLINE_EXCEEDED: "main() was not called within spec.startDeadline.",
         Reason.OUTPUT_TOO_LARGE: "The output is larger than the limit.",
-        Reason.OUTPUT_NOT_JSON: "The output holds a value that JSON can't carry.",
-        Reason.SECRET_UNAVAILABLE: "A Secret that the run needs is not there, or the gateway may "
-        "not read it; the message has the command that helps.",
-        Reason.INPUT_FETCH_FAILED: "A file that the input names could not be fetched.",
+        Reason.OUTPUT_NOT_JSON: "The output contains a value that JSON can't represent.",
+        Reason.SECRET_UNAVAILABLE: "A Secret that the run needs does not exist, or the gateway may "
+        "not read it; the message contains the command that fixes it.",
+        Reason.INPUT_FETCH_FAILED: "A file named in the input could not be fetched.",
         Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
-        Reason.BUDGET_EXCEEDED: "A budget was reached before the run, or the Model's prediction, "
-        "had started.",
-        Reason.UNREACHABLE: "A Model's server could not be used, and nothing was sent to it.",
-        Reason.NOT_FOUND: "The Model was deleted before the prediction was sent to it.",
+        Reason.BUDGET_EXCEEDED: "A budget was spent before the run, or the Model's prediction, "
+        "started.",
+        Reason.UNREACHABLE: "The Model's server could not be used; nothing was sent to it.",
+        Reason.NOT_FOUND: "The Model was deleted before the prediction was sent.",
     },
     ConditionType.READY: {
         Reason.READY: "The object can be used.",
@@ -163,36 +166,36 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.NOT_PINNED: "The image is not named by digest, so it isn't locked.",
         Reason.NAME_CONFLICT: "An older Pipeline or Model of this namespace has the name, or an "
         "older Model the alias.",
-        Reason.UNREACHABLE: "The model's server does not answer, or answers with nothing that "
-        "describes a model.",
-        Reason.SECRET_UNAVAILABLE: "The Secret that holds the model's token is not there, or the "
+        Reason.UNREACHABLE: "The model's server does not answer, or its answer does not "
+        "describe a model.",
+        Reason.SECRET_UNAVAILABLE: "The Secret that holds the model's token does not exist, or the "
         "gateway may not read it.",
     },
 }
 
 
 class Condition(Part):
-    """One condition, as Kubernetes' own."""
+    """One condition, in the format of Kubernetes' own."""
 
-    type: str = Field(max_length=64, description="What it speaks of.")
+    type: str = Field(max_length=64, description="The condition's type.")
     status: Truth = Field(description="True, False or Unknown.")
-    reason: str = Field(max_length=64, description="Why, in a word of a closed list.")
+    reason: str = Field(max_length=64, description="Why, as a word from a closed list.")
     message: str = Field(default="", max_length=8192, description="Why, in a sentence.")
     last_transition_time: str = Field(
         json_schema_extra={"format": "date-time"}, description="When `status` last changed."
     )
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The generation of the spec that it was decided on."
+        default=None, ge=0, description="The generation of the spec that the condition is about."
     )
 
 
 def find(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:
-    """The condition of a type, if it is there."""
+    """The condition of a type, or None."""
     return next((each for each in conditions if each.type == kind), None)
 
 
 def is_true(conditions: Sequence[Condition], kind: ConditionType) -> bool:
-    """Whether the condition is there and True."""
+    """Whether the condition exists and is True."""
     found = find(conditions, kind)
     return found is not None and found.status == "True"
 
@@ -207,13 +210,13 @@ def with_condition(
     now: str,
     generation: int | None = None,
 ) -> tuple[Condition, ...]:
-    """The conditions with one set; its transition time moves only when its status does.
+    """The conditions with one set; its transition time changes only if its status changes.
 
     Args:
-        conditions: those that stand.
+        conditions: the current ones.
         kind: the type to set.
         status: the new truth.
-        reason: one that `REASONS` lists for the type.
+        reason: one of `REASONS` of the type.
         message: a sentence for people.
         now: RFC 3339, seconds.
         generation: `metadata.generation` that this was decided on.
@@ -222,7 +225,7 @@ def with_condition(
         ValueError: the reason is not in the closed list for this type.
     """
     if reason not in REASONS[kind]:
-        raise ValueError(f"{reason} is no reason of {kind}")
+        raise ValueError(f"{reason} is not a reason of {kind}")
     old = find(conditions, kind)
     since = old.last_transition_time if old is not None and old.status == status else now
     new = Condition(

@@ -31,7 +31,7 @@ def uid_of(identity: str) -> str:
         number = number << 5 | CROCKFORD.index(character)
     uid = str(UUID(int=number))
     if run_id(uid) != identity:
-        raise ValueError(f"{identity!r} is no id of a prediction")
+        raise ValueError(f"{identity!r} is not the id of a prediction")
     return uid
 
 

@@ -50,7 +50,7 @@ class ReplicateUpstream(Part):
         alias="baseURL",
         pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$",
         max_length=2048,
-        description="The API's base URL, with its /v1.",
+        description="The API's base URL, including /v1.",
     )
     token_secret_ref: SecretKeyRef | None = Field(
         default=None,
@@ -69,7 +69,7 @@ class ModelSpec(Part):
         ),
     )
 
-    description: str = Field(default="", max_length=4096, description="A sentence for people.")
+    description: str = Field(default="", max_length=4096, description="A description for people.")
     endpoint: Endpoint | None = Field(default=None, description="A Cog HTTP server.")
     replicate: ReplicateUpstream | None = Field(
         default=None, description="A model of Replicate, or of another installation of Mayfly."
@@ -84,15 +84,20 @@ class ModelSpec(Part):
     visibility: Literal["private", "public"] = Field(
         default="private", description="public: other namespaces may call it."
     )
-    hardware: str = Field(default="", max_length=128, description="A word for people.")
+    hardware: str = Field(
+        default="", max_length=128, description="The hardware's name, for people."
+    )
     concurrency: int = Field(
-        default=1, ge=1, le=10_000, description="Predictions that it works on at one time."
+        default=1,
+        ge=1,
+        le=10_000,
+        description="The maximum number of predictions sent to it at a time.",
     )
     timeout: str = Field(
         default="30m",
         pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         max_length=32,
-        description="How long one prediction may take from its dispatch.",
+        description="How long one prediction may take, from its dispatch.",
     )
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
         default=(), description="What predictions cost; pinned when one is dispatched."
@@ -103,13 +108,13 @@ class ModelStatus(Part):
     """What the gateway knows about a model."""
 
     observed_generation: int | None = Field(
-        default=None, description="The generation of the spec that this status speaks of."
+        default=None, description="The generation of the spec that this status is about."
     )
     latest_version: str | None = Field(
         default=None, max_length=64, description="The id of the version that is called."
     )
     conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
     )
 
 

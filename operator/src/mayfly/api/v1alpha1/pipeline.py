@@ -49,7 +49,7 @@ class PipelineSecret(Part):
         max_length=128,
         description="The environment variable's name.",
     )
-    secret_key_ref: SecretKeyRef = Field(description="Where its value is.")
+    secret_key_ref: SecretKeyRef = Field(description="The Secret and key with its value.")
 
 
 class PipelineSpec(Part):
@@ -62,7 +62,7 @@ class PipelineSpec(Part):
         ),
     )
 
-    description: str = Field(default="", max_length=4096, description="A sentence for people.")
+    description: str = Field(default="", max_length=4096, description="A description for people.")
     visibility: Literal["private", "public"] = Field(
         default="private",
         description="public: other namespaces may call it, and callers may read its source.",
@@ -78,10 +78,11 @@ class PipelineSpec(Part):
         default="default",
         min_length=1,
         max_length=253,
-        description="The PipelineRuntime (image, resources, price) that runs it.",
+        description="The PipelineRuntime (image, resources, price) to run it on.",
     )
     timeout: Duration | None = Field(
-        default=None, description="The active time of a run that says none itself; 30m by default."
+        default=None,
+        description="The timeout of runs that set none, in active time; 30m by default.",
     )
     secrets: Annotated[tuple[PipelineSecret, ...], Field(max_length=32)] = Field(
         default=(),
@@ -95,13 +96,13 @@ class PipelineStatus(Part):
     """What the controller knows about a pipeline."""
 
     observed_generation: int | None = Field(
-        default=None, description="The generation of the spec that this status speaks of."
+        default=None, description="The generation of the spec that this status is about."
     )
     latest_version: str | None = Field(
         default=None, max_length=64, description="The id of the newest PipelineVersion."
     )
     conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
     )
 
 

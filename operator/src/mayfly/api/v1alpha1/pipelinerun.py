@@ -124,7 +124,8 @@ class PipelineRunSpec(Part):
         (
             "(has(self.inputJSON) ? size(self.inputJSON) : 0) + (has(self.pipelineSpec) ? "
             f"{TOTAL.format('self.pipelineSpec.source')} : 0) <= {MAX_BYTES}",
-            "source and input together are larger than 128 KiB; send large input by the HTTP API",
+            "source and input together are larger than 128 KiB; send larger input through the "
+            "HTTP API",
         ),
         (
             "!has(self.budget) || self.budget.matches('[1-9]')",
@@ -139,7 +140,7 @@ class PipelineRunSpec(Part):
 
     pipeline_ref: PipelineRef | None = Field(default=None, description="A Pipeline, by name.")
     pipeline_spec: PipelineRunTemplate | None = Field(
-        default=None, description="The pipeline itself, for a run of its own."
+        default=None, description="The pipeline's source, for a run without a Pipeline."
     )
     input: dict[str, Any] | None = Field(
         default=None,
@@ -151,7 +152,7 @@ class PipelineRunSpec(Part):
         default=None,
         alias="inputJSON",
         max_length=MAX_BYTES,
-        description="The arguments of main() as the text of a JSON object, kept to the letter.",
+        description="The arguments of main() as the text of a JSON object, kept verbatim.",
     )
     input_from: InputFrom | None = Field(
         default=None, description="The arguments as a stored file; the HTTP API writes this."
@@ -159,32 +160,35 @@ class PipelineRunSpec(Part):
     timeout: Duration | None = Field(
         default=None,
         description="The active time after which main() is stopped: the Pipeline's by default, "
-        "and 30m where that says none.",
+        "or 30m if that sets none.",
     )
     start_deadline: Duration = Field(
-        default="5m", description="From the claim of a pod to the call of main(), at most."
+        default="5m", description="Maximum time from the claim of a pod to the call of main()."
     )
     queue_deadline: Duration = Field(
-        default="1h", description="From creation to the claim of a pod, at most."
+        default="1h", description="Maximum time from creation to the claim of a pod."
     )
     ttl_seconds_after_finished: int = Field(
-        default=3600, ge=0, le=31_536_000, description="When the ended run is deleted, in seconds."
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Seconds after its end until the run is deleted.",
     )
     cancel: bool = Field(
         default=False, description="Set to true, once, to cancel the run. It can't be taken back."
     )
     parent_ref: ParentRef | None = Field(
-        default=None, description="The run whose code made this one. Only the gateway sets it."
+        default=None, description="The run whose code created this one. Only the gateway sets it."
     )
     webhook: Webhook | None = Field(
-        default=None, description="Where to send the run's events; see docs/authors.md."
+        default=None, description="The webhook for the run's events; see docs/authors.md."
     )
     budget: str | None = Field(
         default=None,
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
         max_length=32,
         description="What the run and everything below it may cost: a decimal number above 0, as "
-        "text. Once as much is spent, nothing more of it starts; what runs goes on to its end.",
+        "text. Once it is spent, nothing more starts; running work continues to its end.",
     )
 
 
@@ -199,18 +203,22 @@ class Usage(Part):
     """What the run used, and what it costs."""
 
     active_milliseconds: int = Field(default=0, ge=0, description="Active time, rounded up.")
-    cost: str = Field(default="0", max_length=64, description="Of the run itself: a decimal.")
-    downstream_cost: str = Field(default="0", max_length=64, description="Of what it called.")
+    cost: str = Field(default="0", max_length=64, description="The run's own cost, a decimal.")
+    downstream_cost: str = Field(
+        default="0", max_length=64, description="The cost of everything it called."
+    )
     total_cost: str = Field(default="0", max_length=64, description="Both together.")
     currency: str = Field(default="", max_length=8, description="The installation's currency.")
-    final: bool = Field(default=False, description="Nothing below can add to it any more.")
+    final: bool = Field(
+        default=False, description="True once nothing below can add to it any more."
+    )
 
 
 class Children(Part):
     """How the predictions that this run made have ended: runs, and calls of Models."""
 
-    total: int = Field(default=0, ge=0, description="All of them, also those that still run.")
-    succeeded: int = Field(default=0, ge=0, description="Those that returned.")
+    total: int = Field(default=0, ge=0, description="All of them, including those still running.")
+    succeeded: int = Field(default=0, ge=0, description="Those that succeeded.")
     failed: int = Field(default=0, ge=0, description="Those that failed.")
     canceled: int = Field(default=0, ge=0, description="Those that were cancelled.")
 
@@ -252,22 +260,26 @@ class PipelineRunStatus(Part):
     id: str | None = Field(
         default=None, max_length=26, description="The prediction id of the HTTP API."
     )
-    phase: Phase | None = Field(default=None, description="The state in a word, for people.")
-    recorded: bool | None = Field(default=None, description="The ledger has the run's end.")
-    finished: bool | None = Field(default=None, description="Ended and recorded.")
+    phase: Phase | None = Field(
+        default=None, description="A summary of the conditions, for people."
+    )
+    recorded: bool | None = Field(default=None, description="The run's end is in the ledger.")
+    finished: bool | None = Field(default=None, description="The run has ended and is recorded.")
     budget_checked: bool | None = Field(
         default=None,
-        description="The gateway found room for it in its namespace's monthly budget. A run that "
-        "no run made waits for this, where there is such a budget.",
+        description="The gateway has checked that the namespace's monthly budget is not spent. If "
+        "there is such a budget, a root run waits for this.",
     )
     version: str | None = Field(
         default=None, max_length=64, description="The version that runs: a sha256 in hex."
     )
-    depth: int | None = Field(default=None, ge=1, description="1 for a run that no run made.")
-    root_ref: RootRef | None = Field(default=None, description="The run at the tree's top.")
-    attempt: int | None = Field(default=None, ge=1, description="How often a pod was claimed.")
+    depth: int | None = Field(
+        default=None, ge=1, description="The level in the tree; 1 for a root."
+    )
+    root_ref: RootRef | None = Field(default=None, description="The root of the tree.")
+    attempt: int | None = Field(default=None, ge=1, description="How many pods were claimed.")
     timeout: str | None = Field(
-        default=None, max_length=32, description="The active time that the run may take."
+        default=None, max_length=32, description="The run's timeout, in active time."
     )
     pod_name: str | None = Field(default=None, max_length=253, description="The claimed pod.")
     pod_uid: str | None = Field(
@@ -285,7 +297,10 @@ class PipelineRunStatus(Part):
         description="A copy of the output up to 16 KiB; outputURL has the exact bytes.",
     )
     output_url: str | None = Field(
-        default=None, alias="outputURL", max_length=2048, description="The output's exact bytes."
+        default=None,
+        alias="outputURL",
+        max_length=2048,
+        description="The URL of the exact bytes of the output.",
     )
     error: str | None = Field(
         default=None, max_length=4096, description="The last line of the exception."
@@ -296,10 +311,11 @@ class PipelineRunStatus(Part):
     usage: Usage | None = Field(default=None, description="Time and cost.")
     children: Children | None = Field(
         default=None,
-        description="What it made. Written at its end, and again when all of that has ended.",
+        description="The runs and calls it made. Written at its end, and again when all of them "
+        "have ended.",
     )
     conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
     )
 
     @property

@@ -61,11 +61,11 @@ class Resources(Part):
 
     requests: Quantities = Field(
         default={"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"},
-        description="What the scheduler sets aside; smaller than the limits on small clusters.",
+        description="What the scheduler reserves; on small clusters, lower than the limits.",
     )
     limits: Quantities = Field(
         default={"cpu": "1", "memory": "2Gi", "ephemeral-storage": "5Gi"},
-        description="What a run can have: 1 CPU and 2Gi unless the installation says otherwise.",
+        description="What a run may use: 1 CPU and 2Gi unless the installation sets other values.",
     )
 
 
@@ -94,7 +94,10 @@ class PipelineRuntimeSpec(Part):
     )
     resources: Resources = Field(default=Resources(), description="The size of a run's pod.")
     max_pods: int = Field(
-        default=100, ge=1, le=100_000, description="Run pods at one time, over all namespaces."
+        default=100,
+        ge=1,
+        le=100_000,
+        description="The maximum number of run pods at a time, in all namespaces.",
     )
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
         default=(), description="What runs cost; pinned on a run when its work is sent."
@@ -114,12 +117,14 @@ class PipelineRuntimeSpec(Part):
 class PipelineRuntimeStatus(Part):
     """What the controller knows about a runtime."""
 
-    observed_generation: int | None = Field(default=None, description="The spec it speaks of.")
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this status is about."
+    )
     packages: Packages = Field(
-        default=(), description="The Python packages that runs find, each name==version."
+        default=(), description="The Python packages available to runs, each name==version."
     )
     conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The truth, by type."
+        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
     )
 
 

@@ -21,7 +21,7 @@ class PipelineVersionSpec(Part):
             "self.id == oldSelf.id && self.entrypoint == oldSelf.entrypoint && "
             "self.runtime == oldSelf.runtime && self.runtimeDigest == oldSelf.runtimeDigest && "
             "self.source == oldSelf.source",
-            "a PipelineVersion never changes; change the Pipeline and a new version is made",
+            "a PipelineVersion never changes; change the Pipeline to create a new version",
         ),
     )
 
@@ -30,7 +30,7 @@ class PipelineVersionSpec(Part):
         max_length=64,
         description="sha256 over the Pipeline's UID, source, entrypoint and runtime digest.",
     )
-    source: Source = Field(description="The source as it was.")
+    source: Source = Field(description="The source of this version.")
     entrypoint: str = Field(pattern=ENTRYPOINT, max_length=253, description="file:function.")
     runtime: str = Field(max_length=253, description="The PipelineRuntime's name.")
     runtime_digest: str = Field(max_length=512, description="The runtime's image, by digest.")

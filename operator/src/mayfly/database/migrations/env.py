@@ -1,4 +1,4 @@
-"""What alembic runs: the revisions, on the connection and in the transaction of its caller."""
+"""Alembic's environment: runs the revisions on the caller's connection and transaction."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""Who calls, what they may do, and how often."""
+"""Access control: authentication, authorization, rate limits, signing key."""

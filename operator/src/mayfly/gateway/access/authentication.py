@@ -1,8 +1,8 @@
-"""Who is calling: TokenReviews, and the tokens of runs.
+"""Authentication: TokenReviews, and run tokens.
 
-There is no user database: a token is good when the API server, or our own signature, vouches for
-it. Answers are kept for some seconds, so that a polling client costs no review a poll; a token
-that is revoked works that much longer.
+There is no user database: a token is valid if the API server, or our own signature, says so.
+Answers are cached for some seconds, so that a polling client does not cause a review per poll; a
+revoked token stays valid for that time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SERVICE_ACCOUNT = "system:serviceaccount:"
 
 @dataclass(frozen=True)
 class User:
-    """A person or program that the API server knows."""
+    """A person or program, as the API server identified it."""
 
     name: str
     uid: str
@@ -45,7 +45,7 @@ Identity = User | RunIdentity
 
 @dataclass(frozen=True)
 class Pod:
-    """The pod that a projected token names."""
+    """The pod that a projected token belongs to."""
 
     uid: str
     name: str
@@ -53,7 +53,7 @@ class Pod:
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """The token of an Authorization header, `Bearer` or (old clients) `Token`.
+    """The token of an Authorization header: `Bearer`, or `Token` from old clients.
 
     Raises:
         Unauthenticated: there is none.
@@ -70,7 +70,7 @@ def _digest(token: str) -> bytes:
 
 
 class Authenticator:
-    """Tells whose token it is."""
+    """Identifies the owner of a token."""
 
     def __init__(self, reviews: Reviews, key: SigningKey, monotonic: Monotonic) -> None:
         self._reviews = reviews
@@ -83,10 +83,10 @@ class Authenticator:
         )
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """Who sent a request to the public API. A run is yet to be checked against the live run.
+        """Identify the sender of a request. A run must still be checked against the live run.
 
         Raises:
-            Unauthenticated: no token, or nobody vouches for it.
+            Unauthenticated: there is no token, or it is not valid.
         """
         token = bearer(headers)
         if token.startswith(run_tokens.PREFIX):
@@ -97,7 +97,7 @@ class Authenticator:
         known = self._users.get(_digest(token))
         if known is not None:
             return known
-        # A token made for Mayfly first; then any that the API server itself would take.
+        # First as a token for Mayfly's audience, then as one for the API server.
         for audiences in ([API_AUDIENCE], []):
             status = await self._reviews.token_review(token, audiences)
             if _vouched(status, audiences):
@@ -107,10 +107,10 @@ class Authenticator:
         raise Unauthenticated("The token is not valid.")
 
     async def pod(self, headers: Mapping[str, str]) -> Pod:
-        """Which pod's agent sent a request.
+        """Identify the pod whose agent sent a request.
 
         Raises:
-            Rejected: 4401, when the token is none of a pod for this gateway.
+            Rejected: 4401, if the token is not a pod's token for this gateway.
         """
         try:
             token = bearer(headers)
@@ -128,7 +128,7 @@ class Authenticator:
 
 
 def _vouched(status: Mapping[str, Any], audiences: Sequence[str]) -> bool:
-    # A cluster whose authenticator ignores audiences answers without them: not good enough.
+    # Authenticators that ignore audiences return none; reject those answers.
     return status.get("authenticated") is True and (
         not audiences or bool(set(audiences) & set(status.get("audiences") or ()))
     )

@@ -1,4 +1,4 @@
-"""What a caller may do: SubjectAccessReviews, their answers kept for some seconds."""
+"""Authorization: SubjectAccessReviews, cached for some seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mayfly.gateway.cache.ttl import Cache
 
 
 class Access:
-    """Asks the API server whether a user may do something."""
+    """Asks the API server whether a user may do something, and caches the answer."""
 
     def __init__(self, reviews: Reviews, monotonic: Monotonic) -> None:
         self._reviews = reviews
@@ -27,7 +27,7 @@ class Access:
         *,
         group: str = "mayfly.dev",
     ) -> bool:
-        """Whether a user may do `verb` on `resource` of a group, in all namespaces with "".
+        """Whether a user may do `verb` on `resource` of a group; namespace "" means all namespaces.
 
         A subresource is named as in RBAC: `pipelineruns/status`.
         """

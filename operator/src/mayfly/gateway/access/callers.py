@@ -1,4 +1,4 @@
-"""Who calls, and where: the namespace that a request acts in, and what its caller may do there.
+"""The caller of a request: who it is, which namespace it acts in, what it may do there.
 
 a run's token                  acts in the run's namespace, as a child of the run
 /ns/<namespace> in the URL     acts there
@@ -18,17 +18,17 @@ from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
 from mayfly.reconcile.visibility import not_callable
 
-CANCELLED_RUN = "The run of this token was cancelled: it can start nothing more."
+CANCELLED_RUN = "The run of this token was cancelled, so it can't start anything more."
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A caller whose token was checked.
+    """An authenticated caller.
 
     Attributes:
         user: a person or program; None for a run.
-        run: the live run of a run's token; None for people.
-        namespace: where the caller acts; None where only what it calls can tell.
+        run: the live run of a run token; None for people.
+        namespace: where the caller acts; None if it depends on what it calls.
     """
 
     user: User | None
@@ -37,7 +37,7 @@ class Caller:
 
 
 class Callers:
-    """Checks tokens and rights."""
+    """Authenticates callers and checks their rights."""
 
     def __init__(
         self, authenticator: Authenticator, access: Access, runs: Runs, directory: Directory
@@ -48,14 +48,14 @@ class Callers:
         self._directory = directory
 
     async def caller(self, headers: Mapping[str, str], namespace: str | None) -> Caller:
-        """Who sent a request.
+        """Authenticate the sender of a request.
 
         Args:
-            headers: the request's.
-            namespace: of the base URL, where it names one.
+            headers: of the request.
+            namespace: of the base URL, if it names one.
 
         Raises:
-            Unauthenticated: no valid token, or one of a run that is over.
+            Unauthenticated: no valid token, or the token of an ended run.
             Forbidden: a run that acts for another namespace.
         """
         identity = await self._authenticator.identify(headers)
@@ -63,7 +63,7 @@ class Callers:
             return Caller(identity, None, namespace or _own_namespace(identity))
         seen = self._runs.get(identity.uid)
         if seen is None or seen.run.status.ended or seen.key[0] != identity.namespace:
-            raise Unauthenticated("The run of this token is over.")
+            raise Unauthenticated("The run of this token has ended.")
         if namespace and namespace != identity.namespace:
             raise Forbidden("A run acts in its own namespace; leave /ns/… out of the base URL.")
         return Caller(None, seen, identity.namespace)
@@ -73,7 +73,7 @@ class Callers:
 
         Args:
             caller: who asks.
-            verb: as the API server knows it.
+            verb: as in RBAC.
             resource: `pipelineruns`, or with a subresource `pipelineruns/status`.
             namespace: where; "" for all namespaces.
         """
@@ -88,32 +88,32 @@ class Callers:
         return await self._access.allowed(caller.user, "get", "secrets", namespace, name, group="")
 
     def own_namespace(self, caller: Caller) -> str:
-        """The namespace that a request without anything else in it acts in.
+        """The namespace that a request acts in if it names nothing else.
 
         Raises:
-            Invalid: the caller has none of its own and names none.
+            Invalid: the caller has no namespace of its own, and names none.
         """
         if caller.namespace is None:
             raise Invalid(
-                "Say in which namespace: end the base URL with /ns/<namespace>, or use the token "
+                "Name a namespace: end the base URL with /ns/<namespace>, or use the token "
                 "of a ServiceAccount."
             )
         return caller.namespace
 
     async def require(self, caller: Caller, verb: str, resource: str, namespace: str) -> None:
-        """Refuse a caller who lacks a right.
+        """Require a right.
 
         Raises:
-            Forbidden: it may not; a namespace of a stranger and one that is not there look alike.
+            Forbidden: the caller lacks it; a forbidden and a missing namespace look the same.
         """
         if not await self.may(caller, verb, resource, namespace):
             raise Forbidden(f'You may not {verb} {resource} in the namespace "{namespace}".')
 
     async def entry(self, caller: Caller, owner: str, name: str) -> Entry:
-        """A Pipeline or Model that the caller may know of.
+        """A Pipeline or Model that the caller may see.
 
         Raises:
-            Missing: there is none, or the caller may not know.
+            Missing: there is none, or the caller may not know of it.
         """
         found = self._directory.find(owner, name, caller.namespace)
         if found is None or not await self.sees(caller, found):
@@ -124,7 +124,7 @@ class Callers:
         return found
 
     async def sees(self, caller: Caller, entry: Entry) -> bool:
-        """Whether the caller may know of an entry."""
+        """Whether the caller may see an entry."""
         if self.shared(entry, caller.namespace):
             return True
         if caller.run is not None:
@@ -137,10 +137,10 @@ class Callers:
         return entry.public or self._directory.shared_by_alias(entry, namespace)
 
     def require_callable(self, entry: Entry, namespace: str) -> None:
-        """Refuse a call of an entry from a namespace that may not call it.
+        """Require that an entry may be called from a namespace.
 
         Raises:
-            Forbidden: it is private to another namespace, or has secrets that stay there.
+            Forbidden: it is private to another namespace, or uses secrets of another namespace.
         """
         by_alias = self._directory.shared_by_alias(entry, namespace)
         words = not_callable(entry.typed, namespace, by_alias=by_alias)

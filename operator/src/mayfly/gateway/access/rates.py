@@ -1,7 +1,7 @@
-"""How often one caller may ask: a token bucket a caller, told in every answer's headers.
+"""Rate limits: one token bucket per caller; every answer has the `ratelimit-*` headers.
 
-A caller is a token, or the address of a request without one. The runs of one tree are one caller
-together, with a bucket of their own size: their code waits by polling.
+A caller is a token, or the address of a request without one. All runs of a tree are one caller,
+with larger buckets, because their code waits by polling.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from mayfly.gateway.cache.ttl import Cache
 from mayfly.gateway.http.errors import TooMany, Unauthenticated, render
 
 CALLERS = 50_000
-"""Buckets that are kept; the oldest is full again by the time it would matter."""
+"""Maximum number of buckets; the oldest are full again long before they are dropped."""
 
 MINUTE = 60.0
 
 _FREE = re.compile(
     r"/(agent|healthz|readyz|livez)\b|(/v1)?/(files/)?streams/|(/v1)?/files/[^/]+/download/"
 )
-"""Agents, probes, and what a signed link gives."""
+"""Not limited: agents, probes, and signed links."""
 
 _CREATE = re.compile(r"(/ns/[^/]+)?(/v1)?(/models/[^/]+/[^/]+)?/predictions")
 
 
 @dataclass
 class Bucket:
-    """What a caller has left.
+    """A caller's token bucket.
 
     Attributes:
-        size: requests a minute, and at once.
-        left: of them.
-        since: when `left` was right, on the monotonic clock.
+        size: tokens per minute, and the maximum.
+        left: tokens left.
+        since: when `left` was computed, on the monotonic clock.
     """
 
     size: int
@@ -52,7 +52,7 @@ class Bucket:
     since: float
 
     def take(self, now: float) -> bool:
-        """Take one, if there is one."""
+        """Take a token, if there is one."""
         self.left = min(self.size, self.left + (now - self.since) * self.size / MINUTE)
         self.since = now
         if self.left < 1:
@@ -62,13 +62,13 @@ class Bucket:
 
     @property
     def reset(self) -> int:
-        """Whole seconds until there is one again, or until the bucket is full while there is."""
+        """Whole seconds until a token is available, or, if one is, until the bucket is full."""
         missing = 1 - self.left if self.left < 1 else self.size - self.left
         return max(1, math.ceil(missing * MINUTE / self.size))
 
 
 class RateLimit:
-    """ASGI middleware."""
+    """ASGI middleware that limits the rate of requests per caller."""
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class RateLimit:
         root_of: Callable[[str], str | None],
         monotonic: Monotonic,
     ) -> None:
-        """Get ready.
+        """Create the middleware.
 
         Args:
-            app: what is behind this.
-            rates: the sizes.
-            key: knows runs' tokens.
-            root_of: the root's UID of a live run.
+            app: the wrapped application.
+            rates: the bucket sizes.
+            key: verifies run tokens.
+            root_of: the UID of the root of a live run.
             monotonic: measures.
         """
         self._app = app
@@ -98,7 +98,7 @@ class RateLimit:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the request through."""
+        """Reject the request with 429, or pass it on."""
         if scope["type"] != "http" or _FREE.match(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -113,7 +113,7 @@ class RateLimit:
             await self._app(scope, receive, told)
             return
         wait = bucket.reset
-        words = f"That is more than {bucket.size} requests a minute; try again in {wait} s."
+        words = f"More than {bucket.size} requests per minute; try again in {wait} s."
         await render(TooMany(words, retry_after=wait))(scope, receive, told)
 
     def _take(self, scope: MutableMapping[str, Any]) -> tuple[Bucket, bool]:

@@ -1,4 +1,4 @@
-"""The API server's word on tokens and rights, counted."""
+"""Client of TokenReviews and SubjectAccessReviews, with metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class Reviews:
-    """TokenReviews and SubjectAccessReviews."""
+    """Sends TokenReviews and SubjectAccessReviews, and counts them."""
 
     def __init__(self, cluster: Cluster, metrics: Metrics) -> None:
         self._cluster = cluster

@@ -20,7 +20,7 @@ from mayfly.gateway.process import Process
 
 @dataclass(frozen=True)
 class AccessControl:
-    """Who calls, and what they may do."""
+    """What the room offers: callers and their rights."""
 
     key: SigningKey
     authenticator: Authenticator
@@ -29,7 +29,7 @@ class AccessControl:
 
 
 def build(process: Process, key: SigningKey, caches: Caches, telemetry: Telemetry) -> AccessControl:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     reviews = Reviews(process.cluster, telemetry.counters)
     authenticator = Authenticator(reviews, key, process.monotonic)
     access = Access(reviews, process.monotonic)

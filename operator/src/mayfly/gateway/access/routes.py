@@ -1,4 +1,4 @@
-"""The account, and what other APIs of this kind have and this one has not."""
+"""HTTP routes of the account, and of Replicate features that Mayfly does not have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEPLOYMENT = "/deployments/{owner}/{name}"
 _NO_DEPLOYMENT = 'There is no deployment "{owner}/{name}"; call the model by its name.'
 
 NEVER_ANY = ("/collections", "/trainings", "/deployments")
-"""Lists that are empty."""
+"""Lists that are always empty."""
 
 NOT_HERE = (
     ("GET", "/collections/{slug}", 'There is no collection "{slug}".'),
@@ -30,18 +30,18 @@ NOT_HERE = (
     (
         "POST",
         "/deployments",
-        "There are no deployments here: make a Pipeline or a Model, and call it.",
+        "There are no deployments here: create a Pipeline or a Model, and call it.",
     ),
     ("GET", _DEPLOYMENT, _NO_DEPLOYMENT),
     ("PATCH", _DEPLOYMENT, _NO_DEPLOYMENT),
     ("DELETE", _DEPLOYMENT, _NO_DEPLOYMENT),
     ("POST", f"{_DEPLOYMENT}/predictions", _NO_DEPLOYMENT),
 )
-"""Method, path and the sentence of a 404: a client of Replicate may ask for these."""
+"""Method, path and message of 404s: paths that Replicate's clients may request."""
 
 
 class AccountRoutes:
-    """HTTP routes of the account and of what is not here."""
+    """HTTP routes of the account and of what does not exist here."""
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
@@ -57,7 +57,7 @@ class AccountRoutes:
         )
 
     async def account(self, request: Request) -> Response:
-        """Who calls; `username` is the namespace, which is the owner of what it makes."""
+        """The caller; `username` is the namespace, which owns what the caller creates."""
         caller = await self._caller(request)
         name = caller.user.name if caller.user else caller.run.key[1] if caller.run else ""
         body = {

@@ -1,7 +1,7 @@
-"""The installation's signing key, and how long what it signs is valid.
+"""The installation's signing key, and how long its signatures are valid.
 
-One secret signs several things; each has its own key derived from it, so that a signature made
-for one purpose is worth nothing for another.
+One secret signs several things. For each purpose a key is derived from it, so a signature made for
+one purpose is not valid for another.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 MIN_KEY_BYTES = 16
 LINK_SECONDS = 24 * 3600
-"""How long a link works."""
+"""How long a signed link is valid."""
 
 
 class SigningKey:
-    """Makes and checks signatures for named purposes."""
+    """Creates and verifies signatures for named purposes."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < MIN_KEY_BYTES:
@@ -30,7 +30,7 @@ class SigningKey:
 
         Raises:
             OSError: it can't be read.
-            ValueError: it is too short to be a key.
+            ValueError: it is too short.
         """
         return cls(path.read_bytes())
 

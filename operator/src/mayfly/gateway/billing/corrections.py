@@ -1,4 +1,4 @@
-"""Bills put right: by people who may, each by a record of its own that says why."""
+"""Corrections of bills: each is a further usage record with a reason and an author."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class _Wanted(BaseModel):
     @model_validator(mode="after")
     def _is_a_difference(self) -> _Wanted:
         if (self.cost is None) == (self.active_milliseconds is None):
-            raise ValueError('give "cost" or "active_milliseconds", one of the two')
+            raise ValueError('give either "cost" or "active_milliseconds"')
         if self.cost is not None and not COST.fullmatch(self.cost):
-            raise ValueError('"cost" is a signed decimal in a string, as "-0.01"')
+            raise ValueError('"cost" is a signed decimal in a string, such as "-0.01"')
         if not (self.active_milliseconds or Decimal(self.cost or 0)):
-            raise ValueError("a difference of nothing corrects nothing")
+            raise ValueError("the difference must not be zero")
         return self
 
 
 class Corrections:
-    """Makes corrections."""
+    """Creates corrections: checks the rights and the request, and records the difference."""
 
     def __init__(
         self,
@@ -81,20 +81,20 @@ class Corrections:
         """Correct a prediction's bill.
 
         Args:
-            caller: who does.
+            caller: who corrects.
             identity: of the prediction.
-            namespace: of the base URL, where it names one.
+            namespace: of the base URL, if it names one.
             body: JSON: `cost` or `active_milliseconds`, each a signed difference, and `why`.
-            headers: the request's; with an `Idempotency-Key`, the same again is the first one.
+            headers: of the request; with an `Idempotency-Key`, a repeat returns the first one.
 
         Returns:
-            The correction's record, and the bill with all corrections summed in.
+            The correction's record, and the bill including all corrections.
 
         Raises:
-            Missing: there is no such prediction, or the caller may not know.
-            Forbidden: the caller may read it, and not correct it.
-            Invalid: the body, or what would be left, can't be.
-            Taken: it has not ended, or the key was used for something else.
+            Missing: there is no such prediction, or the caller may not know of it.
+            Forbidden: the caller may read it, but not correct it.
+            Invalid: the body is invalid, or the bill would become negative.
+            Taken: the prediction has not ended, or the key was used for something else.
         """
         found = await self._predictions.find(caller, identity, namespace)
         payer, uid = found.row.namespace, found.row.uid
@@ -116,7 +116,7 @@ class Corrections:
             except records.KeyUsed as error:
                 raise Taken(str(error)) from None
             bill = records.summed(await records.of(tx, uid))
-        # The objects of it and of what is above it are told the new sums.
+        # Write the new sums to the objects of the run and of its ancestors.
         self._workqueue.add(uid)
         return record, bill
 
@@ -129,7 +129,7 @@ def _read(body: bytes, author: str, request: str | None) -> Correction:
         member = "/".join(str(part) for part in first["loc"])
         words = first["msg"].removeprefix("Value error, ")
         raise Invalid(
-            f"The correction can't be read: {member + ': ' if member else ''}{words}.",
+            f"The correction is invalid: {member + ': ' if member else ''}{words}.",
             pointer=f"/{member}" if member else "",
         ) from None
     return Correction(
@@ -142,7 +142,7 @@ def _read(body: bytes, author: str, request: str | None) -> Correction:
 
 
 def _digest(author: str, headers: Mapping[str, str]) -> str | None:
-    """What a repeat is known by, for ever: money is moved once, however late a retry comes."""
+    """The digest that identifies a repeat; it never expires, so money is moved once."""
     key = headers.get("idempotency-key", "")
     if len(key) > MAX_KEY:
         raise Invalid(f"Idempotency-Key has more than {MAX_KEY} characters.")

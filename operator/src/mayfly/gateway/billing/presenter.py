@@ -1,4 +1,4 @@
-"""Usage as JSON and CSV: rows of reports, records, closed months, and what a bill is made of."""
+"""Usage as JSON and CSV: reports, records, closed months, explanations of a bill."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SUMS = (
 )
 
 PARTS = 1000
-"""Downstream predictions that an explanation names; their sum is of all of them."""
+"""The maximum number of downstream predictions in an explanation; their sum includes all."""
 
 
 def report(span: Span, keys: Sequence[Key], rows: Sequence[Row]) -> Json:
-    """A report; the totals, one a currency, are the sums of its rows."""
+    """A usage report as JSON; the totals, one per currency, are the sums of its rows."""
     return {
         "from": rfc3339(span.since) if span.since else None,
         "to": rfc3339(span.until) if span.until else None,
@@ -43,7 +43,7 @@ def report(span: Span, keys: Sequence[Key], rows: Sequence[Row]) -> Json:
 
 
 def report_lines(keys: Sequence[Key], rows: Sequence[Row]) -> Iterator[str]:
-    """The rows of a report as CSV, with a header and without totals."""
+    """A usage report as CSV rows, with a header and without totals."""
     yield line([*(key.value for key in keys), *SUMS])
     for row in rows:
         yield line([*row.keys, *_sums(row).values()])
@@ -62,7 +62,7 @@ def _sums(row: Row) -> Json:
 
 
 def record(found: UsageRecord) -> Json:
-    """A usage record."""
+    """A usage record as JSON."""
     return {
         "record_id": found.record_id,
         "recorded_at": rfc3339(found.recorded_at),
@@ -98,7 +98,7 @@ def record(found: UsageRecord) -> Json:
 
 
 def correction(made: UsageRecord, bill: UsageRecord) -> Json:
-    """A correction's record, and the bill with all corrections summed in."""
+    """A correction's record as JSON, and the bill including all corrections."""
     return {
         "record": made.record_id,
         "prediction": run_id(made.run_uid),
@@ -117,7 +117,7 @@ def correction(made: UsageRecord, bill: UsageRecord) -> Json:
 
 
 def explanation(found: Explanation) -> Json:
-    """A bill, line by line; every amount is exact decimal text."""
+    """An explanation of a bill, line by line; amounts are exact decimals as text."""
     return {
         **record(found.bill),
         "contradictions": [
@@ -158,7 +158,7 @@ def _part(bill: UsageRecord) -> Json:
 
 
 def period(found: Period) -> Json:
-    """A closed month; without totals where its close was interrupted."""
+    """A closed month; without totals if its close was interrupted."""
     return {
         "period": str(found.month),
         "from": rfc3339(found.month.start),
@@ -175,7 +175,7 @@ def periods(found: Sequence[Period]) -> Json:
 
 
 def verified(closed: Period, now: Totals) -> Json:
-    """A closed month beside what it comes to now."""
+    """A closed month, and its totals as they are now."""
     return {**period(closed), "now": _totals(now), "matches": closed.totals == now}
 
 

@@ -17,13 +17,13 @@ from mayfly.gateway.runs.room import Runs
 
 @dataclass(frozen=True)
 class Billing:
-    """Usage over HTTP."""
+    """What the room offers: usage over HTTP."""
 
     routers: Sequence[APIRouter]
 
 
 def build(process: Process, access: AccessControl, runs: Runs, predictions: Predictions) -> Billing:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     corrections = Corrections(
         database=process.database,
         predictions=predictions.finder,

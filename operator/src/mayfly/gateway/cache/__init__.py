@@ -1,1 +1,1 @@
-"""What the API server tells: informers and read-through caches."""
+"""Caches of the Kubernetes API: informers and read-through caches."""

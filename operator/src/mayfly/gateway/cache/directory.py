@@ -1,7 +1,7 @@
 """Directory of everything that can be called: Pipelines, their versions, Models.
 
-A name is looked for in this order: an alias in the caller's namespace, an alias in the
-administrator's shared namespaces, and `namespace/name`. An alias is valid nowhere else.
+A name is resolved in this order: an alias in the caller's namespace, an alias in one of the shared
+namespaces, `namespace/name`. An alias is not valid anywhere else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Entry:
 
     Attributes:
         body: the object's JSON.
-        is_model: which of the two it is.
+        is_model: whether it is a Model.
     """
 
     body: Json
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def namespace(self) -> str:
-        """The namespace: the owner, in the API's words."""
+        """The namespace, which the API calls the owner."""
         return str(self.body["metadata"]["namespace"])
 
     @property
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def created(self) -> str:
-        """When it was made, RFC 3339."""
+        """When it was created, RFC 3339."""
         return str(self.body["metadata"].get("creationTimestamp") or "")
 
     @property
@@ -71,23 +71,23 @@ class Entry:
 
     @property
     def latest_version(self) -> str | None:
-        """The id of the version that a call without one gets."""
+        """The id of the version that is called if a call names none."""
         return (self.body.get("status") or {}).get("latestVersion")
 
     @cached_property
     def typed(self) -> Pipeline | Model:
-        """The object with types; a Pipeline's source is empty."""
+        """The typed object; a Pipeline's source is empty."""
         return (Model if self.is_model else Pipeline).model_validate(self.body)
 
     @property
     def problem(self) -> str:
-        """Why it can't be called, in words; "" when it can, or when nobody has looked yet."""
+        """Why it can't be called, as a sentence; "" if it can, or if it was not reconciled yet."""
         ready = find(self.typed.status.conditions, ConditionType.READY)
         return ready.message if ready is not None and ready.status == "False" else ""
 
     @property
     def settled(self) -> bool:
-        """Whether the status speaks of the spec as it is now."""
+        """Whether the status is of the current spec."""
         return self.typed.status.observed_generation == self.typed.metadata.generation
 
 
@@ -110,7 +110,7 @@ class PipelineVersionEntry:
 
     @property
     def created(self) -> str:
-        """When it was made, RFC 3339."""
+        """When it was created, RFC 3339."""
         return str(self.body["metadata"].get("creationTimestamp") or "")
 
     @property
@@ -132,11 +132,11 @@ class Directory:
         shared: Sequence[str],
         monotonic: Monotonic,
     ) -> None:
-        """Get ready.
+        """Create the directory without starting its watches.
 
         Args:
             cluster: the API server.
-            shared: namespaces whose aliases hold everywhere.
+            shared: namespaces whose aliases are valid everywhere.
             monotonic: the clock of the watches.
         """
         self._shared = tuple(shared)
@@ -164,26 +164,26 @@ class Directory:
             group.create_task(self._models.run())
 
     async def synced(self) -> None:
-        """Wait until every kind is known."""
+        """Wait until every kind is listed."""
         await self._pipelines.synced.wait()
         await self._versions.synced.wait()
         await self._models.synced.wait()
 
     @property
     def silent_seconds(self) -> float:
-        """How long the API server has said nothing, on the most silent of the watches."""
+        """Seconds since the API server last sent something on the most silent watch."""
         watches = (self._pipelines, self._versions, self._models)
         return max(each.silent_seconds for each in watches)
 
     # -- by name ---------------------------------------------------------------------------------
 
     def find(self, owner: str, name: str, caller: str | None) -> Entry | None:
-        """What `owner/name` means for a caller; whether it may be called is another question.
+        """Resolve `owner/name` for a caller; whether it may be called is checked elsewhere.
 
         Args:
             owner: before the slash.
-            name: behind it.
-            caller: the caller's namespace, None where it has none.
+            name: after the slash.
+            caller: the caller's namespace; None if it has none.
         """
         alias = f"{owner}/{name}"
         for namespace in (caller, *self._shared):
@@ -193,7 +193,7 @@ class Directory:
         return self.named(owner, name)
 
     def named(self, namespace: str, name: str) -> Entry | None:
-        """The Pipeline or Model of a name; of two, the older has it."""
+        """The Pipeline or Model with this name; if both exist, the older one."""
         both = [
             each for each in (self.pipeline(namespace, name), self.model(namespace, name)) if each
         ]
@@ -223,7 +223,7 @@ class Directory:
         return sorted(found, key=lambda each: (each.created, each.id), reverse=True)
 
     def model_of_version(self, identity: str) -> Entry | None:
-        """The Model that has, or had, a version of this id."""
+        """The Model that has, or had, a version with this id."""
         key, uid = self._model_versions.get(identity, (("", ""), ""))
         entry = self.model(*key)
         if entry is not None and entry.uid == uid:
@@ -231,28 +231,28 @@ class Directory:
         return next((each for each in self.models() if each.latest_version == identity), None)
 
     def learn_version(self, identity: str, namespace: str, name: str, uid: str) -> None:
-        """A Model, by its UID, has or had this version."""
+        """Record that a Model, by UID, has or had this version."""
         self._model_versions[identity] = ((namespace, name), uid)
 
     def unlearn_version(self, identity: str) -> None:
-        """A version of a Model was forgotten."""
+        """Remove a version of a Model."""
         self._model_versions.pop(identity, None)
 
     def schema_of_model(self, entry: Entry) -> Json | None:
-        """The OpenAPI document of a Model's latest version; None before it is known."""
+        """The OpenAPI document of a Model's latest version; None if it is not known yet."""
         uid, schema = self._schemas.get((entry.namespace, entry.name), ("", {}))
         return schema if uid == entry.uid else None
 
     def learn_schema(self, entry: Entry, schema: Json) -> None:
-        """Keep the OpenAPI document of a Model's latest version."""
+        """Store the OpenAPI document of a Model's latest version."""
         self._schemas[entry.namespace, entry.name] = (entry.uid, schema)
 
     def unlearn_schema(self, namespace: str, name: str) -> None:
-        """A Model went."""
+        """Remove the schema of a deleted Model."""
         self._schemas.pop((namespace, name), None)
 
     def shared_by_alias(self, entry: Entry, caller: str | None) -> bool:
-        """Whether an alias lets a caller call a private Model of a shared namespace."""
+        """Whether an alias lets the caller call a private Model in a shared namespace."""
         return bool(entry.alias) and (entry.namespace == caller or entry.namespace in self._shared)
 
     def models(self) -> Iterator[Entry]:
@@ -260,7 +260,7 @@ class Directory:
         return (Entry(body, is_model=True) for body in list(self._models.objects.values()))
 
     def __iter__(self) -> Iterator[Entry]:
-        """Everything that has its name, in no order."""
+        """Every entry that holds its name, in no order."""
         for body in list(self._pipelines.objects.values()):
             entry = Entry(body, is_model=False)
             if self.named(entry.namespace, entry.name) == entry:
@@ -272,7 +272,7 @@ class Directory:
     # -- what the watches tell -------------------------------------------------------------------
 
     async def settled(self, namespace: str, name: str, seconds: float) -> Entry | None:
-        """Waits until the status of a Pipeline or Model is of its newest spec."""
+        """Wait until the status of a Pipeline or Model is of its newest spec."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -285,10 +285,10 @@ class Directory:
             return self.named(namespace, name)
 
     async def written(self, body: Json, *, is_model: bool, seconds: float) -> Entry:
-        """Waits until the watch has what a write of our own returned.
+        """Wait until the watch has what our own write returned.
 
-        A Pipeline is waited for until its version is there too; whatever is not there after a while
-        is returned as it is.
+        For a Pipeline, also wait for its version. What has not arrived in time is returned as it
+        is.
         """
         made = Entry(body, is_model=is_model)
         find = self.model if is_model else self.pipeline
@@ -315,11 +315,11 @@ class Directory:
         return entry.settled and (latest is None or self.version(latest) is not None)
 
     def learn_pipeline(self, body: Json) -> None:
-        """Updates the cache with what a write of our own returned."""
+        """Update the cache with the result of our own write."""
         self._pipelines.update(body)
 
     def learn_model(self, body: Json) -> None:
-        """Updates the cache with what a write of our own returned."""
+        """Update the cache with the result of our own write."""
         self._models.update(body)
 
     def _on_pipeline(self, _change: Change, body: Json) -> None:
@@ -366,7 +366,7 @@ class Directory:
         self._changed = asyncio.Event()
 
     def by_alias(self, namespace: str, alias: str) -> Entry | None:
-        """The Model that has an alias in a namespace: the oldest of those that claim it."""
+        """The Model that holds an alias in a namespace: the oldest one that claims it."""
         names = self._aliases.get((namespace, alias), set())
         entries = [each for name in names if (each := self.model(namespace, name)) is not None]
         return min(entries, key=_age, default=None)

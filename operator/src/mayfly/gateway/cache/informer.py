@@ -1,8 +1,8 @@
-"""A cache of one kind, kept by list and watch, that says what changed.
+"""Informer: a cache of one kind, kept current by list and watch, that reports changes.
 
-kopf's own watches feed the controller; this one feeds the gateway, which is no kopf operator, and
-knows what kopf's can't tell: what vanished between a watch that broke and the list after it
-(kopf makes no DELETED event then).
+The controller uses kopf's watches; this one is for the gateway, which is not a kopf operator. It
+also reports objects that were deleted between a broken watch and the next list, for which kopf
+sends no DELETED event.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def _whole(body: Json) -> Json:
 
 
 class Informer:
-    """Objects of one kind by (namespace, name), as new as the API server's last word.
+    """Objects of one kind by (namespace, name), kept current.
 
     Attributes:
-        objects: the cache, each as `trim` left it. Read it; never change it.
-        synced: set once the first list is in.
+        objects: the cache; each object as `trim` left it. Read-only.
+        synced: set after the first list.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Informer:
 
     @property
     def silent_seconds(self) -> float:
-        """Seconds since the API server last said anything (bookmarks come every minute)."""
+        """Seconds since the API server last sent something (bookmarks come every minute)."""
         return self._monotonic() - self._heard
 
     async def run(self) -> None:
@@ -83,7 +83,9 @@ class Informer:
             except KubeError as error:
                 delay = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
                 self._failures += 1
-                logger.warning("watch of %s: %s; again in %s s", self._kind.plural, error, delay)
+                logger.warning(
+                    "watch of %s failed: %s; retrying in %s s", self._kind.plural, error, delay
+                )
                 await asyncio.sleep(delay)
 
     def update(self, body: Json) -> None:

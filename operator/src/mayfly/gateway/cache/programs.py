@@ -1,7 +1,7 @@
 """Cache of PipelineVersions and PipelineRuntimes: source, schema, image digest, prices.
 
-Versions never change, so they are kept for long; a runtime's price may be edited, so it is kept
-for seconds only.
+Versions never change, so they are cached for a long time. A runtime's price may be edited, so it is
+cached for seconds only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Terms:
     """Image digest and prices of a run, pinned when its work is sent.
 
     Attributes:
-        runtime_digest: the image by digest, "" where nobody knows.
+        runtime_digest: the image's digest; "" if unknown.
         prices: JSON text of the price list.
     """
 
@@ -70,7 +70,7 @@ class Programs:
         """The source, entrypoint and schema of a claimed run.
 
         Raises:
-            NotFound: its version is gone.
+            NotFound: its version was deleted.
         """
         own = run.spec.pipeline_spec
         if own is not None:
@@ -85,7 +85,7 @@ class Programs:
         return Program(spec.source.texts(), spec.entrypoint, spec.openapi_schema)
 
     async def terms(self, run: PipelineRun) -> Terms:
-        """The runtime's digest and price of a claimed run; a missing object has no price."""
+        """The image digest and price of a claimed run; without a runtime there is no price."""
         try:
             own = run.spec.pipeline_spec
             if own is not None:
@@ -98,7 +98,7 @@ class Programs:
             return Terms()
 
     async def packages(self, runtime: str) -> tuple[str, ...] | None:
-        """The packages of a runtime, each `name==version`; None where there is no such runtime."""
+        """The packages of a runtime, each `name==version`; None if there is no such runtime."""
         return (await self._listed()).get(runtime)
 
     async def runtimes(self) -> list[str]:

@@ -13,7 +13,7 @@ from mayfly.source_check import SourceChecker
 
 @dataclass(frozen=True)
 class Caches:
-    """What the API server tells."""
+    """What the room offers: caches of the Kubernetes API."""
 
     runs: Runs
     directory: Directory
@@ -22,7 +22,7 @@ class Caches:
 
     @property
     def tasks(self) -> Tasks:
-        """The watches."""
+        """Background tasks: the watches."""
         return {"watch:runs": self.runs.watch, "watch:directory": self.directory.watch}
 
 

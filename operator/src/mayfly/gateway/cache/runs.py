@@ -1,8 +1,8 @@
 """Watch of unfinished PipelineRuns, indexed by UID, id, pod and parent.
 
-The watch selects `status.finished!=true`: a run that is finished and one that is deleted leave it
-alike, with their state from before. So the last state stays here until someone has asked the API
-server which of the two it was.
+The watch selects `status.finished!=true`, so a finished run and a deleted one leave it in the same
+way, with their last state before. That state is kept until someone has asked the API server which
+of the two happened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mayfly.listeners import Listeners
 from mayfly.reconcile.lineage import canceled_above, reaches_children
 
 FRESH_SECONDS = 30.0
-"""The watch tells of a new object within milliseconds; this is for one that was broken."""
+"""A created run normally appears in the watch within milliseconds; this covers a broken watch."""
 
 FRESH_SIZE = 10_000
 
@@ -39,13 +39,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """A PipelineRun at one resourceVersion: its JSON as it came, and the same with types."""
+    """A PipelineRun at one resourceVersion: its raw JSON, and the typed object."""
 
     raw: Json
 
     @cached_property
     def run(self) -> PipelineRun:
-        """The object with types; `raw` has what those do not keep, such as nulls in an output."""
+        """The typed object; `raw` has what it drops, such as nulls in an output."""
         return PipelineRun.model_validate(self.raw)
 
     @property
@@ -55,7 +55,7 @@ class Seen:
 
     @property
     def parent_uid(self) -> str | None:
-        """The UID of the run that made it; None for a root."""
+        """The UID of the parent run; None for a root."""
         ref = self.raw["spec"].get("parentRef")
         return str(ref["uid"]) if ref else None
 
@@ -66,7 +66,7 @@ class Seen:
 
     @property
     def version(self) -> int:
-        """`metadata.resourceVersion` as the number that it is."""
+        """`metadata.resourceVersion` as a number."""
         return int(self.raw["metadata"]["resourceVersion"])
 
     @property
@@ -76,7 +76,7 @@ class Seen:
 
     @property
     def cancel_at(self) -> datetime | None:
-        """When the run is to be cancelled, by its annotation; None without a readable one."""
+        """When to cancel the run, by its annotation; None if there is none or it is invalid."""
         text = (self.raw["metadata"].get("annotations") or {}).get(CANCEL_AFTER)
         try:
             return parse_rfc3339(text) if text else None
@@ -85,7 +85,7 @@ class Seen:
 
     @property
     def input_text(self) -> str:
-        """The inline input as JSON text: verbatim where the object has it so."""
+        """The inline input as JSON text; verbatim if the object has it as text."""
         spec = self.raw["spec"]
         if "inputJSON" in spec:
             return str(spec["inputJSON"])
@@ -121,12 +121,12 @@ class Runs:
 
     @property
     def synced(self) -> asyncio.Event:
-        """Set once every unfinished run is known."""
+        """Set once every unfinished run is listed."""
         return self._informer.synced
 
     @property
     def silent_seconds(self) -> float:
-        """How long the API server has said nothing."""
+        """Seconds since the API server last sent something."""
         return self._informer.silent_seconds
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ class Runs:
         return self._seen.get(uid)
 
     def root_of(self, seen: Seen) -> str | None:
-        """The UID of a run's tree; None for a child whose parent and label both are gone."""
+        """The UID of the tree's root; None for a child whose parent and label are both gone."""
         status, parent = seen.run.status, seen.run.spec.parent_ref
         if status.root_ref is not None:
             return status.root_ref.uid
@@ -153,23 +153,23 @@ class Runs:
             return None
 
     def tree_of(self, seen: Seen) -> str:
-        """The UID of a run's tree; a child of which nobody knows any better is its own."""
+        """The UID of the tree's root; the run's own if it can't be determined."""
         return self.root_of(seen) or seen.uid
 
     def root_of_uid(self, uid: str) -> str | None:
-        """The UID of an unfinished run's tree; None for a run that the watch does not have."""
+        """The UID of the root of an unfinished run's tree; None if the watch lacks the run."""
         seen = self.get(uid)
         return None if seen is None else self.tree_of(seen)
 
     def children_of(self, uid: str) -> list[Seen]:
-        """The unfinished runs that a run has made."""
+        """The unfinished children of a run."""
         return [self._seen[each] for each in sorted(self._children.get(uid, ()))]
 
     def canceled_above(self, seen: Seen) -> str:
-        """Why a run must not start any more if it has not: its parent was cancelled, in words.
+        """Why a run that has not started must not start: its parent was cancelled; a sentence.
 
         Returns:
-            "" where it may. A cancelled parent stays in the watch until nothing of it can start.
+            "" if it may start. A cancelled parent stays in the watch until no child can start.
         """
         ref = seen.run.spec.parent_ref
         parent = self._seen.get(ref.uid) if ref is not None else None
@@ -182,15 +182,15 @@ class Runs:
         return iter(list(self._seen.values()))
 
     def add(self, seen: Seen) -> None:
-        """Remember what a create of our own returned, until the watch tells of it."""
+        """Add the result of our own create until the watch has it."""
         self._fresh.put(run_id(seen.uid), seen)
 
     def departed(self, uid: str) -> Seen | None:
-        """The last state of a run that has left the watch and was not looked into yet."""
+        """The last state of a run that has left the watch and was not examined yet."""
         return self._departed.get(uid)
 
     def forget(self, uid: str) -> None:
-        """What became of a run that left the watch is known now."""
+        """Drop the last state of a run that left the watch, once it was examined."""
         self._departed.pop(uid, None)
 
     def by_id(self, identity: str) -> Seen | None:
@@ -199,15 +199,15 @@ class Runs:
         if uid is not None:
             return self._seen.get(uid)
         fresh = self._fresh.get(identity)
-        # The watch may have told of it and of its end before the create's answer was read.
+        # The watch may have reported it, and its end, before the create's answer was read.
         return None if fresh is None or fresh.uid in self._departed else fresh
 
     def claimed_for(self, pod_uid: str) -> list[str]:
-        """UIDs of the unfinished runs that this pod is claimed for (one, if all is well)."""
+        """UIDs of the unfinished runs that this pod is claimed for (normally one)."""
         return sorted(self._claims.get(pod_uid, ()))
 
     async def fetch(self, namespace: str, name: str, uid: str) -> Seen | None:
-        """A run as the API server has it now, or None when it was deleted.
+        """Read a run from the API server; None if it was deleted.
 
         Raises:
             KubeError: no answer.
@@ -223,13 +223,13 @@ class Runs:
         return seen
 
     async def find_finished(self, identity: str) -> Seen | None:
-        """A run by id from the API server, for one that SQL does not know."""
+        """Read a run by id from the API server, if SQL does not have it."""
         page = await self._cluster.list(RUNS, field_selector=f"status.id={identity}", limit=1)
         items = page.get("items") or []
         return Seen(items[0]) if items else None
 
     def update(self, body: Json) -> None:
-        """Take in what a request of our own returned, if the watch still has the run."""
+        """Insert the result of our own request, if the watch still has the run."""
         seen = Seen(body)
         known = self._seen.get(seen.uid)
         if known is not None and known.version < seen.version:

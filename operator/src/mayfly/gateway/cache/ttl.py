@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """TTL cache: each value for at most `seconds`, at most `size` of them (oldest go first)."""
+    """TTL cache: values live at most `seconds`; beyond `size`, the oldest are evicted."""
 
     def __init__(self, *, seconds: float, size: int, monotonic: Monotonic) -> None:
         self._seconds = seconds
@@ -22,7 +22,7 @@ class Cache(Generic[K, V]):
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The value, or None when it is unknown or too old."""
+        """The value; None if it is missing or expired."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -33,7 +33,7 @@ class Cache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Remember a value from now on."""
+        """Store a value."""
         self._entries.pop(key, None)
         self._entries[key] = (self._monotonic(), value)
         while len(self._entries) > self._size:

@@ -1,6 +1,6 @@
-"""The listener that Cog servers call: reports of predictions, and the files of their inputs.
+"""The listener for Cog servers: callbacks of predictions, and the files of their inputs.
 
-Plain HTTP and inside the cluster alone, for a Cog server trusts no certificate of our own.
+Plain HTTP, reachable only inside the cluster, because Cog servers do not trust our certificate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mayfly.gateway.http.serving import Server
 
 
 class CallbackListener:
-    """Serves the callbacks beside the gateway's own server."""
+    """Serves the callback routes, beside the gateway's own server."""
 
     def __init__(
         self,
@@ -28,13 +28,13 @@ class CallbackListener:
         config: ModelsConfig,
         external_url: str | None,
     ) -> None:
-        """Get ready.
+        """Create the listener without opening its port.
 
         Args:
-            routers: what it serves.
+            routers: the routes to serve.
             host: the address to listen on.
             config: its port, and its URL inside the cluster.
-            external_url: the gateway's public URL, for servers that are elsewhere.
+            external_url: the gateway's public URL, for servers outside the cluster.
         """
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         errors.install(app)
@@ -63,24 +63,24 @@ class CallbackListener:
         return self._socket.getsockname()[1] if self._socket else self._config.callback_port
 
     def base_for(self, target: dict[str, Any]) -> str:
-        """How the server of a Model reaches us: one that is elsewhere by the public address."""
+        """The URL by which a Model's server reaches us; the public one for servers elsewhere."""
         if target["endpoint"].get("url") and self._external_url:
             return self._external_url.rstrip("/")
         inside = self._config.callback_url or f"http://127.0.0.1:{self.port}"
         return inside.rstrip("/")
 
     def bind(self) -> None:
-        """Take the port.
+        """Open the port.
 
         Raises:
-            OSError: somebody else has it.
+            OSError: the port is in use.
         """
         self._socket = socket.socket(socket.AF_INET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((self._host, self._config.callback_port))
 
     def close(self) -> None:
-        """Give the port back, also when nothing was ever served on it."""
+        """Close the port, even if nothing was ever served."""
         if self._socket is not None:
             self._socket.close()
 

@@ -1,7 +1,8 @@
-"""Calls of a Cog HTTP server: sent by PUT, heard of by callbacks, watched by its health.
+"""Cog HTTP servers: calls are sent by PUT, reported by callbacks, and watched by health checks.
 
-The server has no way to ask for a prediction: a second PUT of an id that it has forgotten would
-run it again. So what it tells comes by callbacks, and its health shows whether it still lives.
+The server offers no way to read a prediction, and a second PUT of an id that it has forgotten would
+run it again. So its reports come by callbacks, and its health check shows whether it is still
+alive.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ logger = logging.getLogger(__name__)
 PURPOSE = "model-callback"
 LOOK_SECONDS = 5.0
 QUICK_SECONDS = 10.0
-"""For questions that a server answers at once, whatever it works on."""
+"""Timeout of requests that a server answers at once, even when it is busy."""
 
 IDLE_FACTOR = 8
-"""A server that works on nothing may still hold an end back: it tells it again and again for
-minutes, later each time, when we were away."""
+"""An idle server may still have an end to report: while we were away, it retries its callback for
+minutes, with growing intervals."""
 
 BROKEN = frozenset({"SETUP_FAILED", "DEFUNCT", "UNHEALTHY"})
 
 
 class Health:
-    """What a server says of itself.
+    """The answer of a server's health check.
 
     Attributes:
-        status: its word: STARTING, READY, BUSY, …; "" for one that has no such page.
-        incarnation: when its setup began: another one means that it was started anew.
+        status: STARTING, READY, BUSY, …; "" if the server has no health check.
+        incarnation: when its setup began; it changes when the server restarts.
     """
 
     def __init__(self, body: Any) -> None:
@@ -68,7 +69,7 @@ class Health:
 
 
 def base_of(target: Json) -> str:
-    """A server's base URL, without a slash at its end."""
+    """A server's base URL, without a trailing slash."""
     endpoint = target["endpoint"]
     service = endpoint.get("service")
     if service:
@@ -78,7 +79,7 @@ def base_of(target: Json) -> str:
 
 
 class CogServer:
-    """Speaks to Cog servers."""
+    """Client of Cog servers: prepares, sends, follows and cancels calls."""
 
     def __init__(
         self,
@@ -92,17 +93,17 @@ class CogServer:
         fate_seconds: float,
         monotonic: Monotonic,
     ) -> None:
-        """Get ready.
+        """Create the client.
 
         Args:
-            outbound: the client.
-            calls: the rows.
-            links: of files that inputs name.
+            outbound: the HTTP client.
+            calls: the rows of calls.
+            links: links to files that inputs name.
             sealed: secrets that inputs name.
-            key: signs callbacks.
+            key: signs callback URLs.
             callbacks: the base URL by which a target's server reaches us.
             fate_seconds: how long a server may be silent before its calls are given up.
-            monotonic: of silences.
+            monotonic: measures silences.
         """
         self._outbound = outbound
         self._calls = calls
@@ -114,7 +115,7 @@ class CogServer:
         self._monotonic = monotonic
 
     async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
-        """Make a call ready, if the server has room."""
+        """Prepare a call, if the server has room."""
         try:
             health = await self.health(target)
         except Forbidden as error:
@@ -142,7 +143,7 @@ class CogServer:
         )
 
     async def _input(self, row: RunRow, base: str) -> str:
-        # Links first: a secret that reads like a file's reference stays what it is.
+        # Replace links first, so that a secret that looks like a file reference is not changed.
         text = await self._links.to_links(row.input_json, row.namespace, base)
         try:
             return await self._sealed.opened(row.uid, text)
@@ -150,10 +151,10 @@ class CogServer:
             raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
 
     async def health(self, target: Json) -> Health:
-        """What the server says of itself.
+        """The server's health.
 
         Raises:
-            OutboundError: it says nothing, or nothing that a Cog server says.
+            OutboundError: no answer, or not the answer of a Cog server.
         """
         answer = await self._ask("GET", target, "/health-check")
         if answer.status == 404:
@@ -163,7 +164,7 @@ class CogServer:
         except ValueError:
             health = Health({})
         if answer.status != 200 or not health.status:
-            raise OutboundError(f"{_at(target)} answers with nothing that a Cog server says")
+            raise OutboundError(f"{_at(target)} does not answer like a Cog server")
         return health
 
     async def schema(self, target: Json) -> Json:
@@ -182,7 +183,7 @@ class CogServer:
         return found
 
     async def send(self, call: Call, request: PreparedCall, target: Json) -> None:
-        """Send a claimed call."""
+        """Send a claimed call by PUT."""
         answer = await hand_over(self._outbound, request, inside=_inside(target))
         if answer.status in {409, 503}:
             raise NotNow(f"{_at(target)} is busy ({answer.status})", down=False)
@@ -194,11 +195,11 @@ class CogServer:
         await self._calls.accepted(call.uid)
 
     def follow(self, target: Json) -> CogFollower:
-        """Look after a call."""
+        """Follow a call that was sent."""
         return CogFollower(self, self._calls, target, self._fate_seconds, self._monotonic)
 
     async def cancel(self, call: Call, target: Json) -> None:
-        """Ask the server to stop a call."""
+        """Ask the server to cancel a call."""
         try:
             await self._ask("POST", target, f"/predictions/{quote(run_id(call.uid))}/cancel")
         except OutboundError as error:
@@ -211,7 +212,7 @@ class CogServer:
 
 
 class CogFollower:
-    """Watches the health of the server of one call."""
+    """Follows one call by the health of its server."""
 
     def __init__(
         self,
@@ -231,7 +232,7 @@ class CogFollower:
         self._pause = min(LOOK_SECONDS, fate_seconds / 4)
 
     async def look(self, call: Call, row: RunRow) -> float:
-        """Ask for the server's health, now and then."""
+        """Check the server's health, at intervals."""
         now = self._monotonic()
         if self._looked_at is not None and now - self._looked_at < self._pause:
             return self._pause - (now - self._looked_at)
@@ -249,18 +250,18 @@ class CogFollower:
         return self._pause
 
     async def _strange(self, call: Call) -> tuple[str, float]:
-        """Why the call can't be running, or "", and for how long that is borne."""
+        """Why the call can't be running, or "", and how many seconds that is tolerated."""
         patience = self._fate_seconds
         try:
             health = await self._server.health(self._target)
         except OutboundError as error:
             return f"its server went away: {error}", patience
         if call.upstream and health.incarnation and call.upstream != health.incarnation:
-            return "its server was started anew meanwhile", patience
+            return "its server was restarted in the meantime", patience
         if health.status in BROKEN:
             return f"its server says {health.status}", patience
         if health.status == "READY" and self._target.get("concurrency", 1) == 1:
-            return "its server works on nothing, and has told no end", patience * IDLE_FACTOR
+            return "its server is idle and has reported no end", patience * IDLE_FACTOR
         return "", patience
 
 
@@ -273,7 +274,7 @@ def _at(target: Json) -> str:
 
 
 def _refusal(answer: Answer) -> str:
-    """What a server says against an input, a field a sentence."""
+    """The server's validation errors of an input, one sentence per field."""
     try:
         detail = json.loads(answer.body).get("detail")
     except (ValueError, AttributeError):

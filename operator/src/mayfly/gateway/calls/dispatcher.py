@@ -1,7 +1,7 @@
-"""Takes calls of Models from their queues to their ends; one lane a Model, one task a call.
+"""Dispatches calls of Models: one queue per Model, one task per call, from queued to recorded.
 
-What is waiting or under way is in SQL; after a restart the lanes are laid out from there. A call
-that was sent by an earlier process is only looked after.
+Which calls wait or are under way is stored in SQL; after a restart the queues are rebuilt from
+there. A call that was sent by an earlier process is only followed.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 TICK_SECONDS = 1.0
-"""How exactly a Cancel-After is kept."""
+"""Precision of a Cancel-After."""
 
 
 class CallDispatcher:
-    """Takes calls from the queues of their Models to their ends."""
+    """Takes calls from their Models' queues to their ends: sends, follows, retries, times out."""
 
     def __init__(
         self,
@@ -73,16 +73,16 @@ class CallDispatcher:
 
     @property
     def queued(self) -> int:
-        """Calls that wait."""
+        """Number of calls that wait."""
         return sum(len(lane.queue) for lane in list(self._lanes.values()))
 
     @property
     def active(self) -> int:
-        """Calls that are being sent, or were."""
+        """Number of calls that are being sent or were sent."""
         return sum(len(lane.under_way) for lane in list(self._lanes.values()))
 
     async def run(self) -> None:
-        """Work until cancelled, beginning with what an earlier process left."""
+        """Dispatch until cancelled, beginning with what an earlier process left."""
         await self._directory.synced()
         try:
             self._runs = True
@@ -104,17 +104,17 @@ class CallDispatcher:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def add(self, call: Call, payer: str, root_uid: str) -> None:
-        """A call was queued."""
+        """Called when a call was queued."""
         self._take_on(call, payer, root_uid)
         self._pump(call.key)
 
     def changed(self, namespace: str, name: str) -> None:
-        """A Model changed or went."""
+        """Called when a Model was changed or deleted."""
         if (namespace, name) in self._lanes:
             self._pump((namespace, name))
 
     def forget(self, uid: str, key: Key) -> None:
-        """A call that waited was ended."""
+        """Called when a waiting call was ended."""
         lane = self._lanes.get(key)
         if lane is not None and lane.queue.remove(uid):
             self._leave(uid)
@@ -135,7 +135,7 @@ class CallDispatcher:
 
     def _spawn(self, work: Coroutine[Any, Any, None], uid: str) -> None:
         async def patient() -> None:
-            stand_by()  # who has queued the call waits for an answer; the call itself waits on
+            stand_by()  # the caller waits for an answer to its create; the call itself can wait
             await work
 
         task = asyncio.create_task(patient(), name=f"model-call:{uid}")
@@ -152,7 +152,7 @@ class CallDispatcher:
             await self._end_unpaid()
 
     async def _end_unpaid(self) -> None:
-        """End the calls that wait, and whose budget was reached meanwhile."""
+        """End the waiting calls whose budget has been spent."""
         known: dict[tuple[str, str | None], str] = {}
         for each in await self._calls.bounded(self._budgets.limited):
             payer = (each.payer, each.budget_uid)
@@ -164,7 +164,7 @@ class CallDispatcher:
     # -- whose turn ------------------------------------------------------------------------------
 
     def _pump(self, key: Key) -> None:
-        """Send what may be sent."""
+        """Send the next calls of a Model, as long as it has free places."""
         lane = self._lanes.get(key)
         if lane is None or not self._runs:
             return
@@ -236,7 +236,7 @@ class CallDispatcher:
             try:
                 await self._dispatch(key, uid)
             except StorageError as error:
-                # What was claimed is looked after as after a restart; what was not waits on.
+                # A claimed call is followed, as after a restart; an unclaimed one stays queued.
                 found = await insist(lambda: self._calls.find(uid))
                 if found is not None and found[0].step is Step.QUEUED:
                     raise NotNow(str(error), down=False) from error
@@ -292,12 +292,12 @@ class CallDispatcher:
                 raise
             return  # it was cancelled meanwhile
         except Unknown as error:
-            # Its server may tell of it all the same, if it got it.
-            logger.warning("a call's fate is unknown: %s", error, extra={"call": uid})
+            # If the server got the call, it may still report on it.
+            logger.warning("the outcome of a call is unknown: %s", error, extra={"call": uid})
         self._lanes[key].down_since = None
 
     async def _later(self, lane: ModelQueue, waiting: Waiting, error: NotNow) -> None:
-        """Let a call wait on, or end it when its server was away for too long."""
+        """Requeue a call, or end it if its server was unavailable for too long."""
         now = self._monotonic()
         lane.held_until = now + max(RETRY_SECONDS, error.after)
         if not error.down:
@@ -323,7 +323,7 @@ class CallDispatcher:
             self._done(key, uid)
 
     async def _follow(self, uid: str) -> None:
-        """Look after a call until it is done."""
+        """Follow a call until it is done."""
         began = self._monotonic()
         told_at: float | None = None
         follower: Follower | None = None
@@ -349,14 +349,14 @@ class CallDispatcher:
                 await news.wait(max(0.05, min(pause, self._left(row, target), TICK_SECONDS)))
 
     def _left(self, row: RunRow, target: Json) -> float:
-        """Seconds until the time of a call is over."""
+        """Seconds until a call's timeout."""
         spent = (self._clock() - (row.sent_at or row.created_at)).total_seconds()
         return max(0.0, seconds(target["timeout"]) - spent)
 
     async def _over(
         self, call: Call, row: RunRow, target: Json, began: float, told_at: float | None
     ) -> bool:
-        """End a call whose time is over. Returns whether it was."""
+        """End a call that has timed out. Returns whether it did."""
         now = self._monotonic()
         if told_at is not None and now - told_at >= self._config.grace_seconds:
             await self._calls.stop(call.uid, Outcome.CANCELED, Reason.CANCELED, CANCELED)
@@ -367,12 +367,12 @@ class CallDispatcher:
             await self._calls.stop(call.uid, Outcome.FAILED, Reason.TIMED_OUT, words)
             return True
         if call.step is Step.SENT and now - began >= self._config.fate_seconds:
-            await self._lose(call.uid, "its server never said that it has it")
+            await self._lose(call.uid, "its server never confirmed that it has the prediction")
             return True
         return False
 
     async def _lose(self, uid: str, why: str) -> None:
-        words = f"Nobody knows what became of the prediction: {why}. It was not sent again."
+        words = f"The outcome of the prediction is unknown: {why}. It was not sent again."
         await self._calls.fail(uid, Reason.LOST, words)
 
     def _server_of(self, target: Json) -> ModelServer:

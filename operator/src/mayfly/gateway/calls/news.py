@@ -1,4 +1,4 @@
-"""What a server says of a prediction: the same words from a Cog server and from Replicate's API."""
+"""Parses reports about a prediction: one format from Cog servers and from Replicate's API."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ STATES = frozenset({"starting", "processing", "succeeded", "failed", "canceled",
 FAILED_PREFIX = "Prediction failed: "
 MAX_SECONDS = 10**9
 MAX_TOKENS = 10**9
-"""Beyond any model's context and any answer: what claims more is broken."""
+"""More than any model's context or output; a higher count is a bug of the server."""
 
 
 class Garbage(Exception):
-    """The text says nothing about a prediction; the words are for a person."""
+    """The text is not a prediction object; the message is for people."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The state of a prediction at its server.
+    """The state of a prediction, as reported by its server.
 
     Attributes:
-        status: the server's word, one of `STATES`.
-        output: JSON text, as the server wrote it; None where there is none.
-        logs: the log so far, or its end; None where the server says nothing of it.
+        status: one of `STATES`.
+        output: JSON text, as the server wrote it; None if there is none.
+        logs: the log so far, or its end; None if not reported.
         error: why it failed.
-        active_ms: how long it worked, by the server's own measure.
-        input_tokens: as the server counts them; 0 where it counts none.
+        active_ms: how long it worked, as measured by the server.
+        input_tokens: as counted by the server; 0 if it counts none.
         output_tokens: likewise.
-        unbelievable: a measure of the server's is no number that can be, and was left out.
-        identity: the server's id of it.
+        unbelievable: the server reported an impossible number, which was dropped.
+        identity: the server's id of the prediction.
     """
 
     status: str
@@ -48,21 +48,21 @@ class Reply:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the prediction has ended, so no further report will come."""
         return self.status in {"succeeded", "failed", "canceled", "aborted"}
 
     @property
     def started(self) -> bool:
-        """Whether the server says that it works, or worked, on it."""
+        """Whether the server has started to work on it."""
         told = self.active_ms or self.input_tokens or self.output_tokens
         return self.status in {"processing", "succeeded"} or bool(told)
 
 
 def read(body: bytes) -> Reply:
-    """Read a prediction object.
+    """Parse a prediction object.
 
     Raises:
-        Garbage: it is none.
+        Garbage: the text is not a prediction object.
     """
     try:
         members = rawjson.split(body.decode())
@@ -72,9 +72,9 @@ def read(body: bytes) -> Reply:
         metrics = json.loads(members.get("metrics", "null"))
         identity = json.loads(members.get("id", "null"))
     except (ValueError, RecursionError) as problem:
-        raise Garbage(f"what it says is no JSON object ({problem})"[:300]) from None
+        raise Garbage(f"its answer is not a JSON object ({problem})"[:300]) from None
     if status not in STATES:
-        raise Garbage(f"its word for the state is {json.dumps(status)[:60]}")
+        raise Garbage(f"its status is {json.dumps(status)[:60]}")
     output = members.get("output")
     measures = _Measures(metrics)
     return Reply(
@@ -100,10 +100,10 @@ def _error(value: object) -> str:
 
 
 class _Measures:
-    """What a server measured; one that is not there is nothing, one that can't be is left out.
+    """The server's metrics; missing values are 0, impossible ones are dropped.
 
     Attributes:
-        unbelievable: one was left out.
+        unbelievable: a value was dropped.
     """
 
     def __init__(self, metrics: Any) -> None:
@@ -111,13 +111,13 @@ class _Measures:
         self.unbelievable = False
 
     def milliseconds(self, name: str) -> int | None:
-        """A number of seconds in milliseconds, rounded up."""
+        """A metric in seconds, as milliseconds, rounded up."""
         found = self._number(name, MAX_SECONDS)
-        # 1.1 s are 1100.0000000000002 ms to a float, and 1101 ms to a bill that rounds that up.
+        # As a float, 1.1 s is 1100.0000000000002 ms, which would be rounded up to 1101 ms.
         return None if found is None else math.ceil(round(found * 1000, 6))
 
     def count(self, name: str) -> int:
-        """A whole number."""
+        """A metric that is a whole number."""
         found = self._number(name, MAX_TOKENS)
         if found is not None and found != int(found):
             self.unbelievable, found = True, None

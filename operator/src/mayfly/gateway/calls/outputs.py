@@ -1,4 +1,4 @@
-"""The files of an answer: taken out of it into the store, with references left in their place."""
+"""Output files of calls: moved into the file store, and replaced by references in the output."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mayfly.gateway.http.outbound import Outbound, OutboundError
 DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)
 
 Fetchable = Callable[[str], bool]
-"""Whether a text of an output is a file's URL that is to be fetched."""
+"""Whether a string in an output is the URL of a file to fetch."""
 
 
 class OutputLost(Exception):
-    """A file of an output could not be stored; the words are for a person."""
+    """A file of an output could not be stored; the message is for people."""
 
 
 class Outputs:
-    """Stores the files of answers."""
+    """Stores the files of outputs."""
 
     def __init__(self, files: Files, outbound: Outbound) -> None:
         self._files = files
@@ -41,11 +41,11 @@ class Outputs:
         fetchable: Fetchable | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """An output's JSON text with its files as references; without files, byte for byte.
+        """An output's JSON text with its files replaced by references; without files, unchanged.
 
         Args:
             text: JSON.
-            namespace: whose the files are.
+            namespace: owns the files.
             uid: the prediction.
             fetchable: which URLs are files to fetch; None for none.
             headers: of a fetch.

@@ -1,7 +1,7 @@
-"""Whose turn it is at one Model: first come, first served, fair over namespaces and trees.
+"""The queue of one Model: fair between namespaces and trees, oldest call first.
 
-The namespace that was served longest ago is next, in it the tree that was served longest ago,
-and of that tree the oldest call. `Queue` is pure; `ModelQueue` adds what is under way.
+The namespace that was served longest ago is next; in it, the tree that was served longest ago; in
+that tree, the oldest call. `Queue` is pure; `ModelQueue` adds the calls under way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Waiting:
-    """A call that waits.
+    """A waiting call.
 
     Attributes:
         uid: of its row.
@@ -28,11 +28,11 @@ class Waiting:
 
 
 class Queue:
-    """The calls that wait for one Model. Adding and taking cost the same however many wait."""
+    """Fair queue of the calls that wait for one Model; add and take are O(1)."""
 
     def __init__(self) -> None:
-        # Both levels are in the order of turns: the first is next, and goes to the end if more of
-        # it wait. Who comes anew stands at the end as well, so nobody gains by staying away.
+        # Both levels are in the order of turns: the first is next, and moves to the end if it has
+        # more calls. Newcomers are added at the end too, so nobody gains by staying away.
         self._namespaces: OrderedDict[str, OrderedDict[str, deque[Waiting]]] = OrderedDict()
         self._known: dict[str, Waiting] = {}
 
@@ -46,12 +46,12 @@ class Queue:
         return iter(tuple(self._known.values()))
 
     def add(self, waiting: Waiting) -> None:
-        """Let a call wait; one that waits already keeps its place."""
+        """Add a call; a call that is already waiting keeps its place."""
         if waiting.uid not in self._known:
             self._tree(waiting).append(waiting)
 
     def put_back(self, waiting: Waiting) -> None:
-        """Let a call that was taken too early wait again: it is its turn next."""
+        """Requeue a call that was taken too early; it will be the next one."""
         if waiting.uid in self._known:
             return
         self._tree(waiting).appendleft(waiting)
@@ -59,13 +59,13 @@ class Queue:
         self._namespaces[waiting.namespace].move_to_end(waiting.root_uid, last=False)
 
     def take(self) -> Waiting | None:
-        """The call whose turn it is; None when none waits."""
+        """Take the next call; None if none waits."""
         while self._namespaces:
             namespace, trees = next(iter(self._namespaces.items()))
             root, calls = next(iter(trees.items()))
             taken = calls.popleft()
             self._after_turn(namespace, root)
-            # One that was removed is passed over when its turn comes.
+            # Skip calls that were removed while they waited.
             if self._known.get(taken.uid) is taken:
                 del self._known[taken.uid]
                 return taken
@@ -73,7 +73,7 @@ class Queue:
         return None
 
     def remove(self, uid: str) -> bool:
-        """Forget a call. Returns whether it waited."""
+        """Remove a call. Returns whether it was waiting."""
         return self._known.pop(uid, None) is not None
 
     def _tree(self, waiting: Waiting) -> deque[Waiting]:
@@ -93,7 +93,7 @@ class Queue:
             del self._namespaces[namespace]
 
     def _before_turn(self, namespace: str, root: str) -> None:
-        """A turn that nobody took costs nothing."""
+        """Give an unused turn back, so that it does not count."""
         trees = self._namespaces.get(namespace)
         if trees is None:
             return
@@ -107,9 +107,9 @@ class ModelQueue:
 
     Attributes:
         queue: those that wait.
-        under_way: UIDs of those that are being sent, or were.
-        held_until: nothing is sent before; monotonic seconds.
-        down_since: since when its server can't be used.
+        under_way: UIDs of those that are being sent or were sent.
+        held_until: nothing is sent before this moment; monotonic seconds.
+        down_since: since when its server has been unusable.
     """
 
     def __init__(self) -> None:
@@ -121,5 +121,5 @@ class ModelQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to it."""
+        """Whether it has no calls, and can be dropped."""
         return not self.queue and not self.under_way

@@ -1,4 +1,4 @@
-"""Calls of Models: every change of their rows."""
+"""Records every change of state of calls of Models, in one transaction each."""
 
 from __future__ import annotations
 
@@ -40,15 +40,11 @@ CANCELED = "The prediction was cancelled."
 
 
 class Shut(Exception):
-    """The calling run's cancel was accepted: nothing of it is queued any more."""
+    """The calling run's cancel was accepted, so it can queue no more calls."""
 
 
 class CallRecorder:
-    """Moves calls through their states: queued, sent, accepted, done.
-
-    Attributes:
-        ends: tells the UID of each call that ended.
-    """
+    """Moves calls through their states: create, claim, put back, accept, cancel, end."""
 
     def __init__(
         self,
@@ -71,17 +67,17 @@ class CallRecorder:
     # -- read ------------------------------------------------------------------------------------
 
     async def find(self, uid: str) -> tuple[Call, RunRow] | None:
-        """A call and its row of the ledger."""
+        """A call and its row in the ledger."""
         async with self._database.read() as tx:
             return await rows.find_with_row(tx, uid)
 
     async def unfinished(self) -> list[tuple[Call, str, str]]:
-        """Calls that are not done, oldest first, each with who pays and the root of its tree."""
+        """Unfinished calls, oldest first, each with its payer and the root of its tree."""
         async with self._database.read() as tx:
             return await rows.unfinished(tx)
 
     async def bounded(self, limited: Collection[str]) -> list[Bounded]:
-        """Calls that wait, with a budget over them."""
+        """Waiting calls that are subject to a budget."""
         async with self._database.read() as tx:
             return await rows.bounded(tx, limited)
 
@@ -92,10 +88,10 @@ class CallRecorder:
         return await rows.count(tx, namespace, model, (Step.QUEUED.value,))
 
     async def create(self, tx: AsyncConnection, call: Call, row: RunRow) -> None:
-        """Queue a call.
+        """Create a call in the state queued.
 
         Raises:
-            Shut: the cancel of its parent was accepted.
+            Shut: the parent's cancel was accepted.
         """
         if await self._is_shut(tx, call):
             raise Shut
@@ -115,18 +111,18 @@ class CallRecorder:
         incarnation: str,
         limit: int,
     ) -> bool:
-        """Take a call out of the queue, to send it now; its prices are pinned.
+        """Claim a queued call in order to send it; pins its prices.
 
         Args:
             uid: of the call.
             prices: JSON text of the Model's price list.
-            version: the id of the version that is called, "" where nobody knows.
+            version: the id of the version that is called; "" if unknown.
             target: what it is sent to.
-            incarnation: which life of its server that is, where the server tells.
-            limit: calls that may be under way.
+            incarnation: which start of the server it is sent to, if the server reports one.
+            limit: the maximum number of calls under way.
 
         Returns:
-            False when it waits no more, or `limit` calls of its Model are under way.
+            False if it is no longer queued, or `limit` calls of its Model are under way.
         """
         now = self._dispatches.now()
         async with self._database.write() as tx:
@@ -146,10 +142,10 @@ class CallRecorder:
         return True
 
     async def put_back(self, uid: str) -> bool:
-        """Queue a call again that its server did not take; one that must not start any more ends.
+        """Requeue a call that its server did not take; end it if it must not start any more.
 
         Returns:
-            Whether it waits. If not, it was cancelled: itself, or the run that made it.
+            Whether it is queued. If not, it was cancelled: itself, or the run that made it.
         """
         now = self._dispatches.now()
         async with self._database.write() as tx:
@@ -174,7 +170,7 @@ class CallRecorder:
         return call.parent_uid is not None and await shut_parents.is_shut(tx, call.parent_uid)
 
     async def accepted(self, uid: str, upstream: str = "") -> None:
-        """The server has it."""
+        """Record that the server has accepted the call."""
         async with self._database.write() as tx:
             await tx.execute(
                 update(model_calls)
@@ -185,7 +181,7 @@ class CallRecorder:
                 await self._note(tx, uid, upstream=upstream)
 
     async def alive(self, uid: str) -> None:
-        """Its server still works: should it be lost, it is billed to this moment."""
+        """Record a sign of life: if the call is lost, it is billed up to this moment."""
         async with self._database.write() as tx:
             await tx.execute(
                 update(tables.runs)
@@ -202,14 +198,14 @@ class CallRecorder:
     # -- ended -----------------------------------------------------------------------------------
 
     async def fail(self, uid: str, reason: Reason, error: str) -> None:
-        """End a call that failed on our side, or that nobody can tell of.
+        """End a call that failed on our side, or whose outcome is unknown.
 
-        It is billed to the last word of its server; one that never started costs nothing.
+        It is billed up to the last report of its server; if it never started, it costs nothing.
         """
         await self._cut(uid, Outcome.FAILED, reason, error, to_now=False)
 
     async def stop(self, uid: str, outcome: Outcome, reason: Reason, error: str) -> None:
-        """End a call that its server was told to stop; it is billed to now."""
+        """End a call whose server was asked to cancel it; it is billed up to now."""
         await self._cut(uid, outcome, reason, error, to_now=True)
 
     async def _cut(
@@ -257,7 +253,7 @@ class CallRecorder:
         await self._close(tx, row, ending, at)
 
     async def end(self, uid: str, ending: Ending) -> None:
-        """Close a call, once, with its usage record."""
+        """Close a call, once, and write its usage record."""
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
             if found is None or found[1].closed:
@@ -290,10 +286,10 @@ class CallRecorder:
     # -- cancelled -------------------------------------------------------------------------------
 
     async def cancel(self, uid: str) -> bool:
-        """Ask for a cancel: one that waits ends at once, another's server is told by and by.
+        """Request a cancel: a waiting call ends at once; the server of a sent one is asked later.
 
         Returns:
-            Whether it has ended.
+            Whether the call has ended.
         """
         now = self._dispatches.now()
         async with self._database.write() as tx:
@@ -312,7 +308,7 @@ class CallRecorder:
         return ended
 
     async def refuse(self, uid: str, why: str) -> bool:
-        """End a call that waits: a budget was reached. Returns whether it waited."""
+        """End a waiting call because a budget is spent. Returns whether it was waiting."""
         now = self._dispatches.now()
         async with self._database.write() as tx:
             found = await rows.find_with_row(tx, uid)
@@ -324,16 +320,16 @@ class CallRecorder:
         return True
 
     async def queue_is_open(self, parent_uid: str) -> bool:
-        """Whether a call that a run has made waits, or the run may still queue one."""
+        """Whether a call made by a run is waiting, or the run may still queue one."""
         async with self._database.read() as tx:
             if not await shut_parents.is_shut(tx, parent_uid):
                 return True
             return bool(await rows.queued_by(tx, parent_uid))
 
     async def close_queue_of(self, parent_uid: str) -> list[str]:
-        """A run's cancel is accepted: its calls that wait end, and it can queue no others.
+        """After a run's cancel was accepted: end its waiting calls, and let it queue no more.
 
-        One transaction. What was sent is untouched, and runs to its end.
+        One transaction. Calls that were sent are not affected and run to their ends.
 
         Returns:
             The UIDs of the calls that ended.
@@ -349,7 +345,7 @@ class CallRecorder:
         return ended
 
     async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:
-        """Forget the cancelled runs whose token is worth nothing any more."""
+        """Delete the records of cancelled runs whose token has expired."""
         async with self._database.write() as tx:
             await shut_parents.forget(tx, before, is_there)
 

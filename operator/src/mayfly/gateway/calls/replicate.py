@@ -1,4 +1,4 @@
-"""Calls of a model behind Replicate's API: created by POST, asked for until they end."""
+"""Replicate-compatible APIs: predictions are created by POST and polled until they end."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ ALIVE_SECONDS = 5.0
 UPLOAD_SECONDS = 300.0
 INPUT_REFUSED = frozenset({400, 413, 422})
 DELIVERY = ".replicate.delivery"
-"""Where Replicate keeps the files of outputs."""
+"""The domain from which Replicate serves the files of outputs."""
 
 
 class ReplicateServer:
-    """Speaks Replicate's API."""
+    """Client of a Replicate-compatible API: prepares, creates, polls and cancels predictions."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ReplicateServer:
     # -- sent ------------------------------------------------------------------------------------
 
     async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
-        """Make a call ready: its token read, its files brought to the upstream."""
+        """Prepare a call: read the token, upload the input's files to the upstream."""
         token = await self.token(target)
         text = await self._input(row, target, token)
         fields: dict[str, Any] = {"input": rawjson.RawJSON(text)}
@@ -91,7 +91,7 @@ class ReplicateServer:
             url=_base(target) + path,
             headers={
                 "Content-Type": "application/json",
-                # Only an upstream that knows it makes anything of it; we send once in any case.
+                # Upstreams that do not support it ignore it; we send only once in any case.
                 "Idempotency-Key": row.uid,
                 **_authorization(token),
             },
@@ -102,7 +102,7 @@ class ReplicateServer:
         """The upstream's token, "" for none.
 
         Raises:
-            Refused: it can't be had.
+            Refused: the token is not available.
             NotNow: the API server does not answer.
         """
         reference = target["replicate"].get("tokenSecretRef")
@@ -117,7 +117,7 @@ class ReplicateServer:
             raise NotNow(f"the Kubernetes API does not answer: {error}", down=False) from None
 
     async def _input(self, row: RunRow, target: Json, token: str) -> str:
-        """The input with its secrets, and with our files as the upstream's own."""
+        """The input with its secrets, and with our files replaced by the upstream's."""
         try:
             text = await self._sealed.opened(row.uid, row.input_json)
         except Unsealable as error:
@@ -162,15 +162,15 @@ class ReplicateServer:
         except Forbidden as error:
             raise Refused(Reason.UNREACHABLE, f"The model can't be called: {error}") from None
         except OutboundError as error:
-            # A file twice at the upstream costs nobody anything.
+            # Uploading a file twice does no harm.
             raise NotNow(str(error), down=True) from None
         if answer.status in {429, 500, 502, 503, 504}:
-            raise NotNow(f"{_at(target)} takes no file now ({answer.status})", down=True)
+            raise NotNow(f"{_at(target)} accepts no files now ({answer.status})", down=True)
         url = _url_of(answer)
         if answer.status >= 300 or not url:
             raise Refused(
                 Reason.INPUT_FETCH_FAILED,
-                f'The file "{file.name}" can\'t be brought to {_at(target)}: {_detail(answer)}',
+                f'The file "{file.name}" can\'t be uploaded to {_at(target)}: {_detail(answer)}',
             )
         return url
 
@@ -178,7 +178,7 @@ class ReplicateServer:
         """Create the prediction at the upstream, once."""
         answer = await hand_over(self._outbound, request, limit=self._answer_bytes)
         if answer.status in {429, 503}:
-            words = f"{_at(target)} takes nothing now ({answer.status}): {_detail(answer)}"
+            words = f"{_at(target)} accepts no predictions now ({answer.status}): {_detail(answer)}"
             raise NotNow(words, down=answer.status == 503, after=_after(answer))
         if 300 <= answer.status < 500:
             about_input = answer.status in INPUT_REFUSED
@@ -192,7 +192,7 @@ class ReplicateServer:
         try:
             made = news.read(answer.body)
         except news.Garbage as error:
-            raise Unknown(f"{_at(target)} answers with garbage: {error}") from None
+            raise Unknown(f"{_at(target)} gave an invalid answer: {error}") from None
         if not made.identity:
             raise Unknown(f"{_at(target)} answers with a prediction without an id")
         await insist(lambda: self._calls.accepted(call.uid, made.identity))
@@ -201,17 +201,17 @@ class ReplicateServer:
     # -- followed --------------------------------------------------------------------------------
 
     def follow(self, target: Json) -> ReplicateFollower:
-        """Look after a call."""
+        """Follow a call that was sent."""
         return ReplicateFollower(
             self, self._calls, self._replies, target, self._fate_seconds, self._monotonic
         )
 
     async def state(self, call: Call, target: Json, token: str) -> Answer:
-        """The prediction as the upstream shows it."""
+        """Read the prediction from the upstream."""
         return await self._get(f"/predictions/{quote(call.upstream, safe='')}", target, token)
 
     async def cancel(self, call: Call, target: Json) -> None:
-        """Ask the upstream to cancel."""
+        """Ask the upstream to cancel the prediction."""
         if not call.upstream:
             return
         try:
@@ -228,11 +228,11 @@ class ReplicateServer:
     # -- what it is ------------------------------------------------------------------------------
 
     async def describe(self, target: Json) -> tuple[Json, str]:
-        """The schema of the upstream's model, and the id to call it by, "" for by its name.
+        """The schema of the upstream's model, and the version id to call; "" to call it by name.
 
         Raises:
-            OutboundError: it is not to be had.
-            Refused: the token is not.
+            OutboundError: the upstream did not answer properly.
+            Refused: the token is not available.
             NotNow: the API server does not answer.
         """
         token = await self.token(target)
@@ -243,8 +243,8 @@ class ReplicateServer:
         latest = _member(answer, "latest_version")
         schema = latest.get("openapi_schema") if isinstance(latest, dict) else None
         if not isinstance(schema, dict):
-            raise OutboundError(f"{_at(target)} gives no schema for {target['replicate']['model']}")
-        # As Replicate's own clients do: without a list of versions, by name.
+            raise OutboundError(f"{_at(target)} has no schema for {target['replicate']['model']}")
+        # Like Replicate's own clients: if there is no list of versions, call by name.
         versions = await self._get(f"{path}/versions", target, token)
         listed = _member(versions, "results") if versions.status == 200 else None
         return schema, str(latest.get("id") or "") if listed else ""
@@ -256,7 +256,7 @@ class ReplicateServer:
 
 
 class ReplicateFollower:
-    """Asks for one prediction."""
+    """Polls one prediction."""
 
     def __init__(
         self,
@@ -280,16 +280,16 @@ class ReplicateFollower:
         self._token: str | None = None
 
     async def look(self, call: Call, row: RunRow) -> float:  # noqa: ARG002 - what all are given
-        """Ask once."""
+        """Poll once."""
         if not call.upstream:
-            raise Lost("nobody knows whether it arrived")
+            raise Lost("it is unknown whether it arrived")
         self._pause = min(self._pause * POLL_GROWTH, POLL_MAX_SECONDS)
         try:
             if self._token is None:
                 self._token = await self._server.token(self._target)
             answer = await self._server.state(call, self._target, self._token)
         except (OutboundError, NotNow) as error:
-            # It is there all the same; spec.timeout ends the wait.
+            # The prediction still exists; spec.timeout ends the wait.
             logger.info("an upstream does not answer: %s", error)
             return self._pause
         except Refused as error:
@@ -322,7 +322,7 @@ class ReplicateFollower:
         try:
             told = news.read(answer.body)
         except news.Garbage as error:
-            self._refuse(f"{_at(self._target)} answers with garbage: {error}")
+            self._refuse(f"{_at(self._target)} gave an invalid answer: {error}")
             return
         self._refused_since = None
         self._before, self._alive_at = answer.body, now
@@ -331,7 +331,7 @@ class ReplicateFollower:
 
 
 def fetchable(target: Json) -> Fetchable | None:
-    """Which texts of an output are files: by the schema, or else by where they are."""
+    """Which strings of an output are files: by the schema, otherwise by their host."""
     files = target.get("outputFiles")
     if files is False:
         return None

@@ -1,4 +1,4 @@
-"""What models' servers say of calls, taken in: logs, items, files, ends. Each is heard once."""
+"""Applies server reports to calls: logs, items, files, ends. Each is applied once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from mayfly.metering.ledger import RunRow
 from mayfly_runtime.spec.redaction import Redactor
 
 OVERTAKEN = 4096
-"""Characters at a log's end by which it is known again."""
+"""Number of characters at the end of a log by which its position is found again."""
 
 
 class Replies:
-    """Takes in the news of calls; of one call, one after the other."""
+    """Applies a server's report to the call's row; reports of one call are serialised."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class Replies:
         fetchable: Fetchable | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Take in what a server says of a call; what is known, or comes after the end, is nothing.
+        """Apply a report. What is known already, or comes after the end, has no effect.
 
         Args:
             uid: of the call.
-            news: what the server says.
-            fetchable: which URLs of the output are files to fetch.
+            news: the report.
+            fetchable: which URLs in the output are files to fetch.
             headers: of such a fetch.
         """
         lock = self._locks.setdefault(uid, asyncio.Lock())
@@ -119,7 +119,7 @@ class Replies:
         fetchable: Fetchable | None,
         headers: dict[str, str] | None,
     ) -> str:
-        """Keep the items of a list that are new; the list, with the files of all of them stored."""
+        """Store the new items of a list; returns the list with references to all its files."""
         async with self._database.read() as tx:
             known = json.loads(await archive.items(tx, row.uid) or "[]")
         values = json.loads(output)
@@ -134,7 +134,7 @@ class Replies:
                     headers=headers,
                 )
             except OutputLost:
-                return output  # told at the end, when the whole output is looked at
+                return output  # reported at the end, when the whole output is checked
             value = json.loads(stored)
             async with self._database.write() as tx:
                 if not await archive.add_item(
@@ -142,7 +142,7 @@ class Replies:
                 ):
                     return output
             known.append(value)
-        # What is stored stands for what it was made of; without files the text is kept as it is.
+        # Items with files are replaced by the stored ones; without files, the text is unchanged.
         same = known == values
         return output if same else json.dumps(known[: len(values)], ensure_ascii=False)
 
@@ -207,7 +207,7 @@ class Replies:
 
 
 def _shown(news: Reply, secrets: dict[str, str]) -> str:
-    """A server's log without the prediction's secrets; it comes from its beginning each time."""
+    """The server's log with the prediction's secrets redacted; always from its beginning."""
     redactor = Redactor()
     redactor.hide(secrets.values())
     told = redactor.feed((news.logs or "").encode("utf-8", "replace"))
@@ -221,23 +221,24 @@ def _end_of(news: Reply) -> tuple[Outcome, Reason, str]:
         return Outcome.SUCCEEDED, Reason.SUCCEEDED, ""
     if news.status in {"canceled", "aborted"}:
         return Outcome.CANCELED, Reason.CANCELED, CANCELED
-    return Outcome.FAILED, Reason.USER_ERROR, news.error or "The model failed, and said nothing."
+    words = news.error or "The model failed without an error message."
+    return Outcome.FAILED, Reason.USER_ERROR, words
 
 
 def unseen(tail: str, logs: str, *, whole: int) -> str:
-    """What of a server's log is new.
+    """The new part of a server's log.
 
     Args:
-        tail: the end of what is kept; "" when the log's limit cut it off.
-        logs: the server's log: from its beginning, or the end of it where the server bounds it.
-        whole: bytes that were received so far.
+        tail: the end of the stored log; "" if the log limit cut it off.
+        logs: the server's log: from its beginning, or only its end if the server limits it.
+        whole: number of bytes received so far.
     """
     raw = logs.encode("utf-8", "replace")
     if len(raw) >= whole and raw[:whole].endswith(tail.encode("utf-8", "replace")):
         return raw[whole:].decode("utf-8", "ignore")
     if logs[-OVERTAKEN:] in tail:
-        return ""  # older than what is kept: news may overtake each other
-    # The end of a longer log: go on behind the last thing that both have.
+        return ""  # older than the stored log: reports may arrive out of order
+    # The end of a longer log: continue after the last text that both contain.
     for size in (4096, 1024, 256, 64):
         mark = tail[-size:]
         if mark and mark in logs:

@@ -33,7 +33,7 @@ from mayfly.workqueue import WorkQueue
 
 @dataclass(frozen=True)
 class Calls:
-    """The engine for calls of Models."""
+    """What the room offers: the engine for calls of Models."""
 
     recorder: CallRecorder
     dispatcher: CallDispatcher
@@ -44,7 +44,7 @@ class Calls:
 
     @property
     def tasks(self) -> Tasks:
-        """The queues, the look at Models, the callback listener."""
+        """Background tasks: dispatching, checks of Models, the callback listener."""
         return {
             "watch:models": self.probe.run,
             "work:models": self.dispatcher.run,
@@ -63,7 +63,7 @@ def build(
     files: FileStorage,
     secrets: Secrets,
 ) -> Calls:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config, clock = process.config, process.clock
     recorder = CallRecorder(
         database=process.database,

@@ -1,6 +1,6 @@
-"""The callback route: Cog servers report here how their predictions go.
+"""HTTP route for callbacks: Cog servers report the progress of predictions here.
 
-Every path carries a signature that only who was given the path can know.
+Every path carries a signature, known only to the server that was given the path.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 
 class CallbackRoutes:
-    """The route and what it needs."""
+    """HTTP route: callbacks of Cog servers."""
 
     def __init__(self, calls: CallRecorder, replies: Replies, key: SigningKey, limit: int) -> None:
-        """Get ready.
+        """Create the route.
 
         Args:
-            calls: the rows.
-            replies: takes in what is told.
+            calls: the rows of calls.
+            replies: applies the reports.
             key: signs paths.
-            limit: bytes of a callback.
+            limit: the maximum size of a callback in bytes.
         """
         self._calls = calls
         self._replies = replies
@@ -50,21 +50,21 @@ class CallbackRoutes:
         return router
 
     async def hear(self, request: Request, uid: str, signature: str) -> Response:
-        """A server tells of a prediction."""
+        """Receive a server's report about a prediction."""
         if not self._key.verify(signature, PURPOSE, uid):
-            raise Forbidden("The path is not one of ours.")
+            raise Forbidden("The path is not valid.")
         body = bytearray()
         async for piece in request.stream():
             body += piece
             if len(body) > self._limit:
-                words = f"The model's server tells more than {self._limit} bytes at once."
+                words = f"The model's server sent a report of more than {self._limit} bytes."
                 await self._calls.fail(uid, Reason.OUTPUT_TOO_LARGE, words)
                 raise TooLarge(words)
         try:
             told = news.read(bytes(body))
         except news.Garbage as error:
-            # It would say the same again; nothing else will come of it.
-            words = f"The model's server does not speak as a Cog server does: {error}."
+            # A retry would say the same, so don't ask for one.
+            words = f"The model's server does not behave like a Cog server: {error}."
             await self._calls.fail(uid, Reason.USER_ERROR, words)
             raise Invalid(words) from None
         await self._replies.hear(uid, told)

@@ -1,14 +1,14 @@
-"""A call of a Model: a row of the ledger, with a row of `model_calls` beside it.
+"""The row of a call of a Model: a row of the ledger, and a row of `model_calls` beside it.
 
-The second says how far the call is:
+`model_calls` stores how far the call is:
 
     queued    nothing was sent
-    sent      it was, or is just being, sent: it is never sent again
+    sent      it was sent, or is being sent; it is never sent again
     accepted  the server has it
     done      closed, with its usage record
 
-A queued call goes back to queued from `sent` only where the server itself said that it did not
-take it, or no connection was made.
+A call goes back from `sent` to `queued` only if no connection was made, or if the server itself
+said that it did not take the call.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ model_calls = Table(
 
 @dataclass(frozen=True)
 class Call:
-    """A row of `model_calls`; a field is named as its column.
+    """A row of `model_calls`; the fields are named like the columns.
 
     Attributes:
         namespace: of the Model.
         model: its name.
-        parent_uid: of the run that called.
-        target: JSON of what it was sent to, "" before that.
-        upstream: the server's own id of it, or its server's incarnation; "" where unknown.
-        cancel: somebody asked for a cancel.
-        cancel_at: when to cancel what has not ended.
+        parent_uid: of the calling run.
+        target: JSON of what it was sent to; "" before that.
+        upstream: the server's own id of it, or the server's incarnation; "" if unknown.
+        cancel: a cancel was requested.
+        cancel_at: when to cancel it if it has not ended.
     """
 
     uid: str
@@ -87,7 +87,7 @@ class Call:
 
     @classmethod
     def of(cls, row: Mapping[Any, Any]) -> Call:
-        """The call of a row of the table."""
+        """The call of a table row."""
         return cls(**{**row, "step": Step(row["step"])})
 
     @property
@@ -97,7 +97,7 @@ class Call:
 
     @property
     def sent_to(self) -> Json:
-        """What it was sent to."""
+        """The target that it was sent to."""
         return dict(json.loads(self.target or "{}"))
 
 
@@ -110,7 +110,7 @@ async def find(tx: AsyncConnection, uid: str) -> Call | None:
 
 @dataclass(frozen=True)
 class Bounded:
-    """A call that waits, and who pays.
+    """A waiting call, and who pays.
 
     Attributes:
         uid: of its row.
@@ -126,13 +126,13 @@ class Bounded:
 
 
 async def find_with_row(tx: AsyncConnection, uid: str) -> tuple[Call, RunRow] | None:
-    """A call and its row of the ledger."""
+    """A call and its row in the ledger."""
     call, row = await find(tx, uid), await ledger.find(tx, uid)
     return None if call is None or row is None else (call, row)
 
 
 async def unfinished(tx: AsyncConnection) -> list[tuple[Call, str, str]]:
-    """Calls that are not done, oldest first, each with who pays and the root of its tree."""
+    """Unfinished calls, oldest first, each with its payer and the root of its tree."""
     found = await tx.execute(
         select(model_calls, tables.runs.c.namespace.label("payer"), tables.runs.c.root_uid)
         .join(tables.runs, tables.runs.c.uid == model_calls.c.uid)
@@ -148,7 +148,7 @@ def _with_payer(row: Json) -> tuple[Call, str, str]:
 
 
 async def bounded(tx: AsyncConnection, limited: Collection[str]) -> list[Bounded]:
-    """Calls that wait, with a budget over them.
+    """Waiting calls that are subject to a budget.
 
     Args:
         tx: the transaction.
@@ -174,7 +174,7 @@ async def bounded(tx: AsyncConnection, limited: Collection[str]) -> list[Bounded
 
 
 async def count(tx: AsyncConnection, namespace: str, model: str, steps: Collection[str]) -> int:
-    """How many calls of a Model have come to one of these steps."""
+    """The number of calls of a Model in any of these steps."""
     found = await tx.execute(
         select(func.count()).where(
             model_calls.c.namespace == namespace,
@@ -186,7 +186,7 @@ async def count(tx: AsyncConnection, namespace: str, model: str, steps: Collecti
 
 
 async def queued_by(tx: AsyncConnection, parent_uid: str) -> list[str]:
-    """The UIDs of the calls that a run has made and that wait."""
+    """The UIDs of a run's waiting calls."""
     found = await tx.execute(
         select(model_calls.c.uid).where(
             model_calls.c.parent_uid == parent_uid, model_calls.c.step == Step.QUEUED.value

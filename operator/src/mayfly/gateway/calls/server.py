@@ -1,10 +1,10 @@
-"""What the dispatcher needs of those who speak to a model's server, and how that can go wrong.
+"""The interface of a Model's server, as the dispatcher uses it, and its errors.
 
-CallError          the call is not where it should be
-├── NotNow         the server did not take it: later
+CourierError       the call could not be sent or followed
+├── NotNow         the server did not take it: retry later
 ├── Refused        the server, or we, will never take it
-├── Unknown        it was sent, and nobody knows whether it arrived
-└── Lost           it was there, and nobody knows what became of it
+├── Unknown        it was sent, and it is unknown whether it arrived
+└── Lost           it had arrived, and its outcome is unknown
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Json = dict[str, Any]
 
 
 class CallError(Exception):
-    """The words are for a person."""
+    """Base of the errors; the message is for people."""
 
 
 class NotNow(CallError):
-    """The call was not taken, for certain.
+    """The call was certainly not taken; it can be retried.
 
     Attributes:
-        down: the server can't be reached or used, which is borne for a while only.
-        after: seconds to wait, where the server says it.
+        down: the server is unreachable or unusable, which is tolerated only for some time.
+        after: seconds to wait, if the server says so.
     """
 
     def __init__(self, words: str, *, down: bool, after: float = 0.0) -> None:
@@ -46,10 +46,10 @@ class NotNow(CallError):
 
 
 class Refused(CallError):
-    """The call will not be taken.
+    """The call will never be taken.
 
     Attributes:
-        reason: for people and programs.
+        reason: the reason, for people and programs.
     """
 
     def __init__(self, reason: Reason, words: str) -> None:
@@ -58,11 +58,11 @@ class Refused(CallError):
 
 
 class Unknown(CallError):
-    """The call may or may not have arrived."""
+    """It is unknown whether the call arrived."""
 
 
 class Lost(CallError):
-    """Nobody can tell any more what became of the call."""
+    """The outcome of the call can't be determined any more."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class PreparedCall:
 
     Attributes:
         method: the HTTP method.
-        url: where to.
-        headers: the token among them, so it is in no representation.
+        url: where it is sent to.
+        headers: include the token, so they are left out of the repr.
         body: JSON.
-        incarnation: which life of the server it is for, where the server tells.
+        incarnation: which start of the server it is for, if the server reports one.
     """
 
     method: str
@@ -87,18 +87,18 @@ class PreparedCall:
 async def hand_over(
     outbound: Outbound, request: PreparedCall, *, inside: bool = False, limit: int = MAX_BYTES
 ) -> Answer:
-    """Send a call, once.
+    """Send a prepared call, once.
 
     Args:
-        outbound: the way.
+        outbound: the HTTP client.
         request: the call.
         inside: see `Outbound.request`.
-        limit: bytes of the answer.
+        limit: maximum size of the answer in bytes.
 
     Raises:
-        Refused: its address may not be called.
-        NotNow: it did not leave.
-        Unknown: it may have arrived.
+        Refused: the address may not be called.
+        NotNow: the call was not sent.
+        Unknown: the call may have arrived.
     """
     try:
         return await outbound.request(
@@ -118,41 +118,41 @@ async def hand_over(
 
 
 class Follower(Protocol):
-    """Looks after one call that was sent."""
+    """Follows one call that was sent."""
 
     async def look(self, call: Call, row: RunRow) -> float:
-        """See how it goes, and tell the rows.
+        """Check the call's progress, and record it.
 
         Returns:
-            Seconds until the next look.
+            Seconds until the next check.
 
         Raises:
-            Lost: nobody can tell any more.
+            Lost: the outcome can't be determined any more.
         """
 
 
 class ModelServer(Protocol):
-    """Speaks to one sort of server."""
+    """Interface of a Model's server; one implementation per kind of server."""
 
     async def prepare(self, row: RunRow, target: Json) -> PreparedCall:
-        """Make a call ready; nothing of it is sent.
+        """Prepare a call; nothing is sent yet.
 
         Raises:
             NotNow: the server can't take it now.
-            Refused: it never will.
+            Refused: the server will never take it.
         """
 
     async def send(self, call: Call, request: PreparedCall, target: Json) -> None:
-        """Send a call that was claimed, once.
+        """Send a claimed call, once.
 
         Raises:
             NotNow: the server did not take it.
-            Refused: it never will.
-            Unknown: nobody knows.
+            Refused: the server will never take it.
+            Unknown: it is unknown whether it arrived.
         """
 
     def follow(self, target: Json) -> Follower:
-        """Look after a call that was sent, by this process or an earlier one."""
+        """Follow a call that was sent, by this process or an earlier one."""
 
     async def cancel(self, call: Call, target: Json) -> None:
-        """Ask the server to stop a call; it may have heard, or not."""
+        """Ask the server to cancel a call; it may not get the request."""

@@ -1,4 +1,4 @@
-"""Runs whose cancel was accepted: no call of theirs is queued any more."""
+"""Runs whose cancel was accepted: they can queue no more calls."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ shut_parents = Table("shut_parents", metadata, Column("uid", String(64), primary
 
 
 async def is_shut(tx: AsyncConnection, uid: str) -> bool:
-    """Whether a run can queue no calls any more."""
+    """Whether a run can queue no more calls."""
     found = await tx.execute(select(shut_parents.c.uid).where(shut_parents.c.uid == uid))
     return found.first() is not None
 
 
 async def shut(tx: AsyncConnection, uid: str) -> None:
-    """From now on a run can queue no calls."""
+    """Stop a run from queueing calls."""
     await insert_once(tx, shut_parents, {"uid": uid})
 
 
 async def forget(tx: AsyncConnection, before: datetime, is_there: Callable[[str], bool]) -> None:
-    """Forget the cancelled runs whose token is worth nothing any more.
+    """Delete the records of cancelled runs whose token has expired.
 
     Args:
         tx: the transaction.
-        before: those that were over before this moment.
-        is_there: whether a run that the ledger does not know is not finished.
+        before: only runs that ended before this moment.
+        is_there: whether a run that the ledger does not know is unfinished.
     """
     over = select(tables.runs.c.uid).where(tables.runs.c.closed_at < before)
     known = select(tables.runs.c.uid)

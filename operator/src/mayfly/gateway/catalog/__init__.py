@@ -1,1 +1,1 @@
-"""Pipelines and Models as the API shows them: read, searched, published."""
+"""Pipelines and Models in the API: read, search, publish."""

@@ -1,4 +1,4 @@
-"""What can be called, as callers see it: a Pipeline or Model as Replicate's model object."""
+"""Shows Pipelines and Models as Replicate's model objects."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mayfly.metering import listing
 Json = dict[str, Any]
 
 COG_VERSION = "0.23.1"
-"""The cog whose annotations and schemas ours are; clients read arrays of very old ones otherwise,
-and refuse null."""
+"""The cog version that our annotations and schemas correspond to; clients parse arrays of very old
+versions differently, and reject null."""
 
 UNKNOWN: Json = {
     "openapi": "3.0.2",
@@ -29,14 +29,14 @@ UNKNOWN: Json = {
     "paths": {},
     "components": {"schemas": {"Input": {"type": "object"}, "Output": {}}},
 }
-"""What is said of a Model that no gateway has reached yet. Without any version `use()` raises after
-it has created a prediction, and never looks at that; with this one it hears how it went."""
+"""The version of a Model that no gateway has reached yet. Without any version, `use()` creates a
+prediction and then raises without waiting for it; with this one it gets the outcome."""
 
 WORDS = 16
 
 
 class ModelPresenter:
-    """Finds what a caller may know of, and shows it."""
+    """Finds the Pipelines and Models that a caller may see, and renders them."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class ModelPresenter:
         directory: Directory,
         callers: Callers,
     ) -> None:
-        """Get ready.
+        """Create the presenter.
 
         Args:
-            cluster: for sources, which the directory does not keep.
+            cluster: for sources, which the directory does not cache.
             database: for counts of runs.
-            directory: what there is.
-            callers: who may know of it.
+            directory: all Pipelines and Models.
+            callers: authorization.
         """
         self._cluster = cluster
         self._database = database
@@ -62,11 +62,11 @@ class ModelPresenter:
     # -- many ------------------------------------------------------------------------------------
 
     async def visible(self, caller: Caller, words: str = "") -> list[Entry]:
-        """What the caller may call, newest first: its namespace's, the shared and the public ones.
+        """List what the caller may call, newest first: its namespace's, shared and public entries.
 
         Args:
             caller: who asks.
-            words: all of them must be in the name, alias or description.
+            words: must all be in the name, alias or description.
         """
         wanted = words.lower().split()[:WORDS]
         own = await self._own(caller)
@@ -84,7 +84,7 @@ class ModelPresenter:
         return sorted(found, key=lambda each: (each.created, each.uid), reverse=True)
 
     async def _own(self, caller: Caller) -> Collection[tuple[bool, str]] | None:
-        """Namespaces whose private entries the caller may list; None for all of them."""
+        """Namespaces whose private entries the caller may list; None for all namespaces."""
         namespace = caller.namespace
         if caller.run is not None:
             return {(False, namespace or ""), (True, namespace or "")}
@@ -97,7 +97,7 @@ class ModelPresenter:
         return [(is_model, namespace) for is_model, may in rights.items() if may]
 
     async def many(self, entries: Sequence[Entry], base: str) -> list[Json]:
-        """Entries as model objects, under the names that hold for everybody."""
+        """Entries as model objects, under names that are valid for everybody."""
         counts = await self._counts(entries)
         return [
             self._card(each, f"{each.namespace}/{each.name}", counts.get(_key(each), 0), base)
@@ -118,7 +118,7 @@ class ModelPresenter:
         return self._card(entry, called, counts.get(_key(entry), 0), base)
 
     def versions(self, entry: Entry) -> list[Json]:
-        """Its versions as they are, newest first: a caller who pins one must find it here."""
+        """All versions, newest first, so that a caller who pins one finds it here."""
         if entry.is_model:
             latest = self._latest(entry) if entry.latest_version else None
             return [latest] if latest else []
@@ -128,10 +128,10 @@ class ModelPresenter:
         return [_version(each.id, each.created, each.schema) for each in found]
 
     def version(self, entry: Entry, identity: str) -> Json:
-        """One of its versions.
+        """A version of an entry.
 
         Raises:
-            Missing: it has none of this id.
+            Missing: it has no version with this id.
         """
         for each in self.versions(entry):
             if each["id"] == identity:
@@ -142,7 +142,7 @@ class ModelPresenter:
         """The files of a Pipeline's version.
 
         Raises:
-            Missing: it has none of this id, or no source.
+            Missing: it has no version with this id, or no source.
         """
         self.version(entry, identity)
         found = self._directory.version(identity)
@@ -157,7 +157,7 @@ class ModelPresenter:
         return dict(source.get("files") or {"main.py": source.get("inline") or ""})
 
     async def readme(self, entry: Entry) -> str:
-        """README.md of its source, or what its description says."""
+        """README.md of its source, otherwise its description."""
         text = ""
         if (
             not entry.is_model

@@ -1,7 +1,7 @@
-"""Writes Pipelines and Models for callers who may: made, changed, deleted, given a new version.
+"""Publishes Pipelines and Models: create, change, delete, push a new version.
 
-The rights are those that the caller has on the kinds; the API server's own rules (schemas,
-admission) hold on top, and what they refuse is told in their words.
+The caller needs the rights on the kinds. The API server's own rules (schemas, admission) apply on
+top, and their messages are passed on.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SEND = (
 
 
 class Draft(BaseModel):
-    """The body of a create, a change or a new version; members that nobody knows are ignored."""
+    """The body of a create, a change or a new version; unknown fields are ignored."""
 
     owner: Name | None = None
     name: Name | None = None
@@ -62,28 +62,28 @@ class Draft(BaseModel):
 
     @property
     def has_source(self) -> bool:
-        """Whether it says what a Pipeline runs."""
+        """Whether it has the source of a Pipeline."""
         return self.source is not None or self.files is not None
 
     @property
     def has_server(self) -> bool:
-        """Whether it says where a Model is."""
+        """Whether it has the server of a Model."""
         return self.endpoint is not None or self.replicate is not None
 
     def source_body(self) -> Json:
-        """The Pipeline's `source`."""
+        """The Pipeline's `spec.source`."""
         return {"inline": self.source} if self.files is None else {"files": self.files}
 
     def texts(self) -> dict[str, str]:
-        """Every file by its name."""
+        """All files by name."""
         return {"main.py": self.source or ""} if self.files is None else self.files
 
 
 def read(body: bytes) -> Draft:
-    """Read a body.
+    """Parse a body.
 
     Raises:
-        Invalid: with the member that is wrong.
+        Invalid: names the wrong field.
     """
     try:
         draft = Draft.model_validate_json(body or b"{}")
@@ -102,7 +102,7 @@ def read(body: bytes) -> Draft:
 
 
 class Publishing:
-    """Writes on behalf of callers."""
+    """Creates, changes and deletes Pipelines and Models on behalf of callers, with their rights."""
 
     def __init__(
         self,
@@ -122,12 +122,12 @@ class Publishing:
     # -- made ------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, draft: Draft) -> Entry:
-        """Make a Pipeline or a Model, and wait a moment for its version.
+        """Create a Pipeline or a Model, and wait briefly for its version.
 
         Raises:
-            Invalid: it says nothing, or something wrong; the source's file and line are named.
+            Invalid: the draft is empty or wrong; names the source's file and line.
             Forbidden: the caller may not.
-            Taken: the name is given.
+            Taken: the name is in use.
         """
         owner = draft.owner or self._callers.own_namespace(caller)
         if not draft.name:
@@ -158,10 +158,10 @@ class Publishing:
     # -- changed ---------------------------------------------------------------------------------
 
     async def change(self, caller: Caller, entry: Entry, draft: Draft) -> Entry:
-        """Change what the draft names; a new source is a new version.
+        """Change the fields in the draft; a new source creates a new version.
 
         Raises:
-            Invalid: a member does not fit what it is, or is wrong.
+            Invalid: a field is wrong, or does not apply to this kind.
             Forbidden: the caller may not.
         """
         kind = MODELS if entry.is_model else PIPELINES
@@ -193,11 +193,11 @@ class Publishing:
         raise Taken(f"{what} is being changed by somebody else; try again.")
 
     async def push(self, caller: Caller, owner: str, name: str, draft: Draft) -> Entry:
-        """Give a Pipeline a new version, or make the Pipeline with its first.
+        """Create a new version of a Pipeline, or the Pipeline with its first version.
 
         Raises:
             Invalid: there is no source.
-            Busy: it is written, but its version is not made yet.
+            Busy: it was written, but its version is not created yet.
         """
         if not draft.has_source:
             raise Invalid(
@@ -211,9 +211,9 @@ class Publishing:
         else:
             entry = await self.change(caller, entry, draft)
         if not entry.settled:
-            raise Busy(f'"{owner}/{name}" is written, and its version is being made; look again.')
+            raise Busy(f'"{owner}/{name}" was written; its version is being created. Try again.')
         if entry.problem or entry.latest_version is None:
-            raise Invalid(f'"{owner}/{name}" has no version of this: {entry.problem}')
+            raise Invalid(f'"{owner}/{name}" has no version for this source: {entry.problem}')
         return entry
 
     async def delete(self, caller: Caller, entry: Entry) -> None:
@@ -237,7 +237,7 @@ class Publishing:
         await self._callers.require(caller, verb, kind.plural, namespace)
 
     async def _may_use_token(self, caller: Caller, namespace: str, *specs: Json) -> None:
-        """The admission policy asks this of whoever writes, and that is the gateway now."""
+        """Check the right to use a token's Secret: the admission policy sees only our own."""
         for spec in specs:
             reference = (spec.get("replicate") or {}).get("tokenSecretRef")
             if reference is None:
@@ -279,7 +279,7 @@ class Publishing:
             raise Invalid(f"The source can't be run: {schema.message}", pointer="/source")
 
     async def _runtime(self, hardware: str | None) -> str | None:
-        """A pipeline's hardware is a PipelineRuntime; `cpu` is what Replicate calls the usual."""
+        """The PipelineRuntime for a `hardware`; `cpu` is Replicate's name of the default."""
         if hardware in {None, "", "cpu"}:
             return None
         names = await self._programs.runtimes()
@@ -301,7 +301,7 @@ class Publishing:
 
 
 def _replacing(current: Json, wanted: Json) -> Json:
-    """A merge patch that leaves nothing of what is replaced: it would keep old members."""
+    """A merge patch that replaces an object completely: otherwise old fields would remain."""
     patch = dict(wanted)
     if "source" in wanted:
         new = wanted["source"]
@@ -319,8 +319,8 @@ def latest_of(entry: Entry, identity: str) -> None:
     """Check that a version is the latest, which is the one that is called.
 
     Raises:
-        Taken: it is an older one.
-        Missing: the entry has none.
+        Taken: it is an older version.
+        Missing: the entry has no version with this id.
     """
     if entry.latest_version is None:
         raise Missing(f'"{entry.namespace}/{entry.name}" has no version.')

@@ -17,13 +17,13 @@ from mayfly.gateway.process import Process
 
 @dataclass(frozen=True)
 class Catalog:
-    """Pipelines and Models as the API shows them."""
+    """What the room offers: Pipelines and Models in the API."""
 
     routers: Sequence[APIRouter]
 
 
 def build(process: Process, access: AccessControl, caches: Caches) -> Catalog:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     presenter = ModelPresenter(
         cluster=process.cluster,
         database=process.database,

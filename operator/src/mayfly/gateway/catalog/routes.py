@@ -1,4 +1,4 @@
-"""Models, in the API's word for Pipelines and Models alike: found, made, changed, with versions."""
+"""HTTP routes of models (Pipelines and Models): list, search, create, change, delete, versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORDS_BYTES = 4096
 
 
 class ModelRoutes:
-    """The routes and what they need."""
+    """HTTP routes of models and their versions, hardware and runtimes."""
 
     def __init__(
         self,
@@ -80,19 +80,19 @@ class ModelRoutes:
     # -- many ------------------------------------------------------------------------------------
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
-        """What the caller may call, newest first."""
+        """List what the caller may call, newest first."""
         caller = await self._caller(request)
         return await self._page(request, await self._presenter.visible(caller), cursor)
 
     async def query(self, request: Request, cursor: str | None = None) -> Response:
-        """The same, of which name, alias or description have all words of the body."""
+        """Search: models whose name, alias or description contains every word of the body."""
         caller = await self._caller(request)
         text = (await body_of(request, WORDS_BYTES)).decode(errors="replace")
         found = await self._presenter.visible(caller, _unquoted(text))
         return await self._page(request, found, cursor)
 
     async def search(self, request: Request, query: str = "", limit: int = 20) -> Response:
-        """The same, as the 2.x clients want it."""
+        """Search, in the format of the 2.x clients."""
         caller = await self._caller(request)
         found = await self._presenter.visible(caller, query[:WORDS_BYTES])
         shown = await self._presenter.many(found[: min(max(limit, 1), 50)], _base(request))
@@ -120,26 +120,26 @@ class ModelRoutes:
         return PlainTextResponse(await self._presenter.readme(entry), headers=UNCACHED)
 
     async def examples(self, request: Request, owner: str, name: str) -> Response:
-        """Nobody chooses examples here: an empty list."""
+        """Examples; always an empty list."""
         await self._find(request, owner, name)
         return _listed(request, _base(request), [], None)
 
     async def create(self, request: Request) -> Response:
-        """Make a pipeline of `source` or `files`, or a model of `endpoint` or `replicate`."""
+        """Create a Pipeline from `source` or `files`, or a Model from `endpoint` or `replicate`."""
         caller = await self._caller(request)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.create(caller, draft)
         return await self._answer(request, entry, f"{entry.namespace}/{entry.name}", 201)
 
     async def change(self, request: Request, owner: str, name: str) -> Response:
-        """Change what the body names: description, visibility, source and so on."""
+        """Change the fields in the body: description, visibility, source and so on."""
         caller, entry = await self._find(request, owner, name)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.change(caller, entry, draft)
         return await self._answer(request, entry, f"{owner}/{name}")
 
     async def delete(self, request: Request, owner: str, name: str) -> Response:
-        """Delete it, with its versions. Predictions and their bills stay."""
+        """Delete a model with its versions. Predictions and their bills stay."""
         caller, entry = await self._find(request, owner, name)
         await self._publishing.delete(caller, entry)
         return Response(status_code=204)
@@ -147,7 +147,7 @@ class ModelRoutes:
     # -- versions --------------------------------------------------------------------------------
 
     async def versions(self, request: Request, owner: str, name: str) -> Response:
-        """Every version, newest first."""
+        """List all versions, newest first."""
         _, entry = await self._find(request, owner, name)
         return _listed(request, _base(request), self._presenter.versions(entry), None)
 
@@ -159,7 +159,7 @@ class ModelRoutes:
     async def delete_version(
         self, request: Request, owner: str, name: str, version: str
     ) -> Response:
-        """Refused: versions go by themselves, and runs may be pinned to one."""
+        """Refused: versions are removed automatically, and runs may be pinned to one."""
         _, entry = await self._find(request, owner, name)
         self._presenter.version(entry, version)
         raise Forbidden(
@@ -168,7 +168,7 @@ class ModelRoutes:
         )
 
     async def push(self, request: Request, owner: str, name: str) -> Response:
-        """A new version: JSON with `source` or `files`, or a form with `source_archive`."""
+        """Push a new version: JSON with `source` or `files`, or a form with `source_archive`."""
         caller = await self._caller(request)
         draft = await _pushed(request)
         entry = await self._publishing.push(caller, owner, name, draft)
@@ -176,7 +176,7 @@ class ModelRoutes:
         return JSONResponse(latest, 201, UNCACHED)
 
     async def source(self, request: Request, owner: str, name: str, version: str) -> Response:
-        """The files of a pipeline's version, as a tar."""
+        """The files of a Pipeline's version, as a tar."""
         caller, entry = await self._find(request, owner, name)
         if caller.run is not None:
             raise Forbidden("A run's token may not read sources.")
@@ -186,7 +186,7 @@ class ModelRoutes:
         )
 
     async def release(self, request: Request, owner: str, name: str) -> Response:
-        """The last step of an old `cog push`: the newest version is the one that is called."""
+        """The last step of an old `cog push`: check that the version is the newest one."""
         _, entry = await self._find(request, owner, name)
         try:
             identity = json.loads(await body_of(request, WORDS_BYTES))["version"]
@@ -200,7 +200,7 @@ class ModelRoutes:
     # -- runtimes --------------------------------------------------------------------------------
 
     async def hardware(self, request: Request) -> Response:
-        """The PipelineRuntimes."""
+        """List the PipelineRuntimes."""
         await self._caller(request)
         names = await self._programs.runtimes()
         found = [{"sku": name, "name": name} for name in names]
@@ -208,12 +208,12 @@ class ModelRoutes:
         return JSONResponse(found or [{"sku": "cpu", "name": "cpu"}], headers=UNCACHED)
 
     async def requirements(self, name: str) -> Response:
-        """The packages of a PipelineRuntime. No token: pip sends none, and there is no secret."""
+        """The packages of a PipelineRuntime. Needs no token: pip sends none; it is public."""
         packages = await self._programs.packages(name)
         if packages is None:
             raise Missing(f'There is no PipelineRuntime "{name}".')
         if not packages:
-            raise Missing(f'PipelineRuntime "{name}" does not say its packages (spec.packages).')
+            raise Missing(f'PipelineRuntime "{name}" does not list its packages (spec.packages).')
         return PlainTextResponse(
             "".join(f"{package}\n" for package in packages),
             headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=60"},
@@ -246,7 +246,7 @@ def _listed(
 
 
 def _unquoted(text: str) -> str:
-    """Search words as they are, or as the JSON string that JavaScript's client makes of them."""
+    """Search words: plain text, or the JSON string that JavaScript's client makes of it."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""OpenAPI documents of Pipelines and Models, and what they say of an output."""
+"""OpenAPI documents of Pipelines and Models."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mayfly.metering.ledger import RunRow
 Json = dict[str, Any]
 
 NO_VERSION = "hidden"
-"""What the API shows as the version of something that has none."""
+"""What the API shows as the version of something without a version."""
 
 
 def no_schema() -> Json:
-    """The document of a Model of which nothing is known: anything in, anything out."""
+    """The document of a Model of which nothing is known: any input, any output."""
     return {
         "openapi": "3.0.2",
         "info": {"title": "Model", "version": "1"},
@@ -29,12 +29,12 @@ def no_schema() -> Json:
 
 
 def of_model(directory: Directory, entry: Entry) -> Json:
-    """The document of a Model's latest version; one that allows anything before it is known."""
+    """The document of a Model's latest version; one that allows anything if it is not known yet."""
     return directory.schema_of_model(entry) or no_schema()
 
 
 def of_prediction(directory: Directory, row: RunRow) -> Json:
-    """The document that a prediction's output follows; {} where nobody knows it any more."""
+    """The document of a prediction's version; {} if it is not known any more."""
     if row.is_run:
         version = directory.version(row.version) if row.version else None
         return version.schema if version is not None else {}
@@ -43,12 +43,12 @@ def of_prediction(directory: Directory, row: RunRow) -> Json:
 
 
 def is_iterator(schema: Json) -> bool:
-    """Whether an output comes item by item."""
+    """Whether the output is an iterator."""
     return _output(schema).get("x-cog-array-type") == "iterator"
 
 
 def gives_files(schema: Json) -> bool:
-    """Whether an output is a file, or a list of files."""
+    """Whether the output is a file, or a list of files."""
     output = _output(schema)
     item = output.get("items") if output.get("type") == "array" else output
     return isinstance(item, dict) and item.get("format") == "uri"

@@ -1,4 +1,4 @@
-"""Source that comes as an archive (`cog push` sends a tar.gz), unpacked within bounds."""
+"""Source archives: the tar.gz of `cog push`, unpacked within limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mayfly.api.v1alpha1.source import MAX_BYTES, MAX_FILES
 from mayfly.gateway.http.errors import Invalid, TooLarge
 
 ARCHIVE_BYTES = 2 * 1024 * 1024
-"""Of the archive as it is sent."""
+"""Maximum size of the archive as sent."""
 
 UNPACKED_BYTES = 8 * 1024 * 1024
-"""Of the tar inside, padding and what is left out of it included."""
+"""Maximum size of the tar inside, including padding and ignored files."""
 
 MEMBERS = 1000
 
@@ -23,12 +23,11 @@ _ENTRYPOINT = re.compile(r"^(?:predict|run)\s*:\s*[\"']?([\w./-]+\.py:\w+)", re.
 
 
 def files(archive: bytes) -> dict[str, str]:
-    """The text files of a tar.gz by relative path; hidden ones and bytecode are left out.
+    """The text files of a tar.gz by relative path; without hidden files and bytecode.
 
     Raises:
         TooLarge: it unpacks to more than a source may have.
-        Invalid: it is no such archive, or has a file that is no part of a source; the file is
-            named.
+        Invalid: it is not such an archive, or names a file that can't be part of a source.
     """
     found: dict[str, str] = {}
     total = 0
@@ -58,7 +57,7 @@ def files(archive: bytes) -> dict[str, str]:
 
 
 def entrypoint(found: dict[str, str]) -> str | None:
-    """The function that a cog.yaml among the files names; None where there is none."""
+    """The function named in a cog.yaml among the files; None if there is none."""
     match = _ENTRYPOINT.search(found.get("cog.yaml", ""))
     return match[1] if match else None
 
@@ -68,11 +67,11 @@ def _unpacked(archive: bytes) -> bytes:
     try:
         data = unpacker.decompress(archive, UNPACKED_BYTES + 1)
     except zlib.error as error:
-        raise Invalid(f"The archive is no gzip file: {error}") from None
+        raise Invalid(f"The archive is not a gzip file: {error}") from None
     if len(data) > UNPACKED_BYTES:
         raise TooLarge(f"The archive unpacks to more than {UNPACKED_BYTES} bytes.")
     if not unpacker.eof:
-        raise Invalid("The archive is cut off.")
+        raise Invalid("The archive is truncated.")
     return data
 
 
@@ -84,11 +83,11 @@ def _left_out(name: str) -> bool:
 
 def _check(name: str, member: tarfile.TarInfo) -> None:
     if not member.isfile():
-        raise Invalid(f"{name[:200]!a} of the archive is no plain file.")
+        raise Invalid(f"{name[:200]!a} in the archive is not a regular file.")
     if not _NAME.fullmatch(name) or ".." in name:
         raise Invalid(
-            f"{name[:200]!a} of the archive is no relative path of letters, digits, '_', '-', '.' "
-            f"and '/'."
+            f"{name[:200]!a} in the archive is not a relative path of letters, digits, '_', '-', "
+            f"'.' and '/'."
         )
 
 
@@ -98,7 +97,7 @@ def _text(name: str, data: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise Invalid(f"{name[:200]!a} of the archive is not text.")
+        raise Invalid(f"{name[:200]!a} in the archive is not text.")
     return text
 
 

@@ -1,1 +1,1 @@
-"""What goes after its time: deleted runs, data past its retention, leftovers."""
+"""Garbage collection: deleted runs, data past the retention, leftovers."""

@@ -1,10 +1,10 @@
-"""Retention: removes the data of predictions past it; their ids, states and bills stay.
+"""Retention: removes the data of old predictions; their ids, states and bills stay.
 
-A tree goes as one: once all of it has ended, and the last of its ends is older than the retention
-of its namespace. Of each prediction, one transaction removes input, output, error, log, items,
-webhook and the rows of its files, and marks it; from then on the API shows `data_removed`. The
-bytes of its files go afterwards, from a list in SQL: whatever dies in between, the next sweep goes
-on. A file that an unfinished tree names stays until that has ended.
+A tree is removed as a whole, once all of it has ended and its last end is older than the
+namespace's retention. For each prediction, one transaction removes input, output, error, log,
+items, webhook and the rows of its files, and marks it; from then on the API shows `data_removed`.
+The bytes of its files are deleted later, from a list in SQL, so that after a crash the next sweep
+continues. A file that an unfinished tree names stays until that tree has ended.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from mayfly.metering import listing
 from mayfly.metering.tables import RUN, runs
 
 TREES = 100
-"""Trees that are looked for at a time."""
+"""Number of trees per query."""
 
 PREDICTIONS = 20
-"""Predictions of one transaction: a log may have ten megabytes, and others want to write."""
+"""Number of predictions per transaction: a log may have 10 MiB, and other writers wait."""
 
 
 class Removal:
@@ -47,15 +47,15 @@ class Removal:
         input_bytes: int,
         clock: Clock,
     ) -> None:
-        """Get ready.
+        """Create the removal.
 
         Args:
-            database: where everything is.
-            runs: those that are not finished: their trees stay.
-            files: the bytes.
+            database: where everything is stored.
+            runs: unfinished runs, whose trees stay.
+            files: the file store.
             retention: of each namespace.
-            input_bytes: the largest input.
-            clock: what ages are counted by.
+            input_bytes: the maximum size of an input.
+            clock: to compute ages.
         """
         self._database = database
         self._runs = runs
@@ -65,7 +65,7 @@ class Removal:
         self._clock = clock
 
     async def once(self) -> None:
-        """Removes everything past its retention."""
+        """Remove everything past its retention."""
         await self._retention.synced()
         now = self._clock()
         for theirs, before in self._retention.scopes(runs.c.namespace, now):
@@ -112,7 +112,7 @@ class Removal:
         return found
 
     async def _left_files(self, now: datetime) -> None:
-        """Files that an unfinished tree named then, and inputs of runs that were never made."""
+        """Files that an unfinished tree named, and inputs of runs that were never created."""
         gone = select(runs.c.uid).where(runs.c.data_removed)
         left: list[str] = []
         async with self._database.read() as tx:
@@ -139,7 +139,7 @@ class Removal:
 async def _over(
     tx: AsyncConnection, theirs: ColumnElement[bool], before: datetime, *, after: str
 ) -> Sequence[str]:
-    """Roots of the trees with data all of whose ends are older than a moment, in order."""
+    """Roots of trees with data, all of whose ends are older than a moment, in order."""
     other = runs.alias()
     young = (
         select(other.c.uid)

@@ -16,13 +16,13 @@ from mayfly.gateway.secrets.room import Secrets
 
 @dataclass(frozen=True)
 class Cleanup:
-    """What goes after its time."""
+    """What the room offers: the sweep."""
 
     sweep: Sweep
 
     @property
     def tasks(self) -> Tasks:
-        """The sweep."""
+        """Background tasks: the sweep."""
         return {"sweep": self.sweep.run}
 
 
@@ -34,7 +34,7 @@ def build(
     secrets: Secrets,
     calls: Calls,
 ) -> Cleanup:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config = process.config
     removal = Removal(
         database=process.database,

@@ -1,6 +1,6 @@
-"""Garbage collection: every few minutes, deletes what nobody can need any more.
+"""Garbage collection: periodically deletes what is not needed any more.
 
-Rows of `runs` and `usage_records` are never deleted; `removal` takes data out of the first.
+Rows of `runs` and `usage_records` are never deleted; `removal` only clears data from `runs`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from mayfly.metering import ledger, listing
 logger = logging.getLogger(__name__)
 
 FIRST_SECONDS = 60.0
-"""A gateway that starts has better things to do."""
+"""Delay after the start of a gateway, when there is more urgent work."""
 
 SWEEP_SECONDS = 600.0
 
 UNSURE = timedelta(minutes=10)
-"""What is younger may belong to something that is just being made."""
+"""Younger items may belong to something that is just being created."""
 
 
 class Sweep:
@@ -55,20 +55,20 @@ class Sweep:
         retention_seconds: int,
         clock: Clock,
     ) -> None:
-        """Get ready.
+        """Create the sweep without starting it.
 
         Args:
-            cluster: says whether a run was made.
-            database: where everything is.
-            runs: those that are not finished.
-            directory: the Models that there are.
-            uploads: go after the retention.
-            removal: takes the data of predictions.
-            calls: cancelled runs that can call nothing any more are forgotten there.
-            versions: of Models; old ones go after the retention.
-            sealed: secrets of what was never made, or ended unseen.
+            cluster: says whether a run was created.
+            database: where everything is stored.
+            runs: unfinished runs.
+            directory: all Models.
+            uploads: deleted after the retention.
+            removal: removes the data of predictions.
+            calls: cancelled runs that can make no more calls are deleted there.
+            versions: of Models; old ones are deleted after the retention.
+            sealed: secrets of runs that were never created, or ended unseen.
             retention_seconds: the installation's, for versions of Models; 0 for ever.
-            clock: what ages are counted by.
+            clock: to compute ages.
         """
         self._cluster = cluster
         self._database = database
@@ -92,7 +92,7 @@ class Sweep:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def once(self) -> None:
-        """Runs every part once; a part that fails is retried the next time."""
+        """Run every part once; a part that fails is retried the next time."""
         parts: list[Callable[[], Awaitable[None]]] = [self._creates, self._shut, self._secrets]
         parts += [self._removal.once, self._old_uploads]
         if self._retention:
@@ -110,7 +110,7 @@ class Sweep:
             await idempotency.forget_old(tx, self._clock())
 
     async def _shut(self) -> None:
-        """Runs that can call nothing any more need no word that they may not."""
+        """Delete the records of cancelled runs that can make no more calls anyway."""
         await self._calls.forget_shut(
             self._clock() - UNSURE, is_there=lambda uid: self._runs.get(uid) is not None
         )
@@ -121,9 +121,9 @@ class Sweep:
         await self._versions.forget_old(self._clock() - self._retention)
 
     async def _old_uploads(self) -> None:
-        """Expired uploads, but for what a prediction names that is kept itself.
+        """Delete expired uploads, except those that a kept prediction names.
 
-        That is one that has not ended, one of a tree that has not, and one within its retention.
+        A prediction is kept until it has ended, its tree has ended, and its retention has passed.
         """
         expired = await self._uploads.expired(self._clock())
         if not expired:
@@ -139,7 +139,7 @@ class Sweep:
     # -- secrets ---------------------------------------------------------------------------------
 
     async def _secrets(self) -> None:
-        """Those of runs that were never made, or were deleted before they had a row."""
+        """Delete secrets of runs that were never created, or deleted before they had a row."""
         for uid, namespace, name in await self._sealed.kept_before(self._clock() - UNSURE):
             if uid is None:
                 await self._unmade(namespace, name)

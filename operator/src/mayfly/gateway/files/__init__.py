@@ -1,1 +1,1 @@
-"""Files: stored, uploaded, linked, downloaded."""
+"""Files: store, upload, signed links, download."""

@@ -1,7 +1,8 @@
-"""Files in inputs and outputs: kept as references, shown as links, taken back as references.
+"""Converts between file references in stored JSON and download links in shown JSON.
 
-A link that a caller sends back (an upload's URL, or a file that another prediction made) becomes
-the reference that it was made of, so that the store's own files never travel as URLs that expire.
+If a caller sends back a link (the URL of an upload, or of another prediction's file), it is
+converted to the reference that it was made from, so files of the store are never passed around as
+URLs that expire.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ _URL = re.compile(
     r'(?<!\\)"(https?://[^"\\\s]{1,300}?/files/([0-9a-hjkmnp-tv-z]{26})'
     r'(?:/download(?:/[^"\\?\s]{0,700})?)?(?:\?[^"\\\s]{0,300})?)"(?!\s*:)'
 )
-"""A JSON string that may be a URL of a file of ours; group 1 is the URL, group 2 the file."""
+"""Matches a JSON string that may be the URL of one of our files; group 1 is the URL, 2 the file."""
 
 
 def with_links(text: str, links: Mapping[str, str]) -> str:
-    """JSON text with file references as links; one without a link stays as it is."""
+    """JSON text with file references replaced by links; a reference without a link is unchanged."""
 
     def link(match: re.Match[str]) -> str:
         url = links.get(match[1])
@@ -39,11 +40,11 @@ def linked_files(text: str, hosts: Collection[str]) -> set[str]:
 
 
 def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> str:
-    """JSON text with the URLs of these files as references; every other byte stays.
+    """JSON text with the URLs of these files replaced by references; all other bytes unchanged.
 
     Args:
         text: JSON.
-        hosts: `host:port` as our own URLs have it.
+        hosts: `host:port` of our own URLs.
         ids: the files that the caller may name.
     """
 
@@ -59,7 +60,7 @@ def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime
 
     Args:
         key: the installation's key.
-        base: the reader's base URL, without a slash at its end.
+        base: the reader's base URL, without a trailing slash.
         file_id: the file's 26 characters.
         name: the file's safe name, the last part of the URL's path.
         now: when the link is made. The expiry is rounded up to the hour, so that a client that
@@ -75,24 +76,24 @@ def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime
 def link_holds(
     key: SigningKey, file_id: str, name: str, expires: str, signature: str, now: datetime
 ) -> bool:
-    """Whether a link is one of ours and not too old."""
+    """Whether a link has a valid signature and has not expired."""
     return key.verify(signature, "file", file_id, name, expires) and is_ahead(expires, now)
 
 
 class FileLinks:
-    """Turns file references in JSON text into download links, and links into references.
+    """Converts file references in JSON text to download links, and links to references.
 
-    Both ways a file counts only inside its own namespace; elsewhere it stays a word.
+    Only files of the given namespace are converted; all others stay plain text.
     """
 
     def __init__(self, files: Files, key: SigningKey, urls: Collection[str], clock: Clock) -> None:
-        """Get ready.
+        """Create the converter.
 
         Args:
             files: the store.
             key: the installation's key.
             urls: the gateway's own base URLs.
-            clock: of the links' expiry.
+            clock: for the expiry of links.
         """
         self._files = files
         self._key = key
@@ -100,12 +101,12 @@ class FileLinks:
         self._clock = clock
 
     async def to_references(self, text: str, namespace: str, base: str = "") -> str:
-        """JSON text as it is stored: links to a namespace's files are references.
+        """JSON text as it is stored: links to the namespace's files become references.
 
         Args:
-            text: JSON, with links as a caller or a run has got them.
+            text: JSON with links, as a caller or a run got them.
             namespace: whose files may be named.
-            base: one more base URL of ours: the caller's.
+            base: a further base URL of ours: the caller's.
         """
         hosts = {urlsplit(each).netloc for each in (*self._urls, base)} - {""}
         named = linked_files(text, hosts)
@@ -116,12 +117,12 @@ class FileLinks:
         return with_references(text, hosts, ours)
 
     async def to_links(self, text: str, namespace: str, base: str) -> str:
-        """JSON text as a reader gets it: references to a namespace's files are links.
+        """JSON text as a reader gets it: references to the namespace's files become links.
 
         Args:
-            text: JSON as it is stored; all but the references stays byte for byte.
+            text: stored JSON; everything except references stays byte for byte.
             namespace: whose files may be named.
-            base: the reader's base URL, without a namespace or a slash at its end.
+            base: the reader's base URL, without a namespace or a trailing slash.
         """
         named = references(text)
         if not named:

@@ -19,20 +19,20 @@ from mayfly.gateway.process import Process
 
 @dataclass(frozen=True)
 class FileStorage:
-    """The store, and what is uploaded to it."""
+    """What the room offers: the file store and uploads."""
 
     store: Files
     uploads: Uploads
     links: FileLinks
     routers: Sequence[APIRouter]
     downloads: APIRouter
-    """Downloads by signed link: the callback listener serves them too."""
+    """Downloads by signed link; the callback listener serves them too."""
 
 
 def build(
     process: Process, access: AccessControl, caches: Caches, namespaces: NamespaceSettings
 ) -> FileStorage:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config = process.config
     store = Files(
         open_store(config.files_url, config.files_options),

@@ -1,6 +1,7 @@
-"""Files: brought, looked at, deleted; downloaded with a token, or by a signed link without one.
+"""HTTP routes of files: upload, list, get, delete, download with a token or by signed link.
 
-What is downloaded is nothing that a browser would run, and never a redirect: clients follow none.
+Downloads are sent with headers that keep browsers from executing them, and never as redirects,
+because clients do not follow redirects.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from mayfly.gateway.http.rawjson import RawJSON
 from mayfly.gateway.http.routing import UNCACHED, under_bases
 
 FORM_BYTES = METADATA_BYTES + 16 * 1024
-"""What a form may have around its file: a length that is announced counts it too."""
+"""Maximum size of a form without its file: an announced length includes it."""
 
 
 class FileRoutes:
-    """The routes and what they need."""
+    """HTTP routes of files."""
 
     def __init__(
         self, files: Files, uploads: Uploads, callers: Callers, key: SigningKey, clock: Clock
@@ -54,7 +55,7 @@ class FileRoutes:
         return router
 
     def links(self) -> APIRouter:
-        """The route of signed links alone: Models' servers follow them without TLS."""
+        """The routes of signed links only: Models' servers follow them without TLS."""
         router = APIRouter()
         for base in ("/v1", ""):
             router.add_api_route(
@@ -68,7 +69,7 @@ class FileRoutes:
     # -- with a token ----------------------------------------------------------------------------
 
     async def create(self, request: Request) -> Response:
-        """Bring a file: a form with the file `content` and, if there is any, JSON `metadata`."""
+        """Upload a file: a form with the file `content` and optional JSON `metadata`."""
         caller = await self._caller(request)
         length = request.headers.get("content-length", "")
         announced = int(length) - FORM_BYTES if length.isdecimal() else None
@@ -76,7 +77,7 @@ class FileRoutes:
         return JSONResponse(self._uploads.body(upload, _base(request)), 201, UNCACHED)
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
-        """The files that were brought, newest first."""
+        """List uploads, newest first."""
         caller = await self._caller(request)
         found = await self._uploads.page(caller, pages.position(cursor), pages.SIZE + 1)
         shown = found[: pages.SIZE]
@@ -88,29 +89,29 @@ class FileRoutes:
         return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def get(self, request: Request, file_id: str) -> Response:
-        """What is known of a file."""
+        """Get a file's metadata."""
         found = await self._uploads.find(await self._caller(request), file_id)
         return JSONResponse(self._uploads.body(found, _base(request)), headers=UNCACHED)
 
     async def delete(self, request: Request, file_id: str) -> Response:
-        """Delete a file that was brought."""
+        """Delete an upload."""
         await self._uploads.delete(await self._caller(request), file_id)
         return Response(status_code=204)
 
     async def download_own(self, request: Request, file_id: str) -> Response:
-        """The bytes of a file, to whoever may read it."""
+        """Download a file, with a token."""
         found = await self._uploads.find(await self._caller(request), file_id)
         return await self._sent(found.stored)
 
     async def _caller(self, request: Request) -> Caller:
         return await self._callers.caller(request.headers, request.path_params.get("namespace"))
 
-    # -- by a link -------------------------------------------------------------------------------
+    # -- by signed link --------------------------------------------------------------------------
 
     async def download(
         self, file_id: str, name: str, expires: str = "", signature: str = ""
     ) -> Response:
-        """The bytes of a file, to whoever has the link."""
+        """Download a file, by signed link."""
         if not ID.fullmatch(file_id) or not link_holds(
             self._key, file_id, name, expires, signature, self._clock()
         ):

@@ -1,7 +1,7 @@
-"""Files of runs: bytes in an object store, their names and sums in SQL, `mayfly-file:<id>` outside.
+"""The file store: bytes in an object store, metadata in SQL, `mayfly-file:<id>` outside.
 
-A file belongs to a run and a namespace. Bytes stream through in pieces and are never whole in
-memory; a limit is checked as they come, and what broke one leaves nothing behind.
+A file belongs to a run and a namespace. Bytes are streamed and never held in memory as a whole.
+Limits are checked during the stream, and a file that exceeds one leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ logger = logging.getLogger(__name__)
 SCHEME = "mayfly-file:"
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 REFERENCE = re.compile(r'(?<!\\)"mayfly-file:([0-9a-hjkmnp-tv-z]{26})"(?!\s*:)')
-"""A reference as a whole JSON string that is a value: inside another string its quotes would be
+"""A reference that is a whole JSON string and a value: inside another string its quotes would be
 escaped, and before a colon it would be a key."""
 
 CHUNK = 256 * 1024
 NAME_BYTES = 200
 MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,63}/[A-Za-z0-9!#$&^_.+-]{1,63}")
 INPUT_NAME = "input.json"
-"""Of an input that is too long for its object."""
+"""Name of an input that is too long for its object."""
 
 OCTETS = "application/octet-stream"
 
 CONNECTION = frozenset({"allow_http", "connect_timeout", "proxy_url", "timeout"})
-"""Options of the HTTP client, in obstore's words; the other options are the store's."""
+"""Options of the HTTP client, as obstore names them; all other options belong to the store."""
 
 files = Table(
     "files",
@@ -67,12 +67,12 @@ files = Table(
 
 
 doomed_files = Table("doomed_files", metadata, Column("id", String(26), primary_key=True))
-"""Files that nobody finds any more, and whose bytes may still be there."""
+"""Deleted files whose bytes may still exist."""
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file; a field is named as its column."""
+    """One file; the fields are named like the columns."""
 
     id: str
     namespace: str
@@ -85,12 +85,12 @@ class StoredFile:
 
     @property
     def reference(self) -> str:
-        """What stands for the file in inputs and outputs."""
+        """The reference to the file in inputs and outputs."""
         return f"{SCHEME}{self.id}"
 
 
 def safe_name(name: str) -> str:
-    """A file name without a path, control or bidirectional characters, at most 200 bytes."""
+    """A file name without path, control or bidirectional characters; at most 200 bytes."""
     last = re.split(r"[/\\]", name)[-1]
     # Cc and Cf: control and format characters (a right-to-left override hides an extension).
     kept = "".join(each for each in last if unicodedata.category(each) not in {"Cc", "Cf", "Cs"})
@@ -99,18 +99,18 @@ def safe_name(name: str) -> str:
 
 
 def media_type(text: str | None) -> str:
-    """A media type as given, without parameters, or the one of plain bytes."""
+    """A media type without parameters; `application/octet-stream` if it is not valid."""
     given = (text or "").partition(";")[0].strip()
     return given if MEDIA_TYPE.fullmatch(given) else OCTETS
 
 
 def references(text: str | None) -> list[str]:
-    """The ids of the files that a JSON text refers to, each once."""
+    """The ids of the files that a JSON text refers to, without duplicates."""
     return list(dict.fromkeys(REFERENCE.findall(text or "")))
 
 
 def open_store(url: str, options: dict[str, str]) -> ObjectStore:
-    """The object store of a URL: file:///folder, s3://, gs://, az://.
+    """The object store at a URL: file:///folder, s3://, gs://, az://.
 
     Raises:
         obstore.exceptions.BaseError: the URL or an option is wrong.
@@ -119,7 +119,7 @@ def open_store(url: str, options: dict[str, str]) -> ObjectStore:
         folder = Path(url2pathname(urlsplit(url).path))
         folder.mkdir(parents=True, exist_ok=True)
         return LocalStore(folder)
-    # How to connect is the same for every store and goes apart; the rest differs by store.
+    # Client options are the same for every store and are passed separately.
     client = {name: text for name, text in options.items() if name in CONNECTION}
     rest = {name: text for name, text in options.items() if name not in CONNECTION}
     store: ObjectStore = from_url(url, client_options=client, **rest)  # type: ignore[call-overload]
@@ -128,14 +128,14 @@ def open_store(url: str, options: dict[str, str]) -> ObjectStore:
 
 @dataclass
 class _Arrived:
-    """What has come of a file so far."""
+    """How much of a file has arrived, and its hash."""
 
     size: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
 
 
 class Files:
-    """The store and its rows."""
+    """Stores, reads and deletes files: bytes in the store, rows in SQL."""
 
     def __init__(
         self,
@@ -165,16 +165,16 @@ class Files:
         """Store a file.
 
         Args:
-            body: the bytes as they come.
-            namespace: whose it is.
-            run_uid: the run that made it; "" for one that somebody brought.
-            name: as the user's code named it.
-            content_type: as the agent guessed it.
-            announced: Content-Length, where there is one.
+            body: the bytes, as they arrive.
+            namespace: owns the file.
+            run_uid: the run that made it; "" for one that a person uploaded.
+            name: the name that the user's code gave it.
+            content_type: guessed by the agent.
+            announced: Content-Length, if there is one.
 
         Raises:
-            TooLarge: the file, or all files of the run together, are beyond the limit.
-            StorageFull: the store, or the database, has no room for it.
+            TooLarge: the file, or all files of the run together, exceed the limit.
+            StorageFull: the store or the database is full.
         """
         file_id = self._new_id()
         arrived = _Arrived()
@@ -201,17 +201,17 @@ class Files:
     async def _counted(
         self, body: AsyncIterator[bytes], run_uid: str, arrived: _Arrived
     ) -> AsyncIterator[bytes]:
-        """The bytes as they come, counted against the limits.
+        """The bytes as they arrive, checked against the limits.
 
         Raises:
-            TooLarge: the file, or all files of the run together, are beyond the limit.
+            TooLarge: the file, or all files of the run together, exceed the limit.
         """
         held = await self._held(run_uid)
         async for piece in body:
             if not piece:
                 continue
             arrived.size += len(piece)
-            # What arrives at the same time counts too, or parallel uploads would beat it.
+            # Uploads in progress count too, or parallel uploads would get around the limit.
             self._arriving[run_uid] += len(piece)
             others = held + self._arriving[run_uid] - arrived.size if run_uid else 0
             self._admit(arrived.size, others)
@@ -222,7 +222,7 @@ class Files:
         try:
             await obstore.put_async(self._store, path, pieces, chunk_size=CHUNK * 20)
         except BaseError as error:
-            # obstore has no class for it; these are the system's own words.
+            # obstore has no exception class for this; match the operating system's message.
             if os.strerror(errno.ENOSPC) not in str(error):
                 raise
             logger.warning("the file store's disk is full")
@@ -246,7 +246,7 @@ class Files:
     async def _keep(self, stored: StoredFile) -> None:
         try:
             async with self._database.write() as tx:
-                # Once more inside the transaction: an upload that ended meanwhile is in SQL now.
+                # Check again inside the transaction: an upload that ended meanwhile is in SQL now.
                 held = await _sum(tx, stored.run_uid)
                 self._admit(stored.size, held)
                 await tx.execute(insert(files).values(**vars(stored)))
@@ -255,14 +255,14 @@ class Files:
             raise
 
     async def delete(self, file_id: str) -> None:
-        """Forget a file; one that is not there is forgotten already."""
+        """Delete a file; does nothing if it does not exist."""
         async with self._database.write() as tx:
             await self.doom(tx, [file_id])
         await self.delete_doomed()
 
     @staticmethod
     async def own(tx: AsyncConnection, reference: str, *, namespace: str, run_uid: str) -> None:
-        """Give a long input to the run that was made with it: it goes with that one."""
+        """Assign a long input to the run that was created with it; they are removed together."""
         await tx.execute(
             update(files)
             .where(
@@ -276,14 +276,14 @@ class Files:
 
     @staticmethod
     async def doom(tx: AsyncConnection, ids: Sequence[str]) -> None:
-        """Let files be found no more, and note that their bytes are to go."""
+        """Delete the rows of files, and record that their bytes are to be deleted."""
         for batch in _batches(ids, 500):
             await tx.execute(delete(files).where(files.c.id.in_(batch)))
             for file_id in batch:
                 await insert_once(tx, doomed_files, {"id": file_id})
 
     async def delete_doomed(self) -> None:
-        """Delete the bytes of doomed files, also of those that an earlier process left."""
+        """Delete the bytes of deleted files, including those that an earlier process left."""
         while True:
             async with self._database.read() as tx:
                 ids = list((await tx.execute(select(doomed_files.c.id).limit(500))).scalars())
@@ -312,7 +312,7 @@ class Files:
         return (await self.find_all([file_id])).get(file_id)
 
     async def find_all(self, ids: Sequence[str]) -> dict[str, StoredFile]:
-        """Files by id; those that do not exist are left out."""
+        """Files by id; missing ones are left out."""
         found: dict[str, StoredFile] = {}
         async with self._database.read() as tx:
             for batch in _batches(ids, 500):
@@ -324,7 +324,7 @@ class Files:
         """The bytes of a file.
 
         Raises:
-            Missing: they are gone.
+            Missing: they were deleted.
         """
         try:
             got = await obstore.get_async(self._store, _path(file_id))
@@ -333,7 +333,7 @@ class Files:
         return got.stream(min_chunk_size=CHUNK).__aiter__()
 
     async def text(self, reference: str, sha256: str, limit: int) -> str | None:
-        """The text of a small file, or None when it is missing, too large or not as summed."""
+        """The text of a small file; None if it is missing, too large, or has another SHA-256."""
         file_id = reference.removeprefix(SCHEME)
         stored = await self.find(file_id)
         if stored is None or stored.size > limit or stored.sha256 != sha256:
@@ -344,7 +344,7 @@ class Files:
 
 async def _sum(tx: AsyncConnection, run_uid: str) -> int:
     if not run_uid:
-        return 0  # what people bring is bounded a file at a time
+        return 0  # uploads by people are limited per file only
     total = select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.run_uid == run_uid)
     return int((await tx.execute(total)).scalar_one())
 

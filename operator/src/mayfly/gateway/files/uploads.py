@@ -1,7 +1,7 @@
-"""Files that callers bring: `POST /files` of Replicate's API, for inputs of predictions.
+"""Uploads: `POST /files` of Replicate's API, for inputs of predictions.
 
-The bytes are kept as every file's are (`files`); a row here makes one an upload, with what only
-uploads have.
+The bytes are stored like those of any file (`files`); a row here makes the file an upload and has
+what only uploads have.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ uploads = Table(
     Column("created_at", Instant, nullable=False),
     Index("ix_uploads_namespace", "namespace", "created_at", "file_id"),
 )
-"""`root_uid` is the tree of the run that brought it; "" where a person did."""
+"""`root_uid` is the tree of the run that uploaded it; "" if a person did."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Upload:
 
 
 class Uploads:
-    """Takes, finds and forgets uploads, for callers who may."""
+    """Creates, finds and deletes uploads, with authorization."""
 
     def __init__(
         self,
@@ -71,20 +71,20 @@ class Uploads:
         self._retention = retention
         self._clock = clock
 
-    # -- brought ---------------------------------------------------------------------------------
+    # -- create ----------------------------------------------------------------------------------
 
     async def take(self, caller: Caller, form: Form, announced: int | None) -> Upload:
         """Store the part `content` of a form, with its `metadata`.
 
         Args:
-            caller: who brings it.
-            form: as it arrives.
-            announced: Content-Length, where there is one.
+            caller: who uploads.
+            form: the bytes, as they arrive.
+            announced: Content-Length, if there is one.
 
         Raises:
             Forbidden: the caller may create no predictions there, so it needs no files.
-            TooLarge: it is over the limit; nothing is kept.
-            Invalid: there is no file in the form.
+            TooLarge: it exceeds the limit; nothing is stored.
+            Invalid: the form has no file.
         """
         namespace = self._callers.own_namespace(caller)
         await self._require(caller, "create", namespace)
@@ -116,7 +116,7 @@ class Uploads:
         announced: int | None,
         kept: list[tuple[StoredFile, str]],
     ) -> Json:
-        """Read a form: its file goes to `kept`, its metadata is returned."""
+        """Read a form: its file is added to `kept`, its metadata returned."""
         described: Json = {}
         while (part := await form.next()) is not None:
             if part.name == "content":
@@ -142,7 +142,7 @@ class Uploads:
         stored = await self._files.put(
             summed(),
             namespace=namespace,
-            # What a run brings counts with what it makes: its code can't fill the store.
+            # A run's uploads count towards its output limit, so its code can't fill the store.
             run_uid=caller.run.uid if caller.run else "",
             name=part.filename,
             content_type=part.content_type,
@@ -150,13 +150,13 @@ class Uploads:
         )
         return stored, digest.hexdigest()
 
-    # -- found -----------------------------------------------------------------------------------
+    # -- read ------------------------------------------------------------------------------------
 
     async def find(self, caller: Caller, file_id: str) -> Upload:
-        """An upload, or an output's file, of the caller's namespace.
+        """An upload, or an output file, of the caller's namespace.
 
         Raises:
-            Missing: there is none, or the caller may not know.
+            Missing: there is none, or the caller may not know of it.
         """
         stored = await self._files.find(file_id) if ID.fullmatch(file_id) else None
         if stored is None or not await self._sees(caller, stored):
@@ -170,14 +170,14 @@ class Uploads:
 
     async def _sees(self, caller: Caller, stored: StoredFile) -> bool:
         if caller.run is not None:
-            # Who has an id was given it; what a run may list is its own tree's.
+            # A known id may be read; a run lists only the uploads of its tree.
             return stored.namespace == caller.namespace
         return await self._callers.may(caller, "get", "pipelineruns", stored.namespace)
 
     async def page(
         self, caller: Caller, before: tuple[datetime, str] | None, limit: int
     ) -> list[Upload]:
-        """Uploads of the caller's namespace, newest first; a run's are those of its tree.
+        """List the uploads of the caller's namespace, newest first; a run sees those of its tree.
 
         Raises:
             Forbidden: the caller may not list there.
@@ -203,29 +203,29 @@ class Uploads:
             if row.file_id in stored
         ]
 
-    # -- forgotten -------------------------------------------------------------------------------
+    # -- delete ----------------------------------------------------------------------------------
 
     async def delete(self, caller: Caller, file_id: str) -> None:
         """Delete an upload.
 
         Raises:
-            Missing: there is none, or the caller may not know.
-            Forbidden: it is a prediction's own, or the caller may only read.
+            Missing: there is none, or the caller may not know of it.
+            Forbidden: it belongs to a prediction, or the caller may only read.
         """
         await self.find(caller, file_id)
         async with self._database.read() as tx:
             found = await tx.execute(select(uploads).where(uploads.c.file_id == file_id))
             row = found.one_or_none()
         if row is None:
-            raise Forbidden("The file belongs to a prediction, and goes with it.")
+            raise Forbidden("The file belongs to a prediction and is removed with it.")
         if caller.run is None:
             await self._require(caller, "create", row.namespace)
         elif row.root_uid != self._root(caller):
-            raise Forbidden("A run may only delete what its own tree brought.")
+            raise Forbidden("A run may only delete uploads of its own tree.")
         await self.forget(file_id)
 
     async def expired(self, now: datetime) -> list[str]:
-        """The ids of the uploads that are older than their namespace's retention."""
+        """The ids of uploads that are older than their namespace's retention."""
         await self._retention.synced()
         found: list[str] = []
         async with self._database.read() as tx:
@@ -235,16 +235,16 @@ class Uploads:
         return found
 
     async def forget(self, file_id: str) -> None:
-        """Delete an upload, for whoever knows that nobody needs it."""
+        """Delete an upload without authorization, when nothing needs it any more."""
         async with self._database.write() as tx:
             await tx.execute(delete(uploads).where(uploads.c.file_id == file_id))
             await Files.doom(tx, [file_id])
         await self._files.delete_doomed()
 
-    # -- shown -----------------------------------------------------------------------------------
+    # -- show ------------------------------------------------------------------------------------
 
     def body(self, upload: Upload, base: str) -> Json:
-        """The file object."""
+        """The file object of the API."""
         stored = upload.stored
         url = f"{base}/v1/files/{stored.id}"
         sums = {"sha256": stored.sha256} | ({"md5": upload.md5} if upload.md5 else {})

@@ -1,4 +1,4 @@
-"""HTTP, both ways: errors, paging, JSON as text, uploads, URLs, outgoing requests.
+"""HTTP helpers: errors, paging, verbatim JSON, multipart, URLs, outgoing requests.
 
-Knows nothing of predictions.
+Knows nothing about predictions.
 """

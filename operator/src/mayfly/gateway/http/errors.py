@@ -1,19 +1,19 @@
 """HTTP errors: the exception tree, and how each is rendered as problem+json.
 
     Problem                    an HTTP answer with title, detail, status and type
-    ├── Unauthenticated        401: no token, or one that nobody vouches for
+    ├── Unauthenticated        401: no token, or an invalid one
     ├── BudgetReached          402: a budget is spent; the detail names it
-    ├── Forbidden              403: known caller, no right
-    ├── Missing                404: not there, or not for this caller to know
-    ├── Taken                  409: the name is given, or something changed meanwhile
-    ├── TooLarge               413: a limit; the detail names it
-    ├── Invalid                422: the request can't mean anything
-    │   └── Refusal            422: the input does not fit; each problem names its field
-    ├── TooMany                429: a rate or a queue is full
+    ├── Forbidden              403: the caller lacks the right
+    ├── Missing                404: does not exist, or the caller may not know of it
+    ├── Taken                  409: the name is in use, or a concurrent change
+    ├── TooLarge               413: over a limit; the detail names it
+    ├── Invalid                422: the request is invalid
+    │   └── Refusal            422: the input is invalid; each problem names its field
+    ├── TooMany                429: over a rate limit, or a queue is full
     ├── Busy                   503: not now; try again
-    └── Full                   507: no room to store it; try again once there is
+    └── Full                   507: no space to store it; try again later
 
-Agent sessions end with a close code instead: `Rejected`.
+Agent sessions are closed with a close code instead: `Rejected`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Unauthenticated(Problem):
 
 
 class BudgetReached(Problem):
-    """402: a budget is used up."""
+    """402: a budget is spent."""
 
     status = 402
     title = "Budget reached"
@@ -67,7 +67,7 @@ class Forbidden(Problem):
 
 
 class Missing(Problem):
-    """404: not there, or not for this caller to know."""
+    """404: does not exist, or the caller may not know of it."""
 
     status = 404
     title = "Not found"
@@ -88,10 +88,10 @@ class TooLarge(Problem):
 
 
 class Invalid(Problem):
-    """422.
+    """422: the request is invalid.
 
     Attributes:
-        pointer: the member of the body that is wrong, as a JSON pointer; "" for the whole.
+        pointer: the wrong field of the body, as a JSON pointer; "" for the whole body.
     """
 
     status = 422
@@ -103,7 +103,7 @@ class Invalid(Problem):
 
     @property
     def errors(self) -> list[dict[str, str]]:
-        """Each problem by itself, for clients that show fields."""
+        """Each problem separately, for clients that show fields."""
         return [{"detail": self.detail, "pointer": self.pointer}] if self.pointer else []
 
 
@@ -119,7 +119,7 @@ class Refusal(Invalid):
     @property
     @override
     def errors(self) -> list[dict[str, str]]:
-        """A problem begins with its field's name and a colon."""
+        """Problems by field; a problem begins with its field's name and a colon."""
         split = [each.partition(": ") for each in self._problems]
         return [
             {"detail": words or name, "pointer": f"/input/{name}" if words else "/input"}
@@ -128,7 +128,7 @@ class Refusal(Invalid):
 
 
 class TooMany(Problem):
-    """429.
+    """429: too many requests.
 
     Attributes:
         retry_after: whole seconds.
@@ -178,16 +178,16 @@ RETIRED = 4409
 
 
 def refusal(error: KubeError, what: str) -> Exception:
-    """What the API server refused, as an answer to the caller in its own words.
+    """An error of the API server as an answer to the caller, with the API server's message.
 
     Args:
-        error: what it said.
+        error: the error.
         what: the object, as in `Pipeline "team/answer"`.
     """
     if isinstance(error, Conflict):
         return Taken(f"{what}: {error.message}")
     if isinstance(error, NotFound):
-        return Missing(f"{what} is not there, or its namespace is not.")
+        return Missing(f"{what} or its namespace does not exist.")
     if isinstance(error, Refused):
         words = f"The cluster refuses {what}: {error.message}"
         return Forbidden(words) if error.status == 403 else Invalid(words)
@@ -208,7 +208,7 @@ def _body(
 
 
 def render(problem: Problem) -> JSONResponse:
-    """Renders an error as problem+json."""
+    """Render an error as problem+json."""
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(problem.status)
     if isinstance(problem, TooMany):
         headers = {"Retry-After": str(problem.retry_after)}
@@ -238,7 +238,7 @@ async def _on_validation(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_bug(_request: Request, _error: Exception) -> JSONResponse:
-    return render(Problem("Something went wrong here; the gateway's log says what."))
+    return render(Problem("Internal error; the gateway's log has the details."))
 
 
 async def _on_kube(_request: Request, error: Exception) -> JSONResponse:
@@ -255,7 +255,7 @@ async def _on_away(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Installs the exception handlers of the app."""
+    """Install the exception handlers of the app."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)

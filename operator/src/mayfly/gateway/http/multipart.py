@@ -1,4 +1,4 @@
-"""multipart/form-data, read as it comes: no part is ever whole in memory unless asked for."""
+"""Streaming parser of multipart/form-data: no part is held in memory unless requested."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Part:
 
     Attributes:
         name: the field.
-        filename: as the client named the file; "" for a plain field.
-        content_type: as the client said it, or "".
+        filename: as given by the client; "" for a plain field.
+        content_type: as given by the client, or "".
     """
 
     def __init__(self, form: Form, headers: dict[str, bytes]) -> None:
@@ -33,12 +33,12 @@ class Part:
         self.content_type = headers.get("content-type", b"").decode("latin-1")
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Iterates over the part's bytes; can be done once."""
+        """Iterate over the part's bytes, once."""
         while (piece := await self._form.piece()) is not None:
             yield piece
 
     async def read(self, limit: int) -> bytes:
-        """The whole part.
+        """Read the whole part.
 
         Raises:
             TooLarge: it has more than `limit` bytes.
@@ -55,10 +55,10 @@ class Form:
     """A multipart form, read part by part."""
 
     def __init__(self, request: Request) -> None:
-        """Get ready.
+        """Begin to parse a request.
 
         Raises:
-            Invalid: the request carries no form.
+            Invalid: the request is not a form.
         """
         kind, options = parse_options_header(request.headers.get("content-type"))
         boundary = options.get(b"boundary", b"")
@@ -89,7 +89,7 @@ class Form:
             raise Invalid(f"The form can't be read: {error}") from None
 
     async def next(self) -> Part | None:
-        """The next part, past what was not read of the one before; None after the last."""
+        """The next part, skipping the rest of the previous one; None after the last."""
         while await self._more():
             event = self._events.popleft()
             if isinstance(event, dict):
@@ -113,7 +113,7 @@ class Form:
             try:
                 chunk = await anext(self._chunks, None)
             except ClientDisconnect:
-                raise Invalid("The client left before the request was whole.") from None
+                raise Invalid("The client disconnected before the request was complete.") from None
             if chunk is None:
                 raise Invalid("The form ends too early.")
             try:

@@ -1,4 +1,4 @@
-"""The API's own description at /openapi.json: what the routes cannot say by their arguments."""
+"""The OpenAPI description at /openapi.json: what the routes' signatures can't express."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ BODIES: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
     ("post", "/v1/usage/{identity}/corrections"): ("application/json", "CorrectionRequest"),
 }
-"""What a request carries: media type and schema."""
+"""Request bodies: media type and schema."""
 
 ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/predictions"): ("201", "Prediction"),
@@ -223,10 +223,10 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/v1/usage/periods/{period}/verify"): ("200", "UsagePeriod"),
     ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
 }
-"""What a request is answered with: code and schema."""
+"""Responses: code and schema."""
 
 CSV = ("/v1/usage", "/v1/usage/records", "/v1/usage/focus")
-"""What is also, or only, answered as CSV."""
+"""Responses that are also, or only, CSV."""
 
 FORM: Json = {
     "multipart/form-data": {
@@ -238,7 +238,7 @@ FORM: Json = {
 
 
 def install(app: FastAPI) -> None:
-    """Installs the OpenAPI document of the app."""
+    """Install the OpenAPI document of the app."""
 
     def described() -> Json:
         if app.openapi_schema is None:

@@ -1,16 +1,16 @@
 """HTTP client for addresses that users give (Models, upstreams, webhooks), guarded against SSRF.
 
-A name is resolved once, and the connection goes to the very address that was checked, so a name
-that changes its mind between check and use gains nothing. Refused are private, link-local,
-loopback and cluster ranges, but for those that the installation allows. No redirect is followed,
-sizes and times are bounded, and no connection is kept: one that its server has just closed could
-not be told from a request whose fate is unknown.
+A name is resolved once, and the connection goes to the address that was checked, so DNS rebinding
+gains nothing. Private, link-local, loopback and cluster ranges are refused, except those that the
+installation allows. Redirects are not followed, sizes and times are limited, and connections are
+not reused: on a connection that the server has just closed, it would be unknown whether a request
+was received.
 
-    OutboundError          the request did not work
-    ├── Unsent             nothing was sent: trying again is harmless
-    │   └── Forbidden      the address is not allowed: trying again changes nothing
-    ├── Unanswered         sent, but nobody knows what became of it
-    └── TooLong            the answer has more bytes than allowed
+    OutboundError          the request failed
+    ├── Unsent             nothing was sent: retrying is safe
+    │   └── Forbidden      the address is not allowed: retrying is pointless
+    ├── Unanswered         it was sent, and its outcome is unknown
+    └── TooLong            the answer exceeds the limit
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from typing_extensions import override
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Gives the addresses of a host and port; raises OSError when there are none."""
+"""Resolves a host and port to addresses; raises OSError if there are none."""
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 30.0
 MAX_BYTES = 16 * 1024 * 1024
 PIECE_SECONDS = 60.0
-"""A body that says nothing for so long is broken."""
+"""A body that sends nothing for this long is considered broken."""
 
 TRANSLATED = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
-"""IPv6 ranges that carry an IPv4 address inside: nobody checks where they lead."""
+"""IPv6 ranges that embed an IPv4 address: the embedded address is not checked."""
 
 
 class OutboundError(Exception):
-    """An outgoing request failed; the message is for a person."""
+    """An outgoing request failed; the message is for people."""
 
 
 class Unsent(OutboundError):
@@ -62,21 +62,21 @@ class Forbidden(Unsent):
 
 
 class Unanswered(OutboundError):
-    """Sent, and no answer came."""
+    """It was sent, and no answer came."""
 
 
 class TooLong(OutboundError):
-    """The answer is too long."""
+    """The answer exceeds the limit."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, whatever its code.
+    """An answer, of any status.
 
     Attributes:
-        status: the HTTP code.
+        status: the HTTP status.
         headers: by lower-case name.
-        body: whole.
+        body: complete.
     """
 
     status: int
@@ -90,13 +90,13 @@ class Answer:
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses that the machine's resolver gives."""
+    """Resolve a name with the machine's resolver."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(each[4][0]) for each in found]
 
 
 class Ranges:
-    """Which addresses may be reached."""
+    """The address ranges that may be reached."""
 
     def __init__(self, allowed: Iterable[Network], denied: Iterable[Network]) -> None:
         self._allowed = tuple(allowed)
@@ -134,9 +134,9 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             async with asyncio.timeout(timeout):
                 found = await self._resolve(host, port)
         except TimeoutError:
-            raise httpcore.ConnectTimeout(f"the name {host} is not answered") from None
+            raise httpcore.ConnectTimeout(f"resolving the name {host} timed out") from None
         except OSError as error:
-            raise httpcore.ConnectError(f"the name {host} is not known ({error})") from error
+            raise httpcore.ConnectError(f"the name {host} can't be resolved ({error})") from error
         last: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for text in found:
             if self._ranges is not None and not self._ranges.holds(ip_address(text)):
@@ -167,12 +167,12 @@ class Outbound:
         denied: Iterable[Network] = (),
         resolve: Resolve = system_resolve,
     ) -> None:
-        """Get ready.
+        """Create the client.
 
         Args:
-            allowed: networks that may be called though they are private.
-            denied: networks that may not though they look public: the cluster's.
-            resolve: gives a name's addresses.
+            allowed: private networks that may be called nevertheless.
+            denied: further networks that may not be called: the cluster's.
+            resolve: resolves names.
         """
         checked = _Pinned(Ranges(allowed, denied), resolve)
         self._checked = httpcore.AsyncConnectionPool(
@@ -204,13 +204,13 @@ class Outbound:
 
         Args:
             method: the HTTP method.
-            url: where.
-            headers: beside Host.
+            url: where to.
+            headers: besides Host.
             content: the body.
-            inside: the name is one that the cluster's own administrator or the Model's owner can
-                only point at their own: a Service. Any address will do.
-            seconds: for everything together.
-            limit: bytes of the answer.
+            inside: allow any address: the name is a Service, which only the cluster's
+                administrator or the Model's owner can point elsewhere.
+            seconds: the time limit of the whole exchange.
+            limit: maximum size of the answer in bytes.
 
         Raises:
             OutboundError: see the module.
@@ -240,7 +240,7 @@ class Outbound:
         content: bytes | AsyncIterator[bytes] = b"",
         inside: bool = False,
     ) -> AsyncIterator[tuple[int, dict[str, str], AsyncIterator[bytes]]]:
-        """Send a request; the answer's code, headers, and its body in pieces.
+        """Send a request; yields the answer's status, headers, and body in pieces.
 
         Raises:
             OutboundError: see the module.
@@ -275,7 +275,7 @@ class Outbound:
 
 
 def _host(url: str) -> str:
-    # Paths and queries may hold what is nobody's business: signatures, names of customers.
+    # Paths and queries may be confidential: signatures, names of customers.
     return urlsplit(url).netloc
 
 

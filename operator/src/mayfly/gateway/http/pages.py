@@ -1,4 +1,4 @@
-"""Lists in pages: `{previous, next, results}`, as Replicate's clients follow them."""
+"""Pagination: `{previous, next, results}`, as Replicate's clients follow it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mayfly.gateway.http.errors import Invalid
 from mayfly.gateway.http.rawjson import RawJSON, dumps
 
 SIZE = 100
-"""Entries of a page."""
+"""Entries per page."""
 
 T = TypeVar("T")
 
@@ -24,16 +24,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def cursor(moment: datetime, identity: str) -> str:
-    """Encodes a cursor: the next page begins behind the entry of this moment and id."""
+    """Encode a cursor: the next page begins after the entry with this time and id."""
     text = json.dumps([(moment - _EPOCH) // timedelta(microseconds=1), identity])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def position(text: str | None) -> tuple[datetime, str] | None:
-    """Decodes a cursor.
+    """Decode a cursor.
 
     Raises:
-        Invalid: it is none of ours.
+        Invalid: it is not valid.
     """
     if not text:
         return None
@@ -42,14 +42,14 @@ def position(text: str | None) -> tuple[datetime, str] | None:
         micros, identity = json.loads(raw)
         return _EPOCH + timedelta(microseconds=int(micros)), str(identity)
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
-        raise Invalid("The cursor is none of ours; begin without one.") from None
+        raise Invalid("The cursor is not valid; start without one.") from None
 
 
 def page(request: Request, base: str, results: list[RawJSON], following: str | None) -> str:
     """One page as JSON text.
 
     Args:
-        request: the list's request; its other parameters stay in the link to the next page.
+        request: of the list; its other parameters are kept in the link to the next page.
         base: the reader's base URL.
         results: the entries.
         following: the cursor of the next page; None on the last one.
@@ -69,15 +69,15 @@ def page(request: Request, base: str, results: list[RawJSON], following: str | N
 def after(
     entries: Sequence[T], place: Callable[[T], tuple[datetime, str]], text: str | None
 ) -> tuple[Sequence[T], str | None]:
-    """A page of entries that are all known, newest first, and the cursor of the next page.
+    """A page of a complete list of entries, newest first, and the cursor of the next page.
 
     Args:
         entries: all of them.
-        place: the moment and the id of one: their order, falling.
+        place: time and id of an entry, by which they are sorted, descending.
         text: the cursor of this page.
 
     Raises:
-        Invalid: the cursor is none of ours.
+        Invalid: the cursor is not valid.
     """
     start = position(text)
     left = [each for each in entries if start is None or place(each) < start]
@@ -86,15 +86,15 @@ def after(
 
 
 def moment_of(text: str | None, name: str) -> datetime | None:
-    """A moment of a query parameter, ISO 8601.
+    """The time in a query parameter, ISO 8601.
 
     Raises:
-        Invalid: it is none.
+        Invalid: it is not such a time.
     """
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Invalid(f"{name} is a moment in ISO 8601, such as 2030-01-01T00:00:00Z.") from None
+        raise Invalid(f"{name} must be an ISO 8601 time, such as 2030-01-01T00:00:00Z.") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

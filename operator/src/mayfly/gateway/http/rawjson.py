@@ -1,7 +1,7 @@
-"""JSON text that is kept verbatim: what a caller sent reaches the run to the letter.
+"""Verbatim JSON: cuts objects into the texts of their fields, and assembles answers from them.
 
-A parser would make 1.0 of 1.00, round long integers in other languages, and lose nothing only by
-luck; so a request's members are cut out of its text, and replies are put together from such texts.
+A parser would turn 1.00 into 1.0, and other languages would round long integers. So the fields of a
+request are cut out of its text, and answers are assembled from such texts.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 @dataclass(frozen=True)
 class RawJSON:
-    """JSON text that goes into a reply as it is."""
+    """JSON text that is inserted into an answer unchanged."""
 
     text: str
 
 
 def dumps(fields: Mapping[str, Any]) -> str:
-    """A JSON object whose members may be `RawJSON`."""
+    """A JSON object whose fields may be `RawJSON`."""
     members = (
         f"{json.dumps(key)}:{value.text if isinstance(value, RawJSON) else json.dumps(value)}"
         for key, value in fields.items()
@@ -34,10 +34,10 @@ def dumps(fields: Mapping[str, Any]) -> str:
 
 
 def split(text: str) -> dict[str, str]:
-    """The members of a JSON object, each as its own text; the last of two equal names stands.
+    """The fields of a JSON object, each as its own text; of equal names the last one counts.
 
     Raises:
-        ValueError: the text is no JSON object, in words for its author.
+        ValueError: the text is not a JSON object; with a message for its author.
     """
     position = _skip(text, 0)
     if text[position : position + 1] != "{":

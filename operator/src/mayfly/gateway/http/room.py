@@ -10,7 +10,7 @@ from mayfly.gateway.process import Process
 
 @dataclass(frozen=True)
 class HTTP:
-    """The client for requests that leave the gateway."""
+    """What the room offers: the client for outgoing requests."""
 
     outbound: Outbound
 

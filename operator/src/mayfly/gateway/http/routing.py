@@ -1,4 +1,4 @@
-"""Base paths of the public API, and reading a request's body within a limit."""
+"""Base paths of the public API; reading a request's body within a limit."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from starlette.routing import compile_path
 from mayfly.gateway.http.errors import Invalid, TooLarge
 
 BASES = ("/v1", "", "/ns/{namespace}/v1", "/ns/{namespace}")
-"""Clients differ on whether /v1 is in their base URL."""
+"""With and without /v1, because clients differ on whether their base URL includes it."""
 
 UNCACHED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 Route = tuple[str, str, Callable[..., Any]]
-"""Method, path behind the base, handler."""
+"""Method, path below the base, handler."""
 
 
 def under_bases(routes: Iterable[Route]) -> APIRouter:
-    """Routes under every base; the API's description shows them under the first."""
+    """Add routes under every base; the OpenAPI document shows them under the first one."""
     router = APIRouter()
     for method, path, call in routes:
         router.add_api_route(
@@ -45,7 +45,7 @@ def under_bases(routes: Iterable[Route]) -> APIRouter:
 def _under(base: str, route: APIRoute) -> APIRoute:
     """The same route under another base.
 
-    A copy: to read a handler's parameters once more is most of what a gateway's start costs.
+    A copy, because parsing a handler's signature again is most of the cost of starting a gateway.
     """
     path = base + route.path.removeprefix(BASES[0])
     if "{namespace}" in base and any(
@@ -65,11 +65,11 @@ def _under(base: str, route: APIRoute) -> APIRoute:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """Reads a request's body, up to a limit.
+    """Read a request's body, up to a limit.
 
     Raises:
-        TooLarge: it is longer.
-        Invalid: the client left.
+        TooLarge: it exceeds the limit.
+        Invalid: the client disconnected.
     """
     pieces = bytearray()
     try:
@@ -78,5 +78,5 @@ async def body_of(request: Request, limit: int) -> bytes:
             if len(pieces) > limit:
                 raise TooLarge(f"The request may have at most {limit} bytes.")
     except ClientDisconnect:
-        raise Invalid("The client left before the request was whole.") from None
+        raise Invalid("The client disconnected before the request was complete.") from None
     return bytes(pieces)

@@ -1,4 +1,4 @@
-"""uvicorn inside a process that has its own way to end."""
+"""A uvicorn server in a process that handles signals itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import override
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves signals to the process."""
+    """A uvicorn server that does not handle signals."""
 
     @override
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Base URLs: how a reader reaches the gateway, so that links lead back the same way."""
+"""Base URLs: how the reader reaches the gateway, so that links use the same address."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NAMESPACE = re.compile(r"/ns/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$")
 
 
 def base_of(request: Request, namespace: str | None) -> str:
-    """The base URL that this reader uses: what it, or the proxy before us, calls us.
+    """The base URL of this reader, as given by the request or by the proxy in front of us.
 
-    A forwarded host that is no host is not taken: it would end up in links.
+    A forwarded host that is not a valid host is ignored: it would end up in links.
     """
     headers = request.headers
     host = headers.get("x-forwarded-host", "").partition(",")[0].strip()
@@ -28,5 +28,5 @@ def base_of(request: Request, namespace: str | None) -> str:
 
 
 def host_of(base: str) -> str:
-    """A base URL without the namespace in it: file links need none."""
+    """A base URL without its namespace, for file links."""
     return NAMESPACE.sub("", base)

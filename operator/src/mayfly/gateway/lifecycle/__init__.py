@@ -1,1 +1,1 @@
-"""The states of a prediction, and what a change of state sets off; for runs and calls alike."""
+"""The states of a prediction, and what a change of state triggers; for runs and calls."""

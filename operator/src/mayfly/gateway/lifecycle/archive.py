@@ -1,7 +1,7 @@
-"""A run's log and the items of an iterator's output, as they come, in SQL.
+"""Stores a run's log and the items of an iterator's output in SQL, as they arrive.
 
-Logs come in pieces with their byte offset and are kept once whatever is sent again. A run keeps
-at most its limit of log; what comes after that is counted, and one line says how much it was.
+Logs arrive in pieces with their byte offset; repeated pieces are stored once. A run's log is
+limited; what exceeds the limit is counted, and one line says how much it was.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logs = Table(
     Column("kept", BigInteger, nullable=False),
     Column("dropped", BigInteger, nullable=False),
 )
-"""Per run: bytes that were received, that `log_chunks` holds, and that the limit cut off."""
+"""Per run: bytes received, bytes stored in `log_chunks`, bytes dropped by the limit."""
 
 log_chunks = Table(
     "log_chunks",
@@ -34,7 +34,7 @@ log_chunks = Table(
     Column("size", Integer, nullable=False),
     Column("data", Text, nullable=False),
 )
-"""`position` counts kept bytes, so reading on from a position needs no other bookkeeping."""
+"""`position` counts stored bytes, so reading from a position needs no other index."""
 
 output_items = Table(
     "output_items",
@@ -48,12 +48,12 @@ output_items = Table(
 
 @dataclass(frozen=True)
 class LogSize:
-    """How much log there is, in bytes.
+    """The size of a log, in bytes.
 
     Attributes:
-        received: the agent's own count, gaps included.
-        kept: what is stored, lines about gaps included.
-        dropped: what came after the limit.
+        received: by the agent's count, gaps included.
+        kept: stored, lines about gaps included.
+        dropped: beyond the limit.
     """
 
     received: int = 0
@@ -62,14 +62,14 @@ class LogSize:
 
     @property
     def dropped_line(self) -> str:
-        """The line that says how much was not kept, or ""."""
+        """The line that says how much was dropped, or ""."""
         if not self.dropped:
             return ""
         return f"[mayfly] {self.dropped} bytes of log were not kept\n"
 
 
 async def log_size(tx: AsyncConnection, run_uid: str) -> LogSize:
-    """How much log a run has."""
+    """The size of a run's log."""
     found = await tx.execute(select(logs).where(logs.c.run_uid == run_uid))
     row = found.one_or_none()
     return LogSize() if row is None else LogSize(row.received, row.kept, row.dropped)
@@ -78,19 +78,19 @@ async def log_size(tx: AsyncConnection, run_uid: str) -> LogSize:
 async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, limit: int) -> int:
     """Store a piece of log.
 
-    A piece that is known changes nothing; one that overlaps adds what is new. After a gap (the
-    agent's buffer is bounded, so what it dropped never comes) the piece is stored with a line
-    that says so: order on a connection is kept, so nothing else can come to fill it.
+    A known piece changes nothing; of an overlapping one, the new part is stored. After a gap (the
+    agent's buffer is limited, and what it dropped never comes) the piece is stored with a line that
+    says so: messages on a connection are ordered, so nothing will come to fill the gap.
 
     Args:
         tx: the transaction.
         run_uid: the run.
         offset: bytes of the agent's log before this piece.
         data: the piece.
-        limit: bytes of log that a run keeps.
+        limit: bytes of log that a run may store.
 
     Returns:
-        The offset up to which the agent may forget.
+        The offset up to which the agent may forget its log.
     """
     size = await log_size(tx, run_uid)
     raw = data.encode("utf-8", "replace")
@@ -124,7 +124,7 @@ async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, 
 async def read_log(
     tx: AsyncConnection, run_uid: str, position: int, size: int = 256 * 1024
 ) -> tuple[str, int]:
-    """Log from a position on, about `size` bytes, and the position after it."""
+    """About `size` bytes of log from a position on, and the next position."""
     found = await tx.execute(
         select(log_chunks.c.position, log_chunks.c.size, log_chunks.c.data)
         .where(log_chunks.c.run_uid == run_uid, log_chunks.c.position >= position)
@@ -143,7 +143,7 @@ async def read_log(
 
 
 async def log_tail(tx: AsyncConnection, run_uid: str, size: int) -> str:
-    """The end of a run's log in at most `size` bytes, with the line on what was not kept."""
+    """The end of a run's log in at most `size` bytes, including the line about dropped bytes."""
     known = await log_size(tx, run_uid)
     found = await tx.execute(
         select(log_chunks.c.data)
@@ -162,7 +162,7 @@ async def add_item(
     """Store one item of an iterator's output.
 
     Returns:
-        False when it does not fit into `limit` bytes with those before, and is not kept.
+        False if all items would exceed `limit` bytes; the item is then not stored.
     """
     text = json.dumps(value, separators=(",", ":"))
     sum_of = select(func.coalesce(func.sum(output_items.c.size), 0))
@@ -178,9 +178,9 @@ async def add_item(
 
 
 async def items(tx: AsyncConnection, run_uid: str) -> str | None:
-    """The output so far as the text of a JSON list, or None when no item came.
+    """The output so far as the text of a JSON list; None if there are no items.
 
-    Items after a missing one are left out: a reader slices the list by what it has seen.
+    Items after a missing one are left out, because readers slice the list by what they have seen.
     """
     found = await tx.execute(
         select(output_items.c.position, output_items.c.value)
@@ -196,7 +196,7 @@ async def items(tx: AsyncConnection, run_uid: str) -> str | None:
 
 
 async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[str]:
-    """The JSON texts of the items from a position on, up to the first that is missing."""
+    """The items from a position on, as JSON texts, up to the first missing one."""
     found = await tx.execute(
         select(output_items.c.position, output_items.c.value)
         .where(output_items.c.run_uid == run_uid, output_items.c.position >= position)
@@ -211,6 +211,6 @@ async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[s
 
 
 async def count_items(tx: AsyncConnection, run_uid: str) -> int:
-    """How many items came."""
+    """How many items have arrived."""
     counted = select(func.count()).where(output_items.c.run_uid == run_uid)
     return int((await tx.execute(counted)).scalar_one())

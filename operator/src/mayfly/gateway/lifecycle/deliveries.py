@@ -1,7 +1,7 @@
-"""Webhooks that are owed, in SQL: a row a prediction, opened with it, done when its end was told.
+"""Webhook deliveries in SQL: one row per prediction, from its creation to its end.
 
-A row is what a gateway that starts again goes on from, and what the prediction's owner is shown
-when a receiver never answered.
+After a restart a gateway continues from the rows. A row also stores the error that is shown if a
+receiver never answered.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mayfly.database.engine import Instant, insert_once, metadata, note
 from mayfly.metering.ledger import RunRow
 
 EVENTS = ("start", "output", "logs", "completed")
-"""What a receiver may be told of, in the order of a prediction's life."""
+"""The webhook events, in the order of a prediction's life."""
 
 deliveries = Table(
     "deliveries",
@@ -37,21 +37,21 @@ deliveries = Table(
 
 @dataclass(frozen=True)
 class Owed:
-    """Noted in the transaction that opens a prediction with a receiver, told after its commit."""
+    """Noted in the transaction that opens a prediction with a webhook, announced after it."""
 
     run_uid: str
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a prediction's receiver is owed; a field is named as its column.
+    """The delivery state of a prediction's webhook; the fields are named like the columns.
 
     Attributes:
-        events: which events it wants, in the order of a prediction's life.
-        started: `start` was told.
-        attempts: how often the end was told.
-        due_at: when to tell it next; None when nothing is owed any more.
-        error: why the end could not be told, in words; "" otherwise.
+        events: the selected events, in the order of a prediction's life.
+        started: `start` was sent.
+        attempts: how often `completed` was sent.
+        due_at: when to send it next; None if nothing is left to send.
+        error: why `completed` could not be delivered; "" otherwise.
     """
 
     run_uid: str
@@ -65,26 +65,26 @@ class Delivery:
     error: str
 
     def wants(self, event: str) -> bool:
-        """Whether the receiver is told of an event."""
+        """Whether the receiver wants an event."""
         return event in self.events.split(",")
 
     def fields(self) -> dict[str, Any]:
-        """Members of the prediction object."""
+        """The fields for the prediction object."""
         fields = {"webhook": self.url, "webhook_events_filter": self.events.split(",")}
         return fields | ({"webhook_error": self.error} if self.error else {})
 
 
 async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence[str]) -> Delivery:
-    """Owe a prediction's receiver its events, from its beginning on; again changes nothing.
+    """Create the delivery of a new prediction; repeating it changes nothing.
 
     Args:
         tx: the transaction that opens the prediction.
-        row: the prediction; its namespace's secret signs.
+        row: the prediction; events are signed with its namespace's secret.
         url: the receiver.
-        events: which events; all of them when empty.
+        events: the selected events; all of them if empty.
 
     Returns:
-        What is owed from the beginning on.
+        The new delivery.
     """
     wanted = [each for each in EVENTS if not events or each in events]
     delivery = Delivery(
@@ -104,20 +104,20 @@ async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence
 
 
 async def find(tx: AsyncConnection, run_uid: str) -> Delivery | None:
-    """What a prediction's receiver is owed."""
+    """The delivery of a prediction."""
     found = await tx.execute(select(deliveries).where(deliveries.c.run_uid == run_uid))
     row = found.mappings().one_or_none()
     return None if row is None else Delivery(**row)
 
 
 async def owed(tx: AsyncConnection) -> list[str]:
-    """UIDs of the predictions whose receivers are owed something."""
+    """UIDs of predictions with deliveries that are not finished."""
     found = await tx.execute(select(deliveries.c.run_uid).where(deliveries.c.due_at.is_not(None)))
     return list(found.scalars())
 
 
 async def note_start(tx: AsyncConnection, run_uid: str) -> bool:
-    """Take `start` as told. Returns False when somebody else did."""
+    """Mark `start` as sent. Returns False if it was marked already."""
     done = await tx.execute(
         update(deliveries)
         .where(deliveries.c.run_uid == run_uid, deliveries.c.started.is_(False))
@@ -127,10 +127,10 @@ async def note_start(tx: AsyncConnection, run_uid: str) -> bool:
 
 
 async def claim(tx: AsyncConnection, known: Delivery, again_at: datetime) -> bool:
-    """Take the next attempt, so that no two gateways make it, and a killed one's is made again.
+    """Claim the next attempt, so that only one gateway makes it, and retries it after a crash.
 
     Returns:
-        False when somebody else took it.
+        False if another gateway claimed it.
     """
     done = await tx.execute(
         update(deliveries)
@@ -141,7 +141,7 @@ async def claim(tx: AsyncConnection, known: Delivery, again_at: datetime) -> boo
 
 
 async def settle(tx: AsyncConnection, run_uid: str, error: str) -> None:
-    """Owe nothing any more."""
+    """Finish the delivery."""
     await tx.execute(
         update(deliveries).where(deliveries.c.run_uid == run_uid).values(due_at=None, error=error)
     )

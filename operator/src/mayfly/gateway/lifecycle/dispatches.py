@@ -1,7 +1,7 @@
-"""When work was sent, by two clocks: the wall's, which the ledger keeps, and this process's own.
+"""When work was sent, by the wall clock (in the ledger) and by this process's monotonic clock.
 
-The monotonic one can't be moved, so it tells how long a prediction can have worked at most even
-when somebody sets the time. It is worth nothing in another process: then the ledger's stamp counts.
+The monotonic clock can't be set, so it bounds how long a prediction can have worked even if someone
+changes the time. It is meaningless in another process, where the ledger's timestamp is used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from mayfly.metering.ledger import RunRow
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment, by the wall's clock and by this process's own. Both are read at once.
+    """One moment, by the wall clock and by this process's monotonic clock, read together.
 
-    What is read later differs by however long the database kept us waiting in between.
+    If one were read later, it would differ by however long the database took in between.
     """
 
     at: datetime
@@ -26,7 +26,7 @@ class Moment:
 
 
 class Dispatches:
-    """Of predictions that this process has sent and whose end is not final."""
+    """The dispatches of this process's predictions whose end is not final."""
 
     def __init__(self, clock: Clock, monotonic: Monotonic) -> None:
         self._clock = clock
@@ -34,11 +34,11 @@ class Dispatches:
         self._sent: dict[str, tuple[Moment, int]] = {}
 
     def now(self) -> Moment:
-        """The moment of something that is dispatched, or heard of, now."""
+        """The moment of something that is sent or received now."""
         return Moment(self._clock(), self._monotonic())
 
     def open(self, uid: str, sent: Moment, attempt: int = 1) -> None:
-        """Work is being sent; of a prediction whose work was sent before, that counts no more.
+        """Record that work is being sent; replaces an earlier dispatch of the prediction.
 
         Args:
             uid: of the prediction.
@@ -48,11 +48,10 @@ class Dispatches:
         self._sent[uid] = (sent, attempt)
 
     def with_dispatch(self, row: RunRow) -> RunRow:
-        """A row that says when its work was sent, though that was not written yet.
+        """The row with its dispatch, even if that was not written yet.
 
         Args:
-            row: a run's row. It is read a moment after the work went out, and the pod may be gone
-                by then.
+            row: a run's row, read just after its work was sent; the pod may be gone already.
         """
         sent, attempt = self._sent.get(row.uid, (None, 0))
         if row.sent_at is not None or sent is None or attempt != row.attempt:
@@ -60,7 +59,7 @@ class Dispatches:
         return replace(row, sent_at=sent.at)
 
     def of(self, row: RunRow, received: Moment) -> Window:
-        """From the dispatch of a prediction's work until something was heard of it.
+        """The window from the dispatch of a prediction's work until a message about it.
 
         Args:
             row: its row.
@@ -73,5 +72,5 @@ class Dispatches:
         return Window(sent.at, received.at, int(elapsed * 1000) + 1)
 
     def forget(self, uid: str) -> None:
-        """Its end is final, here or at another gateway."""
+        """Forget a prediction whose end is final, here or at another gateway."""
         self._sent.pop(uid, None)

@@ -1,4 +1,4 @@
-"""Wakes those who wait for news of a run: a followed log, a stream, a waiting create, webhooks."""
+"""Notifies waiters of changes of a prediction: log followers, streams, creates, webhooks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mayfly.listeners import Listeners
 
 
 class Notices:
-    """Waiters by run UID.
+    """Subscriptions by run UID.
 
     Attributes:
-        news: tells the UID at every news of any run.
+        news: tells the UID of each run that changed.
     """
 
     def __init__(self) -> None:
@@ -21,23 +21,23 @@ class Notices:
         self.news: Listeners[str] = Listeners()
 
     def tell(self, uid: str) -> None:
-        """Something about this run changed."""
+        """Notify: something about this run changed."""
         self.news.tell(uid)
         for event in self._waiters.get(uid, ()):
             event.set()
 
     def tell_all(self) -> None:
-        """Wake everyone, so that they see that the gateway is closing."""
+        """Wake all subscribers, because the gateway is stopping."""
         for uid in list(self._waiters):
             self.tell(uid)
 
     def subscribe(self, uid: str) -> Subscription:
-        """Start to listen; news from here on is not missed."""
+        """Subscribe; changes from now on are not missed."""
         return Subscription(self._waiters, uid)
 
 
 class Subscription:
-    """One listener; a context manager, so that nobody stays behind."""
+    """One subscription; a context manager, so that it is always removed."""
 
     def __init__(self, waiters: defaultdict[str, set[asyncio.Event]], uid: str) -> None:
         self._waiters = waiters
@@ -55,7 +55,7 @@ class Subscription:
             del self._waiters[self._uid]
 
     async def wait(self, seconds: float) -> None:
-        """Wait for news since the last call, at most so long."""
+        """Wait for a change since the last call, at most this long."""
         try:
             # wait_for of Python 3.11 forgets a cancel that comes together with the news.
             async with asyncio.timeout(seconds):

@@ -11,7 +11,7 @@ from mayfly.gateway.process import Process
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """News of predictions, and when their work was sent."""
+    """What the room offers: notifications, and when work was sent."""
 
     notices: Notices
     dispatches: Dispatches

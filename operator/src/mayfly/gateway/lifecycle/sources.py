@@ -1,4 +1,4 @@
-"""The sources that ran, by version: kept for as long as a prediction of the version is."""
+"""Sources that ran, by version; stored as long as a prediction of the version is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class KeptSource:
 
 
 async def keep(tx: AsyncConnection, source: KeptSource) -> None:
-    """Keep a version's source; again changes nothing."""
+    """Store a version's source; repeating it changes nothing."""
     known = select(sources.c.version).where(sources.c.version == source.version)
     if (await tx.execute(known)).first() is not None:
         return
@@ -52,7 +52,7 @@ async def find(tx: AsyncConnection, version: str) -> KeptSource | None:
 
 
 async def forget(tx: AsyncConnection, versions: Collection[str]) -> None:
-    """Forget the sources of versions that no prediction with data names any more."""
+    """Delete the sources of versions that no prediction with data names any more."""
     for version in sorted(versions):
         named = select(runs.c.uid).where(runs.c.version == version, runs.c.data_removed.is_(False))
         if (await tx.execute(named.limit(1))).first() is None:

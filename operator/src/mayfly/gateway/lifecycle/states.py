@@ -1,4 +1,4 @@
-"""The states of a prediction and the moves between them; only `recorder` makes a move."""
+"""The states of a prediction and their transitions; only `recorder` makes transitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mayfly.metering.ledger import RunRow
 
 
 class State(StrEnum):
-    """The word that the API shows."""
+    """The status that the API shows."""
 
     STARTING = "starting"
     PROCESSING = "processing"
@@ -30,7 +30,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 def state_of(row: RunRow) -> State:
-    """The state of a run. An end that is journalled but not final yet does not show."""
+    """The state of a run. An end that is journalled but not final is not shown yet."""
     if row.closed:
         return State(row.outcome or State.FAILED)
     return State.PROCESSING if row.started_at is not None else State.STARTING

@@ -1,13 +1,13 @@
-"""Text that fits where it is stored: bounds in bytes of UTF-8, and no NUL."""
+"""Makes text storable: limits in bytes of UTF-8, and no NUL."""
 
 from __future__ import annotations
 
 ERROR_BYTES = 4096
-"""The longest error text of a prediction, in bytes of UTF-8."""
+"""Maximum length of a prediction's error, in bytes of UTF-8."""
 
 
 def storable(text: str) -> str:
-    """The text without NUL, which PostgreSQL's text can't hold."""
+    """The text without NUL, which PostgreSQL can't store."""
     return text.replace("\x00", "\ufffd")
 
 

@@ -13,14 +13,14 @@ from mayfly.telemetry.families import Bounded, Families
 from mayfly.telemetry.payers import Payers
 
 CURRENCIES = 2
-"""That one ledger may hold: the installation's, and the one before."""
+"""Maximum number of currencies in one ledger: the installation's, and the previous one."""
 
 
 class Bills:
     """Counters of recorded usage, with one set of labels.
 
-    Those of who pays are families of their own: a series begins with the first that it counts,
-    which a rate does not see, and the others must be right from the first run on.
+    Counters by payer are separate families: a series begins with its first event, which `rate` does
+    not see, and the other families must be correct from the first run on.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Bills:
                 self._begin(kind, ())
 
     def expect(self, row: RunRow) -> None:
-        """A prediction is under way: show at 0 what it will add to, so that a rate sees it."""
+        """Create the series of a running prediction at 0, so that `rate` sees its end."""
         payer = self._payer(row)
         self._begin(row.kind, payer)
 
     def add(self, record: UsageRecord) -> None:
-        """Count a new usage record; what a correction takes off is counted elsewhere."""
+        """Count a new usage record; reductions by corrections have their own counters."""
         payer = self._payer(record)
         if record.corrects is None:
             self._ends[record.kind].of(record.outcome, *payer).inc()
@@ -72,5 +72,5 @@ class Bills:
 
 
 def active_seconds(record: UsageRecord) -> float:
-    """The billed active time of a record; negative for a correction that takes off."""
+    """The billed active time of a record; negative for a correction that reduces it."""
     return record.active_ms / 1000

@@ -1,4 +1,4 @@
-"""Counters and histograms of the gateway. Labels are closed sets, never a run's name or id."""
+"""Counters and histograms of the gateway. Labels are closed sets, never names or ids of runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
 
 QUEUES = 3
 ROUTES = 90
-"""Series of requests: about sixty routes, most of which answer in one way."""
+"""Maximum number of request series: about sixty routes, most with one kind of answer."""
 
 
 class Metrics:
@@ -88,10 +88,10 @@ class Metrics:
     # -- what happened ---------------------------------------------------------------------------
 
     def recorded(self, record: object) -> None:
-        """Counts a new usage record, after its commit.
+        """Count a new usage record, after its commit.
 
         Args:
-            record: other things that a transaction noted are passed over.
+            record: anything else that a transaction noted is ignored.
         """
         if not isinstance(record, UsageRecord):
             return
@@ -106,17 +106,17 @@ class Metrics:
             self._active_back.of(record.kind).inc(-active_seconds(record))
 
     def started(self, row: RunRow, at: datetime) -> None:
-        """Observes the start of a run."""
+        """Observe the start of a run."""
         self._start_seconds.observe(_seconds(row.created_at, at))
         self._expect(row)
 
     def ended(self, completed_at: datetime | None, now: datetime) -> None:
-        """Observes how long it took to record an end."""
+        """Observe how long it took to record an end."""
         if completed_at is not None:
             self._end_seconds.observe(_seconds(completed_at, now))
 
     def sent(self, row: RunRow, now: datetime) -> None:
-        """Observes how long a call of a Model was queued."""
+        """Observe how long a call of a Model was queued."""
         self._model_queue_seconds.observe(_seconds(row.created_at, now))
         self._expect(row)
 

@@ -17,7 +17,7 @@ LOOK_SECONDS = 10.0
 
 
 class LedgerWatch:
-    """Counts ends that are journalled and not closed yet, every few seconds."""
+    """Counts ends that are journalled but not closed, every few seconds."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -27,13 +27,13 @@ class LedgerWatch:
         self._up = True
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Update the gauges until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Look once."""
+        """Update the gauges once."""
         try:
             async with self._database.read() as tx:
                 self._count, self._oldest = await ledger.unrecorded(tx)
@@ -43,7 +43,7 @@ class LedgerWatch:
             self._up = True
 
     def gauges(self, metrics: Metrics) -> None:
-        """Registers the gauges; the age goes on while the database is away."""
+        """Register the gauges; the age increases while the database is unavailable."""
         metrics.families.gauge(catalog.DATABASE_UP, lambda: float(self._up))
         metrics.families.gauge(catalog.LEDGER_UNRECORDED, lambda: float(self._count))
         metrics.families.gauge(catalog.LEDGER_LAG, self._lag)

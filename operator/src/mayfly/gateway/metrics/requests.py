@@ -1,4 +1,4 @@
-"""Middleware that counts HTTP requests by route, method and class of code."""
+"""Middleware that counts HTTP requests by route, method and class of status code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_FIRST = sorted((base for base in BASES if base), key=len, reverse=True)
 
 
 class Requests:
-    """ASGI middleware around all others: counts requests by route, method and class of code."""
+    """ASGI middleware, the outermost: counts requests by route, method and class of status code."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, monotonic: Monotonic) -> None:
         self._app = app
@@ -23,7 +23,7 @@ class Requests:
         self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through."""
+        """Pass the request on, and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,7 +47,7 @@ class Requests:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of a request's route, without its base; `other` where it leads nowhere."""
+    """The template of a request's route, without its base; `other` if there is no route."""
     path = getattr(scope.get("route"), "path", None)
     if not isinstance(path, str):
         return OTHER

@@ -12,24 +12,24 @@ from mayfly.telemetry import catalog
 from mayfly.telemetry.payers import PayerSettings
 
 WRITES = 30
-"""Series of API writes: half as many kinds, verbs and results come together."""
+"""Maximum number of write series: only half of all combinations occur."""
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """The registry and what fills it."""
+    """What the room offers: the registry and its metrics."""
 
     counters: Metrics
     ledger_watch: LedgerWatch
 
     @property
     def tasks(self) -> Tasks:
-        """The watch of the ledger."""
+        """Background tasks: the watch of the ledger."""
         return {"watch:ledger": self.ledger_watch.run}
 
 
 def build(process: Process) -> Telemetry:
-    """Build the room: counters hear of every commit."""
+    """Build the room; counters are updated after every commit."""
     config, cluster, database = process.config, process.cluster, process.database
     counters = Metrics(PayerSettings(**config.metrics.model_dump()), config.currency)
     database.commits.listen(counters.recorded)

@@ -1,8 +1,8 @@
-"""Budgets: whether more may be started of what a namespace, or a run with a budget, pays for.
+"""Enforces budgets of namespaces and of runs: whether something may still be started.
 
-A limit is reached when as much is spent as it says. From then on nothing that it bounds starts:
-creates are refused with 402, what waits ends with reason BudgetExceeded, and what runs goes on to
-its end. A namespace without the annotation and a tree without a budget cost no look into SQL.
+A budget is spent when the amount spent equals it. From then on nothing new starts under it: creates
+are refused with 402, waiting work ends with reason BudgetExceeded, and running work continues. A
+namespace without the annotation and a tree without a budget cause no SQL query.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from mayfly.reconcile.budget import needs_budget_check
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""How often what waits is compared with what was spent meanwhile."""
+"""How often waiting work is compared with what has been spent."""
 
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The monthly budget of a namespace, as its annotation says.
+    """The monthly budget of a namespace, from its annotation.
 
     Attributes:
-        text: as it is written.
-        amount: what it says; None where that is no decimal, and then nothing is limited.
+        text: of the annotation.
+        amount: its value; None if it is not a decimal, which limits nothing.
     """
 
     text: str
@@ -62,14 +62,14 @@ class Budgets:
         currency: str,
         clock: Clock,
     ) -> None:
-        """Get ready.
+        """Create the enforcement without starting it.
 
         Args:
-            namespaces: whose annotations count.
-            database: tells what is spent.
-            runs: those that are not finished.
+            namespaces: have the annotations.
+            database: has the amounts spent.
+            runs: unfinished runs.
             currency: of the installation.
-            clock: tells the month.
+            clock: for the current month.
         """
         self._database = database
         self._runs = runs
@@ -81,24 +81,24 @@ class Budgets:
         namespaces.changes.listen(self._on_namespace)
 
     async def run(self) -> None:
-        """Re-checks budgets every few seconds, until cancelled."""
+        """Recheck budgets every few seconds, until cancelled."""
         await self._namespaces.synced.wait()
         await self._runs.synced.wait()
         while True:
             try:
                 await self.look()
             except Exception:
-                logger.exception("budgets were not looked at")
+                logger.exception("checking the budgets failed")
             await asyncio.sleep(LOOK_SECONDS)
 
     # -- asked -----------------------------------------------------------------------------------
 
     async def require(self, namespace: str, caller: Seen | None) -> None:
-        """Refuses a create when a budget is used up.
+        """Refuse a create if a budget is spent.
 
         Args:
             namespace: who pays.
-            caller: the run whose code asks for it.
+            caller: the run whose code creates.
 
         Raises:
             BudgetReached: nothing more may be started there.
@@ -108,7 +108,7 @@ class Budgets:
             raise BudgetReached(why)
 
     async def why_not(self, namespace: str, budget_uid: str | None) -> str:
-        """Why nothing more may start, in words; "" where something may.
+        """Why nothing more may start, as a sentence; "" if it may.
 
         Args:
             namespace: who pays.
@@ -131,9 +131,9 @@ class Budgets:
         return ""
 
     async def why_no_run(self, seen: Seen) -> str:
-        """Why a run that has not started may not start, in words; "" where it may.
+        """Why a run that has not started may not start, as a sentence; "" if it may.
 
-        Nothing of its own budget can be spent yet: those above it count.
+        Nothing of its own budget can be spent yet, so only budgets above it count.
         """
         return await self._why_not(seen.key[0], seen.parent_uid)
 
@@ -145,7 +145,7 @@ class Budgets:
         return await self.why_not(namespace, budget_uid)
 
     def _may_be_bounded(self, uid: str | None) -> bool:
-        """Whether a run, or one above it, has a budget. Where one has left the watch: maybe."""
+        """Whether a run or an ancestor has a budget; True if one has left the watch."""
         while uid is not None:
             seen = self._runs.get(uid)
             if seen is None or seen.raw["spec"].get("budget"):
@@ -154,18 +154,18 @@ class Budgets:
         return False
 
     def needs_budget_check(self, seen: Seen) -> bool:
-        """Whether the controller waits until the gateway has found room for a run."""
+        """Whether the controller waits for the gateway's budget check of a run."""
         return needs_budget_check(seen.run, budgeted=seen.key[0] in self._limits)
 
     def warning(self, namespace: str) -> str:
-        """What is wrong with a namespace's annotation, in words; "" where nothing is."""
+        """What is wrong with a namespace's annotation, as a sentence; "" if nothing is."""
         limit = self._limits.get(namespace)
         if limit is None or limit.amount is not None:
             return ""
         return (
             f'Annotation {BUDGET_MONTHLY} of namespace "{namespace}" is '
-            f"{limit.text[:64]!a}, which is no decimal number such as 25 or 12.50: the namespace "
-            f"has no monthly budget until that is mended."
+            f"{limit.text[:64]!a}, which is not a decimal number such as 25 or 12.50. The "
+            f"namespace has no monthly budget until this is fixed."
         )
 
     # -- words -----------------------------------------------------------------------------------
@@ -174,15 +174,15 @@ class Budgets:
         month = spending.month_of(self._clock())
         return (
             f'Namespace "{namespace}" has reached its budget of {self._money(amount)} for {month}: '
-            f"{self._money(spent)} are spent. Raise its annotation {BUDGET_MONTHLY}, or wait for "
-            f"the next month (UTC)."
+            f"{self._money(spent)} has been spent. Raise its annotation {BUDGET_MONTHLY}, or wait "
+            f"for the next month (UTC)."
         )
 
     def _run_words(self, budget: Budget) -> str:
         return (
             f'The run "{budget.name}" has reached its budget of {self._money(budget.amount)}: it '
-            f"and what is below it have spent {self._money(budget.spent)}. Its spec.budget can't "
-            f"change; create another run with a larger one."
+            f"and everything below it have spent {self._money(budget.spent)}. Its spec.budget "
+            f"can't change; create another run with a larger one."
         )
 
     def _money(self, amount: Decimal) -> str:
@@ -191,7 +191,7 @@ class Budgets:
     # -- looked at without being asked -----------------------------------------------------------
 
     async def look(self) -> None:
-        """Re-queues waiting runs whose budget may have changed."""
+        """Queue waiting runs whose budget may have changed."""
         known: dict[tuple[str, str | None], str] = {}
         for seen in list(self._runs.unfinished()):
             status = seen.run.status
@@ -231,6 +231,6 @@ def _amount(text: str) -> Decimal | None:
 
 
 def own_budget(seen: Seen) -> Decimal | None:
-    """The budget that a run has itself."""
+    """The run's own budget."""
     text = seen.run.spec.budget
     return None if text is None else _amount(text)

@@ -1,4 +1,4 @@
-"""How long what ended in a namespace can be read: its annotation, or the installation's value."""
+"""Retention: how long a namespace's finished predictions are kept, by annotation or default."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 FOREVER = "forever"
 
 LONGEST = timedelta(days=36_525)
-"""A hundred years: what is longer is a slip."""
+"""A hundred years: anything longer is a typo."""
 
 
 class Retention:
-    """The retention of every namespace; None stands for ever."""
+    """The retention of every namespace; None means for ever."""
 
     def __init__(self, namespaces: Namespaces, default_seconds: int) -> None:
-        """Get ready.
+        """Create it.
 
         Args:
-            namespaces: whose annotations count.
-            default_seconds: where there is none; 0 for ever.
+            namespaces: have the annotations.
+            default_seconds: without an annotation; 0 for ever.
         """
         self._default = timedelta(seconds=default_seconds) or None
         self._own: dict[str, timedelta | None] = {}
@@ -38,20 +38,20 @@ class Retention:
         namespaces.changes.listen(self._on_namespace)
 
     async def synced(self) -> None:
-        """Wait until every namespace is known: before that nothing may go."""
+        """Wait until every namespace is known: before that, nothing may be removed."""
         await self._namespaces.synced.wait()
 
     def of(self, namespace: str) -> timedelta | None:
-        """The retention of a namespace; without the annotation, the installation's."""
+        """The retention of a namespace; without an annotation, the installation's."""
         return self._own.get(namespace, self._default)
 
     def scopes(
         self, namespace: ColumnElement[Any], now: datetime
     ) -> Iterator[tuple[ColumnElement[bool], datetime]]:
-        """Filters of rows past their retention: namespaces, and before when they ended.
+        """Filters of rows past their retention: namespaces, and the latest end.
 
         Args:
-            namespace: the column of a table that says whose a row is.
+            namespace: the table's column of the namespace.
             now: the time.
         """
         for name, age in self._own.items():
@@ -74,8 +74,8 @@ class Retention:
             if self._wrong.get(name) != text:
                 self._wrong[name] = text
                 logger.warning(
-                    "Annotation %s of namespace %s is %r, which is no duration such as 30d or 12h, "
-                    'and not "forever": nothing of it is removed until that is mended.',
+                    "Annotation %s of namespace %s is %r, which is not a duration such as 30d or "
+                    '12h, and not "forever". Nothing in it is removed until this is fixed.',
                     RETENTION,
                     name,
                     text[:64],
@@ -85,7 +85,7 @@ class Retention:
 
 
 def read(text: str) -> timedelta | None:
-    """A retention as people write it: "30d", "1d12h", "90m"; "forever" and "0" are None.
+    """Parse a retention: "30d", "1d12h", "90m"; "forever" and "0" are None.
 
     Raises:
         ValueError: it is none of these.

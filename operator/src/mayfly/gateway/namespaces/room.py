@@ -13,7 +13,7 @@ from mayfly.gateway.process import Process, Tasks
 
 @dataclass(frozen=True)
 class NamespaceSettings:
-    """What namespaces set by annotations."""
+    """What the room offers: settings that namespaces have in annotations."""
 
     watch: Namespaces
     retention: Retention
@@ -21,12 +21,12 @@ class NamespaceSettings:
 
     @property
     def tasks(self) -> Tasks:
-        """The watch of namespaces, and the look at their budgets."""
+        """Background tasks: the watch of namespaces, and the recheck of budgets."""
         return {"watch:namespaces": self.watch.watch, "watch:budgets": self.budgets.run}
 
 
 def build(process: Process, caches: Caches) -> NamespaceSettings:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     watch = Namespaces(process.cluster, process.monotonic)
     budgets = Budgets(
         namespaces=watch,

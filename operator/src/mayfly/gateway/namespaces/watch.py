@@ -1,4 +1,4 @@
-"""Namespaces and their annotations, as the API server tells them."""
+"""Watches namespaces and their annotations."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The API resource `prediction`: created, found, shown, streamed, and told to webhooks."""
+"""The API resource `prediction`: create, find, show, cancel, stream, deliver webhooks."""

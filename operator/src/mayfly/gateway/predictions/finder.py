@@ -1,6 +1,6 @@
-"""Predictions as callers see them: found, listed, waited for, cancelled.
+"""Finds predictions for callers: get, list, tree, wait, long poll, cancel.
 
-What a caller may not see is not there.
+A prediction that the caller may not see is reported as missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mayfly.metering.listing import Span
 ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
 CANCEL_SECONDS = 2.0
-"""A cancel is answered by then, accepted or not yet."""
+"""A cancel request is answered within this time, accepted or not."""
 
 CLOSING_SECONDS = 1.0
 """How long a reader waits for the ledger to close a run whose end is on its way to the object."""
@@ -45,7 +45,7 @@ Read = Callable[[str, Seen | None], Awaitable[Found | None]]
 
 
 class Predictions:
-    """Reads predictions for callers, and cancels them."""
+    """Reads and cancels predictions on behalf of callers, with authorization."""
 
     def __init__(
         self,
@@ -75,16 +75,16 @@ class Predictions:
     # -- one -------------------------------------------------------------------------------------
 
     async def find(self, caller: Caller, identity: str, namespace: str | None) -> Prediction:
-        """A prediction that the caller may read.
+        """The prediction with this id, if the caller may read it.
 
         Args:
             caller: who reads.
-            identity: its 26 characters.
-            namespace: of the base URL, where it names one.
+            identity: the prediction's 26 characters.
+            namespace: of the base URL, if it names one.
 
         Raises:
             Forbidden: the caller may read nothing in the namespace that the URL names.
-            Missing: there is no such prediction, or the caller may not know.
+            Missing: there is no such prediction, or the caller may not know of it.
         """
         return await self._find(caller, identity, namespace, self._snapshots.prediction)
 
@@ -126,20 +126,20 @@ class Predictions:
         return await self._callers.may(caller, "get", "pipelineruns", row.namespace)
 
     async def get_trusted(self, identity: str) -> Prediction | None:
-        """A prediction, for whoever was vouched for already."""
+        """The prediction with this id, for callers that have been authorized already."""
         return await self._snapshots.prediction(identity) if ID.fullmatch(identity) else None
 
     async def refresh(self, found: Prediction) -> Prediction:
-        """The same prediction as it is now; for one that is gone, as it was."""
+        """Read the prediction's current state; if the prediction is gone, the last known state."""
         return await self._snapshots.prediction(found.row.id) or found
 
     async def snapshot(self, found: Prediction) -> Snapshot:
-        """The same prediction as it is now, with all that its object shows."""
+        """The prediction's current state, with everything that its object shows."""
         now = await self._snapshots.snapshot(found.row.id)
         return now or await self._snapshots.whole(found)
 
     async def until_ended(self, found: Prediction, seconds: float) -> Prediction:
-        """The prediction at its end, or as it is after so long, or when the gateway stops."""
+        """Wait until the prediction has ended, the time is up, or the gateway stops."""
         deadline = asyncio.get_running_loop().time() + seconds
         with self._notices.subscribe(found.row.uid) as news:
             while True:
@@ -150,7 +150,7 @@ class Predictions:
                 await news.wait(min(left, 5.0))
 
     async def long_poll(self, caller: Caller, identity: str, namespace: str | None) -> Snapshot:
-        """A prediction for its reader; a run that was told just that already waits for more.
+        """Get a prediction; hold the answer if a run asks again and nothing has changed.
 
         Raises:
             Forbidden: as `find`.
@@ -160,7 +160,7 @@ class Predictions:
         if caller.run is None or uid is None:
             return await self._find(caller, identity, namespace, self._snapshots.snapshot)
         reader = caller.run.uid
-        # Before it is read, so that no news is missed between that and the wait.
+        # Subscribe before reading, so that no change is missed before the wait.
         with self._notices.subscribe(uid) as news:
             found = await self._find(caller, identity, namespace, self._snapshots.snapshot)
             pause = 0.0 if found.ended else self._long_polls.pause(reader, uid, _mark(found))
@@ -173,7 +173,7 @@ class Predictions:
     # -- many ------------------------------------------------------------------------------------
 
     async def page(self, caller: Caller, span: Span) -> list[Prediction]:
-        """Predictions of the caller's namespace, newest first; a run sees its own tree.
+        """List the predictions of the caller's namespace, newest first; a run sees its own tree.
 
         Raises:
             Forbidden: the caller may not list there, or names no namespace.
@@ -220,7 +220,7 @@ class Predictions:
     # -- cancel ----------------------------------------------------------------------------------
 
     async def cancel(self, caller: Caller, found: Prediction) -> Prediction:
-        """Ask for a cancel; the answer comes when it is accepted, or after two seconds.
+        """Request a cancel; returns when it is accepted, or after two seconds.
 
         Raises:
             Forbidden: the caller may read the prediction, but not change it.
@@ -239,7 +239,7 @@ class Predictions:
         return await self._until_accepted(found)
 
     async def _cancel_call(self, found: Prediction) -> Prediction:
-        """A call of a Model that waits ends at once; else its server is told to stop."""
+        """Cancel a call of a Model: a queued call ends at once, a sent one at its server."""
         if await self._calls.cancel(found.row.uid):
             key = (found.row.pipeline_namespace, found.row.pipeline)
             self._dispatcher.forget(found.row.uid, key)
@@ -262,7 +262,7 @@ class Predictions:
 
 
 def _mark(found: Snapshot) -> int:
-    """Differs when a prediction has another state, output or log."""
+    """A fingerprint of the prediction's state, output and log: it changes when one of them does."""
     return hash((found.state, found.output, found.logs))
 
 

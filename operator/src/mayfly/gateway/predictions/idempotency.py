@@ -1,8 +1,8 @@
-"""Creates that may come again: a client that lost the answer asks once more, and gets the first.
+"""Idempotent creates: a retry of a create returns the first prediction.
 
-Clients of the 2.x line post again after a time-out of theirs and say so only by counting their
-retries; others send an `Idempotency-Key`. What was created is kept in SQL for a while by the
-digest of who asked for what.
+2.x clients repeat a POST after a timeout of their own, and signal it only by a retry count; other
+clients send an `Idempotency-Key`. A digest of each request and what it created are kept in SQL for
+`WINDOW`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mayfly.database.engine import Instant, insert_once, metadata
 from mayfly.gateway.http.errors import Invalid
 
 WINDOW = timedelta(seconds=90)
-"""A create that comes again within this time is the first one."""
+"""A repeated create within this time returns the first prediction."""
 
 MAX_KEY = 255
 
@@ -37,7 +37,7 @@ creates = Table(
 
 @dataclass(frozen=True)
 class Created:
-    """What a create made, or is about to make."""
+    """The prediction that a create makes."""
 
     namespace: str
     name: str
@@ -57,7 +57,7 @@ class MadeBefore(Exception):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a create is known by.
+    """What identifies a create.
 
     Attributes:
         digest: of the token, of what is called, and of the key or else the body.
@@ -69,7 +69,7 @@ class Fingerprint:
 
 
 def fingerprint(headers: Mapping[str, str], called: str, body: bytes) -> Fingerprint:
-    """What a create is known by.
+    """The fingerprint that identifies a create.
 
     Args:
         headers: the request's.
@@ -93,14 +93,14 @@ def fingerprint(headers: Mapping[str, str], called: str, body: bytes) -> Fingerp
 
 
 class InFlight:
-    """Creates that this process has not answered yet: what they make, nobody can find so far."""
+    """Creates in progress in this process, whose predictions can't be found in SQL yet."""
 
     def __init__(self) -> None:
         self._open: dict[str, set[asyncio.Event]] = {}
 
     @asynccontextmanager
     async def turn(self, known: Fingerprint) -> AsyncIterator[None]:
-        """Answer a create; one that may be a repeat waits for those that it may repeat."""
+        """Take the turn of a create: a retry waits until earlier ones with its digest are answered."""
         alike = self._open.setdefault(known.digest, set())
         earlier, done = tuple(alike), asyncio.Event()
         alike.add(done)
@@ -117,7 +117,7 @@ class InFlight:
 
 
 async def recall(tx: AsyncConnection, known: Fingerprint, now: datetime) -> Created | None:
-    """What the last create of this fingerprint made within the window."""
+    """The prediction that a create with this fingerprint made within the window."""
     found = await tx.execute(
         select(creates.c.namespace, creates.c.name).where(
             creates.c.digest == known.digest, creates.c.created_at > now - WINDOW
@@ -128,7 +128,7 @@ async def recall(tx: AsyncConnection, known: Fingerprint, now: datetime) -> Crea
 
 
 async def remember(tx: AsyncConnection, known: Fingerprint, making: Created, now: datetime) -> None:
-    """Keep what a create makes; an older create of the same digest is forgotten.
+    """Store what a create makes; replaces an older create with the same digest.
 
     Raises:
         MadeBefore: it repeats one that is kept.
@@ -148,5 +148,5 @@ async def remember(tx: AsyncConnection, known: Fingerprint, making: Created, now
 
 
 async def forget_old(tx: AsyncConnection, now: datetime) -> None:
-    """Forget the creates that can't come again any more."""
+    """Delete creates that are older than the window."""
     await tx.execute(delete(creates).where(creates.c.created_at <= now - WINDOW))

@@ -1,11 +1,11 @@
-"""Runs that wait for what they made: a poll that would hear nothing new is held back a while.
+"""Long polls: a run's poll that would return nothing new is held until there is news.
 
-Replicate's client waits by asking every 50 ms, over a new connection each time. Thirty levels of
-that keep a gateway busier than everything else that it does, and their pods too. So a run that
-asks again for a prediction that it knows as it is gets its answer when there is news; without any,
-after as long as there was none before that, up to `LONGEST_SECONDS`. So no loop of whatever kind
-takes more than twice its time, and one that looks at many in turn is held as long for all of them
-together as for one.
+Replicate's client polls every 50 ms, each time over a new connection. Thirty levels of that keep
+the gateway and the pods busier than all their other work. So if a run asks again for a prediction
+whose state it knows, the answer waits for a change; without one, for as long as there had been no
+change before, and at most `LONGEST_SECONDS`. So no polling loop takes more than twice its time. If
+a run polls several predictions in turn, all of them together are held as long as one would be
+(docs/decisions/0007).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mayfly.clock import Monotonic
 from mayfly.gateway.cache.ttl import Cache
 
 LONGEST_SECONDS = 5.0
-"""Far below the 30 s after which Replicate's client gives up on an answer."""
+"""Far below the 30 s after which Replicate's client times out."""
 
 READERS = 4096
 FORGET_SECONDS = 60.0
@@ -24,11 +24,11 @@ FORGET_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class LastAnswer:
-    """What a run was last told of a prediction.
+    """What a run was last told about a prediction.
 
     Attributes:
-        mark: stands for all that an answer would tell.
-        since: when it was told that first, on the monotonic clock.
+        mark: a fingerprint of the answer.
+        since: when it first got this answer, on the monotonic clock.
     """
 
     mark: int
@@ -36,7 +36,7 @@ class LastAnswer:
 
 
 class LongPolls:
-    """Says how long a poll is held: by what each run was last told of what it waits for."""
+    """Remembers what each run was last told about the predictions that it polls."""
 
     def __init__(self, monotonic: Monotonic) -> None:
         self._monotonic = monotonic
@@ -45,12 +45,12 @@ class LongPolls:
         )
 
     def pause(self, reader: str, uid: str, mark: int) -> float:
-        """How many seconds an answer may wait for news; 0 when it is news itself.
+        """How many seconds to hold an answer; 0 if it is news.
 
         Args:
             reader: UID of the run that asks.
             uid: of the prediction.
-            mark: what the answer would tell now.
+            mark: fingerprint of the current answer.
         """
         answers = self._readers.get(reader) or {}
         last = answers.get(uid)
@@ -59,7 +59,7 @@ class LongPolls:
         return min(self._monotonic() - last.since, LONGEST_SECONDS) / len(answers)
 
     def note_answer(self, reader: str, uid: str, mark: int, *, ended: bool) -> None:
-        """A run was answered; what has ended is waited for no longer."""
+        """Record the answer that a run got; an ended prediction is forgotten."""
         answers = self._readers.get(reader) or {}
         last = answers.get(uid)
         if ended:

@@ -1,7 +1,7 @@
-"""The prediction object as Replicate's clients want it, with links in the reader's own base.
+"""The prediction object in Replicate's format, with links under the reader's base URL.
 
-Inputs and outputs are JSON text that user code made; they are put in as they are, so that 1.0
-stays 1.0, a long integer whole and keys in order.
+Inputs and outputs are JSON text made by user code. They are inserted unparsed, so that 1.0 stays
+1.0, long integers keep their digits, and keys keep their order.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import decimal_text
 
 LISTED_BYTES = 16 * 1024
-"""Inputs and outputs above this are left out of lists."""
+"""Inputs and outputs larger than this are omitted from lists."""
 
 
 class Presenter:
-    """Shows predictions, whole or in pieces; whoever asks was found to be allowed to read them."""
+    """Renders predictions as JSON, logs, source; the reader must be authorized already."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Presenter:
         self._clock = clock
 
     async def body(self, found: Snapshot, base: str) -> str:
-        """The prediction object as JSON text, with links in the reader's own base.
+        """The prediction object as JSON text, with links under the reader's base URL.
 
         Args:
             found: the prediction.
@@ -74,17 +74,17 @@ class Presenter:
         return rawjson.dumps(fields)
 
     async def created(self, found: Snapshot, base: str) -> str:
-        """The answer to a create: what has not ended is `starting`, without output.
+        """The answer to a create: an unfinished prediction is shown as `starting`, without output.
 
-        Clients take any other word for the end of a waiting create, and skip what output is
-        there when they begin to read a stream of it.
+        Clients treat any other status as the end of a waiting create, and skip output that is
+        already there when they begin to read its stream.
         """
         if not found.ended:
             found = replace(found, state=State.STARTING, output=None)
         return await self.body(found, base)
 
     async def listed(self, found: Sequence[Prediction], base: str) -> list[rawjson.RawJSON]:
-        """Predictions for a list: without logs, and without large inputs and outputs."""
+        """Predictions as shown in a list: without logs, and without large inputs and outputs."""
         async with self._database.read() as tx:
             own = await costs(tx, found)
         return [
@@ -108,7 +108,7 @@ class Presenter:
         ]
 
     async def linked(self, row: RunRow, text: str | None, base: str) -> str | None:
-        """A prediction's JSON text with its files as links; everything else byte for byte."""
+        """A prediction's JSON text with file ids replaced by links; all other bytes unchanged."""
         if text is None:
             return None
         return await self._links.to_links(text, row.namespace, urls.host_of(base))
@@ -118,7 +118,7 @@ class Presenter:
         return stream_link(self._key, urls.host_of(base), row.id, self._clock(), files=files)
 
     async def items_from(self, row: RunRow, position: int) -> list[str]:
-        """The JSON texts of an iterator's items from a position on, as they came so far."""
+        """The items of an iterator's output from a position on, as JSON texts."""
         async with self._database.read() as tx:
             return await archive.items_from(tx, row.uid, position)
 
@@ -127,17 +127,17 @@ class Presenter:
         return is_iterator(schemas.of_prediction(self._directory, row))
 
     async def log_from(self, row: RunRow, position: int) -> tuple[str, int]:
-        """A piece of a prediction's log from a position on, and the position after it."""
+        """A piece of the prediction's log from a position on, and the next position."""
         async with self._database.read() as tx:
             return await archive.read_log(tx, row.uid, position)
 
     async def source(self, row: RunRow) -> KeptSource | None:
-        """The source that a prediction ran, where it is kept."""
+        """The source that a prediction ran, if it is still stored."""
         async with self._database.read() as tx:
             return await sources.find(tx, row.version)
 
     async def log_end(self, row: RunRow) -> str:
-        """The line on what was not kept of a log, or ""."""
+        """The line that says how much of the log was dropped, or ""."""
         async with self._database.read() as tx:
             return (await archive.log_size(tx, row.uid)).dropped_line
 
@@ -151,13 +151,13 @@ def _text(own: Decimal | None) -> str | None:
 
 
 def _beside(found: Snapshot) -> dict[str, Any]:
-    """What the caller asked for beside the input, and what came of a run below it."""
+    """Fields besides the input: what the caller requested, and the totals of the runs below."""
     fields: dict[str, Any] = {**_asked(found), **_below(found)}
     return fields | (found.delivery.fields() if found.delivery else {})
 
 
 def _asked(found: Snapshot) -> dict[str, Any]:
-    """What the caller asked for beside the input, as a run's object or a call's row keeps it."""
+    """What the caller requested besides the input, from a run's object or a call's row."""
     seen, call = found.seen, found.call
     fields: dict[str, Any] = {}
     deadline = seen.cancel_at if seen else call.cancel_at if call else None
@@ -170,7 +170,7 @@ def _asked(found: Snapshot) -> dict[str, Any]:
 
 
 def _below(found: Snapshot) -> dict[str, Any]:
-    """What a run has made so far, and what that costs; `total_cost` with the run's own end."""
+    """The children so far and their cost; `total_cost` once the run has ended."""
     tally, own = found.tally, found.cost
     fields: dict[str, Any] = {
         "downstream_cost": decimal_text(tally.downstream),
@@ -206,14 +206,14 @@ def prediction_object(
 
     Args:
         row: the run.
-        state: the word of the API.
+        state: the status in the API.
         input_json: the input's text, with links.
         output: the output's text, with links.
         logs: the end of the log.
         cost: the run's own cost, once it is known.
         base: the reader's base URL.
-        stream: where its events are read.
-        extra: further members: what only some predictions have.
+        stream: URL of its events.
+        extra: additional fields that only some predictions have.
     """
     url = f"{base}/v1/predictions/{row.id}"
     ended = state in ENDS

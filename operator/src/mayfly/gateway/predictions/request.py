@@ -1,4 +1,4 @@
-"""A create request's body and headers, read and checked: what the client wants."""
+"""Parses and checks a create request: body and headers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mayfly.gateway.lifecycle.deliveries import EVENTS
 from mayfly_runtime.spec import inputs
 
 BODY_EXTRA = 64 * 1024
-"""What a body may have beside its input."""
+"""Fields that a body may have besides its input."""
 
 WAIT_SECONDS = 50
-"""A waiting create is answered by then: clients of the 2.x line give up after a minute, and post
-again."""
+"""A waiting create is answered within this time: 2.x clients time out after a minute and repeat
+the POST."""
 
 MAX_WAIT = 60
 
@@ -33,17 +33,17 @@ _BUDGET = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,18})?")
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """What a client wants.
+    """A parsed create request.
 
     Attributes:
-        body: the request's bytes: what a repeat is known by.
+        body: the request's bytes, by which a retry is recognised.
         input: the input, parsed.
-        input_json: the input's text as it came.
+        input_json: the input's text, unchanged.
         version: the body's `version`.
-        webhook: where events go.
-        events: which events; all of them when empty.
-        wait: how long the answer may wait for an end, in seconds; None when it need not.
-        cancel_after: when to cancel what has not ended, in seconds; None for never.
+        webhook: the URL that receives events.
+        events: the selected events; all if empty.
+        wait: how long to wait for the end before answering, in seconds; None not to wait.
+        cancel_after: seconds until an unfinished prediction is cancelled; None for never.
         budget: what a run and everything below it may cost, a decimal; None for no limit.
     """
 
@@ -59,16 +59,16 @@ class CreateRequest:
 
 
 def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateRequest:
-    """Read a create request.
+    """Parse and check a create request.
 
     Args:
         body: the request's bytes.
-        headers: the request's.
-        input_bytes: the largest input.
+        headers: of the request.
+        input_bytes: the maximum size of the input.
 
     Raises:
-        Invalid: with the member that is wrong.
-        TooLarge: the input is over the limit.
+        Invalid: names the wrong field.
+        TooLarge: the input exceeds the limit.
     """
     if len(body) > input_bytes + BODY_EXTRA:
         raise TooLarge(f"An input may have at most {input_bytes} bytes.")
@@ -77,7 +77,7 @@ def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateReq
     except UnicodeDecodeError:
         raise Invalid("The body is not UTF-8.") from None
     except ValueError as error:
-        raise Invalid(f"The body is not what it should be: {error}.") from None
+        raise Invalid(f"The body is invalid: {error}.") from None
     text = members.get("input", "{}")
     if text == "null":
         text = "{}"
@@ -111,7 +111,7 @@ def _text(members: Mapping[str, str], name: str, limit: int) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > limit:
-        raise Invalid(f"{name} must be a text of at most {limit} characters.", pointer=f"/{name}")
+        raise Invalid(f"{name} must be a string of at most {limit} characters.", pointer=f"/{name}")
     return value
 
 
@@ -130,13 +130,13 @@ def _events(members: Mapping[str, str]) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or any(each not in EVENTS for each in value):
-        words = f"webhook_events_filter is a list of {', '.join(EVENTS)}."
+        words = f"webhook_events_filter must be a list of {', '.join(EVENTS)}."
         raise Invalid(words, pointer="/webhook_events_filter")
     return tuple(each for each in EVENTS if each in value)
 
 
 def wait_of(headers: Mapping[str, str]) -> float | None:
-    """How long an answer may wait: `Prefer: wait` or `wait=N`; other preferences are not ours."""
+    """Seconds to wait for the end (`Prefer: wait`, `wait=N`); other preferences are ignored."""
     for preference in headers.get("prefer", "").split(","):
         match = _WAIT.fullmatch(preference.strip())
         if match is not None:
@@ -149,7 +149,7 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     """`Cancel-After` in seconds: "90", "90s", "1m", "1h30m".
 
     Raises:
-        Invalid: it is no duration, or a shorter one than anything takes.
+        Invalid: it is not a duration, or below the minimum.
     """
     text = headers.get("cancel-after", "").strip()
     if not text:
@@ -157,23 +157,23 @@ def cancel_after_of(headers: Mapping[str, str]) -> float | None:
     try:
         length = duration.seconds(f"{text}s" if _BARE_SECONDS.fullmatch(text) else text)
     except ValueError:
-        raise Invalid('Cancel-After is a duration such as "90s", "5m" or "1h30m".') from None
+        raise Invalid('Cancel-After must be a duration such as "90s", "5m" or "1h30m".') from None
     if length < MIN_CANCEL_AFTER:
-        raise Invalid(f"Cancel-After is at least {MIN_CANCEL_AFTER:.0f} seconds.")
+        raise Invalid(f"Cancel-After must be at least {MIN_CANCEL_AFTER:.0f} seconds.")
     if length > duration.LONGEST:
-        raise Invalid("Cancel-After is at most 30 days.")
+        raise Invalid("Cancel-After must be at most 30 days.")
     return length
 
 
 def budget_of(headers: Mapping[str, str]) -> str | None:
-    """`Mayfly-Budget`: the text of a decimal above 0.
+    """`Mayfly-Budget`: a decimal above 0, as text.
 
     Raises:
-        Invalid: it is none.
+        Invalid: it is not such a number.
     """
     text = headers.get("mayfly-budget", "").strip()
     if not text:
         return None
     if not _BUDGET.fullmatch(text) or not text.strip("0."):
-        raise Invalid('Mayfly-Budget is a decimal number above 0, such as "0.50".')
+        raise Invalid('Mayfly-Budget must be a decimal number above 0, such as "0.50".')
     return text

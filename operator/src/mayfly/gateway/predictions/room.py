@@ -35,7 +35,7 @@ from mayfly.workqueue import WorkQueue
 
 @dataclass(frozen=True)
 class Predictions:
-    """The API resource."""
+    """What the room offers: the API resource `prediction`."""
 
     finder: Finder
     webhooks: Webhooks
@@ -43,7 +43,7 @@ class Predictions:
 
     @property
     def tasks(self) -> Tasks:
-        """The webhooks."""
+        """Background tasks: webhook delivery."""
         return {"work:webhooks": self.webhooks.run}
 
 
@@ -60,7 +60,7 @@ def build(
     runs: Runs,
     calls: Calls,
 ) -> Predictions:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config, database, clock = process.config, process.database, process.clock
     snapshots = Snapshots(database, caches.runs, runs.trees, config.limits.log_tail_bytes)
     finder = Finder(

@@ -1,8 +1,8 @@
-"""Reads predictions: a row with its state, or all that the prediction object shows.
+"""Reads predictions: a row with its state, or everything that the prediction object shows.
 
-A prediction that the ledger knows is read from SQL; a run that is newer than that from the watch;
-a finished one that SQL has lost from the API server. All that is read of one prediction comes
-from one transaction, so its members are of the same moment.
+A prediction in the ledger is read from SQL, a newer run from the watch, and a finished run that SQL
+has lost from the API server. All of one prediction is read in one transaction, so its fields are
+consistent.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Prediction:
     """A prediction and its state.
 
     Attributes:
-        row: the ledger's row, or one made of the object where the ledger has none.
-        state: the word of the API.
-        output: the output's JSON text: whole at the end, the items so far before it.
-        seen: the run's object, where the watch has it.
+        row: the ledger's row, or one built from the object if the ledger has none.
+        state: the status in the API.
+        output: the output as JSON text: complete at the end, the items so far before it.
+        seen: the run's object, if the watch has it.
     """
 
     row: RunRow
@@ -49,20 +49,20 @@ class Prediction:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing about it changes any more."""
+        """Whether it has ended, so that nothing changes any more."""
         return self.state in ENDS
 
 
 @dataclass(frozen=True)
 class Snapshot(Prediction):
-    """A prediction with all that its object shows, at one moment.
+    """A prediction with everything that its object shows, at one moment.
 
     Attributes:
         logs: the end of its log.
-        delivery: what its receiver is owed, if it has one.
+        delivery: its webhook delivery, if it has one.
         cost: its own cost, once it has ended.
-        tally: what it has made.
-        call: how far a call of a Model is; None for a run.
+        tally: the runs and calls that it has made.
+        call: the state of a call of a Model; None for a run.
     """
 
     logs: str = ""
@@ -73,7 +73,7 @@ class Snapshot(Prediction):
 
 
 class Snapshots:
-    """Reads predictions by their ids, for whoever may read them."""
+    """Reads predictions by id, without authorization."""
 
     def __init__(self, database: Database, runs: Runs, trees: Trees, log_tail_bytes: int) -> None:
         self._database = database
@@ -82,7 +82,7 @@ class Snapshots:
         self._log_tail_bytes = log_tail_bytes
 
     async def prediction(self, identity: str, told: Seen | None = None) -> Prediction | None:
-        """A prediction without what only its object shows.
+        """A prediction's row and state.
 
         Args:
             identity: its 26 characters.
@@ -95,7 +95,7 @@ class Snapshots:
         return found or await self._lost(identity)
 
     async def snapshot(self, identity: str, told: Seen | None = None) -> Snapshot | None:
-        """A prediction with all that its object shows; `told` as for `prediction`."""
+        """A prediction with everything that its object shows; `told` as for `prediction`."""
         seen = told or self._runs.by_id(identity)
         async with self._database.read() as tx:
             found = await self._read(tx, identity, seen, told)
@@ -105,16 +105,16 @@ class Snapshots:
         return None if found is None else await self.whole(found)
 
     async def whole(self, found: Prediction) -> Snapshot:
-        """A prediction that was read, with all that its object shows beside it."""
+        """A prediction that was read before, with everything that its object shows."""
         async with self._database.read() as tx:
             return await self._whole(tx, found)
 
     async def of_run(self, seen: Seen) -> Snapshot:
-        """The prediction that a run is, by its object where nothing else knows it."""
+        """The prediction of a run, built from its object if nothing else knows it."""
         return await self.snapshot(run_id(seen.uid)) or await self.whole(self._of_object(seen))
 
     def of_new_run(self, seen: Seen) -> Snapshot:
-        """The prediction that a run is which was made just now: nothing is read."""
+        """The prediction of a run that was just created; reads nothing."""
         return Snapshot(row_of(seen, self._runs.root_of(seen)), State.STARTING, None, seen)
 
     async def _read(
@@ -129,7 +129,7 @@ class Snapshots:
         return Prediction(row, state_of(row), output, seen)
 
     async def _lost(self, identity: str) -> Prediction | None:
-        """A finished run that only the API server knows."""
+        """A finished run that SQL has lost, from the API server."""
         seen = await self._runs.find_finished(identity)
         return None if seen is None else self._of_object(seen)
 
@@ -153,10 +153,10 @@ class Snapshots:
 
 
 async def costs(tx: AsyncConnection, found: Sequence[Prediction]) -> dict[str, Decimal]:
-    """What predictions that have ended cost themselves, by their UIDs."""
+    """The own costs of ended predictions, by UID."""
     ended = {each.row.uid: each.row for each in found if each.ended}
     if not ended:
         return {}
     recorded = await records.costs(tx, list(ended))
-    # SQL has none of a run whose end was not recorded yet, or that it lost.
+    # SQL has no record of a run whose end is not recorded yet, or was lost.
     return {uid: cost(row.ending.consumption, row.pins) for uid, row in ended.items()} | recorded

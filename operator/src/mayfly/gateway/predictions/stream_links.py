@@ -1,4 +1,4 @@
-"""Signed links to a prediction's events: a browser's EventSource can't send a token."""
+"""Signed links to a prediction's event stream: a browser's EventSource can't send a token."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mayfly.gateway.access.signing import SigningKey, expiry, is_ahead
 
 
 def stream_link(key: SigningKey, base: str, identity: str, now: datetime, *, files: bool) -> str:
-    """A URL that reads a prediction's events without a token for 24 hours.
+    """A URL to read a prediction's events without a token for 24 hours.
 
     Args:
         key: the installation's key.
-        base: the reader's base URL, without a slash at its end.
+        base: the reader's base URL, without a trailing slash.
         identity: the prediction's 26 characters.
         now: when the link is made.
-        files: whether its output is files: JavaScript's client takes an output for one where the
-            stream's path begins so.
+        files: whether its output is files: JavaScript's client recognises a file output by the
+            beginning of the stream's path.
     """
     expires = expiry(now)
     query = urlencode({"expires": expires, "signature": key.sign("stream", identity, str(expires))})
@@ -27,5 +27,5 @@ def stream_link(key: SigningKey, base: str, identity: str, now: datetime, *, fil
 def stream_holds(
     key: SigningKey, identity: str, expires: str, signature: str, now: datetime
 ) -> bool:
-    """Whether a link to a stream is one of ours and not too old."""
+    """Whether a link to a stream has a valid signature and has not expired."""
     return key.verify(signature, "stream", identity, expires) and is_ahead(expires, now)

@@ -1,8 +1,8 @@
-"""A prediction as server-sent events: its output and log as they come, then its end.
+"""Server-sent events of a prediction: output and log as they arrive, then the end.
 
-Every event has a name and an id, since clients drop those without; an id says how much output and
-log came before, so a reader that was cut off goes on from there. Nothing is polled: the run's news
-wake the reader. Who has the signed link may read: JavaScript's client sends no token there.
+Every event has a name and an id, because clients drop events without them. The id encodes how much
+output and log came before, so a reader whose connection broke resumes from there. Nothing is
+polled: changes of the run wake the reader.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.gateway.predictions.stream_links import stream_holds
 
 QUIET_SECONDS = 10.0
-"""A comment is sent after so long without an event: clients give a silent stream up."""
+"""A comment is sent after this time without an event: clients give up on a silent stream."""
 
 LINE_END = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
-"""What some reader takes for the end of a line. Python's client splits at all of them, and the
-second half of an output must not be read as a field of its own."""
+"""Characters that some client treats as a line end. Python's client splits at all of them, and the
+second half of an output must not be read as a field."""
 
 EVENT_ID = re.compile(r"(\d{1,12}):(\d{1,15})")
 
 
 @dataclass
 class Place:
-    """How far a reader is: items of output, bytes of log."""
+    """A position in the stream: items of output, bytes of log."""
 
     items: int = 0
     log: int = 0
 
     @classmethod
     def of(cls, event_id: str) -> Place:
-        """Behind the event of an id; at the beginning for one that is none of ours."""
+        """The position after the event with this id; the beginning if the id is not ours."""
         match = EVENT_ID.fullmatch(event_id)
         return cls(int(match[1]), int(match[2])) if match else cls()
 
 
 class Streams:
-    """The route of a prediction's server-sent events, and the events."""
+    """Generates the server-sent events of a prediction."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Streams:
         self._clock = clock
 
     def router(self) -> APIRouter:
-        """The route."""
+        """HTTP route: the event stream of a prediction."""
         router = APIRouter()
         for path in ("/v1/streams/{identity}", "/v1/files/streams/{identity}"):
             router.add_api_route(path, self.stream, methods=["GET"])
@@ -80,7 +80,7 @@ class Streams:
     async def stream(
         self, request: Request, identity: str, expires: str = "", signature: str = ""
     ) -> Response:
-        """Output and log as they come, then `done`; `Last-Event-ID` goes on from there."""
+        """Stream output and log as they come, then `done`; resumes at `Last-Event-ID`."""
         if not stream_holds(self._key, identity, expires, signature, self._clock()):
             raise Forbidden("The link is not valid any more; read the prediction again.")
         found = await self._predictions.get_trusted(identity)
@@ -100,16 +100,16 @@ class Streams:
         )
 
     async def _events(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
-        """Events until the prediction has ended, or the gateway stops.
+        """Yield events until the prediction has ended, or the gateway stops.
 
         Args:
             found: the prediction.
-            place: how far the reader is; it moves along.
+            place: the reader's position; it is advanced.
             base: the reader's base URL, for files.
         """
         with self._notices.subscribe(found.row.uid) as news:
             while True:
-                # The state comes first: what a run makes is stored before its end.
+                # Read the state first: everything a run makes is stored before its end.
                 found = await self._predictions.refresh(found)
                 silent = True
                 async for event in self._news(found, place, base):
@@ -148,7 +148,7 @@ class Streams:
             yield _event("done", "{}", place)
 
     def _rest(self, found: Prediction, given: int) -> list[str]:
-        """The JSON texts of what the end has beyond the items that came before it."""
+        """The items of the final output that were not sent before, as JSON texts."""
         if found.output is None:
             return []
         value = json.loads(found.output)
@@ -158,12 +158,12 @@ class Streams:
 
     async def _output(self, found: Prediction, item: str, place: Place, base: str) -> str:
         linked = await self._presenter.linked(found.row, item, base) or "null"
-        # A text is itself, not its JSON: chunks are joined by whoever reads them.
+        # Text is sent as it is, not as JSON: readers join the chunks.
         return _event("output", json.loads(linked) if linked.startswith('"') else linked, place)
 
 
 def _event(name: str, data: str, place: Place) -> str:
-    # A lone half of a surrogate pair has no UTF-8.
+    # A lone surrogate can't be encoded as UTF-8.
     text = data.encode("utf-8", "replace").decode()
     lines = "".join(f"data: {line}\n" for line in LINE_END.split(text))
     return f"event: {name}\nid: {place.items}:{place.log}\n{lines}\n"

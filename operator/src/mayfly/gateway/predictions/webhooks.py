@@ -1,7 +1,7 @@
-"""Tells receivers of predictions: `start`, `output`, `logs`, `completed`.
+"""Webhook delivery: `start`, `output`, `logs`, `completed`.
 
-Only the end is told again until somebody answers, for about a minute, and by the next gateway where
-this one is killed. The rest is news: told once, and overtaken by what comes after it.
+Only `completed` is retried, with backoff for about a minute, and by another gateway if this one is
+killed. The other events are sent once, and superseded by later ones.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from mayfly.workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds from one telling of an end to the next: about a minute together."""
+"""Seconds between attempts to deliver `completed`: about a minute in total."""
 
 NEWS_SECONDS = 0.5
-"""Between two tellings of output, and of logs."""
+"""Minimum interval between `output` events, and between `logs` events."""
 
 ANSWER_SECONDS = 10.0
 ANSWER_BYTES = 64 * 1024
 
 
 def webhook_secret(key: SigningKey, namespace: str) -> bytes:
-    """What signs the webhooks of a namespace."""
+    """The signing secret of a namespace's webhooks."""
     return bytes.fromhex(key.sign("webhook", namespace))
 
 
 def shown_secret(key: SigningKey, namespace: str) -> str:
-    """The secret as receivers are given it: standard base64, so that there is no second `_`."""
+    """The secret as shown to receivers: standard base64, so that it has no second `_`."""
     return f"whsec_{base64.b64encode(webhook_secret(key, namespace)).decode()}"
 
 
 def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """The value of `webhook-signature`."""
+    """The value of the header `webhook-signature`."""
     signed = hmac.digest(secret, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
     return f"v1,{base64.b64encode(signed).decode()}"
 
 
 @dataclass
 class Progress:
-    """How much of a run's work a receiver was told: by this process, since it is only news.
+    """What this process has sent to a receiver; not stored, because these events are sent once.
 
     Attributes:
         items: of its output.
@@ -73,7 +73,7 @@ class Progress:
 
 
 class Webhooks:
-    """Watches the predictions that have receivers."""
+    """Watches predictions that have a webhook, and delivers their events."""
 
     def __init__(
         self,
@@ -90,20 +90,19 @@ class Webhooks:
         clock: Clock,
         monotonic: Monotonic,
     ) -> None:
-        """Get ready.
+        """Create the task without starting it.
 
         Args:
-            predictions: what is told.
-            presenter: shows them.
-            database: what is owed.
-            outbound: tells it.
-            notices: says when there is news.
-            metrics: counts.
-            workqueue: UIDs of predictions that have receivers.
-            key: signs.
+            predictions: reads the predictions.
+            presenter: renders them.
+            database: has the deliveries.
+            outbound: sends the requests.
+            notices: notifies of changes.
+            metrics: counts attempts.
+            key: the signing key.
             base: the base URL of links, for receivers.
-            clock: stamps.
-            monotonic: measures.
+            clock: for timestamps.
+            monotonic: for intervals.
         """
         self._predictions = predictions
         self._presenter = presenter
@@ -119,17 +118,17 @@ class Webhooks:
         notices.news.listen(self._on_news)
 
     def committed(self, noted: object) -> None:
-        """A transaction was committed: if it opened a prediction with a receiver, look at it."""
+        """Called after a commit: if it opened a prediction with a webhook, start to watch it."""
         if isinstance(noted, deliveries.Owed):
             self.expect(noted.run_uid)
 
     def expect(self, uid: str) -> None:
-        """A prediction with a receiver was opened."""
+        """Watch a prediction that was opened with a webhook."""
         self._progress.setdefault(uid, Progress())
         self._workqueue.add(uid)
 
     async def run(self) -> None:
-        """Work until cancelled, beginning with what an earlier process left owed."""
+        """Deliver until cancelled, beginning with what an earlier process left."""
         async with self._database.read() as tx:
             for uid in await deliveries.owed(tx):
                 self.expect(uid)
@@ -176,7 +175,7 @@ class Webhooks:
         async with self._database.read() as tx:
             items = await archive.count_items(tx, owed.run_uid)
             log = (await archive.log_size(tx, owed.run_uid)).kept
-        # As it was when that was counted, or later: a receiver is shown what it is told of.
+        # Read after counting, so that the body contains at least what is announced.
         shown = await self._predictions.snapshot(found)
         if shown.ended:
             await self._tell_end(owed, shown)
@@ -196,7 +195,7 @@ class Webhooks:
         try:
             await self._send(owed, found, event, suffix)
         except OutboundError as error:
-            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+            logger.info("a webhook was not delivered: %s", error, extra={"prediction": owed.id})
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -210,7 +209,7 @@ class Webhooks:
             self._workqueue.add_after(owed.run_uid, (owed.due_at - now).total_seconds())
             return
         if owed.attempts > len(BACKOFF):
-            await self._settle(owed, "The webhook was not taken.")
+            await self._settle(owed, "The webhook was not delivered.")
             return
         pause = BACKOFF[min(owed.attempts, len(BACKOFF) - 1)]
         async with self._database.write() as tx:
@@ -222,7 +221,7 @@ class Webhooks:
             await self._send(owed, await self._predictions.snapshot(found), "completed")
         except OutboundError as error:
             last = isinstance(error, Forbidden) or owed.attempts >= len(BACKOFF)
-            logger.info("a webhook was not taken: %s", error, extra={"prediction": owed.id})
+            logger.info("a webhook was not delivered: %s", error, extra={"prediction": owed.id})
             if last:
                 await self._settle(owed, f"The webhook was not delivered: {error}")
             else:
@@ -240,10 +239,10 @@ class Webhooks:
     # -- one call --------------------------------------------------------------------------------
 
     async def _send(self, owed: Delivery, found: Snapshot, event: str, suffix: str = "") -> None:
-        """Tell the receiver, and count whether it took it.
+        """Send one event, and count the result.
 
         Raises:
-            OutboundError: it did not answer, or not with 2xx.
+            OutboundError: the receiver did not answer, or not with 2xx.
         """
         try:
             await self._post(owed, found, f"{owed.id}-{event}{suffix}")

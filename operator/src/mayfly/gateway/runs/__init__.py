@@ -1,19 +1,19 @@
 """Runs of Pipelines: from the claimed pod to the recorded end.
 
 rows           the ledger row of a run
-steps          what to do next, decided from what is known (pure)
+steps          decides the next step from what is known (pure)
 gather         reads what is known of a run; writes nothing
 dispatcher     carries the steps out
-opening        opens the ledger row of a run, with the prices of now
+opening        opens the ledger row of a run and pins its prices
 recorder       starts, journals, ends and closes a prediction
-status         the PipelineRun's status, as the gateway makes it
+status         the PipelineRun's status as the gateway writes it (pure)
 status_writer  writes it
-work           the message that a pod's agent needs to run a run
-messages       every message of an agent, both ways
+work           the message that a pod's agent needs to execute a run
+messages       all messages from and to agents
 sessions       the connections of agents
-agents         takes in what agents say
-trees          what a run made: counts, costs, what is still open
-active_time    when main() began and ended, from the stamps of two clocks
+agents         handles messages from agents
+trees          children, costs and open runs of a tree
+active_time    when main() began and ended, from timestamps of two clocks
 pod_secrets    the session secret of each pod
-routes         the WebSocket and the downloads of agents
+routes         the agents' WebSocket and file transfers
 """

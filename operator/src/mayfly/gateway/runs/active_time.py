@@ -1,4 +1,4 @@
-"""How long a run worked, by who told its end: its agent, the controller, or nobody. Pure."""
+"""Active time of a run, by who reported its end: its agent, the controller, or nobody. Pure."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ MEASURED = frozenset(
         Reason.OUTPUT_UPLOAD_FAILED,
     }
 )
-"""Reasons that only the agent's own last word gives: both stamps of such an end are its own."""
+"""Reasons that only an agent's result gives: both timestamps of such an end are the agent's."""
 
 UNREPORTED = frozenset({Reason.LOST, Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.CANCELED})
-"""Reasons of ends of which the pod itself may have said nothing."""
+"""Reasons of ends that the pod itself may not have reported."""
 
 
 def of_result(row: RunRow, result: Result, window: Window, *, timeout: float | None) -> Measured:
-    """By the agent's last word.
+    """Active time by the agent's result.
 
     Args:
         row: the run's row.
-        result: that word.
-        window: from the dispatch of the work to that word.
-        timeout: seconds that the run may work; None where nobody knows any more.
+        result: of the agent.
+        window: from the dispatch of the work to the result.
+        timeout: seconds that the run may work; None if unknown.
     """
     started_at = result.started_at or row.started_at or window.received_at
     return measured(
@@ -59,14 +59,14 @@ def of_result(row: RunRow, result: Result, window: Window, *, timeout: float | N
 
 
 def of_object(row: RunRow, told: Ending, window: Window) -> Measured:
-    """By the controller's word.
+    """Active time by the end that the controller wrote.
 
-    That has the agent's measure where the agent left one in its termination message, and the
-    cluster's time of the container's end where there is one.
+    It contains the agent's active time if the termination message had one, and the cluster's time
+    of the container's end if there is one.
 
     Args:
         row: the run's row.
-        told: the end as the object has it.
+        told: the end on the object.
         window: from the dispatch of the work until now.
     """
     stamps_ms = _between(told.started_at, told.completed_at)
@@ -98,7 +98,7 @@ def of_object(row: RunRow, told: Ending, window: Window) -> Measured:
 
 
 def of_deleted(row: RunRow, window: Window, *, running: bool) -> Measured:
-    """Of a run whose object went away before its end.
+    """Active time of a run whose object was deleted before its end.
 
     Args:
         row: the run's row.
@@ -126,7 +126,7 @@ def of_deleted(row: RunRow, window: Window, *, running: bool) -> Measured:
 
 
 def ended_unstarted(row: RunRow, told: Ending, now: datetime) -> datetime:
-    """When a run ended that did not start: the object's word, if that can be."""
+    """When a run that did not start has ended: the object's time, if it is plausible."""
     end = told.completed_at
     if end is None or not row.created_at - SKEW <= end <= now + SKEW:
         return row.heard_at or now
@@ -134,10 +134,10 @@ def ended_unstarted(row: RunRow, told: Ending, now: datetime) -> datetime:
 
 
 def _between(start: datetime | None, end: datetime | None) -> int | None:
-    """Milliseconds between two stamps of one clock."""
+    """Milliseconds between two timestamps of one clock."""
     return milliseconds(end - start) if start is not None and end is not None else None
 
 
 def _may_have_started(row: RunRow, told: Ending) -> bool:
-    """Whether main() may have been called, though nobody heard of it: the pod had its work."""
+    """Whether main() may have been called without a report: the pod had received its work."""
     return row.sent_at is not None and told.reason in UNREPORTED

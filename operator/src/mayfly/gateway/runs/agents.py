@@ -1,8 +1,8 @@
-"""Agent sessions: lets an agent's connection in, and takes what it says.
+"""Agent sessions: accepts agents' connections and handles their messages.
 
-Everything that an agent sends is stored before it is answered, so that an answer means that the
-agent may forget. A message that can't be stored ends the connection with 1012: the agent redials
-and resumes from what `welcome` says.
+Every message is stored before it is acknowledged, so after an acknowledgement the agent may forget
+it. If a message can't be stored, the connection is closed with 1012: the agent reconnects and
+resumes from what `welcome` says.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ SYNC_SECONDS = 60.0
 
 
 class Connection(Wire, Protocol):
-    """What is needed of an agent's WebSocket."""
+    """Interface of an agent's WebSocket."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The request's headers, names in any case."""
+        """The request's headers; names in any case."""
 
     def texts(self) -> AsyncIterator[str]:
-        """The text messages until the agent leaves."""
+        """The text messages until the agent disconnects."""
 
 
 class Agents:
@@ -94,10 +94,10 @@ class Agents:
         self._clock = clock
 
     async def pod(self, headers: Mapping[str, str]) -> Pod:
-        """The pod whose agent sent an HTTP request beside its session.
+        """Authenticate an agent's HTTP request, and return its pod.
 
         Raises:
-            Rejected: it is not that agent.
+            Rejected: it is not that pod's agent.
         """
         pod = await self._authenticator.pod(headers)
         secret = pod_secrets.secret_hash(headers.get(SESSION_HEADER, ""))
@@ -106,11 +106,11 @@ class Agents:
         return pod
 
     async def run_of(self, pod: Pod) -> RunRow | None:
-        """The run that a pod's agent has."""
+        """The run of a pod's agent."""
         session = self._sessions.of_pod(pod.uid)
         if session is not None and session.run is not None:
             return await self._row(session.run, pod)
-        # The session may be at another gateway; one pod has at most one run that is not over.
+        # The session may be at another gateway. A pod has at most one unfinished run.
         async with self._database.read() as tx:
             rows = await ledger.find_by_pod(tx, pod.uid)
         return next((row for row in rows if not row.closed and row.sent_at), None)
@@ -119,7 +119,7 @@ class Agents:
         """Serve one connection until it ends.
 
         Raises:
-            Rejected: it ends with a close code of ours.
+            Rejected: the connection is closed with this close code.
         """
         pod = await self._authenticator.pod(connection.headers)
         try:
@@ -131,7 +131,7 @@ class Agents:
             raise Rejected(RESTART, str(error)) from error
 
     async def _report_full(self, pod: Pod) -> None:
-        """Say on the pod's runs why nothing moves: the object is the one place with room."""
+        """Write "storage full" to the pod's runs: the object is the only place with space left."""
         for uid in self._runs.claimed_for(pod.uid):
             seen = self._runs.get(uid)
             if seen is not None and not seen.run.status.ended:
@@ -139,7 +139,7 @@ class Agents:
                     await self._recorder.report_storage_full(seen)
                 except KubeError as error:
                     logger.info(
-                        "the run does not say that the disk is full: %s", error, extra={"run": uid}
+                        "could not report the full disk on the run: %s", error, extra={"run": uid}
                     )
 
     async def _serve(self, connection: Connection, pod: Pod) -> None:
@@ -183,25 +183,25 @@ class Agents:
                 offset = (await archive.log_size(tx, row.uid)).received
         before = self._sessions.add(session)
         if before is not None:
-            await before.close(1001, "the agent has connected anew")
+            await before.close(1001, "the agent has reconnected")
         await session.send(messages.welcome(log_offset=offset, recorded=recorded))
         await self._look(session)
         return session
 
     async def _bind(self, session: Session, hello: Hello) -> RunRow | None:
-        """Take the agent's word on which run it has, if the ledger or the claim agrees."""
+        """Bind the session to the run that the agent reports, if the ledger or the claim agrees."""
         if hello.run is None or hello.state == "idle":
             return None
         row = await self._row(hello.run, session.pod)
         if row is None:
-            # Not in SQL and not in the cluster: nobody waits for what this agent has.
+            # Neither in SQL nor in the cluster: nobody waits for this agent's run.
             raise Rejected(RETIRED, "the run is unknown")
         session.run, session.attempt, session.accepted = row.uid, hello.attempt or 1, True
         session.ended = hello.state == "done"
         return row
 
     async def _look(self, session: Session) -> None:
-        """Have everything looked at that this connection may move."""
+        """Queue the runs that this connection may affect."""
         uids = set(self._runs.claimed_for(session.pod.uid))
         if session.run is not None:
             uids.add(session.run)
@@ -213,7 +213,7 @@ class Agents:
             self._workqueue.add(uid)
 
     async def _row(self, uid: str, pod: Pod) -> RunRow | None:
-        """The ledger row of a run that this pod may speak for."""
+        """The ledger row of a run, if this pod may report on it."""
         seen = self._runs.get(uid) or self._runs.departed(uid)
         claimed = seen is not None and seen.run.status.pod_uid == pod.uid
         async with self._database.read() as tx:
@@ -223,7 +223,7 @@ class Agents:
             row = await self._opener.open(seen, row, session.sent_at if session else None)
         return row if row is not None and (claimed or row.pod_uid == pod.uid) else None
 
-    # -- what agents say -------------------------------------------------------------------------
+    # -- messages --------------------------------------------------------------------------------
 
     async def _take(self, session: Session, message: Hello | RunMessage) -> None:
         if isinstance(message, Hello):
@@ -235,7 +235,7 @@ class Agents:
             raise Rejected(BAD_MESSAGE, "the message is about another run")
         if isinstance(message, Accepted):
             session.accepted = True
-            # Other runs that were claimed for this pod learn now that they have lost it.
+            # Other runs that were claimed for this pod have lost it; queue them.
             await self._look(session)
             return
         if await self._row(message.run, session.pod) is None:
@@ -277,7 +277,7 @@ class Agents:
             row = await ledger.find(tx, message.run)
             if row is None or row.started_at is None:
                 return
-            # No pod can have worked for longer than since its work was sent.
+            # No pod can have worked longer than the time since its work was sent.
             most = self._dispatches.of(row, now).length_ms
             active_ms = message.active_ms if most is None else min(message.active_ms, most)
             await ledger.note_heartbeat(tx, message.run, active_ms, now.at)
@@ -294,5 +294,5 @@ def _parsed(text: str) -> Hello | RunMessage:
     try:
         return messages.parse(text)
     except BadMessage as error:
-        logger.warning("a bad message: %s", error)
+        logger.warning("invalid message from an agent: %s", error)
         raise Rejected(BAD_MESSAGE, str(error)[:100]) from error

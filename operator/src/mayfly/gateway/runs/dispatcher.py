@@ -1,6 +1,6 @@
-"""Carries out the steps of runs: brings each run and its pod together, and each run to its end.
+"""Dispatches runs: carries out their steps, from the claimed pod to the recorded end.
 
-Gather (`gather`), decide (`steps`), act (here), and look again.
+A loop of gather (`gather`), decide (`steps`) and act (here).
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ from mayfly.workqueue import WorkQueue
 logger = logging.getLogger(__name__)
 
 MAX_STEPS = 24
-"""Steps of one look. A run takes fewer; more means that two writers disagree for ever."""
+"""Maximum number of steps per look. More means that two writers keep undoing each other's work."""
 
 CANCELLED = "The run was cancelled before it started."
 
 
 class Dispatcher:
-    """Looks at runs, one step at a time, until nothing more can be done now."""
+    """Reconciles runs one step at a time, until nothing more can be done now."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Dispatcher:
         self._refusals: dict[str, Refusal] = {}
 
     async def run(self) -> None:
-        """Work until cancelled, beginning with what an earlier process left open."""
+        """Work until cancelled, beginning with what an earlier process left unfinished."""
         await self._runs.synced.wait()
         async with self._database.read() as tx:
             for uid in (*await ledger.unclosed(tx), *await tree.unsettled(tx)):
@@ -144,7 +144,7 @@ class Dispatcher:
         self._workqueue.add_after(uid, 1.0)
 
     async def _notify_parent(self, child: Seen) -> None:
-        """Have a cancelled parent looked at that may wait for this run alone."""
+        """Queue a cancelled parent that may be waiting only for this run."""
         parent = self._runs.get(child.parent_uid or "")
         if parent is None or not steps.cancelling(parent.run) or cancel_accepted(parent):
             return
@@ -155,7 +155,7 @@ class Dispatcher:
     # -- the steps -------------------------------------------------------------------------------
 
     async def _act(self, view: View, step: Step) -> bool:
-        """Carry a step out. Returns whether to look again at once."""
+        """Carry out a step. Returns whether to look again at once."""
         match step:
             case Step.WAIT:
                 self._wake_later(view)
@@ -171,7 +171,7 @@ class Dispatcher:
                 return True
 
     async def open(self, view: View) -> None:
-        """Open the ledger row, or note another attempt or the dispatch in it."""
+        """Open the ledger row, or record another attempt or the dispatch in it."""
         await self._opener.open(view.seen, view.row, view.facts.sent)
 
     async def record(self, view: View) -> None:
@@ -195,15 +195,15 @@ class Dispatcher:
         await self._recorder.refuse(view.seen, view.refusal)
 
     async def confirm_budget(self, view: View) -> None:
-        """Tell the controller that the budget has room."""
+        """Tell the controller that there is budget left."""
         await self._recorder.confirm_budget(view.seen)
 
     async def fail_unstarted(self, view: View) -> None:
-        """End a claimed run as failed, and see to it that its pod never gets the work."""
+        """End a claimed run as failed, and make sure that its pod never gets the work."""
         await self._end_without_start(view, view.refusal)
 
     async def cancel_unstarted(self, view: View) -> None:
-        """End a claimed run as canceled, and see to it that its pod never gets the work."""
+        """End a claimed run as canceled, and make sure that its pod never gets the work."""
         why = view.facts.canceled_above or CANCELLED
         await self._end_without_start(view, Refusal(Reason.CANCELED, why))
 
@@ -218,24 +218,24 @@ class Dispatcher:
             await session.send(messages.retire())
 
     async def cancel(self, view: View) -> None:
-        """Tell the agent to stop."""
+        """Send `cancel` to the agent."""
         view.agent.cancelled = True
         await view.agent.send(messages.cancel(view.seen.uid))
 
     async def cancel_unless_started(self, view: View) -> None:
-        """Tell the agent to stop unless it has started."""
+        """Send `cancel` with `unlessStarted` to the agent."""
         view.agent.cancelled_unless_started = True
         await view.agent.send(messages.cancel_unless_started(view.seen.uid))
 
     async def ask_cancel(self, view: View) -> None:
         """Set spec.cancel."""
         namespace, name = view.seen.key
-        # With the UID, so that it can't meet another run that has the name now.
+        # With the UID, so that a newer run of the same name is not affected.
         asked = {"metadata": {"uid": view.seen.uid}, "spec": {"cancel": True}}
         self._runs.update(await self._cluster.patch(RUNS, namespace, name, asked))
 
     async def close_queues(self, view: View) -> None:
-        """End the calls of Models that the cancelled run has queued, and let it queue no others."""
+        """End the queued calls of Models of a cancelled run, and let it queue no more."""
         for queue in self._queues:
             await queue.close_queue_of(view.seen.uid)
 
@@ -259,7 +259,7 @@ class Dispatcher:
     # -- the work --------------------------------------------------------------------------------
 
     async def _send(self, view: View) -> bool:
-        """Send the work. Returns whether it was sent, or there is a reason now why it never is."""
+        """Send the work. Returns whether it was sent, or can never be sent."""
         uid = view.seen.uid
         await self._send_now(uid)
         sent = self._sessions.of_run(uid, view.seen.run.status.pod_uid) is not None
@@ -269,9 +269,9 @@ class Dispatcher:
         return again
 
     async def _send_now(self, uid: str) -> None:
-        """Send a run's work if its pod waits for it. No SQL: this is the way to main().
+        """Send a run's work if its pod is waiting for it. No SQL: this is on the path to main().
 
-        But for a run with a budget over it, which is looked at once more.
+        A run with a budget above it is looked at again instead.
         """
         began = self._monotonic()
         if self._sendable(uid) is None:
@@ -287,7 +287,7 @@ class Dispatcher:
         if refusal is not None:
             self._refusals[uid] = refusal
             return
-        found = self._sendable(uid)  # once more: the cancel may have come meanwhile
+        found = self._sendable(uid)  # again: a cancel may have come in the meantime
         if found is None:
             return
         seen, session = found
@@ -295,7 +295,7 @@ class Dispatcher:
         namespace, _ = seen.key
         token = run_tokens.mint(self._key, namespace, uid)
         message = work(seen, program, unlocked, token, self._limits, now.at)
-        # No await between the check and these lines: from here on the pod has this run.
+        # No await between the check and these lines. From here on, the pod has this run.
         session.run = uid
         session.attempt = seen.run.status.attempt or 1
         session.sent_at = now.at
@@ -333,7 +333,7 @@ class Dispatcher:
             row = await self._opener.open(seen, None, None)
         if row is None:
             if seen is not None and seen.parent_uid:
-                self._workqueue.add(seen.parent_uid)  # it may have waited for this one alone
+                self._workqueue.add(seen.parent_uid)  # it may have waited only for this run
             return
         if not row.closed:
             session = self._sessions.of_run(row.uid, row.pod_uid)
@@ -343,7 +343,7 @@ class Dispatcher:
         self._runs.forget(row.uid)
 
     async def _release(self, uid: str, row: RunRow) -> None:
-        """The end is final: let the agent go, and have the tree's sums made that waited for it."""
+        """The end is final: release the agent, and settle the tree sums that waited for it."""
         await self._release_agent(uid, row)
         self._dispatches.forget(uid)
         parent = await self._trees.finalize(uid)
@@ -351,12 +351,12 @@ class Dispatcher:
             self._workqueue.add(parent)
 
     async def _release_early(self, view: View, row: RunRow) -> None:
-        """Let the agent go although the object is not finished: it has nothing to say on that."""
+        """Release the agent before the object is finished: the agent has no part in the rest."""
         if view.facts.open_below:
             await self._release_agent(view.seen.uid, row)
 
     async def _release_agent(self, uid: str, row: RunRow) -> None:
-        """Acknowledge the result, stop what works on for nobody, retire a pod without work."""
+        """Acknowledge the result, stop superfluous work, retire a pod without work."""
         session = self._sessions.of_pod(row.pod_uid)
         if session is None:
             return
@@ -364,7 +364,7 @@ class Dispatcher:
             if session.ended:
                 await session.send(messages.ack(uid, session.attempt))
             elif not session.cancelled:
-                # It works on for nobody: the run was deleted, or ended by another word.
+                # Its work is superfluous: the run was deleted, or another end was recorded.
                 session.cancelled = True
                 await session.send(messages.cancel(uid))
         elif session.run is None and not session.retired:
@@ -392,4 +392,4 @@ ACTS: Mapping[Step, Act] = {
     Step.FINISH: Dispatcher.finish,
     Step.MARK_STARTED: Dispatcher.mark_started,
 }
-"""What carries out each step after which the run is looked at again at once."""
+"""The method for each step after which the run is looked at again at once."""

@@ -1,4 +1,4 @@
-"""Gathers what is known of one run, for `steps` to decide on. Reads only: looking never writes.
+"""Gathers what is known of one run, so that `steps` can decide. Read-only.
 
 The facts come from the watch, the API server, the pod's session and the ledger.
 """
@@ -31,15 +31,15 @@ from mayfly.reconcile.observed import Refusal
 
 
 class ChildQueue(Protocol):
-    """What else a run makes that waits for its start, beside runs: calls of Models."""
+    """What a run may have queued besides runs: calls of Models."""
 
     async def queue_is_open(self, parent_uid: str) -> bool:
-        """Whether something that a run has made waits, or may still be queued."""
+        """Whether the run has something queued, or may still queue something."""
 
     async def close_queue_of(self, parent_uid: str) -> object:
-        """End what a cancelled run has made and has not started, in one transaction.
+        """End what a cancelled run has queued and not started, in one transaction.
 
-        From then on the run can queue nothing.
+        After that the run can queue nothing.
         """
 
 
@@ -50,10 +50,9 @@ class View:
     Attributes:
         seen: the object.
         row: its ledger row.
-        session: the connection of the pod that it is claimed for.
-        facts: what the next step is decided on.
-        unstarted_children: UIDs of the runs that a cancelled run has made, and that neither
-            started nor ended.
+        session: the connection of the claimed pod.
+        facts: the input of the decision.
+        unstarted_children: UIDs of children of a cancelled run that neither started nor ended.
     """
 
     seen: Seen
@@ -64,21 +63,21 @@ class View:
 
     @property
     def ledger_row(self) -> RunRow:
-        """The ledger row, for steps that are decided only where there is one."""
+        """The ledger row, for steps that are decided only if there is one."""
         if self.row is None:
             raise AssertionError("a step was decided without the ledger row that it needs")
         return self.row
 
     @property
     def agent(self) -> Session:
-        """The session, for steps that are decided only where the pod is connected."""
+        """The session, for steps that are decided only if the pod is connected."""
         if self.session is None:
             raise AssertionError("a step was decided without the connection that it needs")
         return self.session
 
     @property
     def refusal(self) -> Refusal:
-        """Why the run must not start; only asked after a step that needs it."""
+        """Why the run must not start; only for steps that need it."""
         if self.facts.refusal is None:
             raise AssertionError("a run was to be refused without a reason")
         return self.facts.refusal
@@ -89,8 +88,8 @@ class Departed:
     """A run whose object is deleted, or whose ledger row is closed.
 
     Attributes:
-        uid: the run's.
-        last: the last state that the watch told; None where it left before this process began.
+        uid: of the run.
+        last: its last state in the watch; None if it was gone before this process began.
         row: its ledger row.
     """
 
@@ -101,7 +100,7 @@ class Departed:
 
 @dataclass(frozen=True)
 class _Below:
-    """What a cancelled run has made, and may still start."""
+    """What a cancelled run has made and may still start."""
 
     unstarted: tuple[str, ...] = ()
     queue_open: bool = False
@@ -109,7 +108,7 @@ class _Below:
 
 
 class Gatherer:
-    """Reads the state of one run from every place that has a part of it."""
+    """Reads the state of one run from the watch, the ledger, the session and the API server."""
 
     def __init__(
         self,
@@ -138,12 +137,12 @@ class Gatherer:
         """What is known of a run now.
 
         Args:
-            uid: the run's.
-            latest: a state that the API server told just now, which the watch may not have yet.
+            uid: of the run.
+            latest: a state that the API server just returned, and the watch may not have yet.
             refusal: why its work was not sent a moment ago.
 
         Returns:
-            None where there is nothing to decide: the UID is of a call of a Model.
+            None if there is nothing to decide: the UID is of a call of a Model.
         """
         known = self._runs.get(uid)
         seen = max((each for each in (known, latest) if each), key=_version, default=None)
@@ -156,7 +155,7 @@ class Gatherer:
     async def _outside_watch(
         self, uid: str, row: RunRow | None, refusal: Refusal | None
     ) -> View | Departed | None:
-        """A run that the watch does not show: finished, deleted, or from before our start."""
+        """A run that is not in the watch: finished, deleted, or from before this process began."""
         last = self._runs.departed(uid)
         departed = Departed(uid, last, row)
         if row is None and (last is None or not in_ledger(last)):
@@ -164,7 +163,7 @@ class Gatherer:
         if row is not None and row.closed:
             return departed
         if row is not None and not row.is_run:
-            return None  # a call of a Model: the other engine ends it, and no object ever was
+            return None  # a call of a Model, which the other engine ends; it never had an object
         key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
         found = await self._runs.fetch(*key, uid)
         return departed if found is None else await self._assemble(found, row, refusal)
@@ -200,7 +199,7 @@ class Gatherer:
         return View(seen, row, session, facts, below.unstarted)
 
     async def _over_budget(self, seen: Seen, row: RunRow | None, link: Link) -> Refusal | None:
-        """Why a run that has not started must not start any more: a budget was reached."""
+        """The budget that stops a run from starting, as a sentence; "" if none does."""
         status = seen.run.status
         began = row is not None and (row.started_at is not None or row.journalled)
         if began or status.ended or status.started or link is Link.OURS:
@@ -210,18 +209,18 @@ class Gatherer:
     # -- what a cancelled run has made -----------------------------------------------------------
 
     async def _below(self, seen: Seen) -> _Below:
-        """What a cancelled run made, and may still start.
+        """What a cancelled run has made and may still start.
 
-        A run that is claimed while we look may not be in our watch yet, so the last word has a
-        list that the API server answers from its own store. What comes after that is never
-        claimed: the controller reads the parent before each claim, and its cancel is written.
+        The watch may not have a run yet that is being claimed right now, so the answer is confirmed
+        by a consistent list from the API server. No later child is ever claimed: the controller
+        reads the parent before each claim, and the parent's cancel is written.
         """
         run = seen.run
         if not reaches_children(run) or run.status.finished or cancel_accepted(seen):
             return _Below()
         unstarted = tuple(await self.unstarted(self._runs.children_of(seen.uid)))
         if not steps.cancelling(run):
-            return _Below(unstarted)  # asked, and the controller has not stopped the claims yet
+            return _Below(unstarted)  # requested, but the controller has not stopped the claims yet
         for queue in self._queues:
             if await queue.queue_is_open(seen.uid):
                 return _Below(unstarted, queue_open=True, open=True)
@@ -229,7 +228,7 @@ class Gatherer:
         return _Below(unstarted, open=bool(remaining))
 
     async def _listed_children(self, seen: Seen) -> list[Seen]:
-        """The unfinished runs that a run has made, as the API server has them now."""
+        """The unfinished children of a run, read from the API server."""
         namespace, _ = seen.key
         label = f"{PARENT_LABEL}={run_id(seen.uid)}"
         found: list[Seen] = []
@@ -252,12 +251,12 @@ class Gatherer:
 
 
 def over_budget(why: str) -> Refusal | None:
-    """The end of a run that a budget stops; None where `why` is empty."""
+    """The end of a run that a budget stops; None if `why` is empty."""
     return Refusal(Reason.BUDGET_EXCEEDED, why) if why else None
 
 
 def cancel_accepted(seen: Seen) -> bool:
-    """Whether nothing below a cancelled run starts any more, and its object says so."""
+    """Whether the object says that nothing below a cancelled run can start any more."""
     return is_true(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
 
 

@@ -1,6 +1,6 @@
-"""The messages of an agent session, both ways: the table of `runtime-image/README.md` as types.
+"""The messages of an agent session, both ways; specified in `runtime-image/README.md`.
 
-Sizes are bounded here; whether a message fits the state of its run is for the session to say.
+Sizes are checked here. Whether a message fits the run's state is checked by the session.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 PROTOCOL = 1
 MAX_OFFSET = 2**53
-"""Bytes of a log: beyond any log, and exact in every JSON reader."""
+"""Maximum log offset: larger than any log, and exact in every JSON parser."""
 
 LOG_BATCH_BYTES = 1024 * 1024
 
@@ -23,7 +23,7 @@ OutcomeName = Literal["succeeded", "failed", "canceled"]
 
 
 class BadMessage(Exception):
-    """The text is no message of this protocol."""
+    """The text is not a message of this protocol."""
 
 
 class _Message(BaseModel):
@@ -33,7 +33,7 @@ class _Message(BaseModel):
 
 
 class Hello(_Message):
-    """The first message of a connection: where the agent stands."""
+    """The first message on a connection: the agent's state."""
 
     type: Literal["hello"]
     protocol: int
@@ -43,7 +43,7 @@ class Hello(_Message):
 
 
 class Accepted(_Message):
-    """The agent took the work: it will take no other."""
+    """The agent has accepted the work, and will accept no other."""
 
     type: Literal["accepted"]
     run: Uid
@@ -60,7 +60,7 @@ class Started(_Message):
 
 
 class Log(_Message):
-    """A piece of the run's log, after `offset` bytes of UTF-8."""
+    """A piece of the run's log, at `offset` bytes of UTF-8."""
 
     type: Literal["log"]
     run: Uid
@@ -78,7 +78,7 @@ class Output(_Message):
 
 
 class Heartbeat(_Message):
-    """The run works, for this long so far."""
+    """The run is still working; its active time so far."""
 
     type: Literal["heartbeat"]
     run: Uid
@@ -86,7 +86,7 @@ class Heartbeat(_Message):
 
 
 class Result(_Message):
-    """How the run ended; repeated after a reconnect until it is acknowledged."""
+    """The outcome of the run; repeated on each connection until it is acknowledged."""
 
     type: Literal["result"]
     run: Uid
@@ -110,10 +110,10 @@ _ADAPTER: TypeAdapter[Hello | RunMessage] = TypeAdapter(Message)
 
 
 def parse(text: str) -> Hello | RunMessage:
-    """Read one message of an agent.
+    """Parse a message from an agent.
 
     Raises:
-        BadMessage: it is none, or breaks a bound.
+        BadMessage: it is not a message of this protocol, or exceeds a bound.
     """
     try:
         return _ADAPTER.validate_json(text)
@@ -124,7 +124,7 @@ def parse(text: str) -> Hello | RunMessage:
 
 
 def welcome(*, log_offset: int, recorded: bool) -> dict[str, Any]:
-    """The answer to `hello`: the bytes of log that are stored, and whether the end is recorded."""
+    """The answer to `hello`: how many bytes of log are stored, and whether the end is recorded."""
     return {"type": "welcome", "logOffset": log_offset, "recorded": recorded}
 
 
@@ -134,12 +134,12 @@ def cancel(run: str) -> dict[str, Any]:
 
 
 def cancel_unless_started(run: str) -> dict[str, Any]:
-    """Stop the run if main() was not called; else it goes on, and says `started` again."""
+    """Stop the run unless main() was called; if it was, the agent sends `started` again."""
     return {"type": "cancel", "run": run, "unlessStarted": True}
 
 
 def logack(offset: int) -> dict[str, Any]:
-    """The log is stored up to here."""
+    """The log is stored up to this offset."""
     return {"type": "logack", "offset": offset}
 
 
@@ -149,5 +149,5 @@ def ack(run: str, attempt: int) -> dict[str, Any]:
 
 
 def retire() -> dict[str, Any]:
-    """There is nothing for this pod."""
+    """There is no work for this pod."""
     return {"type": "retire"}

@@ -22,7 +22,7 @@ from mayfly.metering.ledger import RunRow
 
 
 class LedgerOpener:
-    """Opens the ledger row of a run, and notes each attempt and dispatch in it."""
+    """Opens the ledger row of a run, and records each attempt and dispatch in it."""
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class LedgerOpener:
         self._clock = clock
 
     async def open(self, seen: Seen, row: RunRow | None, sent_at: datetime | None) -> RunRow:
-        """Open a run's ledger row, with the prices of now, or note its newest attempt in it.
+        """Open a run's ledger row with the current prices, or record its newest attempt in it.
 
         Args:
             seen: the run.
-            row: its row, if it has one already. Whoever opens it first fixes what is in it.
-            sent_at: when its work was sent, where that is known.
+            row: its row, if it exists. Its content is fixed by whoever opens it first.
+            sent_at: when its work was sent, if known.
         """
         run = seen.run
         pod_uid = run.status.pod_uid
@@ -85,14 +85,14 @@ class LedgerOpener:
         )
 
     async def _source(self, run: PipelineRun) -> KeptSource | None:
-        """The source of a claimed run, to be kept with its row."""
+        """The source of a claimed run, to be stored with its row."""
         version = run.status.version
         if version is None:
             return None
         try:
             program = await self._programs.program(run)
         except NotFound:
-            return None  # its Pipeline was deleted; what sends the work says so
+            return None  # its Pipeline was deleted; sending the work reports that
         return KeptSource(version, program.entrypoint, program.files)
 
     async def _input(self, seen: Seen) -> str:

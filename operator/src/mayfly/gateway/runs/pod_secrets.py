@@ -1,9 +1,9 @@
-"""Which agent speaks for which pod: one session secret a pod UID, for good, or a tombstone.
+"""Authenticates agents: each pod UID has one session secret for good, or is retired.
 
-The secret is made by a pod's PID 1 at its birth and never leaves it, while the pod's projected
-token can be read by the user's code. So the first connection with a pod's token fixes the secret's
-hash, and whoever comes later with another secret is somebody else. The hash is in SQL: a gateway
-that restarts must not take user code for the agent.
+PID 1 generates the secret when the pod starts, and never discloses it, whereas user code can read
+the pod's projected token. So the first connection with a pod's token fixes the secret's hash, and
+anyone who comes later with another secret is not the agent. The hash is stored in SQL, so that user
+code can't pass for the agent after a restart of the gateway.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def secret_hash(secret: str) -> str:
     """The hash of a session secret.
 
     Raises:
-        Rejected: the text has not the form of a secret.
+        Rejected: the text is not a valid secret.
     """
     if not SECRET.fullmatch(secret):
         raise Rejected(OTHER_SESSION, "the session secret is malformed")
@@ -52,7 +52,7 @@ def secret_hash(secret: str) -> str:
 
 
 async def admit(tx: AsyncConnection, pod_uid: str, session_hash: str, at: datetime) -> None:
-    """Let a session in, or say why not. Its first one fixes the pod's secret.
+    """Admit a session, or raise. The pod's first session fixes its secret.
 
     Raises:
         Rejected: 4409 for a retired pod, 4403 for another secret.
@@ -66,7 +66,7 @@ async def admit(tx: AsyncConnection, pod_uid: str, session_hash: str, at: dateti
 
 
 async def check(tx: AsyncConnection, pod_uid: str, session_hash: str) -> None:
-    """Make sure that a request comes from the pod's agent.
+    """Check that a request comes from the pod's agent.
 
     Raises:
         Rejected: 4409 for an unknown or retired pod, 4403 for another secret.
@@ -78,7 +78,7 @@ async def check(tx: AsyncConnection, pod_uid: str, session_hash: str) -> None:
     if row is None or row.retired or row.session_hash is None:
         raise Rejected(RETIRED, "nothing is left to do for this pod")
     if not hmac.compare_digest(row.session_hash, session_hash):
-        raise Rejected(OTHER_SESSION, "another session speaks for this pod")
+        raise Rejected(OTHER_SESSION, "another session holds this pod")
 
 
 async def trace(tx: AsyncConnection, pod_uid: str) -> Trace:
@@ -91,7 +91,7 @@ async def trace(tx: AsyncConnection, pod_uid: str) -> Trace:
 
 
 async def retire(tx: AsyncConnection, pod_uid: str, at: datetime) -> None:
-    """Never let this pod in again."""
+    """Never admit this pod again."""
     await insert_once(
         tx, pods, {"pod_uid": pod_uid, "session_hash": None, "retired": True, "seen_at": at}
     )
@@ -99,7 +99,7 @@ async def retire(tx: AsyncConnection, pod_uid: str, at: datetime) -> None:
 
 
 async def block_unless_connected(tx: AsyncConnection, pod_uid: str, at: datetime) -> bool:
-    """Retire a pod that never connected. A pod that did, or does so first, is left alone.
+    """Retire a pod that has never connected. A pod that has, or connects first, is not changed.
 
     Returns:
         Whether the pod is retired now.

@@ -1,8 +1,8 @@
-"""Changes the state of a run, in the ledger and on its object: start, journal, end, close.
+"""Records every change of a run's state, in ledger and object: start, journal, end, close.
 
-An end is safe in this order: journal it in SQL, write it to the object, close the ledger row,
-acknowledge. Whatever dies in between, the next look at the run (`steps`) finds where it stopped.
-The object decides when two ends compete: its first write wins, and the ledger copies it.
+An end is made durable in this order: journal it in SQL, write it to the object, close the ledger
+row, acknowledge. After a crash in between, the next look at the run (`steps`) continues where it
+stopped. If two ends compete, the object decides: the first write wins, and the ledger copies it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Recorder:
     # -- the start -------------------------------------------------------------------------------
 
     async def start(self, uid: str, at: datetime, received: Moment) -> None:
-        """main() is being called: the API knows at once, the object only if it lasts."""
+        """Record that main() was called; the object gets it only if the run lasts long enough."""
         async with self._database.write() as tx:
             row = await ledger.find(tx, uid)
             if row is None or State.PROCESSING not in MOVES[state_of(row)]:
@@ -102,10 +102,10 @@ class Recorder:
     # -- the end ---------------------------------------------------------------------------------
 
     async def journal(self, uid: str, result: Result, received: Moment) -> RunRow | None:
-        """Take an agent's result down. A repeat, or one that comes too late, changes nothing.
+        """Journal an agent's result. A repeat, or a result that comes too late, changes nothing.
 
         Returns:
-            The row as it stands, or None when the run is unknown.
+            The current row, or None if the run is unknown.
         """
         if result.output_json is not None:
             text = await self.with_references(uid, result.output_json)
@@ -124,7 +124,7 @@ class Recorder:
     async def with_references(self, uid: str, text: str) -> str:
         """A run's output, with the files that it got from its children as references.
 
-        It has them as links for itself: they expire, and lead nowhere outside the cluster.
+        The run itself has them as links, which expire and do not work outside the cluster.
         """
         if "/files/" not in text:
             return text
@@ -157,15 +157,15 @@ class Recorder:
         )
 
     def _why_canceled(self, row: RunRow, result: Result) -> str:
-        """Who cancelled a run that had not started, where it was not its own cancel."""
+        """Who cancelled a run that had not started, if it was not its own cancel."""
         seen = self._runs.get(row.uid)
         if seen is None or result.outcome != "canceled" or result.started or seen.run.spec.cancel:
             return ""
         return self._runs.canceled_above(seen)
 
     def _checked(self, reason: Reason, error: str, output: str) -> tuple[Reason, str, str | None]:
-        # The agent checks first; this is for one that is broken, and for what JSON readers differ
-        # in (a number beyond a float, nesting).
+        # The agent checks first. This is for broken agents, and for cases where JSON parsers differ
+        # (numbers beyond a float, nesting).
         limit = self._config.limits.output_bytes
         if len(output.encode("utf-8", "replace")) > limit:
             return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
@@ -178,13 +178,13 @@ class Recorder:
     async def end_without_start(
         self, seen: Seen, row: RunRow, why: Refusal, *, unless_connected: bool
     ) -> bool:
-        """Journal the end of a claimed run that never gets its work, and shut its pod out.
+        """Journal the end of a claimed run that never gets its work, and block its pod.
 
         Args:
             seen: the claimed run, whose work was not sent.
             row: its ledger row.
             why: the reason: cancelled, or why it must not start.
-            unless_connected: the pod never connected; if it just did, nothing is done.
+            unless_connected: only if the pod has never connected; otherwise nothing is done.
 
         Returns:
             Whether it was done.
@@ -206,7 +206,7 @@ class Recorder:
         return True
 
     async def refuse(self, seen: Seen, refusal: Refusal) -> None:
-        """End a run that has no pod. The controller's claim and this: the first write wins.
+        """End a run that has no pod. Between this and the controller's claim, the first write wins.
 
         Raises:
             Conflict: the object changed; look again.
@@ -225,11 +225,11 @@ class Recorder:
         return None if found is None else found.run
 
     async def confirm_budget(self, seen: Seen) -> None:
-        """Write that the namespace's budget has room for a run: the controller waits for that."""
+        """Write that there is budget left; the controller waits for this."""
         await self._statuses.write(seen, status.budget_checked(seen))
 
     async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
-        """Write a journalled end to its object, in one write, and close it.
+        """Write a journalled end to its object, in one write, and close the row.
 
         Args:
             seen: the run.
@@ -248,7 +248,7 @@ class Recorder:
         await self._close(row, ending, ClosedBy.GATEWAY, bill)
 
     async def record(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
-        """Copy an end that the object has into the ledger, and mark it recorded and finished.
+        """Copy the object's end into the ledger, and mark the object recorded and finished.
 
         Args:
             seen: the run.
@@ -262,7 +262,7 @@ class Recorder:
         written = status.ending_of(seen)
         ours = row.journalled and (row.outcome, row.reason) == (written.outcome, written.reason)
         if ours and seen.run.status.recorded:
-            # Our own write: it was made, and then this process, or the one before it, stopped.
+            # Our own write: a gateway made it and stopped before it closed the row.
             by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
             await self._close(row, row.ending, by)
             return
@@ -278,7 +278,7 @@ class Recorder:
         await self._close(row, ending, ClosedBy.CONTROLLER, bill)
 
     async def _completed(self, row: RunRow, written: Ending) -> Ending:
-        """A controller's end with what only the ledger knows: stamps, time, partial output."""
+        """A controller's end completed from the ledger: timestamps, active time, partial output."""
         output = row.output
         if written.output is not None:
             output = await self.with_references(row.uid, written.output)
@@ -298,13 +298,13 @@ class Recorder:
         )
 
     async def close_deleted(self, row: RunRow, last: Seen | None, *, running: bool) -> None:
-        """The object is gone: close the row with what is known.
+        """Close the row of a deleted run with what is known.
 
         Args:
             row: the run's row.
             last: its last state.
-            running: its agent is connected and has not told an end, so it has worked until now;
-                else it is billed to its last heartbeat.
+            running: its agent is connected and has reported no end, so it has worked until now;
+                otherwise it is billed to its last heartbeat.
         """
         now = self._dispatches.now()
         if row.journalled:
@@ -333,7 +333,7 @@ class Recorder:
         await self._statuses.write(seen, status.cancel_accepted(seen, self._clock()))
 
     async def report_storage_full(self, seen: Seen) -> None:
-        """Write that nothing can be stored for a run now."""
+        """Write that the gateway's storage is full, so nothing can be stored for the run now."""
         await self._statuses.write(seen, status.storage_full(seen, self._clock()))
 
     async def finish(self, seen: Seen) -> None:
@@ -362,7 +362,7 @@ class Recorder:
     async def _close(
         self, row: RunRow, ending: Ending, by: ClosedBy, bill: status.Bill | None = None
     ) -> None:
-        """Make an end final; `bill` is what was written onto the object just now."""
+        """Make an end final; `bill` is what was just written to the object."""
         if State(ending.outcome) not in MOVES[state_of(row)]:
             return
         now = self._clock()

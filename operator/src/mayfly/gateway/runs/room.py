@@ -32,7 +32,7 @@ from mayfly.workqueue import WorkQueue
 
 @dataclass(frozen=True)
 class Runs:
-    """The engine for runs of Pipelines."""
+    """What the room offers: the engine for runs of Pipelines."""
 
     sessions: Sessions
     workqueue: WorkQueue[str]
@@ -44,7 +44,7 @@ class Runs:
 
     @property
     def tasks(self) -> Tasks:
-        """The looks at runs."""
+        """Background tasks: dispatching."""
         return {"work:runs": self.dispatcher.run}
 
 
@@ -59,7 +59,7 @@ def build(
     secrets: Secrets,
     queues: Sequence[ChildQueue],
 ) -> Runs:
-    """Build the room; `queues` are what else a run may have made: a cancel closes them for it."""
+    """Build the room; `queues` are what a run may have queued, to be closed by a cancel."""
     config, database, clock = process.config, process.database, process.clock
     sessions = Sessions()
     workqueue: WorkQueue[str] = process.workqueue()

@@ -1,4 +1,4 @@
-"""The pods' side door: `/agent/v1/…`. Contract: `runtime-image/README.md`."""
+"""HTTP and WebSocket routes for agents, `/agent/v1/…`; specified in `runtime-image/README.md`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mayfly.metering.ledger import RunRow
 
 
 class AgentSocket:
-    """A WebSocket as `agents` wants it."""
+    """A Starlette WebSocket with the interface that `agents` needs."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
@@ -41,7 +41,7 @@ class AgentSocket:
         """Send one text message.
 
         Raises:
-            ConnectionError: the agent has left. What it said before is still to be read.
+            ConnectionError: the agent has disconnected; its earlier messages can still be read.
         """
         try:
             await self._socket.send_text(data)
@@ -49,10 +49,10 @@ class AgentSocket:
             raise ConnectionResetError("the agent has left") from gone
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """End the connection.
+        """Close the connection.
 
         Raises:
-            ConnectionError: the agent has left.
+            ConnectionError: the agent has disconnected.
         """
         try:
             await self._socket.close(code, reason)
@@ -60,10 +60,10 @@ class AgentSocket:
             raise ConnectionResetError("the agent has left") from gone
 
     async def texts(self) -> AsyncIterator[str]:
-        """Text messages until the agent leaves.
+        """Text messages until the agent disconnects.
 
         Raises:
-            Rejected: a binary message, which the protocol has none of.
+            Rejected: on a binary message, which the protocol does not have.
         """
         while True:
             message = await self._socket.receive()
@@ -76,7 +76,7 @@ class AgentSocket:
 
 
 class AgentRoutes:
-    """The routes and what they need."""
+    """Routes for agents: the session, files in and out, large inputs."""
 
     def __init__(self, agents: Agents, files: Files, runs: Runs) -> None:
         self._agents = agents
@@ -87,14 +87,14 @@ class AgentRoutes:
         """The routes."""
         router = APIRouter(prefix="/agent/v1", include_in_schema=False)
         router.add_api_websocket_route("/session", self.session)
-        # A path: a name may hold an escaped slash, which is one again when the route is found.
+        # `path`: a name may contain an escaped slash, which is unescaped before routing.
         router.add_api_route("/files/{name:path}", self.put_file, methods=["PUT"])
         router.add_api_route("/files/{name}", self.get_file, methods=["GET"])
         router.add_api_route("/input", self.get_input, methods=["GET"])
         return router
 
     async def session(self, socket: WebSocket) -> None:
-        """One agent's connection. It is accepted first: a close code is all that agents read."""
+        """One agent's session. It is accepted before any check: agents read only close codes."""
         await socket.accept()
         connection = AgentSocket(socket)
         try:
@@ -102,12 +102,12 @@ class AgentRoutes:
         except Rejected as rejected:
             await _close(connection, rejected.code, rejected.reason)
         except Exception:
-            # Whatever could not be stored is not lost: the agent redials and says it again.
+            # What could not be stored is not lost: the agent reconnects and sends it again.
             await _close(connection, RESTART, "try again")
             raise
 
     async def put_file(self, name: str, request: Request) -> Response:
-        """Store a file of the run's output."""
+        """Store an output file of the run."""
         row = await self._run(request)
         if row.journalled:
             raise Forbidden("The run is over.")
@@ -127,7 +127,7 @@ class AgentRoutes:
         return JSONResponse(body, status_code=201)
 
     async def get_file(self, name: str, request: Request) -> Response:
-        """A file that the run's input names, or one of its own."""
+        """Return a file named in the run's input, or one of its own files."""
         row = await self._run(request)
         file_id = name.removeprefix(SCHEME)
         stored = await self._files.find(file_id)
@@ -142,7 +142,7 @@ class AgentRoutes:
         )
 
     async def get_input(self, request: Request) -> Response:
-        """The bytes of an input that is kept as a file."""
+        """Return an input that is stored as a file."""
         row = await self._run(request)
         seen = self._runs.get(row.uid)
         source = seen.run.spec.input_from if seen is not None else None
@@ -175,4 +175,4 @@ async def _close(connection: AgentSocket, code: int, reason: str) -> None:
     try:
         await connection.close(code, reason)
     except (RuntimeError, ConnectionError):
-        return  # the agent left first
+        return  # the agent disconnected first

@@ -1,4 +1,4 @@
-"""A run's ledger row from what the object tells: as it is opened, or in its place."""
+"""Builds a run's ledger row from its object: to open it, or to stand in for a missing one."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def new_row(
     now: datetime,
     root_uid: str | None = None,
 ) -> RunRow:
-    """The row of a run that the ledger does not have yet.
+    """The row of a run that is not in the ledger yet.
 
     Args:
         seen: the object.
-        terms: the prices and the image that hold for it.
+        terms: its prices and image.
         currency: of the installation.
         input_json: the input's text.
         now: when the row is opened.
-        root_uid: the tree's, for a run whose status does not say it yet.
+        root_uid: root of its tree, for a run whose status does not have it yet.
     """
     run = seen.run
     namespace, name = seen.key
@@ -47,7 +47,7 @@ def new_row(
         name=name,
         pipeline_namespace=(reference.namespace if reference else None) or namespace,
         pipeline=reference.name if reference else "",
-        # A run that nobody has looked at yet has the version that its create pinned.
+        # A run that was not reconciled yet has the version that its create pinned.
         version=run.status.version or (reference.version if reference else None) or "",
         root_uid=run.status.root_ref.uid if run.status.root_ref else root_uid or seen.uid,
         parent_uid=run.spec.parent_ref.uid if run.spec.parent_ref else None,
@@ -62,13 +62,13 @@ def new_row(
 
 
 def _labelled_depth(seen: Seen) -> int:
-    """The depth of a run that nobody has looked at, as the gateway that made it wrote it down."""
+    """The depth of a run that has not been reconciled yet, as the gateway wrote it at creation."""
     text = (seen.raw["metadata"].get("labels") or {}).get(DEPTH_LABEL, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 1
 
 
 def state_of_run(seen: Seen) -> State:
-    """The word of the API for a run, from what the object alone tells."""
+    """The run's status in the API, from its object alone."""
     status = seen.run.status
     if status.ended:
         return State(ending_of(seen).outcome.value)
@@ -78,7 +78,7 @@ def state_of_run(seen: Seen) -> State:
 
 
 def row_of(seen: Seen, root_uid: str | None) -> RunRow:
-    """A row with what the object alone tells."""
+    """A row built from the object alone."""
     status = seen.run.status
     row = new_row(
         seen,

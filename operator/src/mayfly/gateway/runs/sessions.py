@@ -1,4 +1,4 @@
-"""The agents that are connected now: one session a pod."""
+"""Sessions of the agents that are connected now: at most one per pod."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mayfly.gateway.access.authentication import Pod
 from mayfly.gateway.http.errors import RESTART
 
 SEND_SECONDS = 15.0
-"""An agent that does not read for so long is cut off; it redials."""
+"""An agent that does not read for this long is disconnected; it reconnects."""
 
 
 class Wire(Protocol):
-    """The connection under a session: what is needed of a WebSocket."""
+    """Interface of the connection under a session."""
 
     async def send_text(self, data: str) -> None:
         """Send one text message."""
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 @dataclass(eq=False)
@@ -31,16 +31,16 @@ class Session:
     """One agent's connection.
 
     Attributes:
-        pod: the pod that speaks.
+        pod: the agent's pod.
         connected_at: when this connection began.
         run: UID of the run that the agent has, or whose work was sent to it.
         attempt: that work's attempt.
-        accepted: the agent took that work: it can never take another.
-        sent_at: when the work was sent down this connection.
-        cancelled: `cancel` was sent down this connection.
-        cancelled_unless_started: so was a `cancel` that lets a run go on that has started.
+        accepted: the agent accepted that work, so it can accept no other.
+        sent_at: when the work was sent on this connection.
+        cancelled: `cancel` was sent on this connection.
+        cancelled_unless_started: `cancel` with `unlessStarted` was sent on this connection.
         retired: `retire` was sent; it gets no work.
-        ended: the agent has told its result and waits for `ack`.
+        ended: the agent has sent its result and waits for `ack`.
     """
 
     pod: Pod
@@ -56,17 +56,17 @@ class Session:
     ended: bool = False
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message; a connection that is gone or does not read is closed instead."""
+        """Send a message; if the agent is gone or does not read, close the connection instead."""
         text = json.dumps(message, ensure_ascii=True, separators=(",", ":"))
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self.wire.send_text(text)
         except (TimeoutError, RuntimeError, OSError):
-            # RuntimeError: the connection was closed meanwhile. The agent redials and resumes.
+            # RuntimeError: the connection was closed meanwhile. The agent reconnects and resumes.
             await self.close(RESTART, "the agent does not read")
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection, if it is still there."""
+        """Close the connection, if it is still open."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self.wire.close(code, reason)
@@ -75,7 +75,7 @@ class Session:
 
 
 class Sessions:
-    """Sessions by pod and by run."""
+    """Index of sessions by pod and by run."""
 
     def __init__(self) -> None:
         self._by_pod: dict[str, Session] = {}
@@ -87,13 +87,13 @@ class Sessions:
         return iter(list(self._by_pod.values()))
 
     def add(self, session: Session) -> Session | None:
-        """Let a session speak for its pod. Returns the one that did before, which is over."""
+        """Register a session for its pod. Returns the pod's previous session, which is replaced."""
         before = self._by_pod.get(session.pod.uid)
         self._by_pod[session.pod.uid] = session
         return before
 
     def remove(self, session: Session) -> None:
-        """The session's connection is gone."""
+        """Remove a session whose connection has ended."""
         if self._by_pod.get(session.pod.uid) is session:
             del self._by_pod[session.pod.uid]
 
@@ -102,6 +102,6 @@ class Sessions:
         return self._by_pod.get(pod_uid) if pod_uid else None
 
     def of_run(self, uid: str, pod_uid: str | None) -> Session | None:
-        """The session that has a run, on the pod that it was claimed for."""
+        """The session that has a run, on the claimed pod."""
         session = self.of_pod(pod_uid)
         return session if session is not None and session.run == uid else None

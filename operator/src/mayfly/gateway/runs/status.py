@@ -1,6 +1,6 @@
-"""What the gateway writes into a PipelineRun's status. Pure: raw status in, raw status out.
+"""A PipelineRun's status as the gateway writes it. Pure: raw status in, raw status out.
 
-Raw JSON, because a model that leaves out what is unset would drop the nulls of an output.
+Raw JSON, because a model that drops unset fields would also drop the nulls of an output.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ STATUS_BYTES = 32 * 1024
 
 @dataclass(frozen=True)
 class Bill:
-    """What only the gateway can add to an end.
+    """The parts of an end that only the gateway knows.
 
     Attributes:
         cost: the run's own.
         currency: of the installation.
-        children: how what it made has ended.
-        downstream: what everything below it cost so far.
+        children: its children, counted by outcome.
+        downstream: what everything below it has cost so far.
         final: nothing below can add to that any more.
         logs_tail: the end of the log.
-        output_url: where the output's exact bytes are.
+        output_url: where to read the exact bytes of the output.
     """
 
     cost: Decimal
@@ -53,7 +53,7 @@ class Bill:
 
 def _merged(seen: Seen, status: PipelineRunStatus) -> Json:
     typed = status.body()
-    typed.pop("output", None)  # as it came, or as `ended` puts it: with its nulls
+    typed.pop("output", None)  # raw, with its nulls
     return {**seen.status, **typed}
 
 
@@ -75,7 +75,7 @@ def _conditioned(
 
 
 def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
-    """main() was called and still runs."""
+    """Status of a run whose main() was called and is still running."""
     status = _conditioned(
         seen, ConditionType.STARTED, "True", Reason.STARTED, "main() was called.", now
     )
@@ -83,13 +83,13 @@ def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
 
 
 STORAGE_FULL = (
-    "The gateway's disk is full: what this run's pod tells is taken once there is room. "
-    "Until then its end and its output wait in the pod, for 15 minutes at most."
+    "The gateway's disk is full: messages from this run's pod are stored once there is space. "
+    "Until then, its end and its output wait in the pod, for at most 15 minutes."
 )
 
 
 def storage_full(seen: Seen, now: datetime) -> Json:
-    """The gateway can't store what the run's pod tells."""
+    """Status of a run for which the gateway can store nothing, because its disk is full."""
     if seen.run.status.started:
         words = f"main() was called. {STORAGE_FULL}"
         return _merged(
@@ -108,7 +108,7 @@ def tells_storage_full(run: PipelineRun) -> bool:
 
 
 def claim_lost(seen: Seen, now: datetime) -> Json:
-    """The claimed pod has another run: the controller may claim again."""
+    """Status of a run whose claimed pod has another run: the controller may claim another pod."""
     message = "The claimed pod has another run."
     return _merged(
         seen, _conditioned(seen, ConditionType.STARTED, "False", Reason.CLAIM_LOST, message, now)
@@ -116,7 +116,7 @@ def claim_lost(seen: Seen, now: datetime) -> Json:
 
 
 def refused(seen: Seen, refusal: Refusal, place: Place | None, now: datetime) -> Json:
-    """The run ends before it had a pod, and is not accepted."""
+    """Status of a run that ended before it had a pod: not accepted."""
     ended = shapes.refused(seen.run, refusal, now=now)
     if place is not None and ended.root_ref is None:
         ended = ended.model_copy(update={"depth": place.depth, "root_ref": place.root})
@@ -124,13 +124,13 @@ def refused(seen: Seen, refusal: Refusal, place: Place | None, now: datetime) ->
 
 
 def budget_checked(seen: Seen) -> Json:
-    """The controller may give the run a pod, as far as money goes."""
+    """Status of a run that the controller may give a pod, because there is budget left."""
     return {**seen.status, "budgetChecked": True}
 
 
 def cancel_accepted(seen: Seen, now: datetime) -> Json:
-    """The cancel is on its way to the pod and nothing unstarted below starts any more."""
-    message = "Nothing unstarted below the run starts any more."
+    """Status of a cancelled run below which nothing can start any more."""
+    message = "Nothing below the run that has not started will start."
     reason = Reason.CANCEL_ACCEPTED
     return _merged(
         seen, _conditioned(seen, ConditionType.CANCEL_ACCEPTED, "True", reason, message, now)
@@ -138,14 +138,14 @@ def cancel_accepted(seen: Seen, now: datetime) -> Json:
 
 
 def finished(seen: Seen, now: datetime) -> Json:
-    """The last word on a cancelled run whose end came before its children had answered."""
+    """Status of a cancelled run that ended before its children answered, and is finished now."""
     return {**cancel_accepted(seen, now), "finished": True}
 
 
 def ended(
     seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
 ) -> Json:
-    """The run's end, recorded and finished: everything in one write.
+    """Status of an ended run, recorded and finished, in one write.
 
     Args:
         seen: the object.
@@ -153,7 +153,7 @@ def ended(
         bill: what it cost.
         now: the gateway's clock.
         open_below: the run was cancelled, and something below it may still start: its cancel is
-            not accepted yet, so it stays in the watch, recorded and not finished.
+            not accepted yet, so it stays in the watch, recorded but not finished.
     """
     run = seen.run
     if not open_below and _cancel_is_open(run.status, ending):
@@ -182,7 +182,7 @@ def _cancel_is_open(status: PipelineRunStatus, ending: Ending) -> bool:
 def recorded(
     seen: Seen, ending: Ending, bill: Bill, now: datetime, *, open_below: bool = False
 ) -> Json:
-    """An end that the controller wrote, with what only the ledger knows, recorded and finished.
+    """Status with the controller's end, completed from the ledger, recorded and finished.
 
     Args:
         seen: the object.
@@ -197,7 +197,7 @@ def recorded(
         status.setdefault("startedAt", rfc3339(ending.started_at))
     ended_at = ending.completed_at
     if ended_at is not None and ended_at != _moment(status.get("completedAt")):
-        # A container's runtime that lost its state gives 1970, and the object has it from there.
+        # A container runtime that lost its state reports 1970, which the object then has.
         status["completedAt"] = rfc3339(ended_at)
     return _billed(status, ending, bill, open_below=open_below)
 
@@ -217,7 +217,7 @@ def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Js
 
 
 def tallied(status: Json, active_ms: int, bill: Bill) -> Json:
-    """The status with what the run used, what it made, and what all of that costs."""
+    """The status with the run's usage, its children, and the cost of all of them."""
     with localcontext(EXACT):
         total = bill.cost + bill.downstream
     usage = Usage(
@@ -232,7 +232,7 @@ def tallied(status: Json, active_ms: int, bill: Bill) -> Json:
 
 
 def copy_of(output: str) -> tuple[bool, Any]:
-    """The value of an output that the object may carry: small, and JSON that Kubernetes can keep.
+    """The copy of an output that the object may carry: small, and JSON that Kubernetes can store.
 
     Returns:
         Whether it may, and the value.
@@ -246,14 +246,14 @@ def copy_of(output: str) -> tuple[bool, Any]:
 
 
 def wire_size(status: Json) -> int:
-    """Bytes of a status as the API server stores it: Go escapes <, > and & to six bytes."""
+    """Size of a status as the API server stores it: Go escapes <, > and & to six bytes each."""
     text = json.dumps(status, ensure_ascii=False, separators=(",", ":"))
     escaped = sum(text.count(each) for each in "<>&\u2028\u2029")
     return len(text.encode("utf-8", "replace")) + 5 * escaped
 
 
 def fitted(status: Json) -> Json:
-    """The status within 32 KiB: the log's tail goes first, then the output's copy."""
+    """The status cut to 32 KiB: the log's tail is dropped first, then the copy of the output."""
     status = dict(status)
     while wire_size(status) > STATUS_BYTES and status.get("logsTail"):
         status["logsTail"] = utf8_tail(status["logsTail"], len(status["logsTail"].encode()) // 2)
@@ -263,12 +263,12 @@ def fitted(status: Json) -> Json:
 
 
 def bare(status: Json) -> Json:
-    """The status without the copies: for a server that refuses what a user's code made."""
+    """The status without log and output, for API servers that refuse content from user code."""
     return {key: value for key, value in status.items() if key not in {"output", "logsTail"}}
 
 
 def patch(seen: Seen, status: Json) -> Json | None:
-    """The merge patch that makes a status of the seen one; None where nothing would change."""
+    """The merge patch from the current status to the new one; None if nothing changes."""
     before = seen.status
     changed = {key: value for key, value in status.items() if before.get(key) != value}
     if not changed:
@@ -280,7 +280,7 @@ def patch(seen: Seen, status: Json) -> Json | None:
 
 
 def ending_of(seen: Seen) -> Ending:
-    """The end as an object tells it; active time only where it says so."""
+    """The end as the object says it; active time only if the object has it."""
     status = seen.run.status
     succeeded = find(status.conditions, ConditionType.SUCCEEDED)
     reason = succeeded.reason if succeeded else Reason.LOST.value

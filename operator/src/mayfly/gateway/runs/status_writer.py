@@ -1,4 +1,4 @@
-"""Writes the status of PipelineRuns: what differs, in one request."""
+"""Writes the status of PipelineRuns: only what has changed, in one request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """Writes statuses, and updates the cache with what the API server made of them."""
+    """Writes statuses, and updates the cache with the API server's answer."""
 
     def __init__(self, cluster: Cluster, runs: Runs) -> None:
         self._cluster = cluster
         self._runs = runs
 
     async def write(self, seen: Seen, wanted: Json) -> None:
-        """Write a run's status, where it differs; without output and log where those are refused.
+        """Write a run's status if it differs; without output and log if those are refused.
 
         Raises:
             Conflict: the object changed; look again.
@@ -32,7 +32,7 @@ class StatusWriter:
         except Refused as error:
             if "output" not in wanted and "logsTail" not in wanted:
                 raise
-            # What user code made may be something that the API server can't keep.
+            # Content from user code may be something that the API server can't store.
             logger.warning("a status was refused: %s", error, extra={"run": list(seen.key)})
             body = await self._put_or_patch(seen, status.bare(wanted))
         if body is not None:
@@ -43,7 +43,7 @@ class StatusWriter:
         if changes is None:
             return None
         if "output" in changes["status"]:
-            # A merge patch reads a null as "remove this", so an output goes by PUT.
+            # A merge patch treats null as "remove this", so an output is written by PUT.
             return await self._cluster.write_status(RUNS, {**seen.raw, "status": wanted})
         namespace, name = seen.key
         return await self._cluster.patch_status(RUNS, namespace, name, changes)

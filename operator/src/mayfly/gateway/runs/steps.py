@@ -1,8 +1,8 @@
-"""What to do next about one run: decided from what is known, by checks in order. Pure.
+"""Decides the next step of one run from what is known, by checks in order. Pure.
 
-The facts come from the object, the pod's session and the ledger row; the first check that has
-something to say wins. `dispatcher` carries the step out and asks again, until the answer is WAIT or
-DONE, so a gateway that starts again goes on wherever another one stopped.
+The facts come from the object, the pod's session and the ledger row. The first check that applies
+wins. `dispatcher` carries out the step and asks again, until the answer is WAIT or DONE, so after a
+restart a gateway continues where another one stopped.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mayfly.reconcile.deadlines import start_due
 from mayfly.reconcile.observed import Refusal
 
 STORAGE_RECOVERED_AFTER = timedelta(seconds=10)
-"""A connection that lasted for so long could store what came: the disk has room again."""
+"""If a connection lasted this long, its messages could be stored: the disk has space again."""
 
 BELOW_POLL = timedelta(milliseconds=500)
-"""A cancel waits for what the run made; another gateway may be the one that hears of it."""
+"""How often to recheck children of a cancelled run: another gateway may have heard from them."""
 
 
 class Link(Enum):
-    """How the pod that a run is claimed for is connected."""
+    """State of the connection to the claimed pod."""
 
     NONE = auto()
     """No connection."""
@@ -36,54 +36,54 @@ class Link(Enum):
     OURS = auto()
     """This run's work was sent to it."""
     OTHER = auto()
-    """Another run's work was sent to it, and may yet be lost on the way."""
+    """Another run's work was sent to it, and may still be lost."""
     TAKEN = auto()
-    """It has accepted another run: it never takes this one."""
+    """It has accepted another run, so it never accepts this one."""
     RETIRED = auto()
-    """Connected, and told to go."""
+    """Connected, but retired."""
 
 
 class Step(Enum):
     """What the dispatcher can do for a run."""
 
     DONE = auto()
-    """The end is final: acknowledge it, let the pod go."""
+    """The end is final: acknowledge it and release the pod."""
     OPEN = auto()
-    """Open the ledger row, or note another attempt or the dispatch in it."""
+    """Open the ledger row, or record another attempt or the dispatch in it."""
     RECORD = auto()
-    """The object has an end: copy it into the ledger, mark it recorded and finished."""
+    """The object has an end: copy it into the ledger, mark the object recorded and finished."""
     END = auto()
     """The journal has an end: write it to the object."""
     LOSE_CLAIM = auto()
     """Tell the controller that the pod has another run."""
     FAIL_UNSTARTED = auto()
-    """A Secret can't be had, or a budget was reached: end the claimed run as not started."""
+    """A Secret is unavailable or a budget is spent: end the claimed run as not started."""
     REFUSE = auto()
-    """A budget was reached before the run had a pod: end it."""
+    """A budget was spent before the run had a pod: end it."""
     CONFIRM_BUDGET = auto()
-    """Tell the controller that the namespace's budget has room for the run."""
+    """Tell the controller that the namespace has budget left for the run."""
     RETIRE = auto()
-    """The connected pod never gets the work: end the run as not started."""
+    """The connected pod must not get the work: end the run as not started."""
     BLOCK_POD = auto()
-    """The pod never connected and never may: end the run as not started."""
+    """The pod has never connected and must not: end the run as not started."""
     CANCEL = auto()
-    """Tell the agent to stop."""
+    """Send `cancel` to the agent."""
     ASK_CANCEL = auto()
-    """Set spec.cancel: the moment has come that its maker named."""
+    """Set spec.cancel: the run's Cancel-After has passed."""
     CANCEL_UNLESS_STARTED = auto()
-    """Tell the agent to stop unless it has started: the run that made this one was cancelled."""
+    """Send `cancel` with `unlessStarted` to the agent: the run's parent was cancelled."""
     CLOSE_QUEUES = auto()
-    """End what the cancelled run has queued, beside runs, and let it queue no more."""
+    """End the cancelled run's queued calls, and let it queue no more."""
     ACCEPT_CANCEL = auto()
     """Write CancelAccepted=True."""
     FINISH = auto()
-    """The recorded end came before the children had answered the cancel; now they have."""
+    """The end was recorded before the children answered the cancel; now they have: finish."""
     SEND = auto()
     """Send the work."""
     MARK_STARTED = auto()
-    """Write Started=True, and no more that the disk is full."""
+    """Write Started=True, and clear "disk full"."""
     WAIT = auto()
-    """Nothing until something changes."""
+    """Do nothing until something changes."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,22 @@ class Facts:
     Attributes:
         run: the object.
         row: its ledger row.
-        link: the connection of its pod.
+        link: state of the connection to its pod.
         pod_seen: its pod has connected at some time.
-        cancel_sent: the agent was told to stop, on this connection.
-        cancel_unless_started_sent: it was told to stop unless it has started, on this connection.
-        canceled_above: why the run must not start any more, in words: its parent was cancelled;
-            "" where it was not.
-        cancel_at: when the run is to be cancelled, if it has not ended by then.
-        queue_open: the run's cancel is not accepted yet, and calls of Models that it made wait, or
-            could still be queued.
-        open_below: the run's cancel is not accepted yet, and something that the run made may still
-            start.
-        sent: when its work was sent, on this connection.
+        cancel_sent: `cancel` was sent on this connection.
+        cancel_unless_started_sent: `cancel` with `unlessStarted` was sent on this connection.
+        canceled_above: why the run must not start any more, as a sentence: its parent was
+            cancelled; "" if it was not.
+        cancel_at: when to cancel the run if it has not ended by then.
+        queue_open: the run's cancel is not accepted yet, and it has queued calls of Models, or
+            may still queue some.
+        open_below: the run's cancel is not accepted yet, and a child of it may still start.
+        sent: when its work was sent on this connection.
         now: the time.
         started_write: how long a run works before Started=True is written.
         connected_at: when that connection began.
-        refusal: why it must not start: its secrets can't be had, or a budget was reached.
-        needs_budget_check: the controller waits for our word that the budget has room.
+        refusal: why it must not start: a secret is unavailable, or a budget is spent.
+        needs_budget_check: the controller waits for the gateway's budget check.
     """
 
     run: PipelineRun
@@ -131,7 +130,7 @@ class Facts:
 
 
 def link_of(uid: str, session: Session | None) -> Link:
-    """The link that a session makes for a run."""
+    """The state of a session as seen from a run."""
     if session is None:
         return Link.NONE
     if session.run == uid:
@@ -142,24 +141,24 @@ def link_of(uid: str, session: Session | None) -> Link:
 
 
 def cancelling(run: PipelineRun) -> bool:
-    """Whether a cancel was asked for and the controller has stopped the claims below."""
+    """Whether a cancel was requested and the controller has stopped the claims below."""
     return find(run.status.conditions, ConditionType.CANCEL_ACCEPTED) is not None
 
 
 def too_late(run: PipelineRun, now: datetime) -> bool:
-    """Whether the run's start deadline has passed. The controller then ends it, in its words."""
+    """Whether the run's start deadline has passed; then the controller ends the run."""
     return now >= start_due(run, now=now)
 
 
 def may_send(run: PipelineRun, link: Link, now: datetime, *, canceled_above: bool) -> bool:
-    """Whether the run's work may go down this link now."""
+    """Whether the run's work may be sent on this connection now."""
     return (
         link is Link.IDLE
         and not canceled_above
         and bool(run.status.pod_uid)
         and not run.status.ended
         and not run.status.finished
-        # A cancel that the controller has not seen yet is a cancel all the same.
+        # A cancel that the controller has not seen yet counts too.
         and not run.spec.cancel
         and not cancelling(run)
         and not too_late(run, now)
@@ -250,7 +249,7 @@ def _never_to_start(facts: Facts) -> Step | None:
 
 
 def _never_connected(facts: Facts) -> Step | None:
-    """What must not start, and whose pod has not connected, never starts."""
+    """The step for a run that must not start and whose pod has never connected."""
     if facts.refusal is None or facts.run.spec.cancel or _started(facts):
         return None
     return Step.FAIL_UNSTARTED if facts.link is Link.NONE and not facts.pod_seen else None
@@ -264,7 +263,7 @@ def _started(facts: Facts) -> bool:
 def _cancelled_above(facts: Facts) -> Step | None:
     if not facts.canceled_above or cancelling(facts.run) or _started(facts):
         return None
-    # Away, it will say where it stands when it is back: then it is told.
+    # If the agent is disconnected, it reports its state when it is back, and gets the cancel then.
     return (
         Step.CANCEL_UNLESS_STARTED
         if facts.link is Link.OURS and not facts.cancel_unless_started_sent
@@ -305,7 +304,7 @@ def _mark_due(facts: Facts) -> datetime | None:
 
 
 def look_again_at(facts: Facts) -> datetime | None:
-    """When a run that waits now needs another look though nothing happens."""
+    """When a waiting run needs another look even if nothing happens."""
     due = _mark_due(facts)
     moments = [] if due is None else [due]
     if facts.cancel_at is not None and not facts.run.spec.cancel:

@@ -1,10 +1,10 @@
-"""What a run has made: how many, how they ended, what they cost; and the last word on that.
+"""Totals of run trees: children, outcomes and costs of a run, and when they are final.
 
-A run that ends before what it made says `usage.final: false` on its object. When the last of that
-has ended there is one more write, on it and on every run above it that was waiting for just that.
-A bill that is corrected has the same last word said once more.
-In the ledger such a run is settled: its row has the cost of everything below it, so that no sum is
-made twice, and `tree.unsettled` finds those whose last word a gateway could not say any more.
+If a run ends before its children, its object says `usage.final: false`. When the last of them has
+ended, there is one more write, to the run and to every ancestor that was waiting only for that. A
+corrected bill causes the same write again. In the ledger such a run is settled: its row has the
+cost of everything below it, so no sum is computed twice. `tree.unsettled` finds runs whose last
+write a gateway could not make.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mayfly.metering.records import UsageRecord
 
 @dataclass(frozen=True)
 class Tally:
-    """What a run has made.
+    """The totals of what a run has made.
 
     Attributes:
-        children: what it made itself, by their ends.
+        children: its own children, counted by outcome.
         downstream: the cost of everything below it so far.
-        settled: nothing below can add to it any more, if the run itself makes nothing more.
+        settled: nothing below can add to it any more, unless the run itself makes something.
     """
 
     children: Children
@@ -43,13 +43,13 @@ class Tally:
     settled: bool
 
     def total(self, own: Decimal) -> Decimal:
-        """The cost of the run and everything below."""
+        """The cost of the run and everything below it."""
         with localcontext(EXACT):
             return own + self.downstream
 
 
 class Trees:
-    """Counts what runs have made."""
+    """Computes the totals of trees, and writes them to the objects when they are final."""
 
     def __init__(self, cluster: Cluster, database: Database, runs: Runs) -> None:
         self._cluster = cluster
@@ -57,12 +57,12 @@ class Trees:
         self._runs = runs
 
     async def tally(self, uid: str) -> Tally:
-        """What a run has made so far: the ledger's rows, and the runs that have none yet."""
+        """The totals of a run so far: from the ledger's rows, and from runs without a row yet."""
         async with self._database.read() as tx:
             return await self.tally_in(tx, uid)
 
     async def tally_in(self, tx: AsyncConnection, uid: str) -> Tally:
-        """The same, in a transaction of the caller's."""
+        """Like `tally`, in a transaction of the caller's."""
         below = await tree.below(tx, uid)
         queued = {each.uid for each in self._runs.children_of(uid)} - below.children
         children = Children(
@@ -74,10 +74,10 @@ class Trees:
         return Tally(children, below.cost, below.settled and not queued)
 
     async def finalize(self, uid: str) -> str | None:
-        """Write the final cost of a run that is over, if everything below it has ended.
+        """Write the final totals of an ended run, if everything below it has ended.
 
         Returns:
-            The UID of its parent, if that is over and may have waited for this.
+            The UID of its parent, if that has ended and may have waited for this.
 
         Raises:
             KubeError: the object can't be written now; try again.
@@ -103,7 +103,7 @@ class Trees:
         return row.parent_uid if waits else None
 
     async def _tell(self, row: RunRow, bill: UsageRecord, tally: Tally) -> None:
-        """Write the last word on the object, if that is still there and has not got it."""
+        """Write the final totals to the object, if it still exists and does not have them."""
         try:
             seen = Seen(await self._cluster.get(RUNS, row.namespace, row.name))
             if seen.uid != row.uid:

@@ -1,4 +1,4 @@
-"""The `work` message: everything that an agent needs to run a run, once."""
+"""The `work` message: everything that an agent needs to execute a run, sent once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Json = dict[str, Any]
 
 
 def shown_input(seen: Seen) -> str:
-    """The run's inline input as JSON text that goes into an answer as it is.
+    """The run's inline input as JSON text that is inserted into an answer unchanged.
 
-    An inputJSON that is no JSON ends its run (`InvalidInput`), and must not end a reader's too.
+    An inputJSON that is not JSON ends its run (`InvalidInput`), and must not break a reader.
     """
     text = seen.input_text
     try:
@@ -38,15 +38,15 @@ def work(
     limits: GatewayLimits,
     now: datetime,
 ) -> Json:
-    """The message.
+    """The `work` message of a run.
 
     Args:
         seen: the claimed run.
         program: what it runs.
-        unlocked: the secrets that it is given.
+        unlocked: its secrets.
         token: the run's own token.
         limits: what the agent enforces.
-        now: what the remaining start deadline is counted from.
+        now: the time from which the remaining start deadline is counted.
     """
     run = seen.run
     namespace, name = seen.key

@@ -1,1 +1,1 @@
-"""Secrets: sealed where a caller gave them as they are, looked up where a Pipeline names them."""
+"""Secrets: sealed if a caller sent them as text, looked up if they are references."""

@@ -1,8 +1,8 @@
-"""Looks up the Secrets of a run when its work is sent, and keeps none of them.
+"""Reads a run's Kubernetes Secrets when its work is sent; they are not stored.
 
-The gateway has no right to Secrets of its own: a namespace's Role gives it the ones that runs of
-that namespace may have. A value goes from the API server into the `work` message and nowhere else.
-What a caller of the API gave as it is, is in the store, sealed for the run (`sealed`).
+The gateway has no general right to read Secrets: a Role in each namespace allows it those that runs
+of the namespace may use. A value goes from the API server into the `work` message and nowhere else.
+Secrets that callers sent as text are in the store, sealed for the run (`sealed`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mayfly.kube.kinds import PIPELINES, SECRETS
 from mayfly_runtime.spec import inputs, pointer
 
 MAX_VALUE_BYTES = 64 * 1024
-"""A variable of twice this size lets no process start any more."""
+"""Maximum size: with a variable of twice this size, no process can start any more."""
 
 MAX_TOTAL_BYTES = 1024 * 1024
 
@@ -33,16 +33,16 @@ Json = dict[str, Any]
 
 
 class SecretUnavailable(Exception):
-    """A Secret can't be had: which, why, and what helps, in words for a person."""
+    """A Secret is unavailable; the message says which, why, and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Unlocked:
-    """The secrets of one run, for its agent alone: for no log, no store and no answer.
+    """The secrets of one run, for its agent only: never logged, stored or shown.
 
     Attributes:
         environment: values by variable.
-        input_json: the input with its secrets put in; None where it names none.
+        input_json: the input with its secrets filled in; None if it names none.
     """
 
     environment: dict[str, str] = field(default_factory=dict, repr=False)
@@ -50,19 +50,19 @@ class Unlocked:
 
 
 class SecretLookup:
-    """Reads the Secrets and sealed texts that a run is given."""
+    """Reads the Secrets and sealed texts of a run."""
 
     def __init__(
         self, cluster: Cluster, files: Files, sealed: Sealed, account: str, input_bytes: int
     ) -> None:
-        """Get ready.
+        """Create it.
 
         Args:
             cluster: the API server.
-            files: where large inputs are.
-            sealed: where the secrets are that callers gave as they are.
+            files: has large inputs.
+            sealed: has the secrets that callers sent as text.
             account: the gateway's ServiceAccount, as namespace:name.
-            input_bytes: the largest input.
+            input_bytes: the maximum size of an input.
         """
         self._cluster = cluster
         self._files = files
@@ -74,7 +74,7 @@ class SecretLookup:
         """The secrets of a claimed run, as they are now.
 
         Raises:
-            SecretUnavailable: one can't be had; the run must not start.
+            SecretUnavailable: one is unavailable; the run must not start.
             KubeError: the API server does not answer.
         """
         variables = await self._variables(seen)
@@ -105,14 +105,14 @@ class SecretLookup:
         """One key of a Secret.
 
         Raises:
-            SecretUnavailable: it can't be had.
+            SecretUnavailable: it is unavailable.
             KubeError: the API server does not answer.
         """
         body = await self._read(namespace, reference)
         return _value({reference.name: body}, namespace, reference)
 
     async def _variables(self, seen: Seen) -> dict[str, SecretKeyRef]:
-        """`spec.secrets` of the run's own namespace's Pipeline, as it is now."""
+        """`spec.secrets` of the Pipeline, if it is in the run's own namespace, as it is now."""
         reference = seen.run.spec.pipeline_ref
         namespace, _ = seen.key
         # A run of another namespace's Pipeline is given nothing of either's by that Pipeline.
@@ -126,7 +126,7 @@ class SecretLookup:
         return {each.env: each.secret_key_ref for each in pipeline.spec.secrets}
 
     async def _input(self, seen: Seen, program: Program) -> tuple[Json, list[pointer.Pointer]]:
-        """The input and where it names secrets."""
+        """The input, and the places where it names secrets."""
         if not inputs.has_secrets(program.schema):
             return {}, []
         source = seen.run.spec.input_from
@@ -144,7 +144,7 @@ class SecretLookup:
         return value, [each for each in places if _names(pointer.pick(value, each))]
 
     async def _given(self, seen: Seen, named: list[str]) -> dict[str, str]:
-        """The texts of sealed secrets, by what stands for them in the input."""
+        """The texts of sealed secrets, by their references in the input."""
         if not named:
             return {}
         texts = await self._sealed.texts(seen.uid)
@@ -163,8 +163,8 @@ class SecretLookup:
             return await self._cluster.get(SECRETS, namespace, name)
         except NotFound:
             words = (
-                f'There is no Secret "{name}" in namespace {namespace} (key "{key}"); this makes '
-                f"it: kubectl create secret generic {name} -n {namespace} "
+                f'There is no Secret "{name}" in namespace {namespace} (key "{key}"); to create '
+                f"it, run: kubectl create secret generic {name} -n {namespace} "
                 f"--from-literal={key}=VALUE"
             )
             raise SecretUnavailable(words) from None
@@ -178,7 +178,7 @@ class SecretLookup:
         role = f"mayfly-secret-{name}"
         return (
             f'The gateway may not read Secret "{name}" in namespace {namespace} (key "{key}"); '
-            f"this allows it: "
+            f"to allow it, run: "
             f"kubectl create role {role} -n {namespace} --verb=get --resource=secrets "
             f"--resource-name={name} && kubectl create rolebinding {role} -n {namespace} "
             f"--role={role} --serviceaccount={self._account}"
@@ -186,17 +186,17 @@ class SecretLookup:
 
 
 def _names(value: object) -> bool:
-    """Whether this names a secret; another text there is for the agent to check."""
+    """Whether this is a reference to a secret; the agent checks all other text."""
     return isinstance(value, dict) or (
         isinstance(value, str) and inputs.SEALED.fullmatch(value) is not None
     )
 
 
 def _reference(value: Json) -> SecretKeyRef:
-    """A reference in an input, checked again: large inputs do not come by the controller.
+    """A reference in an input, checked again: large inputs do not pass through the controller.
 
     Raises:
-        SecretUnavailable: it is none.
+        SecretUnavailable: it is not valid.
     """
     problem = inputs.wrong_reference(value)
     if problem:
@@ -210,7 +210,7 @@ def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) ->
     if key not in data:
         patch = json.dumps({"stringData": {key: "VALUE"}})
         words = (
-            f'Secret "{name}" in namespace {namespace} has no key "{key}"; this adds it: '
+            f'Secret "{name}" in namespace {namespace} has no key "{key}"; to add it, run: '
             f"kubectl patch secret {name} -n {namespace} -p '{patch}'"
         )
         raise SecretUnavailable(words)
@@ -223,7 +223,7 @@ def _value(secrets: dict[str, Json], namespace: str, reference: SecretKeyRef) ->
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise SecretUnavailable(f"{where} is not text; a file can be kept in base64.")
+        raise SecretUnavailable(f"{where} is not text; encode binary data in base64.")
     return text
 
 

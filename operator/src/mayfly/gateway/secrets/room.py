@@ -13,14 +13,14 @@ from mayfly.gateway.secrets.sealed import Sealed
 
 @dataclass(frozen=True)
 class Secrets:
-    """Secrets that callers gave, and those of the cluster."""
+    """What the room offers: sealed secrets, and lookup of Kubernetes Secrets."""
 
     sealed: Sealed
     lookup: SecretLookup
 
 
 def build(process: Process, access: AccessControl, files: FileStorage) -> Secrets:
-    """Build the room."""
+    """Build the room from the rooms below it."""
     config = process.config
     sealed = Sealed(
         database=process.database, key=access.key, clock=process.clock, new_id=process.new_id

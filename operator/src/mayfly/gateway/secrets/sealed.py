@@ -1,11 +1,10 @@
 """Encrypted store of secrets that callers send as text, until their prediction ends.
 
-A PipelineRun is readable and the database is backed up, so neither ever has such a text: where an
-input's schema says that it is a secret, `mayfly-secret:<id>` takes its place before anything is
-made. The key is derived in memory from the installation's signing key. Each text is sealed for
-one prediction, by its UID, so another input that names the same reference gets nothing. A run has
-no UID before it is made; until then its text is sealed for what the run will be: namespace, name,
-version and input.
+PipelineRuns are readable and the database is backed up, so neither may contain such a text: where
+an input's schema declares a secret, the text is replaced by `mayfly-secret:<id>` before anything is
+created. The key is derived in memory from the installation's signing key. Each text is sealed for
+one prediction by its UID, so another input with the same reference gets nothing. A run has no UID
+before it is created; until then its text is sealed for its namespace, name, version and input.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ SCHEME = "mayfly-secret:"
 PURPOSE = "sealed secrets"
 NONCE_BYTES = 12
 MAX_TOTAL_BYTES = 1024 * 1024
-"""What the secrets of one prediction may have together."""
+"""Maximum size of the secrets of one prediction together."""
 
 _REFERENCE = re.compile(r'(?<!\\)"mayfly-secret:([0-9a-hjkmnp-tv-z]{26})"(?!\s*:)')
-"""A reference as a whole JSON string that is a value, as that of a file."""
+"""A reference as a whole JSON string that is a value, like that of a file."""
 
 sealed_secrets = Table(
     "sealed_secrets",
@@ -57,19 +56,19 @@ sealed_secrets = Table(
     Column("created_at", Instant, nullable=False),
     Index("ix_sealed_secrets_name", "namespace", "name"),
 )
-"""`prediction_uid` is null, and `name` set, from before a run is made until its UID is known."""
+"""Until a run's UID is known, `prediction_uid` is null and `name` is set."""
 
 
 class Unsealable(Exception):
-    """A secret can't be had any more, or is another prediction's; the words are for a person."""
+    """A secret is gone, or belongs to another prediction; the message is for people."""
 
 
 @dataclass(frozen=True)
 class Concealed:
-    """An input without the secrets that its caller gave as they are.
+    """An input whose secrets were replaced by references.
 
     Attributes:
-        input: the input, with references in their places.
+        input: the input, with references.
         input_json: the same as text.
         texts: the secrets by reference id.
     """
@@ -80,17 +79,17 @@ class Concealed:
 
 
 def redacted(text: str) -> str:
-    """An input's JSON text as anyone may read it."""
+    """An input's JSON text with its secrets redacted."""
     return _REFERENCE.sub(json.dumps(MARK.decode()), text)
 
 
 def references(text: str) -> list[str]:
-    """The ids of the secrets that a JSON text names, each once."""
+    """The ids of the secrets that a JSON text names, without duplicates."""
     return list(dict.fromkeys(_REFERENCE.findall(text)))
 
 
 class Sealed:
-    """Encrypts secrets, and decrypts them for the prediction that they are for."""
+    """Encrypts secrets, and decrypts them for their prediction only."""
 
     def __init__(
         self, *, database: Database, key: SigningKey, clock: Clock, new_id: Callable[[], str]
@@ -103,15 +102,15 @@ class Sealed:
     # -- taken -----------------------------------------------------------------------------------
 
     def conceal(self, schema: Json, value: Json, text: str) -> Concealed:
-        """Take the secrets out of an input that was checked against its schema.
+        """Replace the secrets of a checked input by references.
 
         Args:
             schema: the OpenAPI document.
             value: the input, parsed.
-            text: the same as it came.
+            text: the same, unchanged.
 
         Raises:
-            Invalid: they are too long.
+            Invalid: they are too large.
         """
         if not inputs.has_secrets(schema):
             return Concealed(value, text)
@@ -145,14 +144,14 @@ class Sealed:
     async def keep_for_run(
         self, tx: AsyncConnection, concealed: Concealed, namespace: str, name: str, spec: Json
     ) -> None:
-        """Keep the secrets of a run that is about to be made.
+        """Store the secrets of a run that is about to be created.
 
         Args:
-            tx: a transaction that is over before the run is made.
+            tx: a transaction that is committed before the run is created.
             concealed: the input.
             namespace: of the run.
             name: of the run.
-            spec: the run's, as it will be created.
+            spec: of the run, as it will be created.
         """
         context = _before(namespace, name, spec)
         await self._keep(tx, concealed, context, None, namespace, name)
@@ -160,7 +159,7 @@ class Sealed:
     async def keep_for_call(
         self, tx: AsyncConnection, concealed: Concealed, uid: str, namespace: str
     ) -> None:
-        """Keep the secrets of a call of a Model, in the transaction that queues it."""
+        """Store the secrets of a call of a Model, in the transaction that queues it."""
         await self._keep(tx, concealed, _of(uid), uid, namespace, "")
 
     async def _keep(
@@ -184,13 +183,13 @@ class Sealed:
             await insert_once(tx, sealed_secrets, values)
 
     async def bind(self, uid: str, namespace: str, name: str, spec: Json) -> None:
-        """Seal what was kept for a run anew, for its UID: from then on it is for no other.
+        """Seal a run's secrets again, for its UID; from then on no other run can open them.
 
         Args:
             uid: of the run.
             namespace: of the run.
             name: of the run.
-            spec: the run's, as the API server has it.
+            spec: of the run, as the API server has it.
         """
         async with self._database.write() as tx:
             found = await tx.execute(
@@ -204,9 +203,7 @@ class Sealed:
                 try:
                     text = self._unseal(row.id, _before(namespace, name, spec), row.box)
                 except InvalidTag:
-                    logger.warning(
-                        "a run has the name of another, and is given none of its secrets"
-                    )
+                    logger.warning("a run reuses another run's name and gets none of its secrets")
                     continue
                 await tx.execute(
                     update(sealed_secrets)
@@ -222,7 +219,7 @@ class Sealed:
             return await self.texts_in(tx, uid)
 
     async def texts_in(self, tx: AsyncConnection, uid: str) -> dict[str, str]:
-        """The same, in a transaction."""
+        """Like `texts`, in a transaction of the caller's."""
         found = await tx.execute(
             select(sealed_secrets.c.id, sealed_secrets.c.box).where(
                 sealed_secrets.c.prediction_uid == uid
@@ -237,10 +234,10 @@ class Sealed:
         return texts
 
     async def opened(self, uid: str, text: str) -> str:
-        """An input's JSON text with the prediction's secrets in their places.
+        """An input's JSON text with the prediction's secrets filled in.
 
         Raises:
-            Unsealable: one can't be had.
+            Unsealable: one can't be opened.
         """
         named = references(text)
         if not named:
@@ -254,11 +251,11 @@ class Sealed:
     # -- forgotten -------------------------------------------------------------------------------
 
     async def forget(self, tx: AsyncConnection, uid: str) -> None:
-        """The prediction has ended."""
+        """Delete the secrets of an ended prediction."""
         await tx.execute(delete(sealed_secrets).where(sealed_secrets.c.prediction_uid == uid))
 
     async def forget_unmade(self, namespace: str, name: str) -> None:
-        """The run was not made."""
+        """Delete the secrets of a run that was not created."""
         async with self._database.write() as tx:
             await tx.execute(
                 delete(sealed_secrets).where(
@@ -269,7 +266,7 @@ class Sealed:
             )
 
     async def kept_before(self, moment: datetime) -> Sequence[tuple[str | None, str, str]]:
-        """For whom something was kept before a moment: UID, where it is known, namespace, name."""
+        """Owners of secrets that were stored before a moment: UID if known, namespace, name."""
         columns = (
             sealed_secrets.c.prediction_uid,
             sealed_secrets.c.namespace,
@@ -297,8 +294,8 @@ class Sealed:
 def words(identity: str) -> str:
     """Why a reference can't be opened."""
     return (
-        f"The input names {SCHEME}{identity}, which is kept for another prediction, or not any "
-        f"more. Such a reference can't be used again: give the secret itself."
+        f"The input names {SCHEME}{identity}, which belongs to another prediction or is not "
+        f"stored any more. Such a reference can't be used again: give the secret itself."
     )
 
 
@@ -312,7 +309,7 @@ def _of(uid: str) -> str:
 
 
 def _before(namespace: str, name: str, spec: Json) -> str:
-    """What a run will be, before it has a UID: nobody can make another one of it."""
+    """The identity of a run before it has a UID, which no other run can get."""
     told = [namespace, name, spec.get("pipelineRef"), spec.get("inputJSON"), spec.get("inputFrom")]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return f"unmade {digest}"

@@ -1,4 +1,4 @@
-"""Every table, as the first release has it. What comes later is a revision of its own."""
+"""Every table, as of the first release. Later changes are revisions of their own."""
 
 from __future__ import annotations
 
@@ -293,5 +293,5 @@ Table(
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     tables.create_all(op.get_bind(), checkfirst=False)
