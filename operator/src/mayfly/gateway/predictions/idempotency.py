@@ -100,7 +100,7 @@ class InFlight:
 
     @asynccontextmanager
     async def turn(self, known: Fingerprint) -> AsyncIterator[None]:
-        """Take the turn of a create: a retry waits until earlier ones with its digest are answered."""
+        """Take the turn of a create: a retry waits until earlier ones like it are answered."""
         alike = self._open.setdefault(known.digest, set())
         earlier, done = tuple(alike), asyncio.Event()
         alike.add(done)

@@ -99,6 +99,7 @@ class Webhooks:
             outbound: sends the requests.
             notices: notifies of changes.
             metrics: counts attempts.
+            workqueue: the predictions to look at.
             key: the signing key.
             base: the base URL of links, for receivers.
             clock: for timestamps.
