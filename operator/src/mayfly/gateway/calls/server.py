@@ -1,6 +1,6 @@
 """The interface of a Model's server, as the dispatcher uses it, and its errors.
 
-CourierError       the call could not be sent or followed
+CallError          the call could not be sent or followed
 ├── NotNow         the server did not take it: retry later
 ├── Refused        the server, or we, will never take it
 ├── Unknown        it was sent, and it is unknown whether it arrived
