@@ -142,7 +142,7 @@ class Correction:
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
     """Write a record, unless it exists; a new one is added to the sums, and noted for metrics.
 
-    It is recorded behind the last month that was closed, whatever its own clock says.
+    It is recorded after the last closed month, whatever the clock says.
 
     Returns:
         Whether it is new.
