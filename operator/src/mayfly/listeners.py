@@ -1,4 +1,4 @@
-"""Callbacks for one sort of news: who has it tells, and does not know who listens."""
+"""Listeners: callbacks for one kind of notification."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ P = ParamSpec("P")
 
 
 class Listeners(Generic[P]):
-    """Those who want to hear of something, in the order in which they asked."""
+    """Registered callbacks, called in the order of registration."""
 
     def __init__(self) -> None:
         self._callbacks: list[Callable[P, None]] = []
 
     def listen(self, hear: Callable[P, None]) -> None:
-        """Have `hear` called at each news."""
+        """Register a callback."""
         self._callbacks.append(hear)
 
     def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call everyone."""
+        """Call every callback."""
         for hear in self._callbacks:
             hear(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""A work queue: one entry a key, never two workers on one, asked again while busy means again.
+"""Work queue of keys: each key queued once, one worker per key, requeue, retry with backoff.
 
 The semantics are controller-runtime's: events only say that a key may need a look, so any number
 of them between two looks is one look. A look decides anew when the next one is due, so an `add`
@@ -25,14 +25,14 @@ Result = Literal["done", "retried", "failed"]
 
 BACKOFF_FIRST = 0.1
 BACKOFF_LIMIT = 10.0
-"""Seconds: whatever was away, work goes on so soon after it is back."""
+"""Maximum backoff in seconds, so that work resumes soon after an outage."""
 
 SPARE_TIMERS = 64
-"""Overtaken timers that may be kept, beside as many as there are others."""
+"""Maximum number of superseded timers that are kept, beyond the number of live ones."""
 
 
 class WorkQueue(Generic[K]):
-    """Keys that want a look, and the loop that looks at them."""
+    """A queue of keys to reconcile, and the loop that reconciles them."""
 
     def __init__(
         self,
@@ -66,22 +66,22 @@ class WorkQueue(Generic[K]):
 
     @property
     def busy(self) -> int:
-        """Keys that are being looked at."""
+        """Number of keys that are being worked on."""
         return len(self._busy)
 
     @property
     def later(self) -> int:
-        """Keys that are to be looked at at some later time."""
+        """Number of keys that are scheduled for later."""
         return len(self._later)
 
     @property
     def failing(self) -> int:
-        """Keys whose last look failed."""
+        """Number of keys whose last attempt failed."""
         return len(self._failures)
 
     @property
     def depth(self) -> Mapping[str, Callable[[], int]]:
-        """How many keys there are, by state; metrics read it."""
+        """Number of keys by state, for metrics."""
         return {
             "ready": lambda: len(self),
             "busy": lambda: self.busy,
@@ -91,13 +91,13 @@ class WorkQueue(Generic[K]):
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the longest-waiting key has waited."""
+        """How long the oldest ready key has waited, in seconds."""
         # A copy: metrics are read on another thread.
         since = next(iter(tuple(self._ready.values())), None)
         return 0.0 if since is None else self._monotonic() - since
 
     def add(self, key: K) -> None:
-        """Have the key looked at as soon as a worker is free."""
+        """Queue a key."""
         self._later.pop(key, None)
         if key in self._busy:
             self._again.add(key)
@@ -106,7 +106,7 @@ class WorkQueue(Generic[K]):
             self._wake.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Have the key looked at later; the earliest of several such wishes stands."""
+        """Queue a key after a delay; of several delays the earliest counts."""
         due = self._monotonic() + max(seconds, 0.0)
         timer = (due, next(self._numbers), key)
         if key in self._later and self._later[key] < timer:
@@ -119,7 +119,7 @@ class WorkQueue(Generic[K]):
             self._wake.set()
 
     def retry(self, key: K) -> None:
-        """Have the key looked at again after a failure, later each time."""
+        """Requeue a key after a failure, with backoff."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         self.add_after(key, min(BACKOFF_FIRST * 2.0**count, BACKOFF_LIMIT))
@@ -129,7 +129,7 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def take(self) -> K:
-        """The next key; the caller calls `done` when it has looked."""
+        """Take the next key; the caller must call `done` afterwards."""
         while True:
             self._promote()
             if self._ready:
@@ -139,14 +139,14 @@ class WorkQueue(Generic[K]):
             await self._wait()
 
     def done(self, key: K) -> None:
-        """The look is over; if the key was added meanwhile, it is looked at again."""
+        """Mark a key as done; if it was added in the meantime, it is queued again."""
         self._busy.discard(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
 
     async def run(self, work: Callable[[K], Awaitable[None]], workers: int = 16) -> None:
-        """Look at keys, so many at a time, until cancelled."""
+        """Work on keys with this many workers, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._serve(work))

@@ -1,4 +1,4 @@
-"""Usage records: what is charged for a prediction, once, and what was put right afterwards.
+"""Usage records: the charge of each prediction, written once, and its corrections.
 
 The bill of a prediction is a record with the prediction's UID; a correction is a further record
 that names the one it corrects and holds signed differences. So records are never changed or
@@ -35,7 +35,7 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class UsageRecord:
-    """One row of `usage_records`; a field is named as its column.
+    """One row of `usage_records`; the fields are named like the columns.
 
     Attributes:
         record_id: the prediction's UID; `<uid>+1`, `<uid>+2`, … of its corrections.
@@ -108,7 +108,7 @@ class UsageRecord:
 
 @dataclass(frozen=True)
 class Correction:
-    """What is wrong with a bill.
+    """A correction of a bill.
 
     Attributes:
         cost: signed difference of the cost; None where the time's difference is priced instead.
@@ -140,9 +140,9 @@ class Correction:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
-    """Write a record, unless it is there; a new one is noted, for whoever counts, and is spent.
+    """Write a record, unless it exists; a new one is added to the sums, and noted for metrics.
 
-    It is recorded behind the last month that was closed, whatever its own clock says.
+    It is recorded after the last closed month, whatever the clock says.
 
     Returns:
         Whether it is new.
@@ -163,7 +163,7 @@ async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
 
 
 async def of(tx: AsyncConnection, uid: str) -> Sequence[UsageRecord]:
-    """A prediction's records: its bill, then the corrections as they came."""
+    """A prediction's records: its bill, then its corrections in order."""
     found = await tx.execute(select(usage_records).where(usage_records.c.run_uid == uid))
     records = [UsageRecord(**each) for each in found.mappings()]
     return sorted(records, key=lambda record: _number(record.record_id))
@@ -174,7 +174,7 @@ def _number(record_id: str) -> int:
 
 
 async def bill(tx: AsyncConnection, uid: str) -> UsageRecord | None:
-    """A prediction's own record with its corrections summed in; None before its end."""
+    """A prediction's bill including its corrections; None before its end."""
     found = await of(tx, uid)
     return summed(found) if found else None
 
@@ -192,7 +192,7 @@ def summed(records: Sequence[UsageRecord]) -> UsageRecord:
 
 
 def exact_sum(costs: Iterable[Decimal]) -> Decimal:
-    """The sum of some costs, to the last digit.
+    """The exact sum of some costs.
 
     Raises:
         decimal.Inexact: it can't be written in `pricing.DIGITS` digits.
@@ -202,7 +202,7 @@ def exact_sum(costs: Iterable[Decimal]) -> Decimal:
 
 
 async def costs(tx: AsyncConnection, uids: Sequence[str]) -> dict[str, Decimal]:
-    """What predictions cost by their records; one without a record is not in it."""
+    """The costs of predictions by their records; those without a record are left out."""
     parts: dict[str, list[Decimal]] = {}
     for start in range(0, len(uids), BATCH):
         found = await tx.execute(
@@ -216,7 +216,7 @@ async def costs(tx: AsyncConnection, uids: Sequence[str]) -> dict[str, Decimal]:
 
 
 class NotCorrectable(Exception):
-    """A correction that can't be; the words say why."""
+    """The correction is not possible; the message says why."""
 
 
 class NotBilled(NotCorrectable):
@@ -224,7 +224,7 @@ class NotBilled(NotCorrectable):
 
 
 class BelowNothing(NotCorrectable):
-    """Less than nothing would be left of the bill."""
+    """The bill would become negative."""
 
 
 class KeyUsed(NotCorrectable):
@@ -232,7 +232,7 @@ class KeyUsed(NotCorrectable):
 
 
 async def correct(tx: AsyncConnection, uid: str, change: Correction, at: datetime) -> UsageRecord:
-    """Write a further record that puts a bill right.
+    """Correct a bill by a further record.
 
     Returns:
         The record: an earlier one where the same request made it.

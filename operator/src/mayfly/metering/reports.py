@@ -1,4 +1,4 @@
-"""Usage records, read: one after another, summed by keys, and counted for the close of a month.
+"""Usage reports: reads, sums and counts usage records.
 
 Records are read in batches, each in a transaction of its own, so that neither memory nor a slow
 reader of an answer holds anything up; what is behind a reader in time doesn't change any more.
@@ -29,7 +29,7 @@ from mayfly.metering.tables import RUN, usage_records
 BATCH = 1000
 
 MAX_ROWS = 10_000
-"""Of a report: its memory is what these need."""
+"""Maximum number of rows of a report, which bounds its memory."""
 
 _FIRST = ("record_id", "recorded_at", "cost", "currency", "namespace")
 COLUMNS = (
@@ -46,7 +46,7 @@ HEADER = line(COLUMNS)
 
 
 class Key(StrEnum):
-    """What a report can be split by."""
+    """Keys that a report can be grouped by."""
 
     NAMESPACE = "namespace"
     PIPELINE = "pipeline"
@@ -75,7 +75,7 @@ class Key(StrEnum):
 
 @dataclass(frozen=True)
 class Span:
-    """Which records are wanted: by `recorded_at`, from the first moment to before the second one.
+    """Which records to read: by `recorded_at`, from (inclusive) and to (exclusive).
 
     Attributes:
         namespace: who pays; None for all.
@@ -88,7 +88,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a report, or its total.
+    """A row of a report, or a total.
 
     Attributes:
         keys: what it is of, in the order that was asked for.
@@ -106,15 +106,15 @@ class Row:
 
 
 class TooManyRows(Exception):
-    """A report has more rows than `MAX_ROWS`."""
+    """A report would have more rows than `MAX_ROWS`."""
 
 
 class NotOver(Exception):
-    """A month that is not over can't be closed; the words say from when on."""
+    """A month that is not over can't be closed; the message says from when it can."""
 
 
 class NotClosed(Exception):
-    """A month was not closed, or its close was interrupted."""
+    """A month is not closed, or its close was interrupted."""
 
 
 async def page(
@@ -151,7 +151,7 @@ def _in_order(
 
 
 def _by_bytes(tx: AsyncConnection) -> ColumnElement[str]:
-    """The id, compared byte by byte: in the same order in every database."""
+    """Order by id byte by byte, which is the same in every database."""
     collation = "C" if tx.dialect.name == "postgresql" else "BINARY"
     return usage_records.c.record_id.collate(collation)
 
@@ -171,7 +171,7 @@ async def records(database: Database, span: Span) -> AsyncIterator[UsageRecord]:
 async def with_corrected(
     database: Database, span: Span
 ) -> AsyncIterator[tuple[UsageRecord, UsageRecord | None]]:
-    """Every record of a span, in order, and the bill that it corrects, where it corrects one."""
+    """Every record of a span, in order; corrections with the bill that they correct."""
     async for record in records(database, span):
         corrected = None
         if record.corrects is not None:
@@ -181,12 +181,12 @@ async def with_corrected(
 
 
 def line_of(record: UsageRecord) -> str:
-    """A record as a line of CSV."""
+    """A record as a CSV line."""
     return line(getattr(record, column) for column in COLUMNS)
 
 
 async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Row]:
-    """Sums of a span, a row each combination of keys and currency; sorted by the keys.
+    """Sums over a span: one row per combination of keys and currency, sorted by the keys.
 
     Raises:
         TooManyRows: there are more of them than `MAX_ROWS`.
@@ -215,7 +215,7 @@ def _plus(row: Row, record: UsageRecord) -> Row:
 
 
 def totals_of(rows: Sequence[Row]) -> list[Row]:
-    """The sums of a report's rows, one a currency."""
+    """The totals of a report's rows, one per currency."""
     found: dict[str, Row] = {}
     for row in rows:
         before = found.get(row.currency) or Row((), row.currency)
@@ -235,7 +235,7 @@ def totals_of(rows: Sequence[Row]) -> list[Row]:
 
 
 async def count(database: Database, month: Month) -> Totals:
-    """What the records of a month come to now."""
+    """The current totals of a month's records."""
     digest, number, sums = hashlib.sha256(), 0, dict[str, Decimal]()
     async for record in records(database, Span(month.start, month.end)):
         digest.update(line_of(record).encode())
@@ -246,7 +246,7 @@ async def count(database: Database, month: Month) -> Totals:
 
 
 async def close(database: Database, month: Month, at: datetime, by: str) -> Period:
-    """Close a month; again, it answers the same.
+    """Close a month; repeating it gives the same answer.
 
     Args:
         database: the ledger's.
@@ -273,7 +273,7 @@ async def close(database: Database, month: Month, at: datetime, by: str) -> Peri
 
 
 async def verify(database: Database, month: Month) -> tuple[Period, Totals]:
-    """A closed month, and what its records come to now: the same, unless somebody changed them.
+    """A closed month and its current totals, which are the same unless records were altered.
 
     Raises:
         NotClosed: there is nothing to compare with.

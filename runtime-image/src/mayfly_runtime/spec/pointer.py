@@ -1,4 +1,4 @@
-"""Places in a JSON value: the keys and indexes that lead there."""
+"""Pointers into JSON values: lists of keys and indexes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Pointer = tuple[str | int, ...]
 
 
 def pick(values: Any, pointer: Pointer) -> Any:
-    """What is there where a pointer points.
+    """The value at a pointer.
 
     Raises:
         LookupError: nothing is there.
@@ -19,12 +19,12 @@ def pick(values: Any, pointer: Pointer) -> Any:
 
 
 def place(values: dict[str, Any], pointer: Pointer, value: object) -> None:
-    """Put a value where a pointer points."""
+    """Set the value at a pointer."""
     pick(values, pointer[:-1])[pointer[-1]] = value
 
 
 def in_words(name: str, pointer: Pointer) -> str:
-    """A place as an author would write it: `output.scores[3]`."""
+    """A pointer as an author would write it: `output.scores[3]`."""
     for key in pointer:
         name += f"[{key}]" if isinstance(key, int) else f".{key}"
     return name

@@ -1,4 +1,4 @@
-"""Usage: reports, records, FOCUS, why something costs what it costs, and the close of a month.
+"""HTTP routes of usage: reports, records, FOCUS, explanations, corrections, closed months.
 
 Who may list PipelineRuns of a namespace may read what they cost; of all namespaces, who may list
 them in all. A month is closed by who may update `pipelineruns/status` in all. A run may nothing.
@@ -43,7 +43,7 @@ Namespace = str | None
 
 
 class UsageRoutes:
-    """Handlers of usage: reports, records, bills and their corrections, months."""
+    """HTTP routes of usage: reports, records, bills and their corrections, months."""
 
     def __init__(
         self, *, database: Database, corrections: Corrections, callers: Callers, clock: Clock
@@ -80,7 +80,7 @@ class UsageRoutes:
         namespace: Namespace = None,
         form: Format = None,
     ) -> Response:
-        """What was used and what it costs, summed: a row each key, and the totals of the rows."""
+        """Usage report: usage and cost by keys, with totals."""
         span = await self._span(request, since, to, namespace)
         keys = _keys(by)
         as_csv = _wants_csv(request, form)
@@ -105,7 +105,7 @@ class UsageRoutes:
         form: Format = None,
         cursor: str | None = None,
     ) -> Response:
-        """Usage records, oldest first: JSON in pages, CSV in one piece."""
+        """Usage records, oldest first: JSON in pages, CSV in one response."""
         span = await self._span(request, since, to, namespace)
         after = pages.position(cursor)
         if _wants_csv(request, form):
@@ -131,7 +131,7 @@ class UsageRoutes:
         return self._streamed(span, focus.HEADER, focus.lines, "focus")
 
     async def explain(self, request: Request, identity: str) -> Response:
-        """Why a prediction costs what it costs: each line of its bill, and what is below it."""
+        """Explain a prediction's cost: each line of its bill, and everything below it."""
         caller = await self._caller(request)
         namespace = request.path_params.get("namespace")
         found = await explain(self._database, _uid(identity))
@@ -149,7 +149,7 @@ class UsageRoutes:
     # -- corrected -------------------------------------------------------------------------------
 
     async def correct(self, request: Request, identity: str) -> Response:
-        """Correct a prediction's bill: a signed difference, and why."""
+        """Correct a prediction's bill, by a signed difference with a reason."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
         body = await body_of(request, BODY_BYTES)
@@ -161,13 +161,13 @@ class UsageRoutes:
     # -- months ----------------------------------------------------------------------------------
 
     async def periods(self, request: Request) -> Response:
-        """The closed months, newest first."""
+        """List the closed months, newest first."""
         await self._everywhere(await self._caller(request), "list", "pipelineruns")
         found = await reports.closed(self._database)
         return JSONResponse(presenter.periods(found), headers=UNCACHED)
 
     async def close(self, request: Request, period: str) -> Response:
-        """Close a month: nothing enters it any more; count, sum and checksum of its records."""
+        """Close a month: no more records; stores count, sums and checksum."""
         caller = await self._caller(request)
         await self._everywhere(caller, "update", "pipelineruns/status")
         name = caller.user.name if caller.user else ""
@@ -178,7 +178,7 @@ class UsageRoutes:
         return JSONResponse(presenter.period(found), headers=UNCACHED)
 
     async def verify(self, request: Request, period: str) -> Response:
-        """Count a closed month once more, and tell whether it still comes to the same."""
+        """Count a closed month again, and compare."""
         await self._everywhere(await self._caller(request), "list", "pipelineruns")
         month = _month(period)
         try:
@@ -251,7 +251,7 @@ def _wants_csv(request: Request, form: str | None) -> bool:
 
 
 def _uid(identity: str) -> str:
-    """The UID of a prediction; "", which none has, for what is no id."""
+    """The UID of a prediction; "", which no prediction has, if the id is invalid."""
     try:
         return uid_of(identity)
     except ValueError:

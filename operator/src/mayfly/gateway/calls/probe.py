@@ -1,4 +1,4 @@
-"""Looks at Models: asks the server for the schema, keeps it as a version, writes `Ready`.
+"""Probes Models: reads the server's schema, stores it as a version, writes the condition Ready.
 
 A Model is looked at when it changes, when a call needs its version, and every `probe_seconds`;
 sooner where it can't be called yet.
@@ -28,15 +28,15 @@ SCHEMA_BYTES = 1024 * 1024
 WORKERS = 4
 
 FIRST_SECONDS = 1.0
-"""When a Model that can't be called yet is looked at again; twice as long each time after that."""
+"""Time until a Model that can't be called is probed again; doubled each time."""
 
 
 class NotAModel(Exception):
-    """A server describes something else; the words are for a person."""
+    """The server does not describe a model; the message is for people."""
 
 
 def model_schema(schema: Json) -> Json:
-    """A server's OpenAPI document, where it describes a model.
+    """Check that a server's OpenAPI document describes a model; returned unchanged.
 
     Raises:
         NotAModel: it does not.
@@ -57,7 +57,7 @@ def model_schema(schema: Json) -> Json:
 
 
 def name_conflict(directory: Directory, entry: Entry) -> str:
-    """Why a Model can't have its name, in words; "" where it has it."""
+    """Why a Model can't have its name, as a sentence; "" if it has it."""
     holder = directory.named(entry.namespace, entry.name)
     if holder is None or holder.is_model:
         return ""
@@ -68,7 +68,7 @@ def name_conflict(directory: Directory, entry: Entry) -> str:
 
 
 def conflict_of(directory: Directory, entry: Entry) -> str:
-    """Who has a Model's name or alias, in words, or ""."""
+    """Which object holds a Model's name or alias, as a sentence, or ""."""
     words = name_conflict(directory, entry)
     if words:
         return words
@@ -80,7 +80,7 @@ def conflict_of(directory: Directory, entry: Entry) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look at a Model found: the condition `Ready`, and the version that is called now."""
+    """The result of a probe: the condition `Ready`, and the version that is called now."""
 
     reason: Reason
     words: str
@@ -88,7 +88,7 @@ class Finding:
 
 
 def status_patch(entry: Entry, finding: Finding, now: datetime) -> Json | None:
-    """What to write on a Model's object after a look; None where it says that already."""
+    """The status patch after a probe; None if nothing changes."""
     model = entry.typed
     assert isinstance(model, Model)  # noqa: S101 - it is what the directory gives
     generation = model.metadata.generation
@@ -115,7 +115,7 @@ def status_patch(entry: Entry, finding: Finding, now: datetime) -> Json | None:
 
 
 class Probe:
-    """Keeps the versions and the status of Models true."""
+    """Probes Models, and keeps their versions and status up to date."""
 
     def __init__(
         self,
@@ -153,17 +153,17 @@ class Probe:
         self._pauses: dict[Key, float] = {}
 
     def changed(self, namespace: str, name: str) -> None:
-        """A Model changed or went; our own writes of its status are no change."""
+        """A Model was changed or deleted; our own status writes are ignored."""
         entry = self._directory.model(namespace, name)
         if entry is None or self._last_facts.get((namespace, name)) != self._facts(entry):
             self.look(namespace, name)
 
     def look(self, namespace: str, name: str) -> None:
-        """Look at a Model soon."""
+        """Queue a Model."""
         self._workqueue.add((namespace, name))
 
     async def run(self) -> None:
-        """Look at Models until cancelled."""
+        """Probe Models until cancelled."""
         await self._directory.synced()
         await self._versions.load()
         for entry in self._directory.models():
@@ -199,7 +199,7 @@ class Probe:
         )
 
     def _pause(self, entry: Entry, finding: Finding) -> float:
-        """Seconds until the next look: soon where a server may just be starting."""
+        """Seconds until the next probe: few if the server may just be starting."""
         if finding.reason is Reason.READY:
             return self._probe_seconds
         key = (entry.namespace, entry.name)

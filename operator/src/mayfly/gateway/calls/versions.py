@@ -1,4 +1,4 @@
-"""The versions of Models: a schema and its id, kept in SQL.
+"""Versions of Models: a schema and its id, stored in SQL.
 
 A version is a schema of a Model; its id is a hash of both, so the same server gives the same id
 in every gateway, and every version that was ever seen is kept.
@@ -23,7 +23,7 @@ from mayfly.gateway.calls.server import Json
 from mayfly.metering import listing
 
 KEEP = 10
-"""Versions of a Model that are kept however old they are."""
+"""Number of versions of a Model that are kept regardless of age."""
 
 model_versions = Table(
     "model_versions",
@@ -42,7 +42,7 @@ model_versions = Table(
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version of a Model; a field is named as its column.
+    """One version of a Model; the fields are named like the columns.
 
     Attributes:
         model_uid: of the Model.
@@ -65,7 +65,7 @@ class ModelVersion:
 
     @property
     def output_files(self) -> bool:
-        """Whether the output may hold files."""
+        """Whether the output may contain files."""
         output = self.schema["components"]["schemas"].get("Output")
         return '"format": "uri"' in json.dumps(output)
 
@@ -77,7 +77,7 @@ def version_id(model_uid: str, schema: Json) -> str:
 
 
 class Versions:
-    """The table of versions; the directory learns what is in it."""
+    """The table of versions; the directory is kept up to date with it."""
 
     def __init__(self, database: Database, directory: Directory, clock: Clock) -> None:
         self._database = database
@@ -85,7 +85,7 @@ class Versions:
         self._clock = clock
 
     async def load(self) -> None:
-        """Tell the directory what is known: what a server said last holds while it is away."""
+        """Load all versions into the directory: the last schema counts while a server is away."""
         columns = (
             model_versions.c.id,
             model_versions.c.namespace,
@@ -101,7 +101,7 @@ class Versions:
                 self._directory.learn_schema(entry, known.schema)
 
     async def latest(self, entry: Entry) -> ModelVersion | None:
-        """The version of a Model that is called now; None when nobody has seen one."""
+        """The version of a Model that is called now; None if none is known."""
         async with self._database.read() as tx:
             return await _one(
                 tx,
@@ -117,7 +117,7 @@ class Versions:
             return await _one(tx, select(model_versions).where(model_versions.c.id == identity))
 
     async def save(self, entry: Entry, schema: Json, upstream: str) -> ModelVersion:
-        """Keep what a server says of its model now: a version that is the latest from here on.
+        """Store a server's current schema as the Model's latest version.
 
         Args:
             entry: the Model.
@@ -151,7 +151,7 @@ class Versions:
         return await self.find(identity) or _version({**values, "schema": json.dumps(schema)})
 
     async def forget_old(self, before: datetime) -> None:
-        """Forget versions that were the latest before a moment, and that nothing needs.
+        """Delete versions that were superseded before a moment, and that nothing needs.
 
         A Model keeps its newest ones; one that is gone keeps those that a prediction names that has
         not ended.
@@ -175,7 +175,7 @@ class Versions:
 
 
 def target_of(entry: Entry, version: ModelVersion | None = None) -> Json:
-    """Where a Model's calls go, and on what terms: what is kept with a call that was sent."""
+    """Target and terms of a Model's calls, as stored with a call that was sent."""
     spec = entry.body["spec"]
     sort = "endpoint" if spec.get("endpoint") else "replicate"
     target: Json = {

@@ -1,4 +1,4 @@
-"""Creates predictions: the rules that every create goes through, in their order.
+"""Creates predictions: the rules of every create, in order.
 
     1. permit        the caller may create predictions there, now
     2. callable      what it calls may be called from there
@@ -42,7 +42,7 @@ from mayfly.source_check import SourceChecker
 
 @dataclass(frozen=True)
 class Order:
-    """A create: who calls what, where the prediction is to be, and with what."""
+    """A create: who calls what, in which namespace, and with what."""
 
     caller: Caller
     namespace: str
@@ -52,7 +52,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Callee:
-    """What a create runs, as it is now.
+    """What a create calls, in its current state.
 
     Attributes:
         entry: the Pipeline or Model.
@@ -68,7 +68,7 @@ class Callee:
 
 @dataclass(frozen=True)
 class Plan:
-    """A create with which nothing is wrong.
+    """A valid create, ready to be made.
 
     Attributes:
         order: what was asked for.
@@ -82,17 +82,17 @@ class Plan:
 
 
 class Maker(Protocol):
-    """Makes one kind of prediction: runs of Pipelines, or calls of Models."""
+    """Interface: makes one kind of prediction, a run of a Pipeline or a call of a Model."""
 
     async def callee(self, order: Order) -> Callee:
-        """What an order runs.
+        """Resolve what an order calls.
 
         Raises:
             Problem: it has no such version, can't be called, or not with these options.
         """
 
     async def make(self, plan: Plan, known: Fingerprint) -> Snapshot:
-        """Make a prediction, and remember by its fingerprint that it was made.
+        """Make a prediction, and store its fingerprint for retries.
 
         Raises:
             MadeBefore: it repeats one that is remembered; nothing was made or kept.
@@ -100,11 +100,11 @@ class Maker(Protocol):
         """
 
     async def recall(self, made: Created) -> Snapshot | None:
-        """The prediction that an earlier create made; None where it came to nothing."""
+        """The prediction that an earlier create made; None if none came of it."""
 
 
 class Creator:
-    """Creates predictions by the rules."""
+    """Creates predictions: checks the rules and makes the prediction once."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Creator:
         headers: Mapping[str, str],
         base: str,
     ) -> Snapshot:
-        """Create a prediction, or find the one that this same create made before.
+        """Create a prediction, or return the one that an earlier identical create made.
 
         Args:
             caller: who calls.
@@ -174,7 +174,7 @@ class Creator:
             return await self._made(plan, known, maker)
 
     async def _plan(self, order: Order, maker: Maker, base: str) -> Plan:
-        """What is to be made: rules 2 to 5."""
+        """Check rules 2 to 5 and return what to make."""
         self._callers.require_callable(order.target.entry, order.namespace)
         await self._budgets.require(order.namespace, order.caller.run)
         callee = await maker.callee(order)
@@ -191,7 +191,7 @@ class Creator:
         return Plan(order, callee, replace(given, input_json=text))
 
     async def _first(self, known: Fingerprint, maker: Maker) -> Snapshot | None:
-        """What a create made that this one repeats; None where it repeats none."""
+        """The prediction of the create that this one repeats; None if it is not a repeat."""
         if not known.repeat:
             return None
         async with self._database.read() as tx:
@@ -199,7 +199,7 @@ class Creator:
         return None if made is None else await maker.recall(made)
 
     async def _made(self, plan: Plan, known: Fingerprint, maker: Maker) -> Snapshot:
-        """The prediction, whoever made it: rules 6 and 7."""
+        """Make the prediction, or return the one of a concurrent create: rules 6 and 7."""
         try:
             return await maker.make(plan, known)
         except MadeBefore as error:

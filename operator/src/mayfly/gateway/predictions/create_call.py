@@ -1,4 +1,4 @@
-"""Makes calls: a call of a Model becomes a queued row."""
+"""Creates calls of Models: queued rows."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from mayfly.metering.tables import MODEL
 from mayfly.reconcile.lineage import child_depth
 
 SETTLE_SECONDS = 3.0
-"""How long a call waits for a Model that nobody has looked at yet."""
+"""How long a create waits for a Model whose schema is not known yet."""
 
 FULL_SECONDS = 5
 
 
 class CallMaker:
-    """Queues calls of Models."""
+    """Creates calls of Models and queues each once."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class CallMaker:
         self._new_uid = new_uid
 
     async def callee(self, order: Order) -> Callee:
-        """The Model and its latest version.
+        """Resolve the Model and its latest version.
 
         Raises:
             Missing: the Model has no such version, or none that can still be called.
@@ -106,7 +106,7 @@ class CallMaker:
         )
 
     async def make(self, plan: Plan, known: Fingerprint) -> Snapshot:
-        """Queue the call, in the transaction that remembers it.
+        """Queue the call, in the transaction that stores its fingerprint.
 
         Raises:
             MadeBefore: the create repeats one that is remembered.
@@ -123,7 +123,7 @@ class CallMaker:
         return made
 
     async def recall(self, made: Created) -> Snapshot | None:
-        """The prediction that an earlier create made; None where its row is gone."""
+        """The prediction that an earlier create made; None if its row was removed."""
         return await self._snapshots.snapshot(made.name)
 
     async def _queue(self, tx: AsyncConnection, plan: Plan, row: RunRow, call: Call) -> Snapshot:

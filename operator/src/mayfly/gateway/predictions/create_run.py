@@ -1,4 +1,4 @@
-"""Makes runs: a call of a Pipeline becomes a PipelineRun."""
+"""Creates runs of Pipelines: PipelineRun objects."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 INLINE_BYTES = 16 * 1024
-"""Input above this is kept as a file, and the object names it."""
+"""Larger inputs are stored as a file that the object names."""
 
 COMMIT_SECONDS = 5.0
-"""A create is done by then, or was not: clients post again after a minute."""
+"""After this time a create is done, or was not done: clients time out after a minute."""
 
 SETTLE_SECONDS = 3.0
-"""How long a call waits for a pipeline that was just written to get its version."""
+"""How long a create waits for the version of a Pipeline that was just written."""
 
 SUFFIX = 10
 
 
 class RunMaker:
-    """Makes runs of Pipelines."""
+    """Creates runs of Pipelines."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class RunMaker:
         self._new_id = new_id
 
     async def callee(self, order: Order) -> Callee:
-        """The pipeline as it is now, and the version to run.
+        """Resolve the Pipeline, read now, and the version to run.
 
         Raises:
             Missing: there is no such version.
@@ -107,7 +107,7 @@ class RunMaker:
         return Callee(entry, version.id, version.schema)
 
     async def make(self, plan: Plan, known: Fingerprint) -> Snapshot:
-        """Make the PipelineRun, once it is remembered by what name.
+        """Create the PipelineRun, after its name was stored for retries.
 
         Raises:
             MadeBefore: the create repeats one that is remembered.
@@ -129,7 +129,7 @@ class RunMaker:
         return self._snapshots.of_new_run(seen)
 
     async def recall(self, made: Created) -> Snapshot | None:
-        """The prediction that an earlier create made; None where there is no such run (any more).
+        """The prediction that an earlier create made; None if there is no such run any more.
 
         Raises:
             KubeError: the API server could not be asked.
@@ -186,7 +186,7 @@ class RunMaker:
         return {"inputFrom": {"file": stored.reference, "sha256": stored.sha256}}
 
     async def _sealed_and_created(self, body: Json, given: Concealed) -> Json:
-        """Create the run; its secrets are kept before that, and sealed for its UID behind it."""
+        """Create the run; its secrets are stored before, and sealed for its UID afterwards."""
         if not given.texts:
             return await self._created(body)
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
@@ -204,7 +204,7 @@ class RunMaker:
         return made
 
     async def _created(self, body: Json) -> Json:
-        """Create the object; an answer that was lost is asked for again by the object's name."""
+        """Create the object; if the answer is lost, read the object by its name."""
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         last: Exception | None = None
         try:

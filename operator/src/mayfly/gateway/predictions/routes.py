@@ -1,4 +1,4 @@
-"""Predictions: made, read, listed, cancelled. With and without /v1 and a namespace before it."""
+"""HTTP routes of predictions: create, get, list, cancel, logs, output, source."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TREE_LIMIT = 10_000
 
 
 class PredictionRoutes:
-    """The routes and what they need."""
+    """HTTP routes of predictions."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class PredictionRoutes:
     # -- read ------------------------------------------------------------------------------------
 
     async def get(self, request: Request, identity: str) -> Response:
-        """The prediction object; a run that polls gets it when there is news, or after a while."""
+        """Get a prediction; if a run polls without news, the answer is held for a while."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
         found = await self._predictions.long_poll(caller, identity, namespace)
@@ -133,7 +133,7 @@ class PredictionRoutes:
         created_after: str | None = None,
         created_before: str | None = None,
     ) -> Response:
-        """The namespace's predictions, newest first."""
+        """List the namespace's predictions, newest first."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
         span = Span(
@@ -164,7 +164,7 @@ class PredictionRoutes:
         return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def output(self, request: Request, identity: str) -> Response:
-        """The output as the run made it, with its files as links."""
+        """The output exactly as the run made it, with its files as links."""
         found, base = await self._find(request, identity)
         _require_data(found)
         text = await self._presenter.linked(found.row, found.output, base)
@@ -173,7 +173,7 @@ class PredictionRoutes:
         return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def source(self, request: Request, identity: str) -> Response:
-        """The source that it ran, though its Pipeline may have another one now, or be gone."""
+        """The source that the prediction ran, even if its Pipeline has changed or was deleted."""
         found, _ = await self._find(request, identity)
         _require_data(found)
         kept = await self._presenter.source(found.row)
@@ -183,7 +183,7 @@ class PredictionRoutes:
         return JSONResponse(shown, headers=UNCACHED)
 
     async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
-        """The log as text; with `follow`, as it comes, until the prediction ends."""
+        """The log as text; with `follow`, streamed until the prediction ends."""
         found, _ = await self._find(request, identity)
         _require_data(found)
         return StreamingResponse(
@@ -209,7 +209,7 @@ class PredictionRoutes:
         yield await self._presenter.log_end(found.row)
 
     async def webhook_secret(self, request: Request) -> Response:
-        """What signs the webhooks of the caller's namespace."""
+        """The signing secret of the namespace's webhooks."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
         if caller.run is not None:
@@ -221,7 +221,7 @@ class PredictionRoutes:
     # -- cancelled -------------------------------------------------------------------------------
 
     async def cancel(self, request: Request, identity: str) -> Response:
-        """Cancel it; the answer is the prediction, once the cancel is accepted."""
+        """Cancel a prediction; answers once the cancel is accepted."""
         namespace = request.path_params.get("namespace")
         caller = await self._callers.caller(request.headers, namespace)
         found = await self._predictions.find(caller, identity, namespace)
