@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
@@ -252,9 +251,7 @@ class Predictions:
             while True:
                 found = await self.refresh(found)
                 seen = self._runs.get(found.row.uid)
-                accepted = seen is None or is_true(
-                    seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED
-                )
+                accepted = seen is None or seen.run.status.cancel_accepted
                 left = deadline - asyncio.get_running_loop().time()
                 if accepted or left <= 0:
                     return found

@@ -84,23 +84,13 @@ def build(
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
     database.commits.listen(webhooks.committed)
-    creator = Creator(
-        permits=Permits(access.callers, database, lifecycle.notices),
-        callers=access.callers,
-        budgets=namespaces.budgets,
-        sources=caches.sources,
-        sealed=secrets.sealed,
-        links=files.links,
-        database=database,
-        clock=clock,
-        runs=_run_maker(process, caches, files, secrets, snapshots),
-        calls=_call_maker(process, caches, secrets, calls, snapshots),
-    )
     routes = PredictionRoutes(
         predictions=finder,
         presenter=presenter,
         targets=Targets(access.callers, caches.directory),
-        creator=creator,
+        creator=_creator(
+            process, caches, lifecycle, namespaces, access, files, secrets, calls, snapshots
+        ),
         budgets=namespaces.budgets,
         callers=access.callers,
         notices=lifecycle.notices,
@@ -110,6 +100,31 @@ def build(
     )
     streams = Streams(finder, presenter, lifecycle.notices, process.stopping, access.key, clock)
     return Predictions(finder, webhooks, [routes.router(), streams.router()])
+
+
+def _creator(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    namespaces: NamespaceSettings,
+    access: AccessControl,
+    files: FileStorage,
+    secrets: Secrets,
+    calls: Calls,
+    snapshots: Snapshots,
+) -> Creator:
+    return Creator(
+        permits=Permits(access.callers, process.database, lifecycle.notices),
+        callers=access.callers,
+        budgets=namespaces.budgets,
+        sources=caches.sources,
+        sealed=secrets.sealed,
+        links=files.links,
+        database=process.database,
+        clock=process.clock,
+        runs=_run_maker(process, caches, files, secrets, snapshots),
+        calls=_call_maker(process, caches, secrets, calls, snapshots),
+    )
 
 
 def _webhooks(

@@ -25,7 +25,6 @@ from mayfly.gateway.runs.gather import (
     Departed,
     Gatherer,
     View,
-    cancel_accepted,
     in_ledger,
     over_budget,
 )
@@ -146,7 +145,7 @@ class Dispatcher:
     async def _notify_parent(self, child: Seen) -> None:
         """Queue a cancelled parent that may be waiting only for this run."""
         parent = self._runs.get(child.parent_uid or "")
-        if parent is None or not steps.cancelling(parent.run) or cancel_accepted(parent):
+        if parent is None or not parent.run.status.cancelling or parent.run.status.cancel_accepted:
             return
         now = self._runs.get(child.uid)
         if now is None or not await self._gatherer.unstarted([now]):

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Protocol
 
 from mayfly.api.v1alpha1 import Reason
-from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.names import PARENT_LABEL, UNFINISHED
 from mayfly.clock import Clock
@@ -216,10 +215,10 @@ class Gatherer:
         reads the parent before each claim, and the parent's cancel is written.
         """
         run = seen.run
-        if not reaches_children(run) or run.status.finished or cancel_accepted(seen):
+        if not reaches_children(run) or run.status.finished or run.status.cancel_accepted:
             return _Below()
         unstarted = tuple(await self.unstarted(self._runs.children_of(seen.uid)))
-        if not steps.cancelling(run):
+        if not run.status.cancelling:
             return _Below(unstarted)  # requested, but the controller has not stopped the claims yet
         for queue in self._queues:
             if await queue.queue_is_open(seen.uid):
@@ -253,11 +252,6 @@ class Gatherer:
 def over_budget(why: str) -> Refusal | None:
     """The end of a run that a budget stops; None if `why` is empty."""
     return Refusal(Reason.BUDGET_EXCEEDED, why) if why else None
-
-
-def cancel_accepted(seen: Seen) -> bool:
-    """Whether the object says that nothing below a cancelled run can start any more."""
-    return is_true(seen.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
 
 
 def in_ledger(seen: Seen) -> bool:

@@ -173,10 +173,9 @@ def ended(
 
 
 def _cancel_is_open(status: PipelineRunStatus, ending: Ending) -> bool:
-    found = find(status.conditions, ConditionType.CANCEL_ACCEPTED)
-    if found is None:
+    if not status.cancelling:
         return ending.outcome is Outcome.CANCELED
-    return found.status != "True"
+    return not status.cancel_accepted
 
 
 def recorded(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason
-from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
+from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.gateway.runs.sessions import Session
 from mayfly.gateway.runs.status import tells_storage_full
 from mayfly.metering.ledger import RunRow
@@ -140,11 +140,6 @@ def link_of(uid: str, session: Session | None) -> Link:
     return Link.RETIRED if session.retired else Link.IDLE
 
 
-def cancelling(run: PipelineRun) -> bool:
-    """Whether a cancel was requested and the controller has stopped the claims below."""
-    return find(run.status.conditions, ConditionType.CANCEL_ACCEPTED) is not None
-
-
 def too_late(run: PipelineRun, now: datetime) -> bool:
     """Whether the run's start deadline has passed; then the controller ends the run."""
     return now >= start_due(run, now=now)
@@ -160,7 +155,7 @@ def may_send(run: PipelineRun, link: Link, now: datetime, *, canceled_above: boo
         and not run.status.finished
         # A cancel that the controller has not seen yet counts too.
         and not run.spec.cancel
-        and not cancelling(run)
+        and not run.status.cancelling
         and not too_late(run, now)
     )
 
@@ -241,7 +236,7 @@ def _lost(facts: Facts) -> Step | None:
 
 
 def _never_to_start(facts: Facts) -> Step | None:
-    if not cancelling(facts.run) and (not facts.canceled_above or _started(facts)):
+    if not facts.run.status.cancelling and (not facts.canceled_above or _started(facts)):
         return None
     if facts.link is Link.IDLE:
         return Step.RETIRE
@@ -261,7 +256,7 @@ def _started(facts: Facts) -> bool:
 
 
 def _cancelled_above(facts: Facts) -> Step | None:
-    if not facts.canceled_above or cancelling(facts.run) or _started(facts):
+    if not facts.canceled_above or facts.run.status.cancelling or _started(facts):
         return None
     # If the agent is disconnected, it reports its state when it is back, and gets the cancel then.
     return (
@@ -272,12 +267,12 @@ def _cancelled_above(facts: Facts) -> Step | None:
 
 
 def _cancelled(facts: Facts) -> Step | None:
-    if not cancelling(facts.run):
+    if not facts.run.status.cancelling:
         return None
     if facts.link is Link.OURS and not facts.cancel_sent:
         return Step.CANCEL
-    accepted = is_true(facts.run.status.conditions, ConditionType.CANCEL_ACCEPTED)
-    return None if accepted or facts.open_below else Step.ACCEPT_CANCEL
+    done = facts.run.status.cancel_accepted or facts.open_below
+    return None if done else Step.ACCEPT_CANCEL
 
 
 def _sendable(facts: Facts) -> Step | None:
