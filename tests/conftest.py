@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.lengths import length
 from support.servers.postgresql import Databases, PostgreSQL, make_tables, server
 
 # No test judges how fast a busy machine is.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, max_examples=length(50, 100))
 settings.load_profile("patient")
 
 

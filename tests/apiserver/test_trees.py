@@ -184,7 +184,7 @@ def test_when_parents_hold_every_pod_the_deepest_ends_and_the_rest_goes_on(
     ended = runs.ended("b3")
     assert reason(ended, "Succeeded", "False") == "CapacityExhausted"
     assert ended["status"]["error"].startswith(
-        'Every pod of runtime "default" (maxPods 4) is held by a run that waits for one below it'
+        'Every pod of runtime "default" (maxPods 4) is held by a run that waits for a run below it'
     )
     # Its parent goes on with the error, ends, and leaves its pod to the other one.
     assert reason(runs.get("a3"), "Finished") is None

@@ -35,9 +35,10 @@ class ControllerProcess:
         self._process.kill()
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        """Send it a signal, unless it has ended."""
+        if self._process.is_alive():
+            assert self._process.pid is not None
+            os.kill(self._process.pid, number)
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Its exit code, or minus the signal that ended it; None if it still runs."""

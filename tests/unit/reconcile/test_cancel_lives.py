@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.builders import NOW, claimed, pod, run, seen, target
+from support.lengths import length
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
@@ -250,5 +251,7 @@ class CancelLives(RuleBasedStateMachine):
             assert not (each.agent == "started" and each.run.status.ended)
 
 
-CancelLives.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+CancelLives.TestCase.settings = settings(
+    max_examples=length(200, 400), stateful_step_count=40, deadline=None
+)
 TestCancelLives = CancelLives.TestCase

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lengths import length
 
 from mayfly.reconcile.places import Places, Waiting, gives_up, in_line
 
@@ -130,7 +131,7 @@ class World:
         raise AssertionError("it does not come to an end")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=length(100, 200), deadline=None)
 @given(st.data(), st.lists(SHAPES, min_size=1, max_size=8), st.integers(1, 7), st.integers(0, 4))
 def test_every_run_ends_and_only_deep_ones_are_exhausted(data, trees, limit, reserve):
     world = World(limit, reserve)
@@ -142,7 +143,7 @@ def test_every_run_ends_and_only_deep_ones_are_exhausted(data, trees, limit, res
         assert each.depth > min(reserve, limit)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=length(100, 200), deadline=None)
 @given(st.data(), st.lists(SHAPES, min_size=1, max_size=8), st.integers(3, 7))
 def test_three_levels_always_complete(data, trees, limit):
     world = World(limit, 3)

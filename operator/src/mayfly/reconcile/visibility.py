@@ -23,7 +23,7 @@ def not_callable(called: Pipeline | Model, namespace: str | None, *, by_alias: b
         return f"{named} is private to its namespace."
     if isinstance(called, Pipeline) and called.spec.secrets:
         return (
-            f"{named} has secrets (spec.secrets), and only runs in namespace {owner} are given "
-            f"those. Run it there, or let it take secrets of the caller's as cog.Secret inputs."
+            f"{named} has secrets (spec.secrets), which only runs in namespace {owner} can use. "
+            "Run it there, or change it to take secrets from the caller as cog.Secret inputs."
         )
     return ""
