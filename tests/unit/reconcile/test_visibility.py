@@ -47,4 +47,4 @@ def test_an_alias_shares_a_private_model():
 
 def test_a_public_pipeline_with_secrets_runs_in_its_own_namespace_alone():
     words = not_callable(pipeline(visibility="public", secrets=SECRETS), "other")
-    assert "only runs in namespace team are given those" in words
+    assert "only runs in namespace team can use" in words
