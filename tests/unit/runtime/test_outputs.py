@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.worker import encoder
 
@@ -115,6 +116,25 @@ def test_the_limit_is_of_bytes():
     with pytest.raises(OutputError) as caught:
         encoder.encode("é", 3)
     assert caught.value.reason == "OutputTooLarge"
+
+
+@pytest.mark.parametrize("text", ["j", "ж", "🐛", "\ud800", "ж\ud800", '"', "\u2028"])
+def test_a_text_is_counted_as_it_is_written(text):
+    written = encode(text)
+    size = len(written.encode())
+    assert strict_json.size(written) == size
+    assert written == strict_json.dump(json.loads(written))
+    assert encoder.encode(text, size).text == written
+    with pytest.raises(OutputError):
+        encoder.encode(text, size - 1)
+
+
+def test_the_longest_integer():
+    assert encode([1 - 10**4300]) == "[-" + "9" * 4300 + "]"
+
+
+def test_only_halves_of_characters_are_escaped():
+    assert encode("ж\ud800🐛") == '"ж\\ud800🐛"'
 
 
 def test_files_leave_a_gap_and_a_pointer():

@@ -13,6 +13,7 @@ from mayfly_runtime.agent.jobs import Fetched, FetchFailed, InputRead, JobEvent,
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.run import SUCCEEDED, End, Run, failed
 from mayfly_runtime.agent.upload import Posted
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.inputs import secret_values
 from mayfly_runtime.spec.pointer import Pointer
 
@@ -78,12 +79,14 @@ class Attempt:
                 self._paths = paths
             case FetchFailed(error):
                 self._judge(failed("InputFetchFailed", error))
-            case Resolved(index, text):
+            case Resolved(index, text, grown):
                 self.uploads_pending -= 1
                 if index is None:
                     self._finish(text)
-                else:
+                elif self.run.count_bytes(grown):
                     self.run.outputs.append(text)
+                else:
+                    self._judge(self._too_large())
             case _:
                 self.uploads_pending = 0
                 self.run.final = None
@@ -178,7 +181,7 @@ class Attempt:
             self._judge(SUCCEEDED)
 
     def _finish(self, text: str) -> bool:
-        if len(text.encode()) > self.run.work.limits.outputBytes:
+        if strict_json.size(text) > self.run.work.limits.outputBytes:
             self._judge(self._too_large())
             return False
         self.run.final = text

@@ -7,7 +7,6 @@ they have, and only if the author's code imported those packages itself.
 import dataclasses
 import datetime as dt
 import enum
-import json
 import math
 import os
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from io import IOBase
 from typing import Any
 
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.spec.pointer import Pointer, in_words
 
@@ -46,12 +46,8 @@ def encode(value: object, limit_bytes: int, name: str = "output") -> Encoded:
     """
     files: list[OutputFile] = []
     tree = _Encoder(name, files).tree(value, ())
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:  # lone surrogates can only be written escaped
-        text = json.dumps(tree, separators=(",", ":"), allow_nan=False)
-        size = len(text)
+    text = strict_json.dump(tree)
+    size = strict_json.size(text)
     if size > limit_bytes:
         raise OutputError(
             "OutputTooLarge",
