@@ -33,6 +33,10 @@ class Pair:
     b: str
 
 
+class Half(enum.Enum):
+    ONE = "\ud800"
+
+
 class Pydantic1:
     """As the locked pydantic's models look."""
 
@@ -93,6 +97,13 @@ def test_values(value, text):
         ([b"x"], "output[0] is a bytes, which is not JSON: write it to a file and return its Path"),
         ({"a": object()}, "output.a is a object, which is not JSON"),
         ({(1, 2): 3}, "output has a key that is a tuple"),
+        ([10**4300], "output[0] is an integer of more than 4300 digits"),
+        ({None: 1, "null": 2}, "output has the key None: write a string"),
+        ({"a": [{1: 2, "1": 3}]}, 'output.a[0] has two keys that are "1" in JSON'),
+        ({True: 1, "true": 2}, 'output has two keys that are "true" in JSON'),
+        ({1.0: 1, "1.0": 2}, 'output has two keys that are "1.0" in JSON'),
+        ({Colour.RED: 1, "red": 2}, 'output has two keys that are "red" in JSON'),
+        ({"\ud800": 1, Half("\ud800"): 2}, 'output has two keys that are "\\ud800" in JSON'),
         (iter([1]), "output is a list_iterator, which is not JSON"),
         ([(x for x in ())], "output[0] is a generator, which is not JSON: "
          "only the output itself may be an iterator"),

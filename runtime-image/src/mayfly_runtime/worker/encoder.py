@@ -20,6 +20,10 @@ from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.spec.pointer import Pointer, in_words
 
 MAX_DEPTH = 200
+MAX_DIGITS = 4300
+"""Of an integer: Python, and so the gateway, reads no longer ones."""
+
+_TOO_LONG = 10**MAX_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class _Encoder:
             case str():
                 return str(value)
             case int():
-                return int(value)
+                return self._int(int(value), at)
             case float():
                 return self._float(float(value), at)
             case Mapping():
@@ -128,6 +132,11 @@ class _Encoder:
         }.get(type(value).__name__, "")
         raise self._not_json(at, f"is a {type(value).__name__}, which is not JSON{hint}")
 
+    def _int(self, value: int, at: Pointer) -> int:
+        if not -_TOO_LONG < value < _TOO_LONG:
+            raise self._not_json(at, f"is an integer of more than {MAX_DIGITS} digits")
+        return value
+
     def _float(self, value: float, at: Pointer) -> float:
         if not math.isfinite(value):
             raise self._not_json(at, f"is {value}, which is not JSON")
@@ -143,6 +152,8 @@ class _Encoder:
         result: dict[str, Any] = {}
         for key, item in value.items():
             name = self._key(key, at)
+            if name in result:
+                raise self._not_json(at, f"has two keys that are {strict_json.dump(name)} in JSON")
             result[name] = self.tree(item, (*at, name))
         return result
 
@@ -156,6 +167,8 @@ class _Encoder:
                 return "true" if key else "false"
             case int() | float():
                 return str(key)
+            case None:
+                raise self._not_json(at, "has the key None: write a string")
             case _:
                 raise self._not_json(at, f"has a key that is a {type(key).__name__}")
 
