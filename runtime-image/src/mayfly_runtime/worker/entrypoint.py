@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mayfly_runtime.spec.source_text import SourceError, source_text
 from mayfly_runtime.worker.errors import Failure, exit_call, last_line, print_traceback
 
 
@@ -32,7 +33,7 @@ def load_entrypoint(files: dict[str, str], entrypoint: str, folder: Path) -> Ent
         if not target.resolve().is_relative_to(folder.resolve()):
             raise Failure("InvalidSource", f"the file {path!r} is outside the run's folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8", errors="surrogatepass", newline="")
+        target.write_text(_as_checked(path, text), "utf-8", errors="surrogatepass", newline="")
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.argv[:] = [file]
@@ -49,6 +50,14 @@ def load_entrypoint(files: dict[str, str], entrypoint: str, folder: Path) -> Ent
         listed = f"it has {', '.join(there)}" if there else "it has no function"
         raise Failure("InvalidSource", f"there is no function {name} in {file}: {listed}")
     return Entrypoint(function, name)
+
+
+def _as_checked(path: str, text: str) -> str:
+    """A file as the schema was read from it."""
+    try:
+        return source_text(path, text)
+    except SourceError as error:
+        raise Failure("InvalidSource", error.message) from None
 
 
 def _import(path: Path, name: str) -> Any:
