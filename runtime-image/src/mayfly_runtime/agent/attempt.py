@@ -110,8 +110,18 @@ class Attempt:
             before = "before main() returned" if self.run.started_ns else "while it was loading"
             self._judge(failed("Exited", f"{process.describe(status)} {before}"))
 
+    def judge_channel(self, problem: str, heard_ns: int) -> None:
+        """The worker goes on, but can't be heard any more: the run ends when the channel broke."""
+        if self.verdict is not None:
+            return
+        if self.run.over_ns is None:
+            self.run.over_ns = heard_ns
+        words = f"the code was stopped, because its channel to the agent broke: {problem}"
+        self._judge(failed("Exited", words))
+
     def _load(self, text: str) -> None:
         work = self.run.work
+        self._child.allow(work.limits)
         # Before the worker, and thus the author's code, can print them.
         self.run.redactor.hide([*work.secrets.values(), *secret_values(work.schema, text)])
         self._child.send(
@@ -201,10 +211,11 @@ def _json(text: object) -> str:
     """Check JSON text before it is inserted into our own messages; returned unchanged.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or has no UTF-8.
         TypeError: it is not text.
     """
     if not isinstance(text, str):
         raise TypeError("an output that is not text")
+    text.encode()
     json.loads(text)
     return text

@@ -10,6 +10,7 @@ from typing import Any
 
 from mayfly_runtime.spec.source_text import SourceError, source_text
 from mayfly_runtime.worker.errors import Failure, exit_call, last_line, print_traceback
+from mayfly_runtime.worker.forks import Origin
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def _import(path: Path, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with Origin():
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         print_traceback(error)
         raise Failure("InvalidSource", _syntax_error(error)) from None
