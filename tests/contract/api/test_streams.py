@@ -1,6 +1,7 @@
 """Predictions as server-sent events, read by the clients and by hand."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -165,6 +166,15 @@ async def test_an_output_that_is_no_iterator_is_one_event(
         made = await create(gateway)
         got = parsed((await read(made["urls"]["stream"])).text)
     assert got == [("output", "1:0", data), ("done", "1:0", "{}")]
+
+
+async def test_json_text_of_any_characters_is_one_line(world: World) -> None:
+    item = {"a": "\u00e9 \u2028 \u2029 \x85"}
+    async with playing(world, streams([item])) as (gateway, _):
+        made = await create(gateway)
+        [(_, _, data), _] = parsed((await read(made["urls"]["stream"])).text)
+    assert json.loads(data) == item
+    assert data.splitlines() == [data]
 
 
 @pytest.mark.parametrize("act", [gives(None), streams([])])

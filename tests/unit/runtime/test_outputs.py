@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.worker import encoder
 
@@ -30,6 +31,10 @@ class Colour(enum.Enum):
 class Pair:
     a: int
     b: str
+
+
+class Half(enum.Enum):
+    ONE = "\ud800"
 
 
 class Pydantic1:
@@ -92,6 +97,13 @@ def test_values(value, text):
         ([b"x"], "output[0] is a bytes, which is not JSON: write it to a file and return its Path"),
         ({"a": object()}, "output.a is a object, which is not JSON"),
         ({(1, 2): 3}, "output has a key that is a tuple"),
+        ([10**4300], "output[0] is an integer of more than 4300 digits"),
+        ({None: 1, "null": 2}, "output has the key None: write a string"),
+        ({"a": [{1: 2, "1": 3}]}, 'output.a[0] has two keys that are "1" in JSON'),
+        ({True: 1, "true": 2}, 'output has two keys that are "true" in JSON'),
+        ({1.0: 1, "1.0": 2}, 'output has two keys that are "1.0" in JSON'),
+        ({Colour.RED: 1, "red": 2}, 'output has two keys that are "red" in JSON'),
+        ({"\ud800": 1, Half("\ud800"): 2}, 'output has two keys that are "\\ud800" in JSON'),
         (iter([1]), "output is a list_iterator, which is not JSON"),
         ([(x for x in ())], "output[0] is a generator, which is not JSON: "
          "only the output itself may be an iterator"),
@@ -115,6 +127,25 @@ def test_the_limit_is_of_bytes():
     with pytest.raises(OutputError) as caught:
         encoder.encode("é", 3)
     assert caught.value.reason == "OutputTooLarge"
+
+
+@pytest.mark.parametrize("text", ["j", "ж", "🐛", "\ud800", "ж\ud800", '"', "\u2028"])
+def test_a_text_is_counted_as_it_is_written(text):
+    written = encode(text)
+    size = len(written.encode())
+    assert strict_json.size(written) == size
+    assert written == strict_json.dump(json.loads(written))
+    assert encoder.encode(text, size).text == written
+    with pytest.raises(OutputError):
+        encoder.encode(text, size - 1)
+
+
+def test_the_longest_integer():
+    assert encode([1 - 10**4300]) == "[-" + "9" * 4300 + "]"
+
+
+def test_only_halves_of_characters_are_escaped():
+    assert encode("ж\ud800🐛") == '"ж\\ud800🐛"'
 
 
 def test_files_leave_a_gap_and_a_pointer():

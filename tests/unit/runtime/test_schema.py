@@ -1,6 +1,7 @@
 """Annotations and Input(...) to OpenAPI, and every way in which a source is refused."""
 
 import textwrap
+import warnings
 
 import pytest
 
@@ -254,6 +255,23 @@ def test_the_document_around_it():
         ("def main(:\n  pass", 1, "syntax error: invalid syntax at main.py line 1: def main(:"),
         ("def main():\n pass\n  x", 3, "syntax error: unexpected indent at main.py line 3: x"),
         ("x = '\0'\ndef main(): ...", 0, "null bytes"),
+        ("def main(a: int, a: int): ...", 1, "syntax error: duplicate"),
+        ("def main(): ...\nreturn 1", 2,
+         "syntax error: 'return' outside function at main.py line 2: return 1"),
+        ("def main(): ...\nawait x()", 2,
+         "syntax error: 'await' outside function at main.py line 2: await x()"),
+        ("\f\ndef main():\n  yield\nyield", 4,
+         "syntax error: 'yield' outside function at main.py line 4: yield"),
+        ("def main():\n  x = 1\n  global x", 3, "name 'x' is assigned to before global"),
+        ("def main():\n  break", 2, "'break' outside loop"),
+        ("from __future__ import cats\ndef main(): ...", 1, "future feature cats is not defined"),
+        ("# coding: latin-1\ndef main(a: str = 'ü'): ...", 1,
+         "the source must be UTF-8, not latin-1: remove its coding line "
+         "(main.py line 1: # coding: latin-1)"),
+        ("#!/usr/bin/python\n# -*- coding: cp1252 -*-\ndef main(): ...", 2, "not cp1252"),
+        ("\r\n \t# vim: set fileencoding=koi8-r :\r\ndef main(): ...", 2, "not koi8-r"),
+        ("\ufeff# coding: nonsense\ndef main(): ...", 1, "not nonsense"),
+        ("\ufeff\ufeffdef main(): ...", 1, "invalid non-printable character U+FEFF"),
     ],
 )  # fmt: skip
 def test_what_is_refused(text, line, words):
@@ -286,6 +304,30 @@ def test_what_is_refused_in_another_file_names_that_file(files, file, line, word
         schema.build(files, "main.py:main")
     assert words in caught.value.message
     assert (caught.value.file, caught.value.line) == (file, line)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["\ufeff", "# coding: utf-8\n", "# -*- coding: UTF_8 -*-\n", "\ufeff# coding=utf8\n",
+     "# coding: utf-8-unix\n", "x = 1\n# coding: latin-1\n", "\n\n# coding: latin-1\n",
+     '"""\n# coding: latin-1"""\n', "# encoding latin-1\n"],
+)  # fmt: skip
+def test_sources_in_utf8_however_they_say_it(head):
+    document = build(f"{head}def main(a: str = 'ü'): ...", prelude="")
+    assert document["components"]["schemas"]["Input"]["properties"]["a"]["default"] == "ü"
+
+
+def test_a_coding_line_is_refused_in_any_file():
+    files = {"main.py": "def main(): ...", "late.py": "# coding: latin-1", "x.txt": "# coding: x"}
+    with pytest.raises(schema.SourceError, match=r"late\.py line 1"):
+        schema.build(files, "main.py:main")
+
+
+@pytest.mark.parametrize("text", ["'\\d'", "1 is 1", "assert (1, 'x')"])
+def test_what_python_only_warns_of_is_taken(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build(f"{text}\ndef main(): ...", prelude="")
 
 
 def test_a_file_that_nothing_imports_is_not_read():

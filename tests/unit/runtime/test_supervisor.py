@@ -56,6 +56,9 @@ class Child:
     def send(self, message):
         self.told.append(message["op"])
 
+    def allow(self, limits):
+        pass
+
     def took(self):
         pass
 
@@ -162,7 +165,11 @@ class World:
 
     def dies(self):
         self.child.kill()
-        self.supervisor._handle(Silent())
+        self.supervisor._handle(Silent("it is closed", self.clock.now))
+
+    def channel_breaks(self):
+        self.child.silent = True
+        self.supervisor._handle(Silent("a message that is not JSON", self.clock.now))
 
     def second(self):
         self.clock.now += 1_000_000_000
@@ -276,6 +283,31 @@ def billed(world, *events):
 def test_an_output_that_takes_its_time_to_be_told_is_not_billed(tmp_path):
     assert billed(World(tmp_path), "second", "over", "moment", "finished") == 1000
     assert billed(World(tmp_path), "second", "over", "moment", "failed") == 1000
+
+
+def test_a_channel_that_breaks_ends_the_run_and_its_meter_there(tmp_path):
+    world = World(tmp_path)
+    assert billed(world, "second", "channel_breaks", "moment", "moment") == 1000
+    result = world.supervisor._result
+    assert (result.outcome, result.reason) == ("failed", "Exited")
+    assert result.error.endswith("its channel to the agent broke: a message that is not JSON")
+
+
+def test_a_worker_that_exits_just_after_its_channel_closed_is_judged_by_its_exit(tmp_path):
+    world = World(tmp_path)
+    billed(world, "channel_breaks", "moment", "dies")
+    assert world.supervisor._result.error == (
+        "the process was ended by SIGKILL (killed) before main() returned"
+    )
+
+
+def test_a_channel_that_breaks_before_the_start_lets_nothing_start(tmp_path):
+    world = World(tmp_path)
+    events = ["connect", "work", "checked_with_file", "loaded", "channel_breaks", "fetched"]
+    for event in [*events, "moment", "moment"]:
+        world.happen(event)
+    result = world.supervisor._result
+    assert (result.reason, result.started, result.activeMs) == ("Exited", False, 0)
 
 
 def test_code_that_runs_on_after_main_is_free_for_a_second_only(tmp_path):

@@ -13,6 +13,7 @@ from mayfly_runtime.agent.jobs import Fetched, FetchFailed, InputRead, JobEvent,
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.run import SUCCEEDED, End, Run, failed
 from mayfly_runtime.agent.upload import Posted
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.inputs import secret_values
 from mayfly_runtime.spec.pointer import Pointer
 
@@ -78,12 +79,14 @@ class Attempt:
                 self._paths = paths
             case FetchFailed(error):
                 self._judge(failed("InputFetchFailed", error))
-            case Resolved(index, text):
+            case Resolved(index, text, grown):
                 self.uploads_pending -= 1
                 if index is None:
                     self._finish(text)
-                else:
+                elif self.run.count_bytes(grown):
                     self.run.outputs.append(text)
+                else:
+                    self._judge(self._too_large())
             case _:
                 self.uploads_pending = 0
                 self.run.final = None
@@ -107,8 +110,18 @@ class Attempt:
             before = "before main() returned" if self.run.started_ns else "while it was loading"
             self._judge(failed("Exited", f"{process.describe(status)} {before}"))
 
+    def judge_channel(self, problem: str, heard_ns: int) -> None:
+        """The worker goes on, but can't be heard any more: the run ends when the channel broke."""
+        if self.verdict is not None:
+            return
+        if self.run.over_ns is None:
+            self.run.over_ns = heard_ns
+        words = f"the code was stopped, because its channel to the agent broke: {problem}"
+        self._judge(failed("Exited", words))
+
     def _load(self, text: str) -> None:
         work = self.run.work
+        self._child.allow(work.limits)
         # Before the worker, and thus the author's code, can print them.
         self.run.redactor.hide([*work.secrets.values(), *secret_values(work.schema, text)])
         self._child.send(
@@ -178,7 +191,7 @@ class Attempt:
             self._judge(SUCCEEDED)
 
     def _finish(self, text: str) -> bool:
-        if len(text.encode()) > self.run.work.limits.outputBytes:
+        if strict_json.size(text) > self.run.work.limits.outputBytes:
             self._judge(self._too_large())
             return False
         self.run.final = text
@@ -198,10 +211,11 @@ def _json(text: object) -> str:
     """Check JSON text before it is inserted into our own messages; returned unchanged.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or has no UTF-8.
         TypeError: it is not text.
     """
     if not isinstance(text, str):
         raise TypeError("an output that is not text")
+    text.encode()
     json.loads(text)
     return text

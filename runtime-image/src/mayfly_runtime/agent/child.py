@@ -8,9 +8,9 @@ from typing import Any
 from mayfly_runtime.agent import process
 from mayfly_runtime.agent.clock import Clock
 from mayfly_runtime.agent.logs import LogBuffer, pump
-from mayfly_runtime.channel import Channel, ChannelError
+from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.channel import Channel, ChannelError, frame_bytes
 
-MAX_MESSAGE_BYTES = 16 * 2**20
 _UNREAD_MESSAGES = 256
 
 
@@ -24,7 +24,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """The channel is closed; the worker's exit status will tell why."""
+    """The channel is closed or broken; an exit status, if one follows, says more than `problem`."""
+
+    problem: str
+    heard_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Child:
         self._log = log
         self._clock = clock
         self._put = put
-        self._channel = Channel(worker.channel, MAX_MESSAGE_BYTES)
+        self._channel = Channel(worker.channel, frame_bytes(Limits().outputBytes))
         # Backpressure: a worker that yields faster than the supervisor reads has to wait.
         self._room = threading.Semaphore(_UNREAD_MESSAGES)
         self.status: int | None = None
@@ -67,6 +70,10 @@ class Child:
             self._channel.send(message)
         except ChannelError:
             return
+
+    def allow(self, limits: Limits) -> None:
+        """Take messages as large as this run's outputs can make them."""
+        self._channel.max_received = frame_bytes(limits.outputBytes)
 
     def took(self) -> None:
         """Note that a message was handled, so that the next one may be read."""
@@ -95,11 +102,12 @@ class Child:
             self._room.acquire()
             try:
                 message = self._channel.receive()
-            except ChannelError:
+            except ChannelError as error:
+                problem = str(error)
                 break
             self._put(Said(message, self._clock.monotonic_ns()))
         self.silent = True
-        self._put(Silent())
+        self._put(Silent(problem, self._clock.monotonic_ns()))
 
     def _read_log(self, stdout: int) -> None:
         pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))

@@ -15,6 +15,7 @@ from pathlib import Path
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
 from mayfly_runtime.agent.upload import Posted, Uploader
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.spec.pointer import Pointer, in_words
 
@@ -49,6 +50,8 @@ class Resolved:
 
     index: int | None
     text: str
+    grown: int = 0
+    """Bytes by which the files' ids made it longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,8 @@ class Uploads:
             except (ValueError, LookupError, TypeError, RecursionError) as error:
                 self._put(ResolveFailed("OutputNotJSON", f"{name}: {error}"))
                 return
-            self._put(Resolved(index, resolved))
+            grown = strict_json.size(resolved) - strict_json.size(text)
+            self._put(Resolved(index, resolved, grown))
 
 
 def _start(name: str, job: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mayfly_runtime.agent.clock import NS_PER_MS, Clock, ceil_ms
 from mayfly_runtime.agent.messages import Outcome, Result, Started, Work
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import MAX_ITEMS
 from mayfly_runtime.spec.redaction import Redactor
 
@@ -50,7 +51,8 @@ class Run:
     end: End | None = None
     outputs: list[str] = field(default_factory=list)
     """JSON texts of an iterator's items whose files are uploaded."""
-    output_bytes: int = 0
+    output_bytes: int = 1
+    """The size of the list of these items, its brackets included."""
     streamed: bool = False
     final: str | None = None
     """JSON text of an output that is not an iterator's."""
@@ -82,9 +84,13 @@ class Run:
     def count_item(self, text: str) -> bool:
         """Count an item of an iterator output; False if it exceeds the limit."""
         self.streamed = True
-        self.output_bytes += len(text.encode()) + 1
-        within = self.output_bytes <= self.work.limits.outputBytes
+        within = self.count_bytes(strict_json.size(text) + 1)  # a bracket or a comma before it
         return within and len(self.outputs) < MAX_ITEMS
+
+    def count_bytes(self, count: int) -> bool:
+        """Count bytes of an iterator output's JSON; False if the limit is exceeded."""
+        self.output_bytes += count
+        return self.output_bytes <= self.work.limits.outputBytes
 
     def start_deadline_ns(self) -> int:
         """When a run that has not started is given up."""

@@ -50,6 +50,8 @@ LINGER_NS = 15 * 60_000 * NS_PER_MS
 """How long a result waits for its acknowledgement."""
 
 _DRAIN_NS = 2_000 * NS_PER_MS
+_EXIT_NS = 500 * NS_PER_MS
+"""How long after its channel closed a worker may take to exit. Less than `FREE_TELLING_NS`."""
 _TERMINATED_LINGER_NS = 5_000 * NS_PER_MS
 _GOODBYE_S = 3.0
 """How long to wait for the gateway's close frame. Together with the linger before it, this is less
@@ -109,6 +111,7 @@ class Supervisor:
         self._attempt: Attempt | None = None
         self._result: Result | None = None
         self._exit: int | None = None
+        self._silent: Silent | None = None
         self._deadlines: dict[str, int] = {}
 
     def live(self) -> int:
@@ -149,8 +152,11 @@ class Supervisor:
                 self._reap()
             case Terminated():
                 self._on_terminated()
-            case Logged() | Silent():
-                pass  # `_advance` handles what they report
+            case Silent():
+                self._silent = event
+                self._deadlines["channel"] = self._clock.monotonic_ns() + _EXIT_NS
+            case Logged():
+                pass  # `_advance` handles what it reports
             case _:
                 if self._attempt is not None:
                     self._attempt.on_job(event)
@@ -278,8 +284,15 @@ class Supervisor:
                 return
             words = in_words(work.timeoutMs)
             self._stop(failed("TimedOut", f"main() ran longer than its timeout of {words}"))
+        elif name == "channel" and self._phase in {Phase.LOADING, Phase.RUNNING}:
+            self._judge_channel(attempt)
         elif name == "grace" and self._phase is Phase.RUNNING and attempt.run.stop is not None:
             self._end(attempt.run.stop)
+
+    def _judge_channel(self, attempt: Attempt) -> None:
+        """End a run whose worker goes on without its channel; an exit is judged as one."""
+        if self._silent is not None and self._child.status is None:
+            attempt.judge_channel(self._silent.problem, self._silent.heard_ns)
 
     # Phases
 
@@ -295,7 +308,7 @@ class Supervisor:
                 attempt.judge_exit(self._child.status)
             if attempt.verdict is not None:
                 self._end(attempt.verdict)
-            elif self._phase is Phase.LOADING and attempt.ready:
+            elif self._phase is Phase.LOADING and attempt.ready and not self._child.silent:
                 self._start(attempt)
         if self._phase is Phase.ENDING:
             self._try_finish(attempt)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.spec.pointer import Pointer, in_words, place
 
@@ -65,7 +66,7 @@ class Uploader:
             where = in_words(name, file.pointer)
             identifier = self._upload(file, where, lambda: deadline - time.monotonic())
             place(holder, ("output", *file.pointer), identifier)
-        return json.dumps(holder["output"], separators=(",", ":"))
+        return strict_json.dump(holder["output"])
 
     def _upload(self, file: Posted, where: str, left_s: Callable[[], float]) -> str:
         path = self._outbox / file.folder / file.name

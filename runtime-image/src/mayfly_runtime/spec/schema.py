@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mayfly_runtime.spec import annotations as types
-from mayfly_runtime.spec.source import Module, SourceError
+from mayfly_runtime.spec.source import Module
+from mayfly_runtime.spec.source_text import SourceError, source_text
 
 __all__ = ["SourceError", "build", "functions", "split_entrypoint"]
 
@@ -27,6 +28,7 @@ def build(files: Mapping[str, str], entrypoint: str) -> dict[str, Any]:
     if file not in files:
         words = f"the entrypoint {entrypoint!r} names a file that does not exist"
         raise SourceError(words, file, 0)
+    files = {each: source_text(each, text) for each, text in files.items()}
     try:
         module = Module(file, files)
         module.read_imports()

@@ -3,7 +3,10 @@
 import ast
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Mapping
+
+from mayfly_runtime.spec.source_text import SourceError, lines
 
 _MAX_ALIAS_DEPTH = 20
 _RUNTIME_PYTHON = (3, 13)
@@ -15,16 +18,6 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
 }
-
-
-class SourceError(Exception):
-    """An error in the source for its author, with place. `line` is 0 if there is none."""
-
-    def __init__(self, message: str, file: str, line: int) -> None:
-        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
-        self.message = message
-        self.file = file
-        self.line = line
 
 
 class Module:
@@ -45,7 +38,7 @@ class Module:
         """
         self.file = file
         self._files = files
-        self._lines = files[file].splitlines()
+        self._lines = lines(files[file])
         self.tree = _parse(file, files[file])
         self._imports: dict[str, str] = {}
         self.assigned: dict[str, ast.expr | None] = {}
@@ -234,12 +227,18 @@ class Module:
 
 def _parse(file: str, text: str) -> ast.Module:
     try:
-        return ast.parse(text, file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run's log has them
+            tree = ast.parse(text, file)
+            # Some errors only the compiler finds: a `return` outside of a function, two parameters
+            # of one name. It would read the line from a file of that name, so it gets none.
+            compile(tree, "<source>", "exec", dont_inherit=True)
+            return tree
     except SyntaxError as error:
         line = error.lineno or 0
-        shown = (error.text or "").rstrip("\n")
+        shown = (error.text or "".join(lines(text)[line - 1 : line])).strip()
         message = f"{error.msg} at {file}" + (f" line {line}" if line else "")
-        message += f": {shown.strip()}" if shown else ""
+        message += f": {shown}" if shown else ""
         if sys.version_info < _RUNTIME_PYTHON:
             here = ".".join(str(part) for part in sys.version_info[:2])
             message += f" (read with Python {here}; pipelines run on 3.13)"

@@ -1,4 +1,4 @@
-"""Strict JSON parser: only what RFC 8259 allows, without the extensions of Python's `json`.
+"""Strict JSON: only what RFC 8259 allows, without the extensions of Python's `json`; its size.
 
 NaN and Infinity are refused, and numbers beyond a float, which would turn into Infinity.
 """
@@ -28,6 +28,26 @@ def parse_at(text: str, position: int, what: str) -> tuple[Any, int]:
     """
     with _errors_about(what):
         return _DECODER.raw_decode(text, position)
+
+
+def dump(value: Any) -> str:
+    """The JSON text of a value: compact, and with nothing escaped that has a character in UTF-8.
+
+    Raises:
+        ValueError: it holds NaN or Infinity.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A lone half of a surrogate pair; it is within a string, where this is JSON's own escape.
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def size(text: str) -> int:
+    """Bytes of a JSON text in UTF-8: what every limit of outputs counts."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 class _Refused(ValueError):

@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import cog
-from mayfly_runtime.channel import Channel, ChannelError
+from mayfly_runtime.channel import Channel, ChannelError, MessageTooLong, frame_bytes
 from mayfly_runtime.spec import inputs
 from mayfly_runtime.spec.pointer import pick, place
-from mayfly_runtime.worker import httpx_retries
+from mayfly_runtime.worker import httpx_retries, stdio
 from mayfly_runtime.worker.entrypoint import load_entrypoint
 from mayfly_runtime.worker.errors import Failure
 from mayfly_runtime.worker.invocation import Interrupts, Invocation
@@ -52,11 +52,12 @@ class Worker:
         try:
             self._run(load)
         except Failure as failure:
-            _flush()
+            stdio.flush()
             self._channel.send({"op": "failed", "reason": failure.reason, "error": str(failure)})
         self._channel.receive()
 
     def _run(self, load: dict[str, Any]) -> None:
+        self._channel.max_sent = frame_bytes(load["outputBytes"])
         os.environ.update(load["secrets"])
         os.environ["REPLICATE_API_TOKEN"] = load["token"]
         cog.current_scope().context["replicate_api_token"] = load["token"]
@@ -66,7 +67,7 @@ class Worker:
         invocation = Invocation(
             entrypoint,
             self._interrupts,
-            self._channel.send,
+            self._tell,
             self._scratch / "outbox",
             load["outputBytes"],
         )
@@ -76,8 +77,19 @@ class Worker:
         self._channel.send({"op": "loaded"})
         self._place(prepared, self._channel.receive())
         finished = invocation.run(prepared.values)
-        _flush()
-        self._channel.send(finished)
+        stdio.flush()
+        self._tell(finished)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send what `main()` gave.
+
+        Raises:
+            Failure: OutputTooLarge, with what surrounds it (the places of very many files).
+        """
+        try:
+            self._channel.send(message)
+        except MessageTooLong as error:
+            raise Failure("OutputTooLarge", f"the output can't be sent: {error}") from None
 
     def _check(self, schema: dict[str, Any], text: str) -> inputs.Prepared:
         """Check and convert the input, and report the files to be fetched."""
@@ -103,15 +115,6 @@ class Worker:
             place(prepared.values, pointer, cog.Secret(value))
 
 
-def _flush() -> None:
-    """Flush stdout and stderr before the end is reported. The author may have closed them."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
-
-
 def _warn(text: str) -> None:
     sys.stderr.write(f"mayfly: {text}\n")
 
@@ -128,9 +131,10 @@ def main() -> None:
     """Run with the number of the inherited socket as the only argument."""
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
+    # A forked child has no say, and doesn't keep the channel open when the worker is gone.
+    os.register_at_fork(after_in_child=sock.close)
     _prefer_for_oom()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    stdio.write_through()
     sys.dont_write_bytecode = True  # the sources are imported once
     scratch = Path(os.environ.pop("MAYFLY_SCRATCH", "/scratch"))
     gc.freeze()

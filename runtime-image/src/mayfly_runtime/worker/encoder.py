@@ -7,7 +7,6 @@ they have, and only if the author's code imported those packages itself.
 import dataclasses
 import datetime as dt
 import enum
-import json
 import math
 import os
 import sys
@@ -16,10 +15,15 @@ from dataclasses import dataclass
 from io import IOBase
 from typing import Any
 
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.spec.pointer import Pointer, in_words
 
 MAX_DEPTH = 200
+MAX_DIGITS = 4300
+"""Of an integer: Python, and so the gateway, reads no longer ones."""
+
+_TOO_LONG = 10**MAX_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,8 @@ def encode(value: object, limit_bytes: int, name: str = "output") -> Encoded:
     """
     files: list[OutputFile] = []
     tree = _Encoder(name, files).tree(value, ())
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:  # lone surrogates can only be written escaped
-        text = json.dumps(tree, separators=(",", ":"), allow_nan=False)
-        size = len(text)
+    text = strict_json.dump(tree)
+    size = strict_json.size(text)
     if size > limit_bytes:
         raise OutputError(
             "OutputTooLarge",
@@ -89,7 +89,7 @@ class _Encoder:
             case str():
                 return str(value)
             case int():
-                return int(value)
+                return self._int(int(value), at)
             case float():
                 return self._float(float(value), at)
             case Mapping():
@@ -132,6 +132,11 @@ class _Encoder:
         }.get(type(value).__name__, "")
         raise self._not_json(at, f"is a {type(value).__name__}, which is not JSON{hint}")
 
+    def _int(self, value: int, at: Pointer) -> int:
+        if not -_TOO_LONG < value < _TOO_LONG:
+            raise self._not_json(at, f"is an integer of more than {MAX_DIGITS} digits")
+        return value
+
     def _float(self, value: float, at: Pointer) -> float:
         if not math.isfinite(value):
             raise self._not_json(at, f"is {value}, which is not JSON")
@@ -147,6 +152,8 @@ class _Encoder:
         result: dict[str, Any] = {}
         for key, item in value.items():
             name = self._key(key, at)
+            if name in result:
+                raise self._not_json(at, f"has two keys that are {strict_json.dump(name)} in JSON")
             result[name] = self.tree(item, (*at, name))
         return result
 
@@ -160,6 +167,8 @@ class _Encoder:
                 return "true" if key else "false"
             case int() | float():
                 return str(key)
+            case None:
+                raise self._not_json(at, "has the key None: write a string")
             case _:
                 raise self._not_json(at, f"has a key that is a {type(key).__name__}")
 

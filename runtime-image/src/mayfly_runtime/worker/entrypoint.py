@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mayfly_runtime.spec.source_text import SourceError, source_text
 from mayfly_runtime.worker.errors import Failure, exit_call, last_line, print_traceback
+from mayfly_runtime.worker.forks import Origin
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def load_entrypoint(files: dict[str, str], entrypoint: str, folder: Path) -> Ent
         if not target.resolve().is_relative_to(folder.resolve()):
             raise Failure("InvalidSource", f"the file {path!r} is outside the run's folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8", errors="surrogatepass", newline="")
+        target.write_text(_as_checked(path, text), "utf-8", errors="surrogatepass", newline="")
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.argv[:] = [file]
@@ -51,6 +53,14 @@ def load_entrypoint(files: dict[str, str], entrypoint: str, folder: Path) -> Ent
     return Entrypoint(function, name)
 
 
+def _as_checked(path: str, text: str) -> str:
+    """A file as the schema was read from it."""
+    try:
+        return source_text(path, text)
+    except SourceError as error:
+        raise Failure("InvalidSource", error.message) from None
+
+
 def _import(path: Path, name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -58,7 +68,8 @@ def _import(path: Path, name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with Origin():
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         print_traceback(error)
         raise Failure("InvalidSource", _syntax_error(error)) from None

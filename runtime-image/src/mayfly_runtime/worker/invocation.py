@@ -16,6 +16,7 @@ from mayfly_runtime.spec.pointer import in_words
 from mayfly_runtime.worker import encoder, errors
 from mayfly_runtime.worker.entrypoint import Entrypoint
 from mayfly_runtime.worker.errors import Failure
+from mayfly_runtime.worker.forks import Origin
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -83,6 +84,7 @@ class Invocation:
         self._limit = limit_bytes
         self._folders = itertools.count()
         self._items = itertools.count()
+        self._origin = Origin()
         self._is_async = _is_async(entrypoint.function)
         if self._is_async:
             import asyncio  # noqa: F401, PLC0415 47 ms, here on nobody's bill
@@ -96,7 +98,7 @@ class Invocation:
         try:
             if self._is_async:
                 return self._run_async(values)
-            with self._interrupts:
+            with self._origin, self._interrupts:
                 value = self._entrypoint.function(**values)
             if inspect.isawaitable(value) or encoder.is_async_stream(value):
                 return self._run_async(values, value)
@@ -108,10 +110,10 @@ class Invocation:
         except OutputError as error:
             raise Failure(error.reason, str(error)) from None
         except SystemExit as error:
-            self._over()
+            self._over(error)
             raise self._exited(error) from None
         except BaseException as error:  # noqa: BLE001 an author may raise anything
-            self._over()
+            self._over(error)
             if not self._interrupts.fired:
                 errors.print_traceback(error)
             raise Failure("UserError", errors.last_line(error)) from None
@@ -119,7 +121,7 @@ class Invocation:
     def _stream(self, iterator: Any) -> dict[str, Any]:
         end = object()
         while True:
-            with self._interrupts:
+            with self._origin, self._interrupts:
                 item = next(iterator, end)
             if item is end:
                 return self._exhausted()
@@ -130,22 +132,27 @@ class Invocation:
 
         async def whole() -> dict[str, Any]:
             self._interrupts.in_task(asyncio.current_task())
-            value = self._entrypoint.function(**values) if made is None else made
-            if inspect.isawaitable(value):
-                value = await value
-            if encoder.is_async_stream(value):
-                async for item in value:
-                    self._send_item(item)
-                return self._exhausted()
-            if encoder.is_stream(value):
-                return self._stream(iter(value))
-            return self._finished(value)
+            with self._origin:  # a child that closed the loop would stop its parent's: one epoll
+                value = self._entrypoint.function(**values) if made is None else made
+                return await self._awaited(value)
 
         with self._interrupts:
             return asyncio.run(whole())
 
-    def _over(self) -> None:
+    async def _awaited(self, value: Any) -> dict[str, Any]:
+        if inspect.isawaitable(value):
+            value = await value
+        if encoder.is_async_stream(value):
+            async for item in value:
+                self._send_item(item)
+            return self._exhausted()
+        if encoder.is_stream(value):
+            return self._stream(iter(value))
+        return self._finished(value)
+
+    def _over(self, error: BaseException | None = None) -> None:
         """Report that the author's code has ended, before the result is encoded."""
+        self._origin.check(error)
         self._send({"op": "over"})
 
     def _exhausted(self) -> dict[str, Any]:
@@ -159,6 +166,7 @@ class Invocation:
         return {"op": "finished", "text": encoded.text, "files": files, "stream": False}
 
     def _send_item(self, item: object) -> None:
+        self._origin.check()
         name = f"output[{next(self._items)}]"
         encoded = encoder.encode(item, self._limit, name)
         files = self._post(encoded.files, name, keep=True)

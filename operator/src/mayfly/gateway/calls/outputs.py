@@ -14,6 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from mayfly.gateway.files.store import Files, media_type
 from mayfly.gateway.http.errors import TooLarge
 from mayfly.gateway.http.outbound import Outbound, OutboundError
+from mayfly_runtime.spec import strict_json
 
 DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)
 
@@ -60,7 +61,7 @@ class Outputs:
         replaced = await _walk(value, keep.one)
         if not keep.changed:
             return text
-        return json.dumps(replaced, ensure_ascii=False, separators=(",", ":"))
+        return strict_json.dump(replaced)
 
 
 async def _walk(value: Any, one: Callable[[str], Awaitable[str]]) -> Any:

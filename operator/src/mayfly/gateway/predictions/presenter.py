@@ -29,6 +29,7 @@ from mayfly.gateway.predictions.stream_links import stream_link
 from mayfly.gateway.secrets.sealed import redacted
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import decimal_text
+from mayfly_runtime.spec import strict_json
 
 LISTED_BYTES = 16 * 1024
 """Inputs and outputs larger than this are omitted from lists."""
@@ -143,7 +144,7 @@ class Presenter:
 
 
 def _small(text: str | None) -> str | None:
-    return text if text is not None and len(text) <= LISTED_BYTES else None
+    return text if text is not None and strict_json.size(text) <= LISTED_BYTES else None
 
 
 def _text(own: Decimal | None) -> str | None:

@@ -34,6 +34,9 @@ LINE_END = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 """Characters that some client treats as a line end. Python's client splits at all of them, and the
 second half of an output must not be read as a field."""
 
+_JSON_LINE_END = re.compile("[\x85\u2028\u2029]")
+"""Those of them that JSON text may hold in a string."""
+
 EVENT_ID = re.compile(r"(\d{1,12}):(\d{1,15})")
 
 
@@ -159,7 +162,13 @@ class Streams:
     async def _output(self, found: Prediction, item: str, place: Place, base: str) -> str:
         linked = await self._presenter.linked(found.row, item, base) or "null"
         # Text is sent as it is, not as JSON: readers join the chunks.
-        return _event("output", json.loads(linked) if linked.startswith('"') else linked, place)
+        data = json.loads(linked) if linked.startswith('"') else _one_line(linked)
+        return _event("output", data, place)
+
+
+def _one_line(text: str) -> str:
+    """JSON text in which no string is split as a line by readers of events."""
+    return _JSON_LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _event(name: str, data: str, place: Place) -> str:

@@ -260,7 +260,7 @@ class Agents:
             offset = await archive.append_log(
                 tx, message.run, message.offset, message.data, self._limits.log_bytes
             )
-        self._metrics.log_bytes.inc(len(message.data))
+        self._metrics.log_bytes.inc(len(message.data.encode("utf-8", "replace")))
         await session.send(messages.logack(offset))
         self._notices.tell(message.run)
 

@@ -167,7 +167,7 @@ class Recorder:
         # The agent checks first. This is for broken agents, and for cases where JSON parsers differ
         # (numbers beyond a float, nesting).
         limit = self._config.limits.output_bytes
-        if len(output.encode("utf-8", "replace")) > limit:
+        if strict_json.size(output) > limit:
             return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
         try:
             strict_json.parse(output, "The output")

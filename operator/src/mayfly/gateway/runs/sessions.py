@@ -57,7 +57,9 @@ class Session:
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; if the agent is gone or does not read, close the connection instead."""
-        text = json.dumps(message, ensure_ascii=True, separators=(",", ":"))
+        # Escaped, an input of 6 MiB could be larger than the 16 MiB that the agent accepts.
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates, as JSON does
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self.wire.send_text(text)

@@ -236,7 +236,7 @@ def copy_of(output: str) -> tuple[bool, Any]:
     Returns:
         Whether it may, and the value.
     """
-    if len(output.encode("utf-8", "replace")) > shapes.OUTPUT_BYTES:
+    if strict_json.size(output) > shapes.OUTPUT_BYTES:
         return False, None
     try:
         return True, strict_json.parse(output, "the output")
