@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from mayfly_runtime.spec import inputs
-from mayfly_runtime.spec.source import Module
+from mayfly_runtime.spec import constants, inputs
+from mayfly_runtime.spec.source import Module, SourceError
 
 _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "builtins.", "cog.")
@@ -184,7 +184,7 @@ def _union(
 
 
 def _literal(module: Module, node: ast.expr, members: list[ast.expr]) -> dict[str, Any]:
-    values = [module.constant(member) for member in members]
+    values = [constants.read(module, member) for member in members]
     fragment = _enum(module, node, [value for value in values if value is not None])
     return {**fragment, "nullable": True} if None in values else fragment
 
@@ -228,7 +228,9 @@ def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[st
     if default is None:
         return {}
     if not (isinstance(default, ast.Call) and module.qualified(default.func) == "cog.Input"):
-        return {"default": module.constant(default)}
+        if constants.is_ellipsis(default):
+            raise module.error(default, f"the default of {name!r} can't be ...: leave it out")
+        return {"default": constants.read(module, default)}
     if len(default.args) > 1:
         raise module.error(default, f"the Input of {name!r} takes one positional argument")
     found: dict[str, ast.expr] = {}
@@ -239,13 +241,27 @@ def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[st
             problem = f"the Input of {name!r} has an unknown argument {keyword.arg}"
             raise module.error(default, problem)
         found[keyword.arg] = keyword.value
-    words = {word: module.constant(value) for word, value in found.items()}
-    # Words that are None say nothing, but for the default; `...` is pydantic's "required".
-    return {
-        word: value
-        for word, value in words.items()
-        if value is not ... and (word == "default" or value is not None)
-    }
+    words: dict[str, Any] = {}
+    for word, value in found.items():
+        # `...` is pydantic's "required"; words that are None say nothing, but for the default.
+        if constants.is_ellipsis(value) and word == "default":
+            continue
+        if word == "description":
+            words |= _description(module, value)
+        elif (read := constants.read(module, value)) is not None or word == "default":
+            words[word] = read
+    if not isinstance(words.get("deprecated", False), bool):
+        raise module.error(default, f"deprecated of {name!r} must be True or False")
+    return words
+
+
+def _description(module: Module, node: ast.expr) -> dict[str, str]:
+    """The description, if it can be read without running the code: nothing depends on it."""
+    try:
+        value = constants.read(module, node)
+    except SourceError:
+        return {}
+    return {"description": value} if isinstance(value, str) else {}
 
 
 def _apply_words(
@@ -267,9 +283,11 @@ def _apply_words(
     if "choices" in words:
         if kind not in {"string", "integer", "number"} or core.get("format"):
             raise module.error(node, f"{name!r} can't have choices: it is not a str, int or float")
+        if not isinstance(words["choices"], list | dict):
+            raise module.error(node, f"the choices of {name!r} must be a list")
         enum = _enum(module, node, list(words["choices"]))
-        kinds = {kind, "integer"} if kind == "number" else {kind}
-        if enum.get("type") not in kinds:
+        allowed = {int, float} if kind == "number" else {{"string": str, "integer": int}[kind]}
+        if not {type(choice) for choice in enum["enum"]} <= allowed:
             raise module.error(node, f"the choices of {name!r} are not all of its type")
         core |= {"enum": enum["enum"], "type": kind}
 
@@ -293,7 +311,7 @@ def _apply_string_words(
             raise module.error(node, f"{name!r} can't have {word}: it is not a str")
         if word == "regex":
             _compile(module, node, words[word])
-        elif not isinstance(words[word], int) or words[word] < 0:
+        elif type(words[word]) is not int or words[word] < 0:
             raise module.error(node, f"{word} of {name!r} must be a whole number, 0 or more")
         core[key] = words[word]
     if core.get("minLength", 0) > core.get("maxLength", core.get("minLength", 0)):

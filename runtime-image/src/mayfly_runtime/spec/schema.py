@@ -73,6 +73,7 @@ def _function(module: Module, name: str) -> _Function:
         if isinstance(node, _Function) and node.name == name:
             found = node
     if found is not None:
+        module.check_function(found)
         return found
     there = functions(module)
     listed = f"it has {', '.join(there)}" if there else "it has no function at its top level"
