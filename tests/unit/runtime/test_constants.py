@@ -7,7 +7,7 @@ import time
 import pytest
 
 import cog
-from mayfly_runtime.spec import bindings, schema
+from mayfly_runtime.spec import exported_names, schema
 from mayfly_runtime.spec.check import answer
 
 MAIN = "def main(a: int = A): ..."
@@ -213,7 +213,7 @@ def test_a_class_of_the_author_is_not_taken_for_a_known_type():
 
 
 def test_everything_of_cog_is_known():
-    assert set(cog.__all__) == bindings.COG_NAMES
+    assert set(cog.__all__) == exported_names.COG_NAMES
 
 
 NO_JSON = ["1e999", "-1e999", "1e308 * 10", "1e999 - 1e999", "2.0 ** 4000", "float('inf')",

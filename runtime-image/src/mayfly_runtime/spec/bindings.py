@@ -5,12 +5,13 @@ place binds has no value that can be known from the text.
 """
 
 import ast
-import collections.abc
-import typing
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-Kind = typing.Literal["value", "import", "class", "def", "other"]
+from mayfly_runtime.spec.exported_names import EXPORTED
+
+Kind = Literal["value", "import", "class", "def", "other"]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _MUTATORS = {
@@ -22,22 +23,6 @@ _MUTATING_FUNCTIONS = {
     "shuffle", "heapify", "heappush", "heappop", "insort", "insort_left", "insort_right",
     "setattr", "delattr", "setitem", "delitem",
 }  # fmt: skip
-
-COG_NAMES = {
-    "AsyncConcatenateIterator", "AsyncIterator", "BaseModel", "BasePredictor",
-    "CancelationException", "CancellationException", "ConcatenateIterator",
-    "ExperimentalFeatureWarning", "File", "Input", "InputInfo", "Iterator", "Path", "Scope",
-    "Secret", "current_scope",
-}  # fmt: skip
-_PATHLIB = {"PurePath", "PurePosixPath", "PureWindowsPath", "Path", "PosixPath", "WindowsPath"}
-EXPORTED: dict[str, Iterable[str]] = {
-    "cog": COG_NAMES,
-    "typing": typing.__all__,
-    "typing_extensions": typing.__all__,
-    "collections.abc": collections.abc.__all__,
-    "pathlib": _PATHLIB,
-}
-"""What `from … import *` brings, of modules whose names matter in a signature."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Iterable, Mapping
 
-from mayfly_runtime.spec import bindings
+from mayfly_runtime.spec import bindings, exported_names
 from mayfly_runtime.spec.bindings import Binding, Bindings, BoundAgainError
 
 _MAX_HOPS = 20
@@ -206,7 +206,7 @@ class Module:
     def _exported(self, origin: str) -> Iterable[str] | None:
         """What `from … import *` of a module brings; None if that is unknown."""
         sibling = self._sibling(origin.lstrip("."))
-        return bindings.EXPORTED.get(origin) if sibling is None else sibling.bindings.public()
+        return exported_names.EXPORTED.get(origin) if sibling is None else sibling.bindings.public()
 
     def _origin(self, node: ast.ImportFrom) -> str:
         """The full name of the module that names are imported from."""
