@@ -34,7 +34,7 @@ BOUND_AGAIN = [
     "A: int = 1\nA = 2",
     "try:\n    import nothere\n    A = 1\nexcept ImportError:\n    A = 2",
     "try:\n    A = 1\nfinally:\n    A = 2",
-    "try:\n    1 / 0\n    A = 1\nexcept ZeroDivisionError as A:\n    pass\nelse:\n    A = 3\nA = 4",
+    "try:\n    A = 1\nexcept ZeroDivisionError as A:\n    pass\nelse:\n    A = 3",
     "import sys\nif sys.maxsize > 1:\n    A = 1\nelse:\n    A = 2",
     "A = 1\nfor A in (2, 3):\n    pass",
     "A = 1\nwhile A < 3:\n    A = A + 1",
@@ -46,7 +46,7 @@ BOUND_AGAIN = [
     "A = B = 1\nA = 2",
     "A = 1\ndef change():\n    global A\n    A = 2\nchange()",
     "A = 1\ndef change():\n    global A\n    A += 1\nchange()",
-    "A = 1\ndef change():\n    def inner():\n        global A\n        A = 2\n    inner()\nchange()",
+    "A = 1\ndef change():\n    def inner():\n        global A\n        A = 2\n    inner()",
     "A = 1\nimport sys as A",
     "A = 1\nfrom sys import maxsize as A",
     "A = 1\ndef A(): ...",
@@ -63,12 +63,12 @@ BOUND_AGAIN = [
 @pytest.mark.parametrize("text", BOUND_AGAIN)
 def test_a_name_that_is_bound_more_than_once_is_no_constant(text):
     line = text.count("\n") + 2
-    for main in (MAIN, "import cog\ndef main(a: int = cog.Input(default=1, le=A)): ...",
-                 "import cog\ndef main(a: int = cog.Input(default=1, choices=[A])): ..."):  # fmt: skip
+    for option in ("default=A", "default=1, le=A", "default=1, choices=[A]"):
+        main = f"import cog\ndef main(a: int = cog.Input({option})): ..."
         error = refusal(f"{text}\n{main}")
         assert error.message.startswith("A is set or changed more than once (see line")
         assert "write a literal" in error.message
-        assert error.line == line + main.count("\n")
+        assert error.line == line + 1
 
 
 @pytest.mark.parametrize(
@@ -264,12 +264,12 @@ PRELUDE = f"from cog import *\n{NAMES}"
 @pytest.mark.parametrize(
     "expression",
     [
-        "2**32-1", "1<<16", "sys.maxsize", "~N", "N % 2", "N // 2", "N / 2", "-N", "N ** 2", "N >> 1",
-        "N | 8", "N & 3", "N ^ 1", "2 ** -1", "list(D)", "list(D.keys())", "list(D.values())",
-        "A + ['c']", "[*A, 'c']", "[*D]", "sorted(A)", "sorted(D)", "A[0]", "A[-1]", "A[:1]", "D['x']",
-        "{**D, 'z': 3}", "D | {'z': 3}", "'a'*3", "A * 2", "'a b'.split()", "'X'.lower()", "f'{N} of {A[0]}'",
-        "len(A)", "max(A)", "min(1, N)", "list(range(3))", "int('3')", "float(N)", "str(N)", "math.pi",
-        "'a' 'b'", "not N",
+        "2**32-1", "1<<16", "sys.maxsize", "~N", "N % 2", "N // 2", "N / 2", "-N", "N ** 2",
+        "N >> 1", "N | 8", "N & 3", "N ^ 1", "2 ** -1", "not N", "list(D)", "list(D.keys())",
+        "list(D.values())", "A + ['c']", "[*A, 'c']", "[*D]", "sorted(A)", "sorted(D)", "A[0]",
+        "A[-1]", "A[:1]", "D['x']", "{**D, 'z': 3}", "D | {'z': 3}", "'a'*3", "A * 2",
+        "'a b'.split()", "'X'.lower()", "f'{N} of {A[0]}'", "len(A)", "max(A)", "min(1, N)",
+        "list(range(3))", "int('3')", "float(N)", "str(N)", "math.pi", "'a' 'b'",
     ],
 )  # fmt: skip
 def test_expressions_have_the_value_that_python_gives(expression):
@@ -313,7 +313,8 @@ def test_a_description_that_cannot_be_read_is_dropped(description):
 
 
 def test_a_description_that_can_be_read_is_kept():
-    text = f"{PRELUDE}\ndef main(a: int = Input(default=1, description=f'{{N}} ' + ' x '.strip())): ..."
+    description = "f'{N} ' + ' x '.strip()"
+    text = f"{PRELUDE}\ndef main(a: int = Input(default=1, description={description})): ..."
     assert read(text)["Input"]["properties"]["a"]["description"] == "7 x"
 
 

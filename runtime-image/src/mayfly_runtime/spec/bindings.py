@@ -84,10 +84,11 @@ class Bindings:
             return [name for name in self.names if not name.startswith("_")]
         try:
             only = self.find("__all__")
-            given = ast.literal_eval(only.value) if only and only.kind == "value" else None  # type: ignore[arg-type]
+            if only is None or not isinstance(only.value, ast.expr) or "__all__" in self.changes:
+                return None
+            return [str(each) for each in ast.literal_eval(only.value)]
         except (BoundAgainError, ValueError, TypeError):
             return None
-        return None if given is None or self.changed("__all__", None) else [*map(str, given)]
 
 
 def read(
@@ -239,10 +240,8 @@ class _Reader:
                 self._change(value, place)
             case ast.Call(args=[first, *_]) if _last_name(node.func) in _MUTATING_FUNCTIONS:
                 self._change(first, place)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
-                self._bind(name, "other", None, node, place)
-            case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
-                self._bind(name, "other", None, node, place)
+            case _ if captured := _captured(node):
+                self._bind(captured, "other", None, node, place)
             case _:
                 pass
 
@@ -347,10 +346,8 @@ def _own_names(body: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
                 own.add(name)
             case ast.Import() | ast.ImportFrom():
                 own.update(each.asname or each.name.split(".")[0] for each in node.names)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
-                own.add(name)
-            case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
-                own.add(name)
+            case _ if captured := _captured(node):
+                own.add(captured)
             case ast.Global(names=names):
                 others.update(names)
             case ast.Nonlocal(names=names):
@@ -366,6 +363,17 @@ def _own_names(body: Iterable[ast.AST]) -> tuple[set[str], set[str]]:
         else:
             stack.extend(ast.iter_child_nodes(node))
     return own - nonlocals, others
+
+
+def _captured(node: ast.AST) -> str | None:
+    """The name that an `except … as` or a pattern binds."""
+    match node:
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+            return node.name
+        case ast.MatchMapping():
+            return node.rest
+        case _:
+            return None
 
 
 def _is_type_checking(test: ast.expr) -> bool:

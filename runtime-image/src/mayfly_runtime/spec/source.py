@@ -145,7 +145,7 @@ class Module:
         Raises:
             SourceError: something else may be bound to the name.
         """
-        found = self._find_for(self, node, node.name, 0)
+        found = self.bound(self, node, node.name, 0)
         stars = self.bindings.changed(node.name, found) if found else []
         if found is None or found.value is not node or stars:
             lines = [found.line if found else 0, *stars]
@@ -168,36 +168,46 @@ class Module:
         if isinstance(node, ast.Name):
             name = node.id
         elif isinstance(node, ast.Attribute):
-            sibling = self._sibling(self.qualified(node.value))
+            sibling = self.sibling(self.qualified(node.value))
             if is_value and (lines := self.bindings.changed(bindings.dotted(node), None)):
                 raise self.error(node, self._unclear(bindings.dotted(node), lines))
             if sibling is None:
                 return None
             home, name, line = sibling, node.attr, 0
         for _ in range(_MAX_HOPS):
-            found = home._find_for(self, node, name, line)
+            found = home.bound(self, node, name, line)
             if found is None:
                 return None
             if is_value:
-                home._check_kept(self, node, name, found, line)
+                home.check_kept(self, node, name, found, line)
             if found.kind != "import":
                 return home, found
             origin, _, name = str(found.value).rpartition(".")
-            sibling = home._sibling(origin.lstrip("."))
+            sibling = home.sibling(origin.lstrip("."))
             if sibling is None:
                 return None
             home, line = sibling, 0
         raise self.error(node, "this refers to itself")
 
-    def _find_for(self, user: "Module", node: ast.AST, name: str, line: int) -> Binding | None:
+    def bound(self, user: "Module", node: ast.AST, name: str, line: int) -> Binding | None:
+        """The binding of a name of this file, for a node of `user`'s.
+
+        Raises:
+            SourceError: it depends on what runs; told at the node.
+        """
         try:
             return self.bindings.find(name, line)
         except BoundAgainError as error:
             raise user.error(node, self._unclear(name, error.lines)) from None
 
-    def _check_kept(
+    def check_kept(
         self, user: "Module", node: ast.expr, name: str, found: Binding, line: int
     ) -> None:
+        """Check that nothing changes what a name holds, and that it is there at a line of use.
+
+        Raises:
+            SourceError: told at the node of `user`'s.
+        """
         if lines := self.bindings.changed(name, found):
             raise user.error(node, self._unclear(name, [found.line, *lines]))
         if found.line > line > 0:
@@ -205,7 +215,7 @@ class Module:
 
     def _exported(self, origin: str) -> Iterable[str] | None:
         """What `from … import *` of a module brings; None if that is unknown."""
-        sibling = self._sibling(origin.lstrip("."))
+        sibling = self.sibling(origin.lstrip("."))
         return exported_names.EXPORTED.get(origin) if sibling is None else sibling.bindings.public()
 
     def _origin(self, node: ast.ImportFrom) -> str:
@@ -216,7 +226,8 @@ class Module:
         above = folders[: max(0, len(folders) + 1 - node.level)]
         return ".".join([*above, *([node.module] if node.module else [])])
 
-    def _sibling(self, module_name: str) -> "Module | None":
+    def sibling(self, module_name: str) -> "Module | None":
+        """The pipeline's own file of a module, parsed."""
         file = self._file_of(module_name)
         if file is None or file == self.file:
             return None
