@@ -274,17 +274,17 @@ PRELUDE = f"from cog import *\n{NAMES}"
 )  # fmt: skip
 def test_expressions_have_the_value_that_python_gives(expression):
     names = {}
-    exec(NAMES, names)  # noqa: S102 the text is ours
+    exec(NAMES, names)
     text = f"{PRELUDE}\nfrom typing import Any\ndef main(a: Any = {expression}): ..."
-    assert default(text) == eval(expression, names)  # noqa: S307 likewise
+    assert default(text) == eval(expression, names)
 
 
 @pytest.mark.parametrize("expression", ["tuple(A)", "(*A, 'c')", "D.keys()", "range(3)", "()"])
 def test_other_sequences_become_lists(expression):
     names = {}
-    exec(NAMES, names)  # noqa: S102 the text is ours
+    exec(NAMES, names)
     text = f"{PRELUDE}\nfrom typing import Any\ndef main(a: Any = {expression}): ..."
-    assert default(text) == list(eval(expression, names))  # noqa: S307 likewise
+    assert default(text) == list(eval(expression, names))
 
 
 @pytest.mark.parametrize(

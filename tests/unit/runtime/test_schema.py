@@ -379,6 +379,6 @@ def test_all_mistakes_of_a_signature_are_told_at_once_with_what_may_be_used():
 def test_of_very_many_mistakes_the_first_are_told():
     parameters = ",\n".join(f"a{index}: bytes" for index in range(200))
     with pytest.raises(schema.SourceError) as caught:
-        build(f"def main(\n{parameters.replace(', ', ',\n')}): ...", prelude="")
+        build(f"def main({parameters}): ...", prelude="")
     assert "; and 190 more; an input may be" in caught.value.message
     assert len(caught.value.message) < 2000

@@ -162,20 +162,15 @@ def _subscript(module: Module, node: ast.Subscript, is_output: bool, depth: int)
     short = _short(name)
     arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if not arguments:
-        error = module.error(node, f"{_shown(node)} can't be used as a type here")
-        raise WrongTypeError(error, is_output=is_output)
-    if short == "Optional":
-        inner = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
-        return {**inner, "nullable": True}
-    if short == "Union":
-        return _union(module, node, list(arguments), is_output, depth)
+        raise _unusable(module, node, is_output=is_output)
+    if short in {"Optional", "Union"}:
+        none = [ast.Constant(None)] if short == "Optional" else []
+        return _union(module, node, [*arguments, *none], is_output, depth)
     if short == "Literal":
         return _literal(module, node, list(arguments))
-    if short in _LISTS:
-        items = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
-        return {"type": "array", "items": items}
-    if short in _COLLECTIONS:
-        return _collection(module, node, _COLLECTIONS[short], list(arguments), is_output, depth)
+    if short in _LISTS or short in _COLLECTIONS:
+        kind = _COLLECTIONS.get(short, "list")
+        return _collection(module, node, kind, list(arguments), is_output, depth)
     if short in _DICTS:
         fragment: dict[str, Any] = {"type": "object"}
         if is_output and len(arguments) == 2:
@@ -187,10 +182,14 @@ def _subscript(module: Module, node: ast.Subscript, is_output: bool, depth: int)
         if short in _CONCATENATE and items.get("type") != "string":
             raise module.error(node, "a ConcatenateIterator must be of str")
         return _iterator(short, items)
-    if name in _FILES:
-        return {"type": "string", "format": "uri"}
+    if name not in _FILES:
+        raise _unusable(module, node, is_output=is_output)
+    return {"type": "string", "format": "uri"}
+
+
+def _unusable(module: Module, node: ast.expr, *, is_output: bool) -> WrongTypeError:
     error = module.error(node, f"{_shown(node)} can't be used as a type here")
-    raise WrongTypeError(error, is_output=is_output)
+    return WrongTypeError(error, is_output=is_output)
 
 
 def _collection(
@@ -201,7 +200,10 @@ def _collection(
     is_output: bool,
     depth: int,
 ) -> dict[str, Any]:
-    """A tuple, set or frozenset: a list in JSON; the worker makes an input what it says it is."""
+    """A list, tuple, set or frozenset, all lists in JSON; the worker makes inputs what they are."""
+    if kind == "list":
+        items = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
+        return {"type": "array", "items": items}
     mark = {} if is_output else {"x-mayfly-type": kind}
     is_open = len(arguments) == 2 and constants.is_ellipsis(arguments[1])
     types = [

@@ -268,9 +268,10 @@ class _Reader:
         match target, value:
             case ast.Name(id=name), _:
                 self._bind(name, "value", value, target, place)
-            case (ast.Tuple(elts=names), ast.Tuple(elts=values) | ast.List(elts=values)) if (
-                len(names) == len(values)
-                and not any(isinstance(each, ast.Starred) for each in (*names, *values))
+            case (ast.Tuple(elts=names), ast.Tuple(elts=values) | ast.List(elts=values)) if len(
+                names
+            ) == len(values) and not any(
+                isinstance(each, ast.Starred) for each in (*names, *values)
             ):
                 for inner, part in zip(names, values, strict=True):
                     yield from self._assign(inner, part, place)
@@ -285,9 +286,7 @@ class _Reader:
                 continue
             origin = self._origin(node)
             if each.name != "*":
-                self._bind(
-                    each.asname or each.name, "import", f"{origin}.{each.name}", node, place
-                )
+                self._bind(each.asname or each.name, "import", f"{origin}.{each.name}", node, place)
             elif (names := self._exported(origin)) is None:
                 self._found.unknown_stars.append(node.lineno)
             else:

@@ -106,9 +106,7 @@ def _evaluated(module: Module, node: ast.expr, depth: int) -> Any:
         case ast.UnaryOp(op=sign, operand=operand):
             return _SIGNS[type(sign)](_value(module, operand, depth))
         case ast.BinOp(left=left, op=operation, right=right):
-            return _operate(
-                operation, _value(module, left, depth), _value(module, right, depth)
-            )
+            return _operate(operation, _value(module, left, depth), _value(module, right, depth))
         case ast.JoinedStr(values=parts):
             return _joined(_part(module, part, depth) for part in parts)
         case ast.Subscript():
@@ -257,7 +255,7 @@ def _plain(value: Any) -> Any:
 
 def _iterable(value: Any) -> list[Any]:
     if not isinstance(value, (*_SEQUENCES, dict, set, frozenset)):
-        raise ValueError(_LITERAL)
+        raise TypeError(_LITERAL)
     _check_length(len(value))
     return list(value)
 
@@ -272,7 +270,7 @@ def _scalars(values: Iterable[Any]) -> list[Any]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str | int | float):
-        raise ValueError(_LITERAL)
+        raise TypeError(_LITERAL)
     return str(value)
 
 
@@ -323,5 +321,3 @@ class _Json:
         self._weight += weight
         if self._weight > MAX_WEIGHT:
             raise ValueError(f"{_TOO_LARGE}: over {MAX_WEIGHT} characters and items")
-
-

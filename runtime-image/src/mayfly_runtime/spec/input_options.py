@@ -41,19 +41,8 @@ def read(module: Module, default: ast.expr | None, name: str) -> dict[str, Any]:
         if constants.is_ellipsis(default):
             raise module.error(default, f"the default of {name!r} can't be ...: leave it out")
         return {"default": constants.read(module, default)}
-    if len(default.args) > 1:
-        raise module.error(default, f"the Input of {name!r} takes one positional argument")
-    found: dict[str, ast.expr] = {}
-    if default.args:
-        found["default"] = default.args[0]
-    for keyword in default.keywords:
-        if keyword.arg not in _OPTIONS:
-            known = ", ".join(sorted(_OPTIONS))
-            problem = f"the Input of {name!r} has an unknown argument {keyword.arg}: use {known}"
-            raise module.error(default, problem)
-        found[keyword.arg] = keyword.value
     words: dict[str, Any] = {}
-    for word, value in found.items():
+    for word, value in _expressions(module, default, name).items():
         # `...` is pydantic's "required"; words that are None say nothing, but for the default.
         if constants.is_ellipsis(value) and word == "default":
             continue
@@ -64,6 +53,20 @@ def read(module: Module, default: ast.expr | None, name: str) -> dict[str, Any]:
     if not isinstance(words.get("deprecated", False), bool):
         raise module.error(default, f"deprecated of {name!r} must be True or False")
     return words
+
+
+def _expressions(module: Module, call: ast.Call, name: str) -> dict[str, ast.expr]:
+    """The arguments of a call of `Input`, by their names."""
+    if len(call.args) > 1:
+        raise module.error(call, f"the Input of {name!r} takes one positional argument")
+    found = dict(zip(["default"], call.args, strict=False))
+    for keyword in call.keywords:
+        if keyword.arg is None or keyword.arg not in _OPTIONS:
+            known = ", ".join(sorted(_OPTIONS))
+            problem = f"the Input of {name!r} has an unknown argument {keyword.arg}: use {known}"
+            raise module.error(call, problem)
+        found[keyword.arg] = keyword.value
+    return found
 
 
 def _description(module: Module, node: ast.expr) -> dict[str, str]:
@@ -95,15 +98,21 @@ def apply(module: Module, node: ast.arg, core: dict[str, Any], words: dict[str, 
         raise module.error(node, f"{name!r} has min {core['minimum']} above max {core['maximum']}")
     _apply_string_words(module, node, core, words)
     if "choices" in words:
-        if kind not in {"string", "integer", "number"} or core.get("format"):
-            raise module.error(node, f"{name!r} can't have choices: it is not a str, int or float")
-        if not isinstance(words["choices"], list | dict):
-            raise module.error(node, f"the choices of {name!r} must be a list")
-        enum = choices(module, node, list(words["choices"]))
-        allowed = {int, float} if kind == "number" else {{"string": str, "integer": int}[kind]}
-        if not {type(choice) for choice in enum["enum"]} <= allowed:
-            raise module.error(node, f"the choices of {name!r} are not all of its type")
-        core |= {"enum": enum["enum"], "type": kind}
+        core |= _chosen(module, node, core, words["choices"])
+
+
+def _chosen(module: Module, node: ast.arg, core: dict[str, Any], given: Any) -> dict[str, Any]:
+    """The schema of the `choices` of a parameter."""
+    kind, name = core.get("type"), node.arg
+    if kind not in {"string", "integer", "number"} or core.get("format"):
+        raise module.error(node, f"{name!r} can't have choices: it is not a str, int or float")
+    if not isinstance(given, list | dict):
+        raise module.error(node, f"the choices of {name!r} must be a list")
+    enum = choices(module, node, list(given))["enum"]
+    allowed = {int, float} if kind == "number" else {{"string": str, "integer": int}[kind]}
+    if not {type(choice) for choice in enum} <= allowed:
+        raise module.error(node, f"the choices of {name!r} are not all of its type")
+    return {"enum": enum, "type": kind}
 
 
 def _number(module: Module, node: ast.arg, kind: str | None, word: str, value: object) -> None:
