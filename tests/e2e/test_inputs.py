@@ -70,6 +70,7 @@ def test_sources_that_cant_be_used_name_file_and_line(namespace):
     cases = {
         "def main(x: complex) -> int:\n    return 1\n": (
             "complex can't be the type of an input (main.py line 1: def main(x: complex) -> int:)"
+            + USABLE
         ),
         "from cog import BasePredictor\nclass P(BasePredictor):\n    def predict(self): ...\n": (
             "P is a class: a pipeline has no setup, write a function main() "
@@ -81,6 +82,7 @@ def test_sources_that_cant_be_used_name_file_and_line(namespace):
         ),
         "def main(untold) -> int:\n    return 1\n": (
             "the input 'untold' has no annotation (main.py line 1: def main(untold) -> int:)"
+            + USABLE
         ),
         "def start() -> int:\n    return 1\n": (
             "there is no function main in main.py: it has start"
@@ -91,6 +93,11 @@ def test_sources_that_cant_be_used_name_file_and_line(namespace):
         refused(namespace, run, "InvalidSource", words)
     assert namespace.pods() == []
 
+
+USABLE = (
+    "; an input may be str, int, float, bool, dict, Any, Literal, cog.Path, cog.File or "
+    "cog.Secret, a list, set or tuple of one of these, or one of these | None"
+)
 
 FILES = {
     "app/start.py": "from app.parts import twice\nimport shared\n"
@@ -122,7 +129,7 @@ def test_several_files_import_each_other(namespace):
         ),
         namespace.create(several(20, shared="ONE = 1\nNumber = complex\n")): (
             "InvalidSource",
-            "complex can't be the type of an input (shared.py line 2: Number = complex)",
+            "complex can't be the type of an input (shared.py line 2: Number = complex)" + USABLE,
         ),
         # Nothing but the import of an import leads to it.
         namespace.create(several(20, deep="import app.parts\nTWO = = 2\n")): (

@@ -67,7 +67,8 @@ def test_imports_that_go_wrong(namespace):
         ),
         "import no_such_package\ndef main() -> int:\n    return 1\n": (
             "ImportError",
-            "ModuleNotFoundError: No module named 'no_such_package'",
+            "ModuleNotFoundError: No module named 'no_such_package' (no file of the source and "
+            "no package of this runtime; `kubectl get mprt -o yaml` lists the packages)",
         ),
         "raise SystemExit(3)\ndef main() -> int:\n    return 1\n": (
             "Exited",

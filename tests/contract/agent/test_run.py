@@ -96,6 +96,41 @@ async def test_every_input_type_and_default(run):
     }
 
 
+async def test_sets_tuples_and_open_files_reach_main_as_themselves(run):
+    ended = await run(
+        """
+        from cog import File
+        def main(
+            s: set[str], z: frozenset[int], t: tuple[int, ...], pair: tuple[float, float],
+            n: list[set[int]], f: File, files: list[File], d: set[str] = {"b", "a"},
+        ) -> dict:
+            s.add("more")
+            return {"s": sorted(s), "z": repr(z), "t": repr(t), "pair": repr(pair),
+                    "n": repr(n), "f": f.read().decode(), "d": repr(type(d)),
+                    "lines": [list(map(bytes.decode, each)) for each in files]}
+        """,
+        {"s": ["a", "a"], "z": [1.0], "t": [1, 2], "pair": [1, 2], "n": [[1, 1]],
+         "f": "data:,hi", "files": ["data:,a%0Ab"]},
+    )  # fmt: skip
+    assert ended.output == {
+        "s": ["a", "more"], "z": "frozenset({1})", "t": "(1, 2)", "pair": "(1.0, 2.0)",
+        "n": "[{1}]", "f": "hi", "d": "<class 'set'>", "lines": [["a\n", "b"]],
+    }  # fmt: skip
+
+
+async def test_an_open_file_is_an_output(run, gateway):
+    ended = await run(
+        """
+        from cog import File
+        def main() -> File:
+            file = open("x.txt", "w")
+            file.write("kept")
+            return file
+        """
+    )
+    assert gateway.files[ended.output] == b"kept"
+
+
 async def test_the_place_where_main_runs(run):
     ended = await run(
         """
@@ -280,7 +315,8 @@ async def test_ways_to_fail_while_running(run, source, reason, error):
     ("source", "reason", "error"),
     [
         ("import nothing_like_it\ndef main(): ...", "ImportError",
-         "ModuleNotFoundError: No module named 'nothing_like_it'"),
+         "ModuleNotFoundError: No module named 'nothing_like_it' (no file of the source and no "
+         "package of this runtime; `kubectl get mprt -o yaml` lists the packages)"),
         ("1 / 0\ndef main(): ...", "ImportError", "ZeroDivisionError: division by zero"),
         ("def main(:\n    pass", "InvalidSource",
          "SyntaxError: invalid syntax (main.py, line 1): def main(:"),

@@ -257,3 +257,43 @@ def test_patterns_are_found_where_a_check_would_run_them(fragment, expected):
     if "allOf" in fragment:
         schemas["Code"] = {"type": "string", "pattern": "x"}
     assert inputs.has_patterns({"components": {"schemas": schemas}}) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "hint"),
+    [
+        ("name", {"nam": 1}, " (you gave nam)"),
+        ("name", {"Name": 1}, " (you gave Name)"),
+        ("num_steps", {"steps_num": 1, "num_step": 1}, " (you gave num_step)"),
+        ("name", {"width": 1}, ""),
+        ("name", {"x" * 10_000: 1}, ""),
+        ("name", {"true": 1}, ""),
+        *((name, {"false": 1}, f' (you gave "false": YAML reads the key {name} as false, '
+           f'so quote it: "{name}")') for name in ("n", "N", "no", "off")),
+        *((name, {"true": 1}, f' (you gave "true": YAML reads the key {name} as true, '
+           f'so quote it: "{name}")') for name in ("y", "Y", "yes", "on")),
+        ("n", {"true": 1}, ""),
+    ],
+)  # fmt: skip
+def test_a_missing_input_names_what_may_have_been_meant(name, given, hint):
+    document = schema.build({"main.py": f"def main({name}: int): ..."}, "main.py:main")
+    assert inputs.check(document, given) == [inputs.Problem(name, f"is required{hint}")]
+
+
+def test_a_name_that_the_pipeline_has_is_no_near_miss():
+    text = "def main(name: int, names: list = []): ..."
+    document = schema.build({"main.py": text}, "main.py:main")
+    assert inputs.check(document, {"names": []}) == [inputs.Problem("name", "is required")]
+
+
+def test_a_pattern_is_told_with_its_description():
+    text = "import cog\ndef main(a: str = cog.Input(regex='^a', description='begins with a')): ..."
+    document = schema.build({"main.py": text}, "main.py:main")
+    (problem,) = inputs.check(document, {"a": "b"})
+    assert problem.sentence() == 'a: must match ^a (got "b"): begins with a'
+
+
+def test_the_length_of_a_tuple():
+    document = schema.build({"main.py": "def main(a: tuple[int, int]): ..."}, "main.py:main")
+    assert inputs.check(document, {"a": [1, 2]}) == []
+    assert inputs.check(document, {"a": [1]}) == [inputs.Problem("a", "must have 2 items (got 1)")]

@@ -3,16 +3,18 @@
 import dataclasses
 import datetime as dt
 import enum
+import io
 import json
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime.spec import strict_json
+from mayfly_runtime.spec import schema, strict_json
 from mayfly_runtime.spec.outputs import OutputError
 from mayfly_runtime.worker import encoder
 
@@ -176,3 +178,32 @@ JSON = st.recursive(
 @given(JSON)
 def test_json_comes_back_as_it_was(value):
     assert json.dumps(json.loads(encode(value))) == json.dumps(value)
+
+
+def test_an_open_file_is_a_file(tmp_path):
+    with (tmp_path / "x.txt").open("w") as file:
+        file.write("kept")
+        encoded = encoder.encode({"f": file}, LIMIT)
+        assert (tmp_path / "x.txt").read_text() == "kept"
+    (found,) = encoded.files
+    assert (encoded.text, found.pointer, found.path) == ('{"f":null}', ("f",), file.name)
+    assert encoder.encode(file, LIMIT).files[0].path == file.name  # closed by now
+
+
+def test_bytes_in_memory_are_no_file():
+    with pytest.raises(OutputError, match="write it to a file and return its Path"):
+        encode(io.BytesIO(b"x"))
+
+
+class Named(NamedTuple):
+    n: int
+    s: str
+
+
+def test_the_schema_of_a_named_tuple_fits_its_data():
+    text = "from typing import *\nclass Named(NamedTuple):\n    n: int\n    s: str\n"
+    document = schema.build({"main.py": f"{text}def main() -> Named: ..."}, "main.py:main")
+    output = document["components"]["schemas"]["Output"]
+    data = json.loads(encode(Named(1, "a")))
+    assert (output["type"], type(data)) == ("array", list)
+    assert output["minItems"] == output["maxItems"] == len(data)

@@ -26,6 +26,9 @@ class Named(Point):
     file: Path
 class Options(TypedDict):
     a: int
+class Pair(NamedTuple):
+    n: int
+    s: str
 """
 
 
@@ -52,7 +55,17 @@ STRING, URI = {"type": "string"}, {"type": "string", "format": "uri"}
         ("pathlib.Path", URI),
         ("RealPath", URI),
         ("os.PathLike", URI),
-        ("File", URI),
+        ("File", {**URI, "x-mayfly-type": "file"}),
+        ("list[File]", {"type": "array", "items": {**URI, "x-mayfly-type": "file"}}),
+        ("set[str]", {"type": "array", "items": STRING, "x-mayfly-type": "set"}),
+        ("collections.abc.Set[str]", {"type": "array", "items": STRING, "x-mayfly-type": "set"}),
+        ("frozenset[int]",
+         {"type": "array", "items": {"type": "integer"}, "x-mayfly-type": "frozenset"}),
+        ("tuple", {"type": "array", "items": {}, "x-mayfly-type": "tuple"}),
+        ("tuple[int, ...]",
+         {"type": "array", "items": {"type": "integer"}, "x-mayfly-type": "tuple"}),
+        ("Tuple[str, str]", {"type": "array", "items": STRING, "minItems": 2, "maxItems": 2,
+                             "x-mayfly-type": "tuple"}),
         ("list[str]", {"type": "array", "items": STRING}),
         ("List[int]", {"type": "array", "items": {"type": "integer"}}),
         ("typing.List[bool]", {"type": "array", "items": {"type": "boolean"}}),
@@ -159,6 +172,11 @@ def test_the_order_of_inputs_and_keyword_only_ones():
         (" -> str | None", {"type": "string", "nullable": True}),
         (" -> str | int", {}),
         (" -> list[Path]", {"type": "array", "items": URI}),
+        (" -> set[str]", {"type": "array", "items": STRING}),
+        (" -> tuple[int, ...]", {"type": "array", "items": {"type": "integer"}}),
+        (" -> tuple[int, str]", {"type": "array", "items": {}, "minItems": 2, "maxItems": 2}),
+        (" -> Pair", {"type": "array", "items": {}, "minItems": 2, "maxItems": 2}),
+        (" -> File", URI),
         (" -> dict[str, Path]", {"type": "object", "additionalProperties": URI}),
         (" -> dict", {"type": "object"}),
         (" -> Iterator[str]", {"type": "array", "items": STRING, "x-cog-array-type": "iterator"}),
@@ -218,6 +236,23 @@ def test_the_document_around_it():
         ("def main(a: int | str): ...", 1,
          "int | str: an input has one type, or one type and None"),
         ("def main(a: None): ...", 1, "an input can't be None only"),
+        ("def main(a: tuple[int, str]): ...", 1,
+         "tuple[int, str]: the items of a tuple must have one type"),
+        ("def main(a: set[dict]): ...", 1,
+         "set[dict]: the items of a set must be of one type that can be hashed"),
+        ("def main(a: set[list[int]]): ...", 1, "must be of one type that can be hashed"),
+        ("def main(a: set): ...", 1, "set can't be the type of an input"),
+        ("def main(a: tuple[()]): ...", 1, "can't be used as a type here"),
+        ("def main(a: tuple[int, int] = (1, 2, 3)): ...", 1,
+         "the default of 'a' must have 2 items (got 3)"),
+        ("from cog import Input\ndef main(a: str = Input(regex=5)): ...", 2,
+         "the regex of 'a' must be a string"),
+        ("from cog import Input\ndef main(a: str = Input(min_length=True)): ...", 2,
+         "min_length of 'a' must be a whole number, 0 or more"),
+        ("from cog import Input\ndef main(a: str = Input(deprecated=1)): ...", 2,
+         "deprecated of 'a' must be True or False"),
+        ("from cog import Input\ndef main(a: str = Input(choices='ab')): ...", 2,
+         "the choices of 'a' must be a list"),
         ("def main(\n  a: int = f(),\n): ...", 2, "write a literal"),
         ("from cog import Input\ndef main(a: int = Input(default=5, max=4)): ...", 2,
          "the default of 'a' must be at most 4 (got 5)"),
@@ -355,3 +390,37 @@ def test_nothing_of_the_source_is_run(tmp_path):
     mark = tmp_path / "ran"
     build(f"open({str(mark)!r}, 'w').close()\ndef main(a: int = 1): ...")
     assert not mark.exists()
+
+
+def test_all_mistakes_of_a_signature_are_told_at_once_with_what_may_be_used():
+    text = (
+        "from cog import Input\n"
+        "def main(\n"
+        "    a: bytes,\n"
+        "    b,\n"
+        "    *rest: int,\n"
+        "    c: int = Input(ge=5, le=4),\n"
+        "    d: int = f(),\n"
+        ") -> complex: ..."
+    )
+    with pytest.raises(schema.SourceError) as caught:
+        build(text, prelude="")
+    told = caught.value.message.split("; ")
+    assert [each.partition(" (main.py line ")[0] for each in told[:-2]] == [
+        "main() takes *rest: name each input",
+        "bytes can't be the type of an input",
+        "the input 'b' has no annotation",
+        "'c' has min 5 above max 4",
+        "this value can't be read without running the code: write a literal",
+        "complex can't be the type of an output",
+    ]
+    assert told[-2].startswith("an input may be str, int, float, bool, dict")
+    assert told[-1].startswith("an output may be None, str")
+
+
+def test_of_very_many_mistakes_the_first_are_told():
+    parameters = ",\n".join(f"a{index}: bytes" for index in range(200))
+    with pytest.raises(schema.SourceError) as caught:
+        build(f"def main({parameters}): ...", prelude="")
+    assert "; and 190 more; an input may be" in caught.value.message
+    assert len(caught.value.message) < 2000

@@ -1,25 +1,41 @@
 """Annotations and `Input(...)` as fragments of an OpenAPI schema (the table in the README)."""
 
 import ast
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec import constants, input_options
+from mayfly_runtime.spec.input_options import SCALARS
 from mayfly_runtime.spec.source import Module
+from mayfly_runtime.spec.source_text import SourceError
 
-_SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "builtins.", "cog.")
 _FILES = {"cog.Path", "cog.File", "pathlib.Path", "pathlib.PurePath", "os.PathLike"}
-_LISTS = {"list", "List", "Sequence", "Iterable", "tuple", "Tuple", "set", "Set", "frozenset"}
+_OPEN_FILE = "cog.File"
+_LISTS = {"list", "List", "Sequence", "MutableSequence", "Iterable", "Collection"}
+_COLLECTIONS = {
+    "tuple": "tuple", "Tuple": "tuple", "set": "set", "Set": "set", "MutableSet": "set",
+    "AbstractSet": "set", "frozenset": "frozenset", "FrozenSet": "frozenset",
+}  # fmt: skip
 _DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _ITERATORS = {"Iterator", "AsyncIterator", "Generator", "AsyncGenerator"}
 _CONCATENATE = {"ConcatenateIterator", "AsyncConcatenateIterator"}
-_INPUT_WORDS = {
-    "default", "description", "min", "max", "ge", "le", "choices", "regex",
-    "min_length", "max_length", "deprecated",
-}  # fmt: skip
 _MAX_DEPTH = 20
+
+USABLE = {
+    "input": "an input may be str, int, float, bool, dict, Any, Literal, cog.Path, cog.File or "
+    "cog.Secret, a list, set or tuple of one of these, or one of these | None",
+    "output": "an output may be None, str, int, float, bool, list, dict, Any, cog.Path, a "
+    "BaseModel, a dataclass or an Iterator of these",
+}
+
+
+class WrongTypeError(SourceError):
+    """An annotation that can't be used; `kind` is a key of `USABLE`."""
+
+    def __init__(self, error: SourceError, *, is_output: bool) -> None:
+        super().__init__(error.message, error.file, error.line)
+        self.kind = "output" if is_output else "input"
 
 
 @dataclass(slots=True)
@@ -41,10 +57,11 @@ def input_property(
     """
     name = argument.arg
     if argument.annotation is None:
-        raise module.error(argument, f"the input {name!r} has no annotation")
+        missing = module.error(argument, f"the input {name!r} has no annotation")
+        raise WrongTypeError(missing, is_output=False)
     core = _fragment(module, argument.annotation, is_output=False)
-    words = _input_words(module, default, name)
-    _apply_words(module, argument, core, words)
+    words = input_options.read(module, default, name)
+    input_options.apply(module, argument, core, words)
     enum = core.pop("enum", None)
     fragment: dict[str, Any] = {"title": name.replace("_", " ").title(), "x-order": order}
     fragment |= {key: words[key] for key in ("description", "deprecated") if key in words}
@@ -64,7 +81,7 @@ def input_property(
     else:
         fragment["default"] = words["default"]
         whole = fragment if enum is None else {**fragment, "enum": enum, **(choices or {})}
-        _check_default(module, argument, whole)
+        input_options.check_default(module, argument, whole)
     return Property(fragment, choices, required)
 
 
@@ -88,7 +105,7 @@ def _fragment(module: Module, node: ast.expr, *, is_output: bool, depth: int = 0
     if isinstance(node, ast.Constant) and node.value is None:
         if is_output:
             return {"nullable": True}
-        raise module.error(node, "an input can't be None only")
+        raise WrongTypeError(module.error(node, "an input can't be None only"), is_output=False)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _union(module, node, [node.left, node.right], is_output, depth)
     if isinstance(node, ast.Subscript):
@@ -100,18 +117,21 @@ def _fragment(module: Module, node: ast.expr, *, is_output: bool, depth: int = 0
 def _known(name: str, *, is_output: bool) -> dict[str, Any] | None:
     """The schema of a built-in or cog type."""
     short = _short(name)
-    if short in _SCALARS:
-        return {"type": _SCALARS[short]}
+    if short in SCALARS:
+        return {"type": SCALARS[short]}
     if name in _FILES:
-        return {"type": "string", "format": "uri"}
+        file = {"type": "string", "format": "uri"}
+        return {**file, "x-mayfly-type": "file"} if name == _OPEN_FILE and not is_output else file
     if name == "cog.Secret" or name.endswith("SecretStr"):
         return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
     if short in _DICTS:
         return {"type": "object"}
     if short in {"Any", "object"}:
         return {}
-    if short in _LISTS:
+    if short in _LISTS or (is_output and short in _COLLECTIONS):
         return {"type": "array", "items": {}}
+    if _COLLECTIONS.get(short) == "tuple":
+        return {"type": "array", "items": {}, "x-mayfly-type": "tuple"}
     if is_output and short in _ITERATORS | _CONCATENATE:
         return _iterator(short, {"type": "string"} if short in _CONCATENATE else {})
     return None
@@ -126,27 +146,32 @@ def _named(module: Module, node: ast.expr, is_output: bool, depth: int) -> dict[
         bases = {_short(home.qualified(base)) for base in definition.bases}
         if "TypedDict" in bases:
             return {"type": "object"}
+        if is_output and "NamedTuple" in bases:
+            fields = [each for each in definition.body if isinstance(each, ast.AnnAssign)]
+            types = [_fragment(home, each.annotation, is_output=True, depth=depth + 1)
+                     for each in fields]  # fmt: skip
+            return _fixed(types)
         if is_output:
             return _model(home, definition, depth)
-    shown = ast.unparse(node)
     kind = "output" if is_output else "input"
-    raise module.error(node, f"{shown} can't be the type of an {kind}")
+    error = module.error(node, f"{_shown(node)} can't be the type of an {kind}")
+    raise WrongTypeError(error, is_output=is_output)
 
 
 def _subscript(module: Module, node: ast.Subscript, is_output: bool, depth: int) -> dict[str, Any]:
     name = module.qualified(node.value)
     short = _short(name)
     arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if short == "Optional":
-        inner = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
-        return {**inner, "nullable": True}
-    if short == "Union":
-        return _union(module, node, list(arguments), is_output, depth)
+    if not arguments:
+        raise _unusable(module, node, is_output=is_output)
+    if short in {"Optional", "Union"}:
+        none = [ast.Constant(None)] if short == "Optional" else []
+        return _union(module, node, [*arguments, *none], is_output, depth)
     if short == "Literal":
         return _literal(module, node, list(arguments))
-    if short in _LISTS:
-        items = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
-        return {"type": "array", "items": items}
+    if short in _LISTS or short in _COLLECTIONS:
+        kind = _COLLECTIONS.get(short, "list")
+        return _collection(module, node, kind, list(arguments), is_output, depth)
     if short in _DICTS:
         fragment: dict[str, Any] = {"type": "object"}
         if is_output and len(arguments) == 2:
@@ -158,9 +183,59 @@ def _subscript(module: Module, node: ast.Subscript, is_output: bool, depth: int)
         if short in _CONCATENATE and items.get("type") != "string":
             raise module.error(node, "a ConcatenateIterator must be of str")
         return _iterator(short, items)
-    if name in _FILES:
-        return {"type": "string", "format": "uri"}
-    raise module.error(node, f"{ast.unparse(node)} can't be used as a type here")
+    if name not in _FILES:
+        raise _unusable(module, node, is_output=is_output)
+    return {"type": "string", "format": "uri"}
+
+
+def _unusable(module: Module, node: ast.expr, *, is_output: bool) -> WrongTypeError:
+    error = module.error(node, f"{_shown(node)} can't be used as a type here")
+    return WrongTypeError(error, is_output=is_output)
+
+
+def _collection(
+    module: Module,
+    node: ast.Subscript,
+    kind: str,
+    arguments: list[ast.expr],
+    is_output: bool,
+    depth: int,
+) -> dict[str, Any]:
+    """A list, tuple, set or frozenset, all lists in JSON; the worker makes inputs what they are."""
+    if kind == "list":
+        items = _fragment(module, arguments[0], is_output=is_output, depth=depth + 1)
+        return {"type": "array", "items": items}
+    mark = {} if is_output else {"x-mayfly-type": kind}
+    is_open = len(arguments) == 2 and constants.is_ellipsis(arguments[1])
+    types = [
+        _fragment(module, each, is_output=is_output, depth=depth + 1)
+        for each in (arguments[:1] if is_open else arguments)
+    ]
+    if kind == "tuple":
+        fragment = {"type": "array", "items": types[0]} if is_open else _fixed(types)
+        if not is_output and any(each != types[0] for each in types):
+            words = f"{_shown(node)}: the items of a tuple must have one type"
+            raise WrongTypeError(module.error(node, words), is_output=False)
+        return {**fragment, **mark}
+    if is_open or len(types) != 1 or (not is_output and not _is_hashable(types[0])):
+        words = f"{_shown(node)}: the items of a {kind} must be of one type that can be hashed"
+        raise WrongTypeError(module.error(node, words), is_output=is_output)
+    return {"type": "array", "items": types[0], **mark}
+
+
+def _fixed(types: list[dict[str, Any]]) -> dict[str, Any]:
+    """An array of so many items; OpenAPI 3.0 has no words for items of several types."""
+    items = types[0] if types and all(each == types[0] for each in types) else {}
+    return {"type": "array", "items": items, "minItems": len(types), "maxItems": len(types)}
+
+
+def _is_hashable(fragment: dict[str, Any]) -> bool:
+    return "enum" in fragment or fragment.get("type") in {*SCALARS.values()}
+
+
+def _shown(node: ast.expr) -> str:
+    shown = ast.unparse(node)
+    return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
 
 def _iterator(short: str, items: dict[str, Any]) -> dict[str, Any]:
@@ -177,26 +252,16 @@ def _union(
     if len(kinds) > 1 and is_output:
         return {"nullable": True} if len(kinds) < len(members) else {}
     if len(kinds) != 1:
-        shown = ast.unparse(node)
-        raise module.error(node, f"{shown}: an input has one type, or one type and None")
+        words = f"{_shown(node)}: an input has one type, or one type and None"
+        raise WrongTypeError(module.error(node, words), is_output=is_output)
     inner = _fragment(module, kinds[0], is_output=is_output, depth=depth + 1)
     return inner if len(kinds) == len(members) else {**inner, "nullable": True}
 
 
 def _literal(module: Module, node: ast.expr, members: list[ast.expr]) -> dict[str, Any]:
-    values = [module.constant(member) for member in members]
-    fragment = _enum(module, node, [value for value in values if value is not None])
+    values = [constants.read(module, member) for member in members]
+    fragment = input_options.choices(module, node, [value for value in values if value is not None])
     return {**fragment, "nullable": True} if None in values else fragment
-
-
-def _enum(module: Module, node: ast.AST, values: list[Any]) -> dict[str, Any]:
-    kinds = {type(value) for value in values}
-    if not values or not kinds <= {str, int, float, bool}:
-        raise module.error(node, "choices must be strings or numbers, at least one")
-    fragment: dict[str, Any] = {"enum": values}
-    if len(kinds) == 1:
-        fragment["type"] = _SCALARS[kinds.pop().__name__]
-    return fragment
 
 
 def _model(module: Module, definition: ast.ClassDef, depth: int) -> dict[str, Any]:
@@ -221,102 +286,6 @@ def _model(module: Module, definition: ast.ClassDef, depth: int) -> dict[str, An
         raise module.error(definition, f"{definition.name} can't be an output: it has no fields")
     found: dict[str, Any] = {"type": "object", "properties": properties}
     return {**found, "required": required} if required else found
-
-
-def _input_words(module: Module, default: ast.expr | None, name: str) -> dict[str, Any]:
-    """The arguments of `Input(...)`, or a plain default."""
-    if default is None:
-        return {}
-    if not (isinstance(default, ast.Call) and module.qualified(default.func) == "cog.Input"):
-        return {"default": module.constant(default)}
-    if len(default.args) > 1:
-        raise module.error(default, f"the Input of {name!r} takes one positional argument")
-    found: dict[str, ast.expr] = {}
-    if default.args:
-        found["default"] = default.args[0]
-    for keyword in default.keywords:
-        if keyword.arg not in _INPUT_WORDS:
-            problem = f"the Input of {name!r} has an unknown argument {keyword.arg}"
-            raise module.error(default, problem)
-        found[keyword.arg] = keyword.value
-    words = {word: module.constant(value) for word, value in found.items()}
-    # Words that are None say nothing, but for the default; `...` is pydantic's "required".
-    return {
-        word: value
-        for word, value in words.items()
-        if value is not ... and (word == "default" or value is not None)
-    }
-
-
-def _apply_words(
-    module: Module, node: ast.arg, core: dict[str, Any], words: dict[str, Any]
-) -> None:
-    kind, name = core.get("type"), node.arg
-    for low, high in (("min", "ge"), ("max", "le")):
-        if low in words and high in words:
-            raise module.error(node, f"{name!r} has both {low} and {high}, which mean the same")
-    pairs = {"minimum": ("min", "ge"), "maximum": ("max", "le")}
-    for key, synonyms in pairs.items():
-        for word in synonyms:
-            if word in words:
-                _number(module, node, kind, word, words[word])
-                core[key] = words[word]
-    if "minimum" in core and "maximum" in core and core["minimum"] > core["maximum"]:
-        raise module.error(node, f"{name!r} has min {core['minimum']} above max {core['maximum']}")
-    _apply_string_words(module, node, core, words)
-    if "choices" in words:
-        if kind not in {"string", "integer", "number"} or core.get("format"):
-            raise module.error(node, f"{name!r} can't have choices: it is not a str, int or float")
-        enum = _enum(module, node, list(words["choices"]))
-        kinds = {kind, "integer"} if kind == "number" else {kind}
-        if enum.get("type") not in kinds:
-            raise module.error(node, f"the choices of {name!r} are not all of its type")
-        core |= {"enum": enum["enum"], "type": kind}
-
-
-def _number(module: Module, node: ast.arg, kind: str | None, word: str, value: object) -> None:
-    if kind not in {"integer", "number"}:
-        raise module.error(node, f"{node.arg!r} can't have {word}: it is not a number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise module.error(node, f"{word} of {node.arg!r} must be a number")
-
-
-def _apply_string_words(
-    module: Module, node: ast.arg, core: dict[str, Any], words: dict[str, Any]
-) -> None:
-    name = node.arg
-    keys = {"min_length": "minLength", "max_length": "maxLength", "regex": "pattern"}
-    for word, key in keys.items():
-        if word not in words:
-            continue
-        if core.get("type") != "string" or core.get("format") == "uri":
-            raise module.error(node, f"{name!r} can't have {word}: it is not a str")
-        if word == "regex":
-            _compile(module, node, words[word])
-        elif not isinstance(words[word], int) or words[word] < 0:
-            raise module.error(node, f"{word} of {name!r} must be a whole number, 0 or more")
-        core[key] = words[word]
-    if core.get("minLength", 0) > core.get("maxLength", core.get("minLength", 0)):
-        raise module.error(node, f"{name!r} has min_length above max_length")
-
-
-def _compile(module: Module, node: ast.arg, pattern: object) -> None:
-    try:
-        re.compile(str(pattern))
-    except (re.error, RecursionError, OverflowError) as error:
-        message = f"the regex of {node.arg!r} is wrong: {error}"
-        raise module.error(node, message) from None
-
-
-def _check_default(module: Module, node: ast.arg, fragment: dict[str, Any]) -> None:
-    document = {
-        "components": {"schemas": {"Input": {"properties": {"default": fragment}}}},
-    }
-    if fragment.get("format") == "uri" and not isinstance(fragment["default"], str):
-        raise module.error(node, f"the default of {node.arg!r} must be a URL")
-    problems = inputs.check(document, {"default": fragment["default"]})
-    if problems:
-        raise module.error(node, f"the default of {node.arg!r} {problems[0].message}")
 
 
 def _parse_string(module: Module, node: ast.Constant) -> ast.expr:

@@ -24,6 +24,13 @@ SECRET_KEY = re.compile(r"(?!\.\.?\Z)[-._a-zA-Z0-9]{1,253}")
 SEALED = re.compile(r"mayfly-secret:[0-9a-hjkmnp-tv-z]{26}")
 """The reference to a secret that a caller of the API sent as text, and the gateway stores."""
 
+_YAML_BOOLEANS = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false",
+                  "off": "false"}  # fmt: skip
+"""Names that YAML 1.1, which kubectl reads, takes for true and false, in whatever case."""
+
+_MAX_COMPARED = 50
+"""Unknown names that are compared with a missing one."""
+
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
 
 
@@ -89,7 +96,8 @@ def check(
                 _check(resolved, value[name], name, references=references, literals=literals)
             )
         elif name in required:
-            problems.append(Problem(name, "is required"))
+            given = [each for each in value if each not in _properties(schema)]
+            problems.append(Problem(name, f"is required{_near_miss(name, given)}"))
     return problems
 
 
@@ -154,6 +162,19 @@ def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
             given = None if resolved.get("nullable") else given
         prepared.values[name] = _convert(resolved, given, (name,), prepared)
     return prepared
+
+
+def _near_miss(name: str, given: list[str]) -> str:
+    """What a caller may have written for a name that is missing; "" if nothing is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 only where an input is wrong
+
+    as_yaml = _YAML_BOOLEANS.get(name.lower())
+    if as_yaml in given:
+        why = f"YAML reads the key {name} as {as_yaml}"
+        return f' (you gave "{as_yaml}": {why}, so quote it: "{name}")'
+    lower = {each.lower(): each for each in given[:_MAX_COMPARED] if len(each) <= 100}
+    found = get_close_matches(name.lower(), lower, n=1)
+    return f" (you gave {lower[found[0]]})" if found else ""
 
 
 def _input(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -246,7 +267,8 @@ def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
         yield f"must have at most {fragment['maxLength']} characters (got {len(value)})"
     if "pattern" in fragment and re.search(fragment["pattern"], value) is None:
         told = "" if _is_secret(fragment) else f" (got {_shown(value)})"
-        yield f"must match {fragment['pattern']}{told}"
+        why = f": {fragment['description']}" if "description" in fragment else ""
+        yield f"must match {fragment['pattern']}{told}{why}"
 
 
 def _list_problems(
@@ -257,6 +279,10 @@ def _list_problems(
     references: bool,
     literals: bool,
 ) -> Iterator[Problem]:
+    low, high = fragment.get("minItems", 0), fragment.get("maxItems", len(value))
+    if not low <= len(value) <= high:
+        wanted = f"{low}" if low == high else f"{low} to {high}"
+        yield Problem(name, f"must have {wanted} items (got {len(value)})")
     items = fragment.get("items", {})
     if _is_any(items):
         return  # nothing can be wrong below, however deep it goes

@@ -15,6 +15,7 @@ from mayfly_runtime.spec.source_text import SourceError, source_text
 __all__ = ["SourceError", "build", "functions", "split_entrypoint"]
 
 _RESERVED = {"Input", "Output"}
+_MAX_TOLD = 10
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -33,8 +34,14 @@ def build(files: Mapping[str, str], entrypoint: str) -> dict[str, Any]:
         module = Module(file, files)
         module.read_imports()
         function = _function(module, name)
-        schemas = _input_schemas(module, function)
-        schemas["Output"] = types.output(module, function.returns)
+        problems: list[SourceError] = []
+        schemas = _input_schemas(module, function, problems)
+        try:
+            schemas["Output"] = types.output(module, function.returns)
+        except SourceError as error:
+            problems.append(error)
+        if problems:
+            raise _together(problems)
     except RecursionError:
         raise SourceError("the source is nested too deeply", file, 0) from None
     return {
@@ -75,6 +82,7 @@ def _function(module: Module, name: str) -> _Function:
         if isinstance(node, _Function) and node.name == name:
             found = node
     if found is not None:
+        module.check_function(found)
         return found
     there = functions(module)
     listed = f"it has {', '.join(there)}" if there else "it has no function at its top level"
@@ -86,18 +94,36 @@ def _is_predictor(module: Module, node: ast.ClassDef) -> bool:
     return bool(names & {"cog.BasePredictor", "cog.BaseRunner"})
 
 
-def _input_schemas(module: Module, function: _Function) -> dict[str, Any]:
+def _together(problems: list[SourceError]) -> SourceError:
+    """All that is wrong with a signature, so that an author need not find one after the other."""
+    told = list(dict.fromkeys(each.message for each in problems))
+    kinds = dict.fromkeys(e.kind for e in problems if isinstance(e, types.WrongTypeError))
+    more = [f"and {len(told) - _MAX_TOLD} more"] if len(told) > _MAX_TOLD else []
+    words = "; ".join([*told[:_MAX_TOLD], *more, *(types.USABLE[kind] for kind in kinds)])
+    return SourceError(words, problems[0].file, problems[0].line)
+
+
+def _input_schemas(
+    module: Module, function: _Function, problems: list[SourceError]
+) -> dict[str, Any]:
+    """The schemas of the parameters; what is wrong with any goes to `problems`."""
     arguments = function.args
     for extra, mark in ((arguments.vararg, "*"), (arguments.kwarg, "**")):
         if extra is not None:
-            raise module.error(extra, f"{function.name}() takes {mark}{extra.arg}: name each input")
+            words = f"{function.name}() takes {mark}{extra.arg}: name each input"
+            problems.append(module.error(extra, words))
     if arguments.posonlyargs:
-        raise module.error(function, f"{function.name}() has positional-only inputs")
+        problems.append(module.error(function, f"{function.name}() has positional-only inputs"))
+        return {}
     properties: dict[str, Any] = {}
     required: list[str] = []
     schemas: dict[str, Any] = {}
     for order, (argument, default) in enumerate(_parameters(arguments)):
-        prop = types.input_property(module, argument, default, order)
+        try:
+            prop = types.input_property(module, argument, default, order)
+        except SourceError as error:
+            problems.append(error)
+            continue
         properties[argument.arg] = prop.fragment
         if prop.choices is not None:
             name = argument.arg if argument.arg not in _RESERVED else f"{argument.arg}Choices"

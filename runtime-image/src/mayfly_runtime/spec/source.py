@@ -1,23 +1,17 @@
-"""Parses a pipeline's source: follows names, evaluates constants."""
+"""Parses a pipeline's source and follows names through its files."""
 
 import ast
-import operator
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
+from mayfly_runtime.spec import bindings, exported_names
+from mayfly_runtime.spec.bindings import Binding, Bindings, BoundAgainError
 from mayfly_runtime.spec.source_text import SourceError, lines
 
-_MAX_ALIAS_DEPTH = 20
+_MAX_HOPS = 20
+_MAX_SHOWN = 200
 _RUNTIME_PYTHON = (3, 13)
-
-_ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-}
 
 
 class Module:
@@ -40,11 +34,8 @@ class Module:
         self._files = files
         self._lines = lines(files[file])
         self.tree = _parse(file, files[file])
-        self._imports: dict[str, str] = {}
-        self.assigned: dict[str, ast.expr | None] = {}
-        self.classes: dict[str, ast.ClassDef] = {}
-        for node in self.tree.body:
-            self._note(node)
+        self.values: dict[ast.AST, object] = {}
+        self._bindings: Bindings | None = None
         self._parsed = {} if parsed is None else parsed
         self._parsed[file] = self
 
@@ -52,6 +43,7 @@ class Module:
         """An error at a node, showing its source line."""
         line = getattr(node, "lineno", 0)
         shown = self._lines[line - 1].strip() if 0 < line <= len(self._lines) else ""
+        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
         return SourceError(f"{message} ({self.file} line {line}: {shown})", self.file, line)
 
     def read_imports(self) -> None:
@@ -88,98 +80,135 @@ class Module:
         if isinstance(node, ast.Attribute):
             return f"{self.qualified(node.value)}.{node.attr}"
         if isinstance(node, ast.Name):
-            return self._imports.get(node.id, node.id)
+            try:
+                found = self.bindings.find(node.id, node.lineno)
+            except BoundAgainError:
+                return f"<{node.id}>"
+            if found is None:
+                return node.id
+            # A class or value of the author's own is none of the types that we know by name.
+            return str(found.value) if found.kind == "import" else f"<{node.id}>"
         return ""
 
+    @property
+    def bindings(self) -> Bindings:
+        """The top-level names of this file."""
+        if self._bindings is None:
+            self._bindings = Bindings()  # for files that import each other
+            self._bindings = bindings.read(self.tree, self._origin, self._exported)
+        return self._bindings
+
     def alias(self, node: ast.expr) -> "tuple[Module, ast.expr] | None":
-        """The expression that a name is assigned once, here or in a sibling file."""
-        found = self._target(node)
-        if found is None:
-            return None
-        module, name = found
-        value = module.assigned.get(name)
-        return None if value is None else (module, value)
-
-    def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
-        """The class behind a name, here or in a sibling file."""
-        found = self._target(node)
-        if found is None or found[1] not in found[0].classes:
-            return None
-        return found[0], found[0].classes[found[1]]
-
-    def constant(self, node: ast.expr, depth: int = 0) -> object:
-        """The value of a literal, of a module constant, or of simple arithmetic on them.
+        """The expression that a name is assigned once, here or in a sibling file.
 
         Raises:
-            SourceError: it can't be known without running the code.
+            SourceError: which one it is depends on what runs.
         """
-        if depth > _MAX_ALIAS_DEPTH:
-            raise self.error(node, "this refers to itself")
-        match node:
-            case ast.Constant(value=value) if not isinstance(value, bytes | complex):
-                return value
-            case ast.List(elts=items) | ast.Tuple(elts=items):
-                return [self.constant(item, depth) for item in items]
-            case ast.Dict():
-                return self._constant_dict(node, depth)
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-                number = self.constant(operand, depth)
-                if isinstance(number, int | float) and not isinstance(number, bool):
-                    return -number if isinstance(sign, ast.USub) else number
-            case ast.BinOp():
-                return self._arithmetic(node, depth)
-            case ast.Name() if (found := self.alias(node)) is not None:
-                return found[0].constant(found[1], depth + 1)
-            case _:
-                pass
-        raise self.error(node, "this value can't be read without running the code: write a literal")
+        found = self._followed(node)
+        if found is None or not isinstance(found[1].value, ast.expr):
+            return None
+        return found[0], found[1].value
 
-    def _constant_dict(self, node: ast.Dict, depth: int) -> dict[str, object]:
-        result: dict[str, object] = {}
-        for key, value in zip(node.keys, node.values, strict=True):
-            name = None if key is None else self.constant(key, depth)
-            if not isinstance(name, str):
-                raise self.error(node, "the keys of a default must be strings")
-            result[name] = self.constant(value, depth)
-        return result
+    def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
+        """The class behind a name, here or in a sibling file.
 
-    def _arithmetic(self, node: ast.BinOp, depth: int) -> object:
-        left, right = self.constant(node.left, depth), self.constant(node.right, depth)
-        if isinstance(left, str) and isinstance(right, str) and isinstance(node.op, ast.Add):
-            return left + right
-        operation = _ARITHMETIC.get(type(node.op))
-        if operation and isinstance(left, int | float) and isinstance(right, int | float):
-            try:
-                return operation(left, right)
-            except ArithmeticError as error:
-                raise self.error(node, str(error)) from None
-        raise self.error(node, "this value can't be read without running the code: write a literal")
+        Raises:
+            SourceError: which one it is depends on what runs.
+        """
+        found = self._followed(node)
+        if found is None or not isinstance(found[1].value, ast.ClassDef):
+            return None
+        return found[0], found[1].value
 
-    def _note(self, node: ast.stmt) -> None:
-        match node:
-            case ast.Import() | ast.ImportFrom():
-                self._note_import(node)
-            case ast.ClassDef():
-                self.classes[node.name] = node
-            case ast.Assign(targets=[ast.Name(id=target)], value=value):
-                self._assign(target, value)
-            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value):
-                self._assign(target, value)
-            case ast.Try(body=body) | ast.If(body=body):
-                for inner in body:
-                    self._note(inner)
-            case _ if type(node).__name__ == "TypeAlias":  # `type X = …`, from Python 3.12 on
-                self._assign(node.name.id, node.value)  # type: ignore[attr-defined]
-            case _:
-                pass
+    def constant(self, node: ast.expr) -> "tuple[Module, ast.expr] | None":
+        """The expression behind a name that keeps one value; None if none is known.
 
-    def _note_import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for name in node.names:
-            if isinstance(node, ast.ImportFrom):
-                self._imports[name.asname or name.name] = f"{self._origin(node)}.{name.name}"
-            else:
-                local = name.asname or name.name.split(".")[0]
-                self._imports[local] = name.name if name.asname else local
+        Raises:
+            SourceError: the name is bound or changed more than once, or used before it is set.
+        """
+        found = self._followed(node, is_value=True)
+        if found is None or not isinstance(found[1].value, ast.expr):
+            return None
+        return found[0], found[1].value
+
+    def check_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Check that a function's name still means it when the file has been imported.
+
+        Raises:
+            SourceError: something else may be bound to the name.
+        """
+        found = self.bound(self, node, node.name, 0)
+        stars = self.bindings.changed(node.name, found) if found else []
+        if found is None or found.value is not node or stars:
+            lines = [found.line if found else 0, *stars]
+            raise self.error(node, self._unclear(node.name, lines))
+
+    def _unclear(self, name: str, lines: Iterable[int]) -> str:
+        told = [str(line) for line in sorted(set(lines))]
+        listed = f"line {told[0]}" if len(told) == 1 else f"lines {', '.join(told)}"
+        return (
+            f"{name} is set or changed more than once (see {listed} of {self.file}), so what it "
+            "is can't be known without running the code: write a literal, or use a name that is "
+            "set once"
+        )
+
+    def _followed(
+        self, node: ast.expr, *, is_value: bool = False
+    ) -> "tuple[Module, Binding] | None":
+        """The binding that a name or `module.name` leads to, through imports of own files."""
+        home, name, line = self, "", getattr(node, "lineno", 0)
+        if isinstance(node, ast.Name):
+            name = node.id
+        elif isinstance(node, ast.Attribute):
+            sibling = self.sibling(self.qualified(node.value))
+            if is_value and (lines := self.bindings.changed(bindings.dotted(node), None)):
+                raise self.error(node, self._unclear(bindings.dotted(node), lines))
+            if sibling is None:
+                return None
+            home, name, line = sibling, node.attr, 0
+        for _ in range(_MAX_HOPS):
+            found = home.bound(self, node, name, line)
+            if found is None:
+                return None
+            if is_value:
+                home.check_kept(self, node, name, found, line)
+            if found.kind != "import":
+                return home, found
+            origin, _, name = str(found.value).rpartition(".")
+            sibling = home.sibling(origin.lstrip("."))
+            if sibling is None:
+                return None
+            home, line = sibling, 0
+        raise self.error(node, "this refers to itself")
+
+    def bound(self, user: "Module", node: ast.AST, name: str, line: int) -> Binding | None:
+        """The binding of a name of this file, for a node of `user`'s.
+
+        Raises:
+            SourceError: it depends on what runs; told at the node.
+        """
+        try:
+            return self.bindings.find(name, line)
+        except BoundAgainError as error:
+            raise user.error(node, self._unclear(name, error.lines)) from None
+
+    def check_kept(
+        self, user: "Module", node: ast.expr, name: str, found: Binding, line: int
+    ) -> None:
+        """Check that nothing changes what a name holds, and that it is there at a line of use.
+
+        Raises:
+            SourceError: told at the node of `user`'s.
+        """
+        if lines := self.bindings.changed(name, found):
+            raise user.error(node, self._unclear(name, [found.line, *lines]))
+        if found.line > line > 0:
+            raise user.error(node, f"{name} is used here, but set only at line {found.line}")
+
+    def _exported(self, origin: str) -> Iterable[str] | None:
+        """What `from … import *` of a module brings; None if that is unknown."""
+        sibling = self.sibling(origin.lstrip("."))
+        return exported_names.EXPORTED.get(origin) if sibling is None else sibling.bindings.public()
 
     def _origin(self, node: ast.ImportFrom) -> str:
         """The full name of the module that names are imported from."""
@@ -189,27 +218,8 @@ class Module:
         above = folders[: max(0, len(folders) + 1 - node.level)]
         return ".".join([*above, *([node.module] if node.module else [])])
 
-    def _assign(self, name: str, value: ast.expr) -> None:
-        # A name that is assigned twice has no one value.
-        self.assigned[name] = None if name in self.assigned else value
-
-    def _target(self, node: ast.expr) -> "tuple[Module, str] | None":
-        """The file and the name in it that `name` or `module.name` refers to."""
-        if isinstance(node, ast.Name):
-            return self._lookup(node.id)
-        if isinstance(node, ast.Attribute):
-            sibling = self._sibling(self.qualified(node.value))
-            return (sibling, node.attr) if sibling else None
-        return None
-
-    def _lookup(self, name: str) -> "tuple[Module, str] | None":
-        if name in self.classes or name in self.assigned:
-            return self, name
-        origin, _, original = self._imports.get(name, "").rpartition(".")
-        sibling = self._sibling(origin.lstrip("."))
-        return (sibling, original) if sibling else None
-
-    def _sibling(self, module_name: str) -> "Module | None":
+    def sibling(self, module_name: str) -> "Module | None":
+        """The pipeline's own file of a module, parsed."""
         file = self._file_of(module_name)
         if file is None or file == self.file:
             return None

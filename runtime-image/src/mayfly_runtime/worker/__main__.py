@@ -27,11 +27,13 @@ from mayfly_runtime.channel import Channel, ChannelError, MessageTooLong, frame_
 from mayfly_runtime.spec import inputs
 from mayfly_runtime.spec.pointer import pick, place
 from mayfly_runtime.worker import httpx_retries, stdio
+from mayfly_runtime.worker.arguments import as_declared
 from mayfly_runtime.worker.entrypoint import load_entrypoint
 from mayfly_runtime.worker.errors import Failure
 from mayfly_runtime.worker.invocation import Interrupts, Invocation
 
 MAX_MESSAGE_BYTES = 64 * 2**20
+_YAML = {"true", "false"}
 
 
 class Worker:
@@ -76,7 +78,7 @@ class Worker:
         gc.freeze()
         self._channel.send({"op": "loaded"})
         self._place(prepared, self._channel.receive())
-        finished = invocation.run(prepared.values)
+        finished = invocation.run(as_declared(load["schema"], prepared.values))
         stdio.flush()
         self._tell(finished)
 
@@ -101,7 +103,8 @@ class Worker:
         if problems or not isinstance(value, dict):
             raise Failure("InvalidInput", "; ".join(problem.sentence() for problem in problems))
         for name in inputs.unknown(schema, value):
-            _warn(f"the input {name!r} is unknown to this pipeline and was ignored")
+            why = " (YAML reads n, no, off, y, yes and on so: quote them)" if name in _YAML else ""
+            _warn(f"the input {name!r} is unknown to this pipeline and was ignored{why}")
         prepared = inputs.prepare(schema, value)
         files = [[list(file.pointer), file.url] for file in prepared.files]
         self._channel.send({"op": "checked", "files": files})

@@ -108,6 +108,11 @@ class _Encoder:
         if isinstance(value, os.PathLike):
             self._files.append(OutputFile(at, os.fsdecode(os.fspath(value))))
             return None
+        if isinstance(value, IOBase) and isinstance(name := getattr(value, "name", None), str):
+            if not value.closed:
+                value.flush()
+            self._files.append(OutputFile(at, name))
+            return None
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = [field.name for field in dataclasses.fields(value)]
             return self._mapping({name: getattr(value, name) for name in fields}, at)
@@ -128,6 +133,7 @@ class _Encoder:
                 return self.tree(plain, at)
         hint = {
             "bytes": ": write it to a file and return its Path",
+            "BytesIO": ": write it to a file and return its Path",
             "generator": ": only the output itself may be an iterator",
         }.get(type(value).__name__, "")
         raise self._not_json(at, f"is a {type(value).__name__}, which is not JSON{hint}")

@@ -45,7 +45,24 @@ def last_line(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # noqa: BLE001 an author wrote __str__
         text = "<the exception can't be shown>"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text += _missing_package(error.name)
     return cut(f"{name}: {text}" if text else name)
+
+
+def _missing_package(name: str) -> str:
+    """Where the packages that are there are listed, and one that may be meant."""
+    import difflib  # noqa: PLC0415 only after an error
+    import pkgutil  # noqa: PLC0415 likewise
+
+    top = name.partition(".")[0]
+    there = {each.name for each in pkgutil.iter_modules()} | sys.stdlib_module_names
+    near = [] if top in there else difflib.get_close_matches(top, sorted(there), n=1, cutoff=0.8)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return (
+        f" (no file of the source and no package of this runtime{hint}; "
+        "`kubectl get mprt -o yaml` lists the packages)"
+    )
 
 
 def exit_call(error: SystemExit) -> str:
