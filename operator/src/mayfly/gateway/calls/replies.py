@@ -123,6 +123,7 @@ class Replies:
         async with self._database.read() as tx:
             known = json.loads(await archive.items(tx, row.uid) or "[]")
         values = json.loads(output)
+        limit = self._limits.output_bytes
         for position in range(len(known), len(values)):
             text = json.dumps(values[position], ensure_ascii=False, separators=(",", ":"))
             try:
@@ -137,10 +138,9 @@ class Replies:
                 return output  # reported at the end, when the whole output is checked
             value = json.loads(stored)
             async with self._database.write() as tx:
-                if not await archive.add_item(
-                    tx, row.uid, position, value, self._limits.output_bytes
-                ):
-                    return output
+                held = await archive.append_items(tx, row.uid, position, [stored], limit)
+            if held <= position:
+                return output
             known.append(value)
         # Items with files are replaced by the stored ones; without files, the text is unchanged.
         same = known == values
