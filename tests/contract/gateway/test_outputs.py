@@ -75,7 +75,7 @@ async def test_a_reconnect_goes_on_from_the_first_item_that_is_not_stored(world:
 async def test_a_pong_does_not_wait_for_what_is_to_be_stored(world: World) -> None:
     """A database that is slow is no reason to take the agent for dead."""
     run = world.claimed()
-    count = 200
+    count = 50
     async with world.gateway() as gateway, run.working(gateway) as agent:
         async with gateway.gateway.process.database.write():
             for index in range(count):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from itertools import takewhile
 from typing import Protocol, assert_never
@@ -49,6 +50,9 @@ logger = logging.getLogger(__name__)
 SESSION_HEADER = "mayfly-session"
 HELLO_SECONDS = 30.0
 SYNC_SECONDS = 60.0
+
+PLAIN_STRING = re.compile(r'"[^"\\\x00-\x1f]*"')
+"""A JSON string without escapes, which most items are: no parser is needed to see that."""
 
 
 class Connection(Wire, Protocol):
@@ -301,6 +305,8 @@ class Agents:
 
 
 def _is_json(text: str) -> bool:
+    if PLAIN_STRING.fullmatch(text):
+        return True
     try:
         strict_json.parse(text, "The item")
     except ValueError:
