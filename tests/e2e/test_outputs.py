@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import ssl
+from datetime import datetime
 
 import httpx
 import pytest
 from support.cluster.installation import message, reason
+from support.lengths import length
 
 FAILURES = {
     "nan": (
@@ -164,3 +166,18 @@ def test_what_an_iterator_gave_is_kept_whatever_the_end(namespace, kind):
         assert ended["status"]["output"] == ["one", "two"], end
         assert ended["status"]["usage"]["activeMilliseconds"] > 0, end
     namespace.no_pods()
+
+
+def test_many_items_are_there_when_main_has_ended(namespace):
+    count = length(20_000, 100_000)
+    run = namespace.run(f"def main():\n    for n in range({count}):\n        yield 'x' * 10\n")
+    ended = namespace.finished(run, seconds=240)
+    assert reason(ended) == "Succeeded"
+    completed = datetime.fromisoformat(ended["status"]["completedAt"])
+    (finished,) = (
+        datetime.fromisoformat(each["lastTransitionTime"])
+        for each in ended["status"]["conditions"]
+        if each["type"] == "Finished"
+    )
+    # Of whole seconds, so it may say up to one less than it was.
+    assert (finished - completed).total_seconds() < 3

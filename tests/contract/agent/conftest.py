@@ -78,7 +78,8 @@ class Agent:
         session.hello = await session.receive("hello")
         self.sessions.append(session)
         if welcome.pop("welcome", True):
-            await session.send("welcome", **{"logOffset": 0, "recorded": False, **welcome})
+            fields = {"logOffset": 0, "outputIndex": 0, "recorded": False, **welcome}
+            await session.send("welcome", **fields)
         return session
 
     async def exit_code(self) -> int:
@@ -99,11 +100,17 @@ class Agent:
         return Ended(
             result=result,
             log="".join(m["data"] for m in session.messages if m["type"] == "log"),
-            outputs=[m["value"] for m in session.messages if m["type"] == "output"],
+            outputs=items(session),
             messages=messages,
             termination=self.termination(),
             exit_code=code,
         )
+
+
+def items(session: Session) -> list[Any]:
+    """The items of an iterator's output that came on a connection."""
+    told = [m["itemsJSON"] for m in session.messages if m["type"] == "output"]
+    return [json.loads(text) for texts in told for text in texts]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ class Session:
         self.headers = headers
         self.closed = asyncio.Event()
         self.messages: list[dict[str, Any]] = []
+        self.stores_outputs = True
         self._socket = socket
         self._inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
@@ -28,6 +29,8 @@ class Session:
             body = json.loads(message.data)
             self.messages.append(body)
             self._inbox.put_nowait(body)
+            if body["type"] == "output" and self.stores_outputs:
+                await self.send("outputack", index=body["index"] + len(body["itemsJSON"]))
         self._inbox.put_nowait(None)
         self.closed.set()
 

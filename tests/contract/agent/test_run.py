@@ -213,7 +213,7 @@ async def test_iterator_items_go_up_as_they_come(launch):
         """
     await session.send("work", **work(source))
     first = await session.receive("output")
-    assert (first["index"], first["value"]) == (0, "a")
+    assert (first["index"], first["itemsJSON"]) == (0, ['"a"'])
     (agent.scratch / "run/tmp/go").touch()
     ended = await agent.finish(session)
     assert ended.outputs == ["a", "b"]
@@ -231,6 +231,7 @@ async def test_iterator_items_go_up_as_they_come(launch):
         ("def main(): return iter(())", []),
         ("import functools\n@functools.cache\ndef main(): return 5", 5),
         ("def main(): return '\\ud800'", "\ud800"),
+        ("def main(): yield '\\ud800'", ["\ud800"]),
     ],
 )  # fmt: skip
 async def test_ways_to_return(run, source, output):

@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+from contract.agent.conftest import items
 from contract.agent.messages import RUN, work
+from support.lengths import length
+from support.waiting import looks
 
 
 async def test_the_session_names_itself(launch):
@@ -110,7 +114,8 @@ async def test_what_was_not_stored_is_sent_again(launch):
     assert (piece["offset"], piece["data"]) == (4, "aaaaaa\n")
 
 
-async def test_outputs_are_sent_again_from_the_first(launch):
+@pytest.mark.parametrize("stored", [0, 1, 2])
+async def test_outputs_are_sent_again_from_the_first_that_is_not_stored(launch, stored):
     agent = await launch()
     session = await agent.session()
     source = """
@@ -123,15 +128,43 @@ async def test_outputs_are_sent_again_from_the_first(launch):
             yield {"b": 1, "a": 2}
         """
     await session.send("work", **work(source))
-    await session.receive("output")
-    await session.receive("output")
+    while len(items(session)) < 2:
+        await session.receive("output")
     session.drop()
-    again = await agent.session()
-    assert [(await again.receive("output"))["index"] for _ in range(2)] == [0, 1]
+    again = await agent.session(outputIndex=stored)
+    if stored < 2:
+        assert (await again.receive("output"))["index"] == stored
     (agent.scratch / "run/tmp/go").touch()
     ended = await agent.finish(again)
     assert ended.result["outputJSON"] == '[1.0,12345678901234567890,{"b":1,"a":2}]'
-    assert [m["index"] for m in again.messages if m["type"] == "output"] == [0, 1, 2]
+    assert ended.outputs == [1.0, 12345678901234567890, {"b": 1, "a": 2}][stored:]
+
+
+async def test_items_that_come_while_others_are_stored_share_a_message(launch):
+    """However fast main() yields, there are no more messages than the gateway can store."""
+    agent = await launch()
+    session = await agent.session()
+    session.stores_outputs = False
+    count = length(3_000, 100_000)
+    source = f"""
+        def main():
+            for n in range({count}):
+                yield "x" * 10
+            open("tmp/done", "w")
+        """
+    await session.send("work", **work(source))
+    first = await session.receive("output")
+    async for _ in looks():
+        if (agent.scratch / "run/tmp/done").exists():
+            break
+    assert len(items(session)) == len(first["itemsJSON"])
+    session.stores_outputs = True
+    await session.send("outputack", index=len(first["itemsJSON"]))
+    ended = await agent.finish(session)
+    assert json.loads(ended.result["outputJSON"]) == ended.outputs == ["x" * 10] * count
+    messages = [m for m in session.messages if m["type"] == "output"]
+    assert all(sum(map(len, m["itemsJSON"])) <= 64 * 1024 for m in messages)
+    assert len(messages) < count / 100
 
 
 async def test_the_result_is_sent_until_it_is_acknowledged(launch):

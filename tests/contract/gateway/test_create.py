@@ -542,12 +542,33 @@ async def test_a_cancel_is_a_patch_and_answers_with_the_prediction(world: World)
     assert run.now["spec"]["cancel"] is True
 
 
-async def test_a_run_may_not_cancel(world: World) -> None:
-    parent = world.claimed("parent")
-    async with world.gateway() as gateway, parent.dial(gateway) as agent:
-        await agent.hello()
-        await agent.start()
-        async with gateway.client(run_token(parent)) as caller:
-            answer = await caller.post(f"/v1/predictions/{parent.id}/cancel")
-    assert answer.status_code == 403
-    assert "cancel" not in parent.now["spec"]
+async def test_a_run_cancels_what_is_below_it_and_nothing_else(world: World) -> None:
+    root = world.claimed("root")
+    async with world.gateway() as gateway, root.dial(gateway) as top:
+        await top.hello()
+        await top.start()
+        caller_run, sibling = world.child(root, "caller"), world.child(root, "sibling")
+        stranger = world.run("stranger")
+        caller_run.claim()
+        async with caller_run.dial(gateway) as agent:
+            await agent.hello()
+            await agent.start()
+            child = world.child(caller_run, "own")
+            child.claim()
+            async with child.dial(gateway) as below:
+                await below.hello()
+                await below.start()
+                grandchild = world.child(child, "deep")
+                async with gateway.client(run_token(caller_run)) as caller:
+                    for other, status in ((root, 403), (caller_run, 403), (sibling, 403)):
+                        answer = await caller.post(f"/v1/predictions/{other.id}/cancel")
+                        assert answer.status_code == status
+                        assert "only what it has called itself" in answer.json()["detail"]
+                    answer = await caller.post(f"/v1/predictions/{stranger.id}/cancel")
+                    assert answer.status_code == 404
+                    for own in (grandchild, child):
+                        answer = await caller.post(f"/v1/predictions/{own.id}/cancel")
+                        assert answer.status_code == 200, answer.text
+                        assert own.now["spec"]["cancel"] is True
+    for other in (root, caller_run, sibling, stranger):
+        assert "cancel" not in other.now["spec"]

@@ -11,7 +11,12 @@ from mayfly.kube.kinds import RUNS
 async def test_a_claimed_run_is_sent_recorded_and_acknowledged(world: World) -> None:
     run = world.claimed()
     async with world.gateway() as gateway, run.dial(gateway) as agent:
-        assert await agent.hello() == {"type": "welcome", "logOffset": 0, "recorded": False}
+        assert await agent.hello() == {
+            "type": "welcome",
+            "logOffset": 0,
+            "outputIndex": 0,
+            "recorded": False,
+        }
         work = await agent.accept()
         assert work["run"] == run.uid
         assert work["id"] == run.id

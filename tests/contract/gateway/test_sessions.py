@@ -14,6 +14,7 @@ async def test_a_reconnect_in_the_middle_resumes(world: World) -> None:
             assert await agent.hello("running") == {
                 "type": "welcome",
                 "logOffset": 4,
+                "outputIndex": 0,
                 "recorded": False,
             }
             # What the gateway has is said again: it counts once.

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import httpx
 from support.gateway.models import ModelWorld, create, ended, read, until, usage
-from support.gateway.world import NAMESPACE
+from support.gateway.world import KEY, NAMESPACE
 from support.servers.postgresql import BOTH
 
+from mayfly.gateway.access import run_tokens
 from mayfly.kube.kinds import MODELS
 
 pytestmark = BOTH
@@ -125,6 +126,26 @@ async def test_a_cancel_of_a_waiting_prediction_ends_it_at_once_and_costs_nothin
         record = await usage(gateway, first["id"])
         assert record is not None
         assert record["active_ms"] > 0
+
+
+async def test_a_run_cancels_the_call_that_it_made_and_no_other_run_does(
+    world: ModelWorld, cog
+) -> None:
+    world.at(await cog("echo"))
+    parent, other = world.claimed("parent"), world.claimed("other")
+    async with (
+        world.gateway() as gateway,
+        parent.working(gateway),
+        other.working(gateway),
+        gateway.client(run_tokens.mint(KEY, NAMESPACE, parent.uid)) as caller,
+        gateway.client(run_tokens.mint(KEY, NAMESPACE, other.uid)) as stranger,
+    ):
+        made = await create(caller, {"text": "a", "delay": 60})
+        await until(caller, made["id"], lambda shown: shown["status"] == "processing")
+        path = f"/v1/predictions/{made['id']}/cancel"
+        assert (await stranger.post(path)).status_code == 404
+        assert (await caller.post(path)).status_code == 200
+        assert (await ended(caller, made["id"]))["status"] == "canceled"
 
 
 async def test_a_cancel_of_one_that_does_not_listen_ends_it_after_a_grace(

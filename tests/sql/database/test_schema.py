@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -22,6 +23,7 @@ from support.servers.postgresql import PostgreSQL
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
 from mayfly.database.engine import Database, metadata
 from mayfly.database.schema import SchemaMismatch
+from mayfly.gateway.lifecycle import archive
 
 
 def scripts() -> ScriptDirectory:
@@ -80,6 +82,31 @@ async def test_an_empty_database_gets_every_table_as_the_code_has_it(database: D
     await database.create()
     async with database.read() as tx:
         assert await tx.run_sync(contents) == before
+
+
+async def test_items_of_outputs_become_chunks(database: Database) -> None:
+    """Up to the first that is missing, as they were read before."""
+
+    def older(connection: Connection) -> None:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "mayfly.database:migrations")
+        command.upgrade(config, "0001")
+        for run, position, value in (("a", 0, '"x"'), ("a", 1, "22"), ("a", 3, "4"), ("b", 1, "5")):
+            connection.execute(
+                text("INSERT INTO output_items VALUES (:run, :position, :size, :value)"),
+                {"run": run, "position": position, "size": len(value), "value": value},
+            )
+
+    async with database.write() as tx:
+        await tx.run_sync(older)
+    await database.create()
+    async with database.write() as tx:
+        assert await tx.run_sync(differences) == []
+        assert await archive.items(tx, "a") == '["x",22]'
+        assert await archive.items_from(tx, "a", 1) == ["22"]
+        assert await archive.output_size(tx, "a") == archive.OutputSize(2, 4 + 3)
+        assert await archive.append_items(tx, "a", 2, ["3"], 100) == 3
+        assert await archive.items(tx, "b") is None
 
 
 async def test_tables_of_another_program_do_not_matter(database: Database) -> None:

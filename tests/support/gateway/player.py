@@ -38,7 +38,7 @@ def streams(items: list[Any], log: str = "", **end: Any) -> Act:
         if log:
             await agent.say("log", offset=0, data=log)
         for index, item in enumerate(items):
-            await agent.say("output", index=index, value=item)
+            await agent.say("output", index=index, itemsJSON=[json.dumps(item)])
             await asyncio.sleep(0.02)
         fields = {"outputJSON": json.dumps(items), **end}
         await agent.say("result", **agent.result(**fields))

@@ -159,7 +159,9 @@ class Agent:
         return dict(json.loads(await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)))
 
     async def expect(self, kind: str) -> Json:
-        message = await self.receive()
+        """The next message, which is of this kind; that items are stored is passed over."""
+        while (message := await self.receive())["type"] == "outputack" != kind:
+            pass
         assert message["type"] == kind, message
         return message
 
@@ -199,7 +201,7 @@ class Agent:
         """Send the result, and wait until it is recorded."""
         await self.say("result", **self.result(**changes))
         while (message := await self.receive())["type"] != "ack":
-            assert message["type"] in {"cancel", "logack"}, message
+            assert message["type"] in {"cancel", "logack", "outputack"}, message
 
     async def end_unstarted(self) -> None:
         """Report a cancel before main(), and wait until that is recorded."""

@@ -69,10 +69,46 @@ async def test_nul_is_not_stored(database: Database) -> None:
 async def test_items_are_kept_once_in_order_and_bounded(database: Database) -> None:
     async with database.write() as tx:
         assert await archive.items(tx, "run") is None
-        assert await archive.add_item(tx, "run", 1, "b", 100)
+        assert await archive.append_items(tx, "run", 1, ['"b"'], 100) == 0
         assert await archive.items(tx, "run") is None
-        assert await archive.add_item(tx, "run", 0, 1.0, 100)
-        assert await archive.add_item(tx, "run", 0, "another", 100)
+        assert await archive.append_items(tx, "run", 0, ["1.0"], 100) == 1
+        assert await archive.append_items(tx, "run", 0, ['"another"', '"b"'], 100) == 2
         assert await archive.items(tx, "run") == '[1.0,"b"]'
-        assert not await archive.add_item(tx, "run", 2, "x" * 100, 100)
+        assert await archive.append_items(tx, "run", 2, ['"' + "x" * 98 + '"', "2"], 100) == 2
+        assert await archive.append_items(tx, "run", 3, ["2"], 100) == 2
         assert await archive.items(tx, "run") == '[1.0,"b"]'
+        assert await archive.append_items(tx, "another", 0, ["[ 1,\n2 ]"], 100) == 1
+        assert await archive.items_from(tx, "another", 0) == ["[ 1, 2 ]"]
+
+
+async def test_bytes_of_items_are_counted_as_the_agent_counts_them(database: Database) -> None:
+    async with database.write() as tx:
+        for index, text in enumerate(['"ж"', '"\\ud800"', '"a"']):
+            await archive.append_items(tx, "run", index, [text], 100)
+        assert await archive.output_size(tx, "run") == archive.OutputSize(3, 5 + 9 + 4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12), st.integers(0, 70))
+def test_messages_of_items_in_any_overlap_make_the_output(
+    cuts: list[tuple[int, int]], position: int
+) -> None:
+    """An agent sends from what it was told is stored, or from before that."""
+    texts = [str(number) for number in range(60)]
+
+    async def play(folder: str) -> None:
+        database = Database(f"sqlite:///{folder}/archive.db")
+        await database.create()
+        stored = 0
+        for back, count in [*cuts, (0, 100)]:
+            begin = max(0, stored - back)
+            async with database.write() as tx:
+                batch = texts[begin : begin + count]
+                stored = await archive.append_items(tx, "run", begin, batch, 10_000)
+        async with database.read() as tx:
+            assert await archive.items_from(tx, "run", position) == texts[position:]
+            assert await archive.items(tx, "run") == f"[{','.join(texts)}]"
+        await database.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(folder))

@@ -115,9 +115,10 @@ def test_limits_default_and_unknown_ones_are_passed_over():
     assert read.inputJSON is None
 
 
-def test_an_output_is_spliced_into_its_message_as_it_is():
-    encoded = messages.encode(messages.Output("r", 0, '{"b":1.0,"a":1e400}'))
-    assert encoded == b'{"type":"output","run":"r","index":0,"value":{"b":1.0,"a":1e400}}'
+@pytest.mark.parametrize("text", ['{"b":1.0,"a":1e400}', '"\\ud800"', '"ж"'])
+def test_an_item_is_in_its_message_as_it_is(text):
+    encoded = json.loads(messages.encode(messages.Output("r", 0, [text])))
+    assert encoded == {"type": "output", "run": "r", "index": 0, "itemsJSON": [text]}
 
 
 def test_the_largest_output_fits_into_a_message():

@@ -101,7 +101,7 @@ class World:
         self.connection = Connection()
         self.connections.append(self.connection)
         self.supervisor._handle(Opened(self.connection))
-        self._from_gateway(Welcome(0, recorded=False))
+        self._from_gateway(Welcome(0, 0, recorded=False))
 
     def drop(self):
         if self.connection is not None:

@@ -88,6 +88,14 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
     )
 
 
+async def is_within(tx: AsyncConnection, uid: str | None, top: str) -> bool:
+    """Whether a prediction is `top` itself or anywhere below it."""
+    while uid is not None and uid != top:
+        found = await tx.execute(select(runs.c.parent_uid).where(runs.c.uid == uid))
+        uid = found.scalar_one_or_none()
+    return uid is not None
+
+
 async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Decimal) -> bool:
     """Settle an ended prediction whose tree has ended and whose object has the final costs.
 

@@ -60,11 +60,11 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One item of an iterator output. `value` is JSON text, sent unchanged."""
+    """Consecutive items of an iterator output, from `index` on, as JSON texts."""
 
     run: str
     index: int
-    value: str
+    itemsJSON: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,6 @@ def encode(message: ToGateway) -> bytes:
     fields: dict[str, Any] = {"type": type(message).__name__.lower(), **asdict(message)}
     if isinstance(message, Hello):
         fields = {name: value for name, value in fields.items() if value is not None}
-    if isinstance(message, Output):
-        # Inserted as text, so that no number is parsed and formatted again.
-        del fields["value"]
-        return _dump(fields)[:-1] + b',"value":' + message.value.encode() + b"}"
-    return _dump(fields)
-
-
-def _dump(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
@@ -127,9 +119,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The answer to `hello`: how much of the log is stored, whether the end is recorded."""
+    """The answer to `hello`: how much of log and output is stored, whether the end is recorded."""
 
     logOffset: int
+    outputIndex: int
     recorded: bool
 
 
@@ -173,6 +166,13 @@ class LogAck:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputAck:
+    """The items before `index` are stored: the next ones may be sent."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """The result is recorded: the agent may exit."""
 
@@ -185,7 +185,7 @@ class Retire:
     """There is no work for this pod: an idle agent exits."""
 
 
-FromGateway = Welcome | Work | Cancel | LogAck | Ack | Retire
+FromGateway = Welcome | Work | Cancel | LogAck | OutputAck | Ack | Retire
 
 
 def decode(data: bytes) -> FromGateway | None:
@@ -204,13 +204,16 @@ def decode(data: bytes) -> FromGateway | None:
 def _read(fields: dict[str, Any]) -> FromGateway | None:
     match fields["type"]:
         case "welcome":
-            return Welcome(int(fields.get("logOffset", 0)), bool(fields.get("recorded", False)))
+            offset, index = int(fields.get("logOffset", 0)), int(fields.get("outputIndex", 0))
+            return Welcome(offset, index, bool(fields.get("recorded", False)))
         case "work":
             return _work(fields)
         case "cancel":
             return Cancel(str(fields["run"]), bool(fields.get("unlessStarted", False)))
         case "logack":
             return LogAck(int(fields["offset"]))
+        case "outputack":
+            return OutputAck(int(fields["index"]))
         case "ack":
             return Ack(str(fields["run"]), int(fields["attempt"]))
         case "retire":

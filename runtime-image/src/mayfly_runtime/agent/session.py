@@ -60,11 +60,14 @@ class Connection:
         self.queue(websocket.CLOSE, websocket.close_payload(code))
 
     def queue(self, opcode: int, payload: bytes, *, wake: bool = True) -> None:
-        """Queue a frame."""
+        """Queue a frame; a pong goes before all others, because the gateway waits for it."""
         with self._lock:
             if not self._open:
                 return
-            self._frames.append((opcode, payload))
+            if opcode == websocket.PONG:
+                self._frames.appendleft((opcode, payload))
+            else:
+                self._frames.append((opcode, payload))
             self._backlog += len(payload)
             if wake:
                 self._poke()

@@ -34,6 +34,7 @@ from mayfly_runtime.agent.messages import (
     Heartbeat,
     Hello,
     LogAck,
+    OutputAck,
     Result,
     Retire,
     State,
@@ -174,14 +175,16 @@ class Supervisor:
 
     def _on_gateway(self, message: FromGateway) -> None:
         match message:
-            case Welcome(log_offset, recorded):
-                self._on_welcome(log_offset, recorded=recorded)
+            case Welcome():
+                self._on_welcome(message)
             case Work():
                 self._on_work(message)
             case Cancel(run, unless_started) if self._holds(run):
                 self._on_cancel(unless_started=unless_started)
             case LogAck(offset):
                 self._log.forget(offset)
+            case OutputAck(index):
+                self._uplink.outputs_stored(index)
             case Ack(run, attempt) if self._holds(run, attempt) and self._phase is Phase.DONE:
                 self._exit = 0
             case Retire() if self._phase is Phase.IDLE:
@@ -189,13 +192,14 @@ class Supervisor:
             case _:
                 pass  # of another run, or too late
 
-    def _on_welcome(self, log_offset: int, *, recorded: bool) -> None:
-        if recorded and self._attempt is not None:
+    def _on_welcome(self, welcome: Welcome) -> None:
+        if welcome.recorded and self._attempt is not None:
             # The run's end was recorded without us: nothing here is needed any more.
             self._abandon(0 if self._phase is Phase.DONE else 1)
             return
         run = self._attempt.run if self._attempt else None
-        self._uplink.welcome(log_offset, run.started if run else None)
+        started = run.started if run else None
+        self._uplink.welcome(welcome.logOffset, welcome.outputIndex, started)
         if self._phase is Phase.LEAVING:
             self._say_goodbye()
 
@@ -389,7 +393,8 @@ class Supervisor:
             run.ended_ns = self._clock.monotonic_ns()
         self._child.kill()
         self._note_unfinished()
-        self._uplink.pump(run.work.run, run.outputs, None, self._clock.monotonic_ns())
+        now = self._clock.monotonic_ns()
+        self._uplink.pump(run.work.run, run.outputs, None, now, last=True)
 
     def _say_goodbye(self) -> None:
         """Send a last heartbeat as soon as there is a connection, and exit.

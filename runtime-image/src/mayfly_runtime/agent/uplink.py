@@ -1,7 +1,10 @@
 """What has been sent on the current connection, and what is to be sent next.
 
-Everything here is sent again on a new connection: `started`, the log from the stored offset, all
-outputs, the result. The gateway recognises repeats by run, offset or index.
+Everything here is sent again on a new connection: `started`, log and outputs from what is stored
+on, the result. The gateway recognises repeats by run, offset or index.
+
+Outputs are sent one message at a time: the next message has all items that were yielded until the
+previous one was stored. So a slow gateway gets fewer and larger messages instead of a backlog.
 """
 
 from mayfly_runtime.agent.logs import PIECE_BYTES, LogBuffer
@@ -9,6 +12,8 @@ from mayfly_runtime.agent.messages import Hello, Log, Output, Result, Started, T
 from mayfly_runtime.agent.session import BACKLOG_BYTES, Connection
 
 LOG_DELAY_NS = 100_000_000
+ITEMS_BYTES = 64 * 1024
+"""The size of an output message at most, unless its first item alone is larger."""
 
 
 class Uplink:
@@ -21,6 +26,7 @@ class Uplink:
         self._log_sent = 0
         self._log_due_ns: int | None = None
         self._outputs_sent = 0
+        self._outputs_stored = 0
         self._result_sent = False
 
     @property
@@ -48,16 +54,20 @@ class Uplink:
         """Whether an event belongs to the current connection."""
         return connection is self._connection
 
-    def welcome(self, log_offset: int, started: Started | None) -> None:
-        """The gateway has stored the log up to here, and may have missed everything after it."""
+    def welcome(self, log_offset: int, output_index: int, started: Started | None) -> None:
+        """The gateway has stored log and outputs up to here, and may have missed the rest."""
         self._welcomed = True
         self._log.forget(log_offset)
         self._log_sent = log_offset
         self._log_due_ns = None
-        self._outputs_sent = 0
+        self._outputs_sent = self._outputs_stored = output_index
         self._result_sent = False
         if started is not None:
             self.say(started)
+
+    def outputs_stored(self, index: int) -> None:
+        """The gateway has stored the outputs before this index."""
+        self._outputs_stored = index
 
     def closed(self) -> None:
         """The connection is closed."""
@@ -79,19 +89,35 @@ class Uplink:
         if self._connection is not None:
             self._connection.close()
 
-    def pump(self, run: str, outputs: list[str], result: Result | None, now_ns: int) -> None:
-        """Send what is due: outputs, log, and the result after all of them."""
+    def pump(
+        self,
+        run: str,
+        outputs: list[str],
+        result: Result | None,
+        now_ns: int,
+        *,
+        last: bool = False,
+    ) -> None:
+        """Send what is due: outputs, log, and the result after all of them.
+
+        With `last`, outputs are sent without waiting until the previous ones are stored.
+        """
         if not self._welcomed:
             return
-        while self._room() and self._outputs_sent < len(outputs):
-            index = self._outputs_sent
-            self.say(Output(run, index, outputs[index]))
-            self._outputs_sent += 1
+        self._pump_outputs(run, outputs, last=last)
         all_out = self._pump_log(run, now_ns, flush=result is not None)
-        all_out = all_out and self._outputs_sent == len(outputs)
+        all_out = all_out and self._outputs_sent >= len(outputs)
         if result is not None and all_out and not self._result_sent:
             self.say(result)
             self._result_sent = True
+
+    def _pump_outputs(self, run: str, outputs: list[str], *, last: bool) -> None:
+        while self._room() and self._outputs_sent < len(outputs):
+            if self._outputs_sent > self._outputs_stored and not last:
+                return
+            batch = _batch(outputs, self._outputs_sent)
+            self.say(Output(run, self._outputs_sent, batch))
+            self._outputs_sent += len(batch)
 
     def _pump_log(self, run: str, now_ns: int, *, flush: bool) -> bool:
         """Send the log. Returns whether everything logged so far was sent."""
@@ -112,3 +138,12 @@ class Uplink:
 
     def _room(self) -> bool:
         return self._connection is not None and self._connection.backlog < BACKLOG_BYTES
+
+
+def _batch(outputs: list[str], begin: int) -> list[str]:
+    """The items of the next message, from `begin` on."""
+    end, size = begin, 0
+    while end < len(outputs) and (end == begin or size + len(outputs[end]) <= ITEMS_BYTES):
+        size += len(outputs[end])
+        end += 1
+    return outputs[begin:end]

@@ -183,11 +183,15 @@ class CallRecorder:
     async def alive(self, uid: str) -> None:
         """Record a sign of life: if the call is lost, it is billed up to this moment."""
         async with self._database.write() as tx:
-            await tx.execute(
-                update(tables.runs)
-                .where(tables.runs.c.uid == uid, tables.runs.c.closed_at.is_(None))
-                .values(heard_at=self._clock())
-            )
+            await self.alive_in(tx, uid)
+
+    async def alive_in(self, tx: AsyncConnection, uid: str) -> None:
+        """The same, in the caller's transaction."""
+        await tx.execute(
+            update(tables.runs)
+            .where(tables.runs.c.uid == uid, tables.runs.c.closed_at.is_(None))
+            .values(heard_at=self._clock())
+        )
 
     async def _step(self, tx: AsyncConnection, uid: str, step: Step, **values: Any) -> None:
         await self._note(tx, uid, step=step.value, **values)

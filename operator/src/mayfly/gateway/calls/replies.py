@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.duration import seconds
@@ -17,15 +22,30 @@ from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches, Moment
 from mayfly.gateway.lifecycle.notices import Notices
+from mayfly.gateway.lifecycle.text import json_text
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
 from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import RunRow
+from mayfly.workqueue import WorkQueue
 from mayfly_runtime.spec.redaction import Redactor
 
 OVERTAKEN = 4096
 """Number of characters at the end of a log by which its position is found again."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """The newest report of a call that is not applied yet.
+
+    Attributes:
+        news: the report.
+        received: when it came, or the first of those that it replaced and that said `started`.
+    """
+
+    news: Reply
+    received: Moment
 
 
 class Replies:
@@ -41,7 +61,20 @@ class Replies:
         notices: Notices,
         limits: GatewayLimits,
         dispatches: Dispatches,
+        workqueue: WorkQueue[str],
     ) -> None:
+        """Get ready.
+
+        Args:
+            calls: the rows of calls.
+            database: holds logs and items.
+            outputs: stores files in outputs.
+            sealed: the secrets to remove from logs.
+            notices: wakes readers.
+            limits: bytes of logs and outputs.
+            dispatches: when calls were sent.
+            workqueue: UIDs of calls with a report that waits.
+        """
         self._calls = calls
         self._database = database
         self._outputs = outputs
@@ -49,7 +82,37 @@ class Replies:
         self._notices = notices
         self._limits = limits
         self._dispatches = dispatches
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._workqueue = workqueue
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: dict[str, _Waiting] = {}
+
+    async def run(self) -> None:
+        """Apply waiting reports until cancelled."""
+        await self._workqueue.run(self._apply_waiting)
+
+    def note(self, uid: str, news: Reply) -> None:
+        """Have a report applied soon that is not the end; a newer one replaces it until then.
+
+        The server does not wait for the database, and no report is missed: each has everything
+        that the ones before it had.
+        """
+        received = self._dispatches.now()
+        before = self._waiting.get(uid)
+        if before is not None and before.news.started:
+            received = before.received
+        self._waiting[uid] = _Waiting(news, received)
+        self._workqueue.add(uid)
+
+    async def _apply_waiting(self, uid: str) -> None:
+        async with self._lock(uid):
+            waiting = self._waiting.pop(uid, None)
+            if waiting is None:
+                return
+            try:
+                await self._hear(uid, waiting.news, waiting.received, None, None)
+            except Exception:
+                self._waiting.setdefault(uid, waiting)
+                raise
 
     async def hear(
         self,
@@ -59,7 +122,7 @@ class Replies:
         fetchable: Fetchable | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Apply a report. What is known already, or comes after the end, has no effect.
+        """Apply a report now. What is known already, or comes after the end, has no effect.
 
         Args:
             uid: of the call.
@@ -67,100 +130,109 @@ class Replies:
             fetchable: which URLs in the output are files to fetch.
             headers: of such a fetch.
         """
-        lock = self._locks.setdefault(uid, asyncio.Lock())
-        try:
-            async with lock:
-                await self._hear(uid, news, fetchable, headers)
-        finally:
-            if not lock.locked():
-                self._locks.pop(uid, None)
+        received = self._dispatches.now()
+        async with self._lock(uid):
+            replaced = self._waiting.get(uid)
+            began = replaced.received if replaced is not None and replaced.news.started else None
+            await self._hear(uid, news, received, fetchable, headers, began=began)
+            self._waiting.pop(uid, None)
+
+    def _lock(self, uid: str) -> asyncio.Lock:
+        return self._locks.setdefault(uid, asyncio.Lock())
 
     async def _hear(
-        self, uid: str, news: Reply, fetchable: Fetchable | None, headers: dict[str, str] | None
+        self,
+        uid: str,
+        news: Reply,
+        received: Moment,
+        fetchable: Fetchable | None,
+        headers: dict[str, str] | None,
+        *,
+        began: Moment | None = None,
     ) -> None:
-        received = self._dispatches.now()
         found = await self._calls.find(uid)
         if found is None or found[0].step in {Step.QUEUED, Step.DONE}:
             return
         call, row = found
         if call.step is Step.SENT:
             await self._calls.accepted(uid)
-        await self._log(uid, news)
-        if news.started and row.started_at is None:
-            row = await self._started(row, received.at)
-        output = news.output
-        if output is not None and output.startswith("["):
-            output = await self._items(row, output, fetchable, headers)
-        if not news.ended:
-            await self._calls.alive(uid)
+        if row.started_at is None and (news.started or began is not None):
+            row = await self._started(row, began or received)
+        await self._progress(row, news, fetchable, headers)
+        if news.ended:
+            await self._ended(call, row, news, received, fetchable, headers)
+        else:
             self._notices.tell(uid)
-            return
-        await self._ended(call, row, news, output, received, fetchable, headers)
 
-    async def _log(self, uid: str, news: Reply) -> None:
-        if not news.logs:
-            return
-        async with self._database.write() as tx:
-            logs = _shown(news, await self._sealed.texts_in(tx, uid))
-            size = await archive.log_size(tx, uid)
-            tail = await archive.log_tail(tx, uid, self._limits.log_tail_bytes)
-            fresh = unseen(tail if not size.dropped else "", logs, whole=size.received)
-            await archive.append_log(tx, uid, size.received, fresh, self._limits.log_bytes)
-
-    async def _started(self, row: RunRow, received: datetime) -> RunRow:
-        async with self._database.write() as tx:
-            await ledger.note_start(tx, row.uid, max(received, row.sent_at or received))
-            return await ledger.find(tx, row.uid) or row
-
-    async def _items(
+    async def _progress(
         self,
         row: RunRow,
-        output: str,
+        news: Reply,
         fetchable: Fetchable | None,
         headers: dict[str, str] | None,
-    ) -> str:
-        """Store the new items of a list; returns the list with references to all its files."""
+    ) -> None:
+        """Store what is new in a report, in one transaction."""
         async with self._database.read() as tx:
-            known = json.loads(await archive.items(tx, row.uid) or "[]")
-        values = json.loads(output)
-        for position in range(len(known), len(values)):
-            text = json.dumps(values[position], ensure_ascii=False, separators=(",", ":"))
-            try:
-                stored = await self._outputs.stored(
-                    text,
+            position = (await archive.output_size(tx, row.uid)).items
+        fresh: list[str] = []
+        with suppress(OutputLost):  # reported at the end, when the whole output is checked
+            for value in _list(news.output)[position:]:
+                text = await self._outputs.stored(
+                    json_text(value),
                     namespace=row.namespace,
                     uid=row.uid,
                     fetchable=fetchable,
                     headers=headers,
                 )
-            except OutputLost:
-                return output  # reported at the end, when the whole output is checked
-            value = json.loads(stored)
-            async with self._database.write() as tx:
-                if not await archive.add_item(
-                    tx, row.uid, position, value, self._limits.output_bytes
-                ):
-                    return output
-            known.append(value)
-        # Items with files are replaced by the stored ones; without files, the text is unchanged.
-        same = known == values
-        return output if same else json.dumps(known[: len(values)], ensure_ascii=False)
+                fresh.append(text)
+        if news.ended and not news.logs and not fresh:
+            return
+        async with self._database.write() as tx:
+            if news.logs:
+                await self._append_log(tx, row.uid, news)
+            if fresh:
+                limit = self._limits.output_bytes
+                await archive.append_items(tx, row.uid, position, fresh, limit)
+            if not news.ended:
+                await self._calls.alive_in(tx, row.uid)
+
+    async def _append_log(self, tx: AsyncConnection, uid: str, news: Reply) -> None:
+        logs = _shown(news, await self._sealed.texts_in(tx, uid))
+        size = await archive.log_size(tx, uid)
+        tail = await archive.log_tail(tx, uid, self._limits.log_tail_bytes)
+        fresh = unseen(tail if not size.dropped else "", logs, whole=size.received)
+        await archive.append_log(tx, uid, size.received, fresh, self._limits.log_bytes)
+
+    async def _started(self, row: RunRow, received: Moment) -> RunRow:
+        async with self._database.write() as tx:
+            await ledger.note_start(tx, row.uid, max(received.at, row.sent_at or received.at))
+            return await ledger.find(tx, row.uid) or row
+
+    async def _with_stored_items(self, uid: str, output: str) -> str:
+        """A list with references in the items that are stored; without files, unchanged."""
+        values = _list(output)
+        async with self._database.read() as tx:
+            stored = await archive.items_from(tx, uid, 0)
+        known = [json.loads(text) for text in stored[: len(values)]]
+        if known == values[: len(known)]:
+            return output
+        return json_text([*known, *values[len(known) :]])
 
     async def _ended(
         self,
         call: Call,
         row: RunRow,
         news: Reply,
-        output: str | None,
         received: Moment,
         fetchable: Fetchable | None,
         headers: dict[str, str] | None,
     ) -> None:
         outcome, reason, error = _end_of(news)
+        output = news.output
         try:
             if output is not None:
                 output = await self._outputs.stored(
-                    output,
+                    await self._with_stored_items(row.uid, output),
                     namespace=row.namespace,
                     uid=row.uid,
                     fetchable=fetchable,
@@ -204,6 +276,11 @@ class Replies:
                 flags=stamps.flags,
             ),
         )
+
+
+def _list(output: str | None) -> list[Any]:
+    """The items of an output that is a list; of any other, none."""
+    return list(json.loads(output)) if output is not None and output.startswith("[") else []
 
 
 def _shown(news: Reply, secrets: dict[str, str]) -> str:

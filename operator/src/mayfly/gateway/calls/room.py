@@ -40,15 +40,17 @@ class Calls:
     versions: Versions
     probe: Probe
     listener: CallbackListener
+    replies: Replies
     routers: Sequence[APIRouter]
 
     @property
     def tasks(self) -> Tasks:
-        """Background tasks: dispatching, checks of Models, the callback listener."""
+        """Background tasks: dispatching, checks of Models, the callback listener, its reports."""
         return {
             "watch:models": self.probe.run,
             "work:models": self.dispatcher.run,
             "serve:callbacks": self.listener.run,
+            "work:callbacks": self.replies.run,
         }
 
 
@@ -81,6 +83,7 @@ def build(
         notices=lifecycle.notices,
         limits=config.limits,
         dispatches=lifecycle.dispatches,
+        workqueue=process.workqueue(),
     )
     routes = CallbackRoutes(recorder, replies, access.key, config.models.callback_bytes).router()
     listener = CallbackListener(
@@ -99,7 +102,7 @@ def build(
         catalog.MODEL_QUEUE_DEPTH,
         {"queued": lambda: dispatcher.queued, "active": lambda: dispatcher.active},
     )
-    return Calls(recorder, dispatcher, versions, probe, listener, [routes])
+    return Calls(recorder, dispatcher, versions, probe, listener, replies, [routes])
 
 
 def _probe(

@@ -67,5 +67,8 @@ class CallbackRoutes:
             words = f"The model's server does not behave like a Cog server: {error}."
             await self._calls.fail(uid, Reason.USER_ERROR, words)
             raise Invalid(words) from None
-        await self._replies.hear(uid, told)
+        if told.ended:
+            await self._replies.hear(uid, told)
+        else:
+            self._replies.note(uid, told)
         return Response(status_code=200)

@@ -168,7 +168,7 @@ async def _over(
 
 
 async def _remove(tx: AsyncConnection, uids: Sequence[str], named: Collection[str]) -> None:
-    for table in (archive.logs, archive.log_chunks, archive.output_items, deliveries):
+    for table in (archive.logs, archive.log_chunks, archive.output_chunks, deliveries):
         await tx.execute(delete(table).where(table.c.run_uid.in_(uids)))
     await tx.execute(delete(model_calls).where(model_calls.c.uid.in_(uids)))
     found = await tx.execute(select(files.c.id).where(files.c.run_uid.in_(uids)))

@@ -1,16 +1,27 @@
 """Stores a run's log and the items of an iterator's output in SQL, as they arrive.
 
-Logs arrive in pieces with their byte offset; repeated pieces are stored once. A run's log is
-limited; what exceeds the limit is counted, and one line says how much it was.
+Both arrive in pieces with their offset; repeated pieces are stored once. Each stored piece is one
+row that says how much is stored before it, so nothing is ever summed. A run's log is limited; what
+exceeds the limit is counted, and one line says how much it was.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once, metadata
@@ -36,14 +47,18 @@ log_chunks = Table(
 )
 """`position` counts stored bytes, so reading from a position needs no other index."""
 
-output_items = Table(
-    "output_items",
+output_chunks = Table(
+    "output_chunks",
     metadata,
     Column("run_uid", String(64), primary_key=True),
     Column("position", Integer, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
     Column("size", Integer, nullable=False),
-    Column("value", Text, nullable=False),
+    Column("data", Text, nullable=False),
 )
+"""`position` and `offset` count the items and bytes before this chunk, `count` and `size` those in
+it. `data` has one line per item: its JSON text."""
 
 
 @dataclass(frozen=True)
@@ -156,61 +171,93 @@ async def log_tail(tx: AsyncConnection, run_uid: str, size: int) -> str:
     return utf8_tail("".join(found.scalars()) + known.dropped_line, size)
 
 
-async def add_item(
-    tx: AsyncConnection, run_uid: str, position: int, value: Any, limit: int
-) -> bool:
-    """Store one item of an iterator's output.
+@dataclass(frozen=True)
+class OutputSize:
+    """How much of an iterator's output is stored.
+
+    Attributes:
+        items: the number of items.
+        size: the UTF-8 bytes of their JSON texts, plus one per item, as the agent counts them.
+    """
+
+    items: int = 0
+    size: int = 0
+
+
+async def output_size(tx: AsyncConnection, run_uid: str) -> OutputSize:
+    """How much of a run's iterator output is stored."""
+    columns = output_chunks.c
+    found = await tx.execute(
+        select(columns.position + columns.count, columns.offset + columns.size)
+        .where(columns.run_uid == run_uid)
+        .order_by(columns.position.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    return OutputSize() if row is None else OutputSize(*row)
+
+
+async def append_items(
+    tx: AsyncConnection, run_uid: str, position: int, texts: Sequence[str], limit: int
+) -> int:
+    """Store consecutive items of an iterator's output as one row.
+
+    Items that are already stored are skipped. After an item that exceeds the limit no further item
+    is stored, because readers slice the list by what they have seen.
+
+    Args:
+        tx: the transaction.
+        run_uid: the run.
+        position: the index of the first of these items.
+        texts: the items as JSON texts.
+        limit: bytes of output that are stored per run.
 
     Returns:
-        False if all items would exceed `limit` bytes; the item is then not stored.
+        How many items of the run are stored now.
     """
-    text = json.dumps(value, separators=(",", ":"))
-    sum_of = select(func.coalesce(func.sum(output_items.c.size), 0))
-    held = (await tx.execute(sum_of.where(output_items.c.run_uid == run_uid))).scalar_one()
-    if int(held) + len(text) > limit:
-        return False
-    await insert_once(
-        tx,
-        output_items,
-        {"run_uid": run_uid, "position": position, "size": len(text), "value": text},
-    )
-    return True
+    held = await output_size(tx, run_uid)
+    lines: list[str] = []
+    size = 0
+    for text in texts[held.items - position :] if position <= held.items else ():
+        width = len(text.encode("utf-8", "replace")) + 1
+        if held.size + size + width > limit:
+            break
+        lines.append(text.replace("\n", " "))  # in JSON text a raw line break is white space
+        size += width
+    if lines:
+        await tx.execute(
+            insert(output_chunks).values(
+                run_uid=run_uid,
+                position=held.items,
+                count=len(lines),
+                offset=held.size,
+                size=size,
+                data="\n".join(lines),
+            )
+        )
+    return held.items + len(lines)
 
 
 async def items(tx: AsyncConnection, run_uid: str) -> str | None:
-    """The output so far as the text of a JSON list; None if there are no items.
-
-    Items after a missing one are left out, because readers slice the list by what they have seen.
-    """
-    found = await tx.execute(
-        select(output_items.c.position, output_items.c.value)
-        .where(output_items.c.run_uid == run_uid)
-        .order_by(output_items.c.position)
-    )
-    values: list[str] = []
-    for row in found:
-        if row.position != len(values):
-            break
-        values.append(row.value)
-    return f"[{','.join(values)}]" if values else None
+    """The output so far as the text of a JSON list; None if there are no items."""
+    texts = await items_from(tx, run_uid, 0)
+    return f"[{','.join(texts)}]" if texts else None
 
 
 async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[str]:
-    """The items from a position on, as JSON texts, up to the first missing one."""
-    found = await tx.execute(
-        select(output_items.c.position, output_items.c.value)
-        .where(output_items.c.run_uid == run_uid, output_items.c.position >= position)
-        .order_by(output_items.c.position)
+    """The items from a position on, as JSON texts."""
+    columns = output_chunks.c
+    first = (
+        select(func.max(columns.position))
+        .where(columns.run_uid == run_uid, columns.position <= position)
+        .scalar_subquery()
     )
-    values: list[str] = []
+    found = await tx.execute(
+        select(columns.position, columns.data)
+        .where(columns.run_uid == run_uid, columns.position >= first)
+        .order_by(columns.position)
+    )
+    texts: list[str] = []
     for row in found:
-        if row.position != position + len(values):
-            break
-        values.append(row.value)
-    return values
-
-
-async def count_items(tx: AsyncConnection, run_uid: str) -> int:
-    """How many items have arrived."""
-    counted = select(func.count()).where(output_items.c.run_uid == run_uid)
-    return int((await tx.execute(counted)).scalar_one())
+        texts += row.data.split("\n")[max(0, position - row.position) :]
+    return texts

@@ -27,7 +27,7 @@ from mayfly.gateway.runs.rows import row_of
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import RUNS
-from mayfly.metering import ledger, listing
+from mayfly.metering import ledger, listing, tree
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.listing import Span
 
@@ -224,8 +224,7 @@ class Predictions:
         Raises:
             Forbidden: the caller may read the prediction, but not change it.
         """
-        if not await self._callers.may(caller, "patch", "pipelineruns", found.row.namespace):
-            raise Forbidden("You may not cancel predictions there.")
+        await self._require_cancel(caller, found.row)
         if found.ended:
             return found
         if not found.row.is_run:
@@ -236,6 +235,15 @@ class Predictions:
         except NotFound:
             return await self.refresh(found)
         return await self._until_accepted(found)
+
+    async def _require_cancel(self, caller: Caller, row: RunRow) -> None:
+        if caller.run is None:
+            if not await self._callers.may(caller, "patch", "pipelineruns", row.namespace):
+                raise Forbidden("You may not cancel predictions there.")
+            return
+        async with self._database.read() as tx:
+            if not await tree.is_within(tx, row.parent_uid, caller.run.uid):
+                raise Forbidden("A run may cancel only what it has called itself, at any depth.")
 
     async def _cancel_call(self, found: Prediction) -> Prediction:
         """Cancel a call of a Model: a queued call ends at once, a sent one at its server."""

@@ -38,7 +38,7 @@ class Prediction:
     Attributes:
         row: the ledger's row, or one built from the object if the ledger has none.
         state: the status in the API.
-        output: the output as JSON text: complete at the end, the items so far before it.
+        output: the output as JSON text; before the end, only a `Snapshot` has the items so far.
         seen: the run's object, if the watch has it.
     """
 
@@ -125,8 +125,7 @@ class Snapshots:
             return None if seen is None else self._of_object(seen)
         if row.journalled and told is not None and told.run.status.recorded:
             return Prediction(row, State(row.ending.outcome), row.output, seen)
-        output = row.output if row.closed else await archive.items(tx, row.uid)
-        return Prediction(row, state_of(row), output, seen)
+        return Prediction(row, state_of(row), row.output if row.closed else None, seen)
 
     async def _lost(self, identity: str) -> Prediction | None:
         """A finished run that SQL has lost, from the API server."""
@@ -139,10 +138,11 @@ class Snapshots:
 
     async def _whole(self, tx: AsyncConnection, found: Prediction) -> Snapshot:
         uid = found.row.uid
+        items = None if found.ended else await archive.items(tx, uid)
         return Snapshot(
             row=found.row,
             state=found.state,
-            output=found.output,
+            output=found.output or items,
             seen=found.seen,
             logs=await archive.log_tail(tx, uid, self._log_tail_bytes),
             delivery=await deliveries.find(tx, uid),

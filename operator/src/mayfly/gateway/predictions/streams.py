@@ -1,4 +1,7 @@
-"""Server-sent events of a prediction: output and log as they arrive, then the end.
+"""Server-sent events of a prediction: output as it arrives, then the end; the log on request.
+
+The events are those that Replicate documents: `output`, `error` and `done`. Some clients fail at
+any other event, so `logs` are sent only if the URL asks for them.
 
 Every event has a name and an id, because clients drop events without them. The id encodes how much
 output and log came before, so a reader whose connection broke resumes from there. Nothing is
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -81,9 +85,17 @@ class Streams:
         return router
 
     async def stream(
-        self, request: Request, identity: str, expires: str = "", signature: str = ""
+        self,
+        request: Request,
+        identity: str,
+        expires: str = "",
+        signature: str = "",
+        logs: bool = False,
     ) -> Response:
-        """Stream output and log as they come, then `done`; resumes at `Last-Event-ID`."""
+        """Output as it arrives, then `done`; with `logs` also the log.
+
+        `Last-Event-ID` resumes the stream.
+        """
         if not stream_holds(self._key, identity, expires, signature, self._clock()):
             raise Forbidden("The link is not valid any more; read the prediction again.")
         found = await self._predictions.get_trusted(identity)
@@ -91,7 +103,7 @@ class Streams:
             raise Missing("The prediction is not there any more.")
         place = Place.of(request.headers.get("last-event-id", ""))
         return StreamingResponse(
-            self._events(found, place, urls.base_of(request, None)),
+            self._events(found, place, urls.base_of(request, None), logs=logs),
             media_type="text/event-stream",
             headers={
                 "Cache-Control": "no-store",
@@ -102,21 +114,29 @@ class Streams:
             },
         )
 
-    async def _events(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+    async def _events(
+        self, found: Prediction, place: Place, base: str, *, logs: bool
+    ) -> AsyncIterator[str]:
         """Yield events until the prediction has ended, or the gateway stops.
 
         Args:
             found: the prediction.
             place: the reader's position; it is advanced.
             base: the reader's base URL, for files.
+            logs: whether to send the log.
         """
+        clock = asyncio.get_running_loop().time
+        quiet_since = -math.inf
         with self._notices.subscribe(found.row.uid) as news:
             while True:
                 # Read the state first: everything a run makes is stored before its end.
                 found = await self._predictions.refresh(found)
-                silent = True
-                async for event in self._news(found, place, base):
-                    silent = False
+                if logs:
+                    async for event in self._log(found, place):
+                        quiet_since = clock()
+                        yield event
+                async for event in self._items(found, place, base):
+                    quiet_since = clock()
                     yield event
                 if found.ended:
                     async for event in self._end(found, place, base):
@@ -124,16 +144,19 @@ class Streams:
                     return
                 if self._stopping.is_set():
                     return
-                if silent:
+                if clock() >= quiet_since + QUIET_SECONDS:
+                    quiet_since = clock()
                     yield ": waiting\n\n"
-                await news.wait(QUIET_SECONDS)
+                await news.wait(quiet_since + QUIET_SECONDS - clock())
 
-    async def _news(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
+    async def _log(self, found: Prediction, place: Place) -> AsyncIterator[str]:
         while True:
             text, place.log = await self._presenter.log_from(found.row, place.log)
             if not text:
                 break
             yield _event("logs", text, place)
+
+    async def _items(self, found: Prediction, place: Place, base: str) -> AsyncIterator[str]:
         for item in await self._presenter.items_from(found.row, place.items):
             place.items += 1
             yield await self._output(found, item, place, base)
@@ -143,7 +166,8 @@ class Streams:
             place.items += 1
             yield await self._output(found, item, place, base)
         if found.state is State.FAILED:
-            yield _event("error", found.row.error or "The prediction failed.", place)
+            detail = found.row.error or "The prediction failed."
+            yield _event("error", json.dumps({"detail": detail}), place)
             yield _event("done", '{"reason": "error"}', place)
         elif found.state is State.CANCELED:
             yield _event("done", '{"reason": "canceled"}', place)

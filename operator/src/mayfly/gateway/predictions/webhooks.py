@@ -174,19 +174,21 @@ class Webhooks:
             self._workqueue.add_after(owed.run_uid, left)
             return
         async with self._database.read() as tx:
-            items = await archive.count_items(tx, owed.run_uid)
+            items = (await archive.output_size(tx, owed.run_uid)).items
             log = (await archive.log_size(tx, owed.run_uid)).kept
-        # Read after counting, so that the body contains at least what is announced.
-        shown = await self._predictions.snapshot(found)
-        if shown.ended:
-            await self._tell_end(owed, shown)
-            return
         news = [
             event
             for event, more in (("output", items > progress.items), ("logs", log > progress.log))
             if more and owed.wants(event)
         ]
         progress.items, progress.log = items, log
+        if not news:
+            return
+        # Read after counting, so that the body contains at least what is announced.
+        shown = await self._predictions.snapshot(found)
+        if shown.ended:
+            await self._tell_end(owed, shown)
+            return
         for event in news:
             progress.told_at = self._monotonic()
             progress.count += 1

@@ -8,9 +8,10 @@ resumes from what `welcome` says.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
+from itertools import takewhile
 from typing import Protocol, assert_never
 
 from mayfly.clock import Clock
@@ -42,12 +43,16 @@ from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
 from mayfly.metering.ledger import RunRow
 from mayfly.workqueue import WorkQueue
+from mayfly_runtime.spec import strict_json
 
 logger = logging.getLogger(__name__)
 
 SESSION_HEADER = "mayfly-session"
 HELLO_SECONDS = 30.0
 SYNC_SECONDS = 60.0
+
+PLAIN_STRING = re.compile(r'"[^"\\\x00-\x1f]*"')
+"""A JSON string without escapes, which most items are: no parser is needed to see that."""
 
 
 class Connection(Wire, Protocol):
@@ -175,16 +180,19 @@ class Agents:
         if not isinstance(hello, Hello) or hello.protocol != messages.PROTOCOL:
             raise Rejected(BAD_MESSAGE, "the first message is hello of protocol 1")
         session = Session(pod, connection, self._clock())
-        offset, recorded = 0, False
+        offset, items, recorded = 0, 0, False
         row = await self._bind(session, hello)
         if row is not None:
             recorded = row.closed
             async with self._database.read() as tx:
                 offset = (await archive.log_size(tx, row.uid)).received
+                items = (await archive.output_size(tx, row.uid)).items
         before = self._sessions.add(session)
         if before is not None:
             await before.close(1001, "the agent has reconnected")
-        await session.send(messages.welcome(log_offset=offset, recorded=recorded))
+        await session.send(
+            messages.welcome(log_offset=offset, output_index=items, recorded=recorded)
+        )
         await self._look(session)
         return session
 
@@ -247,7 +255,7 @@ class Agents:
             case Log():
                 await self._log(session, message)
             case Output():
-                await self._output(message)
+                await self._output(session, message)
             case Heartbeat():
                 await self._heartbeat(message)
             case Result():
@@ -264,11 +272,17 @@ class Agents:
         await session.send(messages.logack(offset))
         self._notices.tell(message.run)
 
-    async def _output(self, message: Output) -> None:
-        text = json.dumps(message.value, separators=(",", ":"))
-        value = json.loads(await self._recorder.with_references(message.run, text))
+    async def _output(self, session: Session, message: Output) -> None:
+        # Nothing is stored after an item that is not JSON; the result is checked as a whole.
+        texts = [
+            await self._recorder.with_references(message.run, text)
+            for text in takewhile(_is_json, message.items_json)
+        ]
         async with self._database.write() as tx:
-            await archive.add_item(tx, message.run, message.index, value, self._limits.output_bytes)
+            await archive.append_items(
+                tx, message.run, message.index, texts, self._limits.output_bytes
+            )
+        await session.send(messages.outputack(message.index + len(message.items_json)))
         self._notices.tell(message.run)
 
     async def _heartbeat(self, message: Heartbeat) -> None:
@@ -288,6 +302,16 @@ class Agents:
         await self._recorder.journal(message.run, message, self._dispatches.now())
         session.ended = True
         self._workqueue.add(message.run)
+
+
+def _is_json(text: str) -> bool:
+    if PLAIN_STRING.fullmatch(text):
+        return True
+    try:
+        strict_json.parse(text, "The item")
+    except ValueError:
+        return False
+    return True
 
 
 def _parsed(text: str) -> Hello | RunMessage:

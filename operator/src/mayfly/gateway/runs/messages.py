@@ -5,9 +5,18 @@ Sizes are checked here. Whether a message fits the run's state is checked by the
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 PROTOCOL = 1
@@ -69,12 +78,20 @@ class Log(_Message):
 
 
 class Output(_Message):
-    """One item of an iterator's output."""
+    """Consecutive items of an iterator's output, as JSON texts that are not checked yet."""
 
     type: Literal["output"]
     run: Uid
     index: int = Field(ge=0, le=10**9)
-    value: Any
+    items_json: list[str] = Field(alias="itemsJSON")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one(cls, fields: Any) -> Any:
+        """Accept `value`, the only item: pods from before an upgrade still send that."""
+        if isinstance(fields, dict) and "value" in fields:
+            return {**fields, "itemsJSON": [json.dumps(fields["value"], separators=(",", ":"))]}
+        return fields
 
 
 class Heartbeat(_Message):
@@ -123,9 +140,20 @@ def parse(text: str) -> Hello | RunMessage:
         raise BadMessage(f"{place}: {first['msg']}") from error
 
 
-def welcome(*, log_offset: int, recorded: bool) -> dict[str, Any]:
-    """The answer to `hello`: how many bytes of log are stored, and whether the end is recorded."""
-    return {"type": "welcome", "logOffset": log_offset, "recorded": recorded}
+def welcome(*, log_offset: int, output_index: int, recorded: bool) -> dict[str, Any]:
+    """The answer to `hello`.
+
+    Args:
+        log_offset: how many bytes of the log are stored.
+        output_index: how many items of the output are stored.
+        recorded: whether the end is recorded.
+    """
+    return {
+        "type": "welcome",
+        "logOffset": log_offset,
+        "outputIndex": output_index,
+        "recorded": recorded,
+    }
 
 
 def cancel(run: str) -> dict[str, Any]:
@@ -141,6 +169,11 @@ def cancel_unless_started(run: str) -> dict[str, Any]:
 def logack(offset: int) -> dict[str, Any]:
     """The log is stored up to this offset."""
     return {"type": "logack", "offset": offset}
+
+
+def outputack(index: int) -> dict[str, Any]:
+    """The items before this index are stored; the agent may send the next ones."""
+    return {"type": "outputack", "index": index}
 
 
 def ack(run: str, attempt: int) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
 from fastapi import APIRouter, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Message
 from starlette.websockets import WebSocketDisconnect
 
 from mayfly.gateway.cache.runs import Runs
@@ -25,12 +28,42 @@ from mayfly.gateway.http.errors import (
 from mayfly.gateway.runs.agents import Agents
 from mayfly.metering.ledger import RunRow
 
+READ_AHEAD_BYTES = 32 * 1024 * 1024
+"""How much is read ahead per connection: the largest message twice."""
+
 
 class AgentSocket:
-    """A Starlette WebSocket with the interface that `agents` needs."""
+    """A Starlette WebSocket with the interface that `agents` needs.
+
+    Messages are read ahead of being stored. Otherwise the agent's pong would wait behind messages
+    that a slow database has not stored yet, and the connection would be closed as dead.
+    """
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
+        self._unread: deque[Message] = deque()
+        self._unread_size = 0
+        self._changed = asyncio.Condition()
+
+    async def read_ahead(self) -> None:
+        """Read messages until the agent leaves or the task is cancelled."""
+        kind = ""
+        while kind != "websocket.disconnect":
+            message = await self._socket.receive()
+            kind = message["type"]
+            async with self._changed:
+                self._unread.append(message)
+                self._unread_size += len(message.get("text") or "")
+                self._changed.notify_all()
+                await self._changed.wait_for(lambda: self._unread_size <= READ_AHEAD_BYTES)
+
+    async def _next(self) -> Message:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._unread)
+            message = self._unread.popleft()
+            self._unread_size -= len(message.get("text") or "")
+            self._changed.notify_all()
+        return message
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -66,7 +99,7 @@ class AgentSocket:
             Rejected: on a binary message, which the protocol does not have.
         """
         while True:
-            message = await self._socket.receive()
+            message = await self._next()
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
@@ -97,6 +130,7 @@ class AgentRoutes:
         """One agent's session. It is accepted before any check: agents read only close codes."""
         await socket.accept()
         connection = AgentSocket(socket)
+        reading = asyncio.create_task(connection.read_ahead())
         try:
             await self._agents.serve(connection)
         except Rejected as rejected:
@@ -105,6 +139,8 @@ class AgentRoutes:
             # What could not be stored is not lost: the agent reconnects and sends it again.
             await _close(connection, RESTART, "try again")
             raise
+        finally:
+            reading.cancel()
 
     async def put_file(self, name: str, request: Request) -> Response:
         """Store an output file of the run."""
