@@ -113,6 +113,34 @@ print(json.dumps(run.output()))
 # -- by hand ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("plain", "written"),
+    [
+        ("/", "\\/"),  # PHP
+        ("http:", "HTTP:"),
+        ("http:", "  http:"),
+        ("http", "\\u0068ttp"),
+        ("127.0.0.1", "bot@127.0.0.1"),
+        ("/download", "/download#top"),
+        ("/v1/", "/ns/team/v1/"),
+    ],
+)
+async def test_a_link_of_ours_is_an_input_by_reference_however_it_is_written(
+    world: World, plain: str, written: str
+) -> None:
+    world.schema({"type": "object", "properties": {"f": {"type": "string", "format": "uri"}}})
+    async with playing(world, echo) as (gateway, player), gateway.client(BUILDER) as caller:
+        made = (await caller.post("/v1/files", files=content())).json()
+        link = json.dumps(made["urls"]["download"]).replace(plain, written)
+        body = f'{{"input": {{"f": {link}, "n": 1.0}}}}'
+        kind = {"Content-Type": "application/json", "Prefer": "wait"}
+        path = f"/v1/models/{NAMESPACE}/answer/predictions"
+        answer = await caller.post(path, content=body, headers=kind)
+        assert answer.status_code == 201, answer.text
+        (work,) = player.works
+    assert work["inputJSON"] == f'{{"f": "mayfly-file:{made["id"]}", "n": 1.0}}'
+
+
 @pytest.mark.parametrize("blob", [True, False])
 async def test_a_large_file_streams_through_with_its_sums(world: World, blob: bool) -> None:
     data = bytes(range(256)) * 40_000
