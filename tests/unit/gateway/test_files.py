@@ -104,7 +104,7 @@ LINK = f"https://mayfly.example/v1/files/{ID}/download/k%C3%B6ln.png?expires=1&s
         json.dumps(LINK).replace("&", "\\u0026"),  # Go
         json.dumps(LINK).replace("https", "\\u0068ttps"),
         json.dumps(LINK).replace("files", "\\u0066iles"),
-        "".join(["\"", *(f"\\u{ord(each):04x}" for each in LINK), "\""]),
+        "".join(['"', *(f"\\u{ord(each):04x}" for each in LINK), '"']),
         json.dumps(LINK.replace("https:", "HTTPS:")),
         json.dumps(LINK.replace("mayfly.example", "Mayfly.EXAMPLE")),
         json.dumps(LINK.replace("mayfly.example", "mayfly.example:443")),
@@ -115,7 +115,7 @@ LINK = f"https://mayfly.example/v1/files/{ID}/download/k%C3%B6ln.png?expires=1&s
         json.dumps(f"\n{LINK}\t"),
         json.dumps(LINK.replace("k%C3%B6ln", "k\u00f6ln")),
         json.dumps(LINK.replace("k%C3%B6ln", "k\u00f6ln"), ensure_ascii=False),
-        json.dumps(LINK.replace("k%C3%B6ln", "a b\"c")),
+        json.dumps(LINK.replace("k%C3%B6ln", 'a b"c')),
         json.dumps(LINK.replace("/v1/files", "/v1/%66iles")),
         json.dumps(LINK.replace("/v1/", "/ns/team/v1/")),
         json.dumps(LINK.replace("/v1/", "/")),

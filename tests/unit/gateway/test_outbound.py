@@ -197,6 +197,7 @@ async def test_a_url_that_names_no_server_is_told_and_not_tried_again(url: str, 
 async def head_of(url: str, monkeypatch: pytest.MonkeyPatch, **headers: str) -> list[str]:
     """The lines that a server gets for a URL, whatever its host and port are."""
     asked: list[str] = []
+
     async def public(host: str, port: int) -> Sequence[str]:
         asked.append(f"{host}:{port}")
         return ["8.8.8.8"]

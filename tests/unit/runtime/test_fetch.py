@@ -20,7 +20,7 @@ OWN = Gateway(Address(False, "gateway.example", 8080, ""), None, Path("none"), "
 class Handler(http.server.BaseHTTPRequestHandler):
     """Redirects `/to?<URL>`, and `/raw?<URL>` in plain UTF-8; answers with a file otherwise."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         self.server.seen.append((self.path, self.headers))  # type: ignore[attr-defined]
         path, _, location = self.path.partition("?")
         if path in {"/to", "/raw"}:

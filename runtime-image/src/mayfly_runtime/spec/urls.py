@@ -78,7 +78,8 @@ class URL:
             return ""
         return f"Basic {base64.b64encode(self.credentials.encode()).decode()}"
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         """The URL without its credentials."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
@@ -94,7 +95,7 @@ class URL:
         with suppress(ValueError):  # without UTF-8 each byte is a character
             location = location.encode("latin-1").decode()
         try:
-            url = urllib.parse.urljoin(str(self), location.strip(_BLANKS))
+            url = urllib.parse.urljoin(self.text, location.strip(_BLANKS))
         except ValueError:
             raise URLError("the URL's host can't be read") from None
         there = read(url)

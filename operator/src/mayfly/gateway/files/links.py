@@ -55,7 +55,6 @@ def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> 
         hosts: host and port as `urls.authority_of` gives them.
         ids: the files that the caller may name.
     """
-
     pieces: list[str] = []
     done = 0
     for start, end, file_id in _links(text, hosts):
