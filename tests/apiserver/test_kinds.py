@@ -58,6 +58,10 @@ def test_a_run_gets_its_defaults(plane, namespace):
         ({"pipelineSpec": {"source": {"inline": ""}, "entrypoint": "main"}}, "entrypoint"),
         ({"ttlSecondsAfterFinished": -1}, "ttlSecondsAfterFinished"),
         ({"budget": "1e3"}, "spec.budget"),
+        ({"webhook": {"url": "http://[::1/x"}}, "url must have a host"),
+        ({"webhook": {"url": "http://a..b/x"}}, "url must have a host"),
+        ({"webhook": {"url": "http://h:99999/"}}, "a port from 1 to 65535"),
+        ({"webhook": {"url": f"https://{'a' * 64}.example/"}}, "url must have a host"),
         ({"budget": "0.00"}, "spec.budget is above 0"),
     ],
 )
@@ -65,6 +69,20 @@ def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):
     done = create(plane, namespace, run("wrong", **spec))
     assert done.returncode != 0
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example/x?y=1#z",
+        "https://b\u00fccher.example/k\u00f6ln",
+        "http://bot:s3cret@h:8080/x",
+        "http://[::1]:65535",
+        "http://10.0.0.1/x@y",
+    ],
+)
+def test_a_webhook_that_can_be_called_is_accepted(plane, namespace, url):
+    assert create(plane, namespace, run("a", webhook={"url": url})).returncode == 0
 
 
 def test_every_unit_of_a_duration_is_accepted(plane, namespace):

@@ -8,6 +8,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from mayfly_runtime.spec.disposition import attachment
+
 PATIENCE_S = 60
 """How long a test waits for a message that must come. Never a measure of speed."""
 
@@ -122,8 +124,11 @@ class Gateway:
         identifier = request.match_info["name"]
         if identifier not in self.files:
             return web.json_response({"detail": "no such file"}, status=404)
-        name = self.names.get(identifier, "")
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'} if name else {}
+        # As the real one: `contract/gateway/test_file_names.py` compares them.
+        headers = {
+            "Content-Disposition": attachment(self.names.get(identifier, "file")),
+            "Content-Type": self.types.get(identifier, "application/octet-stream"),
+        }
         return web.Response(body=self.files[identifier], headers=headers)
 
     async def _input(self, request: web.Request) -> web.Response:

@@ -1,6 +1,7 @@
 """Files in and out: URLs, data: URIs, the store; uploads, their order and their limits."""
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
@@ -13,14 +14,37 @@ def main(f: Path) -> dict:
 """
 
 
+def named(parameters):
+    """Answers with a file and its name."""
+
+    async def answer(_request):
+        headers = {"Content-Disposition": f"attachment; {parameters}"}
+        return web.Response(body=b"bytes", headers=headers)
+
+    return answer
+
+
 @pytest.mark.parametrize(
     ("url", "name", "text"),
     [
         ("data:text/plain;base64,aGk=", "file.txt", "hi"),
         ("data:,a%20b", "file.txt", "a b"),
+        ("data:text/plain;BASE64,aGk=", "file.txt", "hi"),
+        ("DATA:text/plain; base64 ,aG\n%0Ak", "file.txt", "hi"),
+        ("data:audio/wav;base64,aGk", "file.wav", "hi"),
+        ("data:image/jpg;base64,aGk", "file.jpg", "hi"),
+        ("data:image/png;name=k%C3%B6ln.png;base64,aGk=", "köln.png", "hi"),
         ("mayfly-file:stored", "cat (1).png".replace("(", "_").replace(")", "_"), "miaow"),
         ("GATEWAY/deep/my%20cat.png?sig=x%2F", "my cat.png", "bytes"),
         ("GATEWAY/moved", "my cat.png", "bytes"),
+        (" GATEWAY/deep/my cat.png#top", "my cat.png", "bytes"),
+        ("GATEWAY/köln.png?x=ü", "köln.png", "bytes"),
+        ("GATEWAY/k%C3%B6ln.png", "köln.png", "bytes"),
+        ("GATEWAY/raw", "köln.png", "bytes"),
+        ("GATEWAY/encoded", "köln.png", "bytes"),
+        ("GATEWAY/cat.png", "cat.png", "bytes"),
+        ("GATEWAY/named?id=3", "größe.tar.gz", "bytes"),
+        ("GATEWAY/named-simply", "k.png", "bytes"),
     ],
 )
 async def test_a_file_input_is_a_real_file(run, gateway, url, name, text):
@@ -28,6 +52,13 @@ async def test_a_file_input_is_a_real_file(run, gateway, url, name, text):
     gateway.names["mayfly-file:stored"] = "../cat (1).png"
     gateway.paths["/deep/my cat.png"] = b"bytes"
     gateway.paths["/moved"] = "/deep/my%20cat.png"
+    gateway.paths["/köln.png"] = b"bytes"
+    gateway.paths["/raw"] = "/köln.png"
+    gateway.paths["/cat.png"] = "/by-sum/e3b0c442"
+    gateway.paths["/by-sum/e3b0c442"] = b"bytes"
+    gateway.paths["/encoded"] = "/k%C3%B6ln.png"
+    gateway.paths["/named"] = named("filename=\"x\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.tar.gz")
+    gateway.paths["/named-simply"] = named('filename="../k.png"')
     ended = await run(ECHO, {"f": url.replace("GATEWAY", gateway.url)})
     assert ended.output == {"name": name, "text": text, "folder": "tmp", "kind": "cog.types"}
 
@@ -73,15 +104,45 @@ async def test_files_of_one_name_get_numbers(run):
          "f: could not fetch the file: a data: URI that is not base64"),
         ("http://no-such-name.invalid/x", "f: could not fetch the file: no-such-name.invalid: "
          "the name can't be resolved"),
+        ("http://[::1/x", "f: could not fetch the file: the URL's host can't be read"),
+        ("http://a..b/x", "f: could not fetch the file: the URL's host has an empty part"),
+        (f"https://{'a' * 64}.example/x", "f: could not fetch the file: a part of the URL's host "
+         "has more than 63 characters"),
+        ("GATEWAY/unclosed", "f: could not fetch the file: the URL's host can't be read"),
+        ("GATEWAY/empty-part", "f: could not fetch the file: the URL's host has an empty part"),
+        ("https://bot:s3cret@files.invalid:99999/x",
+         "f: could not fetch the file: the URL's port is not between 1 and 65535"),
+        ("http://bot:s3cret@files.invalid/x",
+         "f: could not fetch the file: files.invalid: the name can't be resolved"),
     ],
 )  # fmt: skip
 async def test_a_file_that_cannot_be_had(run, gateway, url, error):
     gateway.paths["/out"] = "http://10.1.2.3/secret"
     gateway.paths["/loop"] = "/loop"
     gateway.paths["/file"] = "file:///etc/passwd"
+    gateway.paths["/unclosed"] = "http://["
+    gateway.paths["/empty-part"] = "http://a..b/x"
     ended = await run(ECHO, {"f": url.replace("GATEWAY", gateway.url)})
     assert (ended.result["reason"], ended.result["error"]) == ("InputFetchFailed", error)
     assert not ended.result["started"]
+    assert "s3cret" not in json.dumps([ended.messages, ended.termination])
+
+
+async def test_credentials_of_a_url_are_sent_and_never_told(run, gateway):
+    gateway.paths["/x"] = b"x"
+    place = f"bot:s3%20cret@127.0.0.1:{gateway.port}"
+    ended = await run(ECHO, {"f": f"http://{place}/x"})
+    assert ended.output["name"] == "x"
+    (headers,) = (headers for _, path, headers in gateway.calls if path == "/x")
+    assert headers["Authorization"] == "Basic Ym90OnMzIGNyZXQ="
+    assert headers["Host"] == f"127.0.0.1:{gateway.port}"
+
+
+async def test_credentials_of_a_url_that_fails_are_not_told(run, gateway):
+    ended = await run(ECHO, {"f": f"http://bot:s3cret@127.0.0.1:{gateway.port}/none"})
+    words = "f: could not fetch the file: 127.0.0.1 answered 404 Not Found"
+    assert ended.result["error"] == words
+    assert "s3cret" not in json.dumps([ended.messages, ended.termination])
 
 
 async def test_a_file_over_the_limit(run, gateway):

@@ -54,14 +54,20 @@ async def test_python_2_brings_looks_and_deletes(world: World, python_2_0: Clien
     code = """
 import json, replicate
 client = replicate.Replicate()
-file = client.files.create(content=b"hello")
+file = client.files.create(
+    content=b"hello", filename="h.txt", type="text/plain", metadata={"a": "b"}
+)
 again = client.files.get(file_id=file.id)
 listed = [each.id for each in client.files.list()]
 client.files.delete(file_id=file.id)
-print(json.dumps([file.size, again.id == file.id, listed == [file.id]]))
+print(json.dumps([
+    file.size, again.id == file.id, listed == [file.id],
+    again.name, again.content_type, again.metadata,
+]))
 """
     async with world.gateway() as gateway:
-        assert await python_2_0.run(gateway, code) == [5, True, True]
+        shown = await python_2_0.run(gateway, code)
+    assert shown == [5, True, True, "h.txt", "text/plain", {"a": "b"}]
 
 
 async def test_javascript_brings_looks_and_deletes(world: World, javascript: Client) -> None:
@@ -107,6 +113,34 @@ print(json.dumps(run.output()))
 # -- by hand ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("plain", "written"),
+    [
+        ("/", "\\/"),  # PHP
+        ("http:", "HTTP:"),
+        ("http:", "  http:"),
+        ("http", "\\u0068ttp"),
+        ("127.0.0.1", "bot@127.0.0.1"),
+        ("/download", "/download#top"),
+        ("/v1/", "/ns/team/v1/"),
+    ],
+)
+async def test_a_link_of_ours_is_an_input_by_reference_however_it_is_written(
+    world: World, plain: str, written: str
+) -> None:
+    world.schema({"type": "object", "properties": {"f": {"type": "string", "format": "uri"}}})
+    async with playing(world, echo) as (gateway, player), gateway.client(BUILDER) as caller:
+        made = (await caller.post("/v1/files", files=content())).json()
+        link = json.dumps(made["urls"]["download"]).replace(plain, written)
+        body = f'{{"input": {{"f": {link}, "n": 1.0}}}}'
+        kind = {"Content-Type": "application/json", "Prefer": "wait"}
+        path = f"/v1/models/{NAMESPACE}/answer/predictions"
+        answer = await caller.post(path, content=body, headers=kind)
+        assert answer.status_code == 201, answer.text
+        (work,) = player.works
+    assert work["inputJSON"] == f'{{"f": "mayfly-file:{made["id"]}", "n": 1.0}}'
+
+
 @pytest.mark.parametrize("blob", [True, False])
 async def test_a_large_file_streams_through_with_its_sums(world: World, blob: bool) -> None:
     data = bytes(range(256)) * 40_000
@@ -126,6 +160,92 @@ async def test_a_large_file_streams_through_with_its_sums(world: World, blob: bo
         assert shown["urls"]["get"] == f"{gateway.url}/v1/files/{shown['id']}"
         got = await caller.get(shown["urls"]["download"])
         assert got.content == data
+
+
+def form(*parts: tuple[str, bytes]) -> dict[str, Any]:
+    """A form of parts, each with its Content-Disposition as it is."""
+    body = b"".join(
+        b"--x\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + data + b"\r\n"
+        for head, data in parts
+    )
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    return {"content": body + b"--x--\r\n", "headers": kind}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("filename*=UTF-8''k%C3%B6ln.png", "k\u00f6ln.png"),
+        ("filename*=utf-8'de'k%C3%B6ln.png", "k\u00f6ln.png"),
+        ("filename*=iso-8859-1''k%F6ln.png", "k\u00f6ln.png"),
+        ("filename=\"koeln.png\"; filename*=UTF-8''k%C3%B6ln.png", "k\u00f6ln.png"),
+        ("filename=\"koeln.png\"; filename*=UTF-8''%FF", "koeln.png"),
+        ('filename="k\u00f6ln.png"', "k\u00f6ln.png"),
+        ("filename=k.png", "k.png"),
+        ('filename="C:\\temp\\k.png"', "k.png"),
+        ("filename*=UTF-8''..%2F..%2Fk.png", "k.png"),
+    ],
+)
+async def test_a_name_is_read_as_any_client_writes_it(
+    world: World, parameters: str, name: str
+) -> None:
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        made = await caller.post("/v1/files", **form((f'name="content"; {parameters}', b"x")))
+        assert made.status_code == 201, made.text
+        assert made.json()["name"] == name
+
+
+FILE = ('name="content"; filename="upload"', b"x")
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_fields_say_what_the_file_is(world: World, last: bool) -> None:
+    fields = [
+        ('name="filename"', "h\u00e4.txt".encode()),
+        ('name="type"', b"text/plain; charset=utf-8"),
+        ('name="metadata[a]"', b"b"),
+        ('name="metadata[deep][c]"', b"1"),
+        ('name="metadata[many][]"', b"x"),
+        ('name="metadata[many][]"', b"y"),
+        ('name="something else"', b"z"),
+    ]
+    parts = [FILE, *fields] if last else [*fields, FILE]
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        made = await caller.post("/v1/files", **form(*parts))
+        assert made.status_code == 201, made.text
+        shown = (await caller.get(f"/v1/files/{made.json()['id']}")).json()
+        got = await caller.get(shown["urls"]["download"])
+    assert (shown["name"], shown["content_type"]) == ("h\u00e4.txt", "text/plain")
+    assert shown["metadata"] == {"a": "b", "deep": {"c": "1"}, "many": ["x", "y"]}
+    assert shown == made.json()
+    assert got.headers["content-disposition"].endswith("h%C3%A4.txt")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ([('name="metadata[a]"', b"1"), ('name="metadata[a]"', b"2")], 422, "two values for a"),
+        ([('name="metadata[a]"', b"1"), ('name="metadata[a][b]"', b"2")], 422, "two values for a"),
+        ([('name="metadata[a][b]"', b"1"), ('name="metadata[a]"', b"2")], 422, "two values for a"),
+        ([(f'name="metadata{"[a]" * 20}"', b"1")], 422, "nested more than"),
+        ([('name="metadata[a]"', b"1" * 70_000)], 413, "may have at most"),
+        ([('name="filename"', b"1" * 5_000)], 413, "may have at most"),
+        (
+            [('name="metadata[a]"', b"1" * 40_000), ('name="metadata[b]"', b"1" * 40_000)],
+            413,
+            "may have at most",
+        ),
+    ],
+    ids=range(7),
+)
+async def test_wrong_fields_are_told_in_words_and_leave_nothing(
+    world: World, fields: list[tuple[str, bytes]], status: int, words: str
+) -> None:
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        answer = await caller.post("/v1/files", **form(FILE, *fields))
+        assert answer.status_code == status, answer.text
+        assert words in answer.json()["detail"]
+    assert kept(world) == []
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..\\..\\boot.ini", "a\u202egpj.exe", "."])

@@ -13,6 +13,7 @@ from support.tools.clients import Client
 from mayfly.api.v1alpha1.identity import uid_of
 from mayfly.gateway.access import run_tokens
 from mayfly.gateway.predictions.webhooks import BACKOFF
+from mayfly.kube.kinds import RUNS
 
 PREDICTIONS = f"/v1/models/{NAMESPACE}/answer/predictions"
 
@@ -218,6 +219,85 @@ async def test_a_receiver_at_a_private_address_is_told_nothing_and_its_owner_why
     # The run itself is none the worse.
     assert shown["status"] == "succeeded"
     assert receiver.calls == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://[::1/x", "webhook can't be called: the URL's host can't be read."),
+        ("http://a..b/x", "webhook can't be called: the URL's host has an empty part."),
+        ("http://h:99999/x", "webhook can't be called: the URL's port is not between 1 and 65535."),
+        (f"https://{'a' * 64}.example/x", "webhook can't be called: a part of the URL's host has"),
+        ("http:///x", "webhook can't be called: the URL's host has an empty part."),
+        ("http://bot:s3cret@h:99999/x", "webhook can't be called: the URL's port is not"),
+        ("ftp://bot:s3cret@h/x", "webhook must be an http(s) URL."),
+    ],
+)
+async def test_a_receiver_that_cannot_be_called_is_refused_at_once(
+    world: World, url: str, words: str
+) -> None:
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        answer = await caller.post(PREDICTIONS, json={"webhook": url})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(words)
+    assert "s3cret" not in answer.text
+    assert world.cluster.every(RUNS) == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1/x", "http://a..b/x", "http://bot:s3cret@h:99999/x"])
+async def test_a_receiver_of_kubectls_that_cannot_be_called_is_told_at_once(
+    world: World, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.gateway() as gateway:
+        run = world.run(webhook={"url": url})
+        run.end_by_controller("InvalidInput")
+        words = await failed(gateway, run.id)
+        shown = await prediction(gateway, run.id)
+    assert words.startswith("The webhook was not delivered: the URL's ")
+    assert "s3cret" not in f"{shown}{caplog.text}{run.status}"
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_receivers_url_is_encoded_and_its_password_sent_and_never_told(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with receiving() as receiver, playing(world, gives(1)) as (gateway, _):
+        receiver.answer_with = lambda _call: 200 if receiver.calls else 500
+        place = f"127.0.0.1:{receiver.port}/h\u00f6\u00f6k?q=\u00fc"
+        url = f"HTTP://bot:s3cret@{place}"
+        async with gateway.client(BUILDER) as caller:
+            made = await caller.post(PREDICTIONS, json={"webhook": url})
+            assert made.status_code == 201, made.text
+            assert made.json()["webhook"] == f"http://{place}"
+        await receiver.until(ended)
+        await until_ended(gateway, made.json()["id"])
+        shown = await prediction(gateway, made.json()["id"])
+    for call in receiver.calls:
+        assert call.headers["authorization"] == "Basic Ym90OnMzY3JldA=="
+        assert call.headers["host"] == f"127.0.0.1:{receiver.port}"
+        assert "s3cret" not in call.body
+    (body,) = world.cluster.every(RUNS)
+    assert "s3cret" not in f"{made.json()}{shown}{caplog.text}{body['status']}"
+
+
+async def test_a_receiver_with_a_password_that_is_down_is_told_without_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.outbound["allowCIDRs"] = []
+    async with receiving() as receiver, playing(world, gives(1)) as (gateway, _):
+        identity = await create_quietly(gateway, f"http://bot:s3cret@127.0.0.1:{receiver.port}/x")
+        words = await failed(gateway, identity)
+        shown = await prediction(gateway, identity)
+    assert words.startswith("The webhook was not delivered: 127.0.0.1 is at 127.0.0.1")
+    assert "s3cret" not in f"{words}{shown}{caplog.text}"
+
+
+async def create_quietly(gateway: Running, url: str) -> str:
+    """Create a prediction whose receiver is shown otherwise than it was given."""
+    async with gateway.client(BUILDER) as caller:
+        made = await caller.post(PREDICTIONS, json={"webhook": url})
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
 
 
 async def test_a_run_made_by_kubectl_tells_too(world: World) -> None:

@@ -60,6 +60,31 @@ def health(**fields: Any) -> tuple[int, bytes]:
 # -- servers -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://[::1", "the URL's host can't be read"),
+        ("http://h:99999", "the URL's port is not between 1 and 65535"),
+        ("http://b\u00fccher.invalid", "xn--bcher-kva.invalid can't be reached"),
+    ],
+)
+@pytest.mark.parametrize("upstream", [False, True])
+async def test_a_url_that_names_no_server_is_told_on_the_model(
+    world: ModelWorld, url: str, words: str, upstream: bool
+) -> None:
+    if upstream:
+        world.model("model", replicate={"model": "a/b", "baseURL": url})
+    else:
+        world.model("model", endpoint={"url": url})
+    async with world.gateway() as gateway, gateway.client() as caller:
+        ready = await world.looked_at()
+        assert (ready["status"], ready["reason"]) == ("False", "Unreachable")
+        assert words in ready["message"]
+        shown = await ended(caller, (await create(caller))["id"])
+        assert (shown["status"], shown["reason"]) == ("failed", "Unreachable")
+        assert words in shown["error"]
+
+
 async def test_a_server_that_is_down_is_tried_for_a_while_then_the_caller_is_told(
     world: ModelWorld,
 ) -> None:

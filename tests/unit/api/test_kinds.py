@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from mayfly.api.v1alpha1.conditions import (
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, version_id
 from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntimeSpec
 from mayfly.api.v1alpha1.source import Source
+from mayfly.api.v1alpha1.url import HTTP_URL
+from mayfly_runtime.spec import urls
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,6 +46,31 @@ def test_the_packages_of_a_lock_file_are_its_names_and_versions():
 def test_a_package_is_a_name_and_an_exact_version(line):
     with pytest.raises(ValueError, match="packages"):
         PipelineRuntimeSpec(image="x", packages=(line,))
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://hooks.example/x?y=1#z", True),
+        ("https://h", True),
+        ("http://h.:80/", True),
+        ("https://b\u00fccher.example/k\u00f6ln", True),
+        ("http://bot:s3cret@h:65535/x@y", True),
+        ("http://[::1]:8080/", True),
+        ("http://[::1/", False),
+        ("http://::1/", False),
+        ("http://a..b/", False),
+        ("http://h:0/", False),
+        ("http://h:65536/", False),
+        ("http://h:x/", False),
+        (f"http://{'a' * 64}.example/", False),
+        ("http:///x", False),
+        ("ftp://h/", False),
+        ("http://a b/", False),
+    ],
+)
+def test_a_url_that_a_kind_accepts_is_one_that_the_gateway_reads(url, good):
+    assert (re.search(HTTP_URL, url) is not None) == good == bool(urls.authority_of(url))
 
 
 def test_an_id_is_the_uid_in_26_characters():

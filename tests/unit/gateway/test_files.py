@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,73 @@ def test_links_of_ours_become_references_again() -> None:
     assert links.linked_files(text, {"mayfly.example"}) == {ID}
     back = json.loads(links.with_references(text, {"mayfly.example"}, {ID}))
     assert back == [REFERENCE, REFERENCE, {ours: f"x {ours}"}]
+
+
+LINK = f"https://mayfly.example/v1/files/{ID}/download/k%C3%B6ln.png?expires=1&signature=ab"
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        json.dumps(LINK),
+        json.dumps(LINK).replace("/", "\\/"),  # PHP
+        json.dumps(LINK).replace("&", "\\u0026"),  # Go
+        json.dumps(LINK).replace("https", "\\u0068ttps"),
+        json.dumps(LINK).replace("files", "\\u0066iles"),
+        "".join(['"', *(f"\\u{ord(each):04x}" for each in LINK), '"']),
+        json.dumps(LINK.replace("https:", "HTTPS:")),
+        json.dumps(LINK.replace("mayfly.example", "Mayfly.EXAMPLE")),
+        json.dumps(LINK.replace("mayfly.example", "mayfly.example:443")),
+        json.dumps(LINK.replace("mayfly.example", "mayfly.example.")),
+        json.dumps(LINK.replace("https://", "https://bot:s3cret@")),
+        json.dumps(f"{LINK}#page=2"),
+        json.dumps(f"  {LINK}"),
+        json.dumps(f"\n{LINK}\t"),
+        json.dumps(LINK.replace("k%C3%B6ln", "k\u00f6ln")),
+        json.dumps(LINK.replace("k%C3%B6ln", "k\u00f6ln"), ensure_ascii=False),
+        json.dumps(LINK.replace("k%C3%B6ln", 'a b"c')),
+        json.dumps(LINK.replace("/v1/files", "/v1/%66iles")),
+        json.dumps(LINK.replace("/v1/", "/ns/team/v1/")),
+        json.dumps(LINK.replace("/v1/", "/")),
+        json.dumps(f"https://mayfly.example/v1/files/{ID}"),
+        json.dumps(f"https://mayfly.example/v1/files/{ID}/"),
+        json.dumps(f"https://mayfly.example/v1/files/{ID}/download"),
+    ],
+)
+def test_a_link_is_found_however_it_is_written(string: str) -> None:
+    text = f'{{"a":[1.0,"x\\\\",{string} ],"b":"{{\\"","c":{string},{string}:1e400}}'
+    assert links.linked_files(text, {"mayfly.example"}) == {ID}
+    kept = f'{{"a":[1.0,"x\\\\","{REFERENCE}" ],"b":"{{\\"","c":"{REFERENCE}",{string}:1e400}}'
+    assert links.with_references(text, {"mayfly.example"}, {ID}) == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://elsewhere.example/v1/files/{ID}",
+        f"https://mayfly.example:8443/v1/files/{ID}",
+        f"https://mayfly.example.evil.example/v1/files/{ID}",
+        f"https://mayfly.example@evil.example/v1/files/{ID}",
+        f"ftp://mayfly.example/v1/files/{ID}",
+        f"https://mayfly.example/v1/files/{ID}0",
+        f"https://mayfly.example/v1/files/{ID}/source",
+        f"https://mayfly.example/v1/other/{ID}",
+        f"see https://mayfly.example/v1/files/{ID}",
+        f"https://[::1/v1/files/{ID}",
+        f"https://mayfly.example:99999/v1/files/{ID}",
+    ],
+)
+def test_what_is_no_link_of_ours_stays(url: str) -> None:
+    text = json.dumps([url, {url: url}])
+    assert links.linked_files(text, {"mayfly.example"}) == set()
+    assert links.with_references(text, {"mayfly.example"}, {ID}) == text
+
+
+def test_a_link_beside_much_else_is_found_soon() -> None:
+    many = json.dumps([*(["h" * 31, "x", '"', "\\"] * 100_000), LINK])
+    began = time.monotonic()
+    assert links.with_references(many, {"mayfly.example"}, {ID}).endswith(f'"{REFERENCE}"]')
+    assert time.monotonic() - began < 5
 
 
 def test_other_links_stay() -> None:

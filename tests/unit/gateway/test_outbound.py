@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address, ip_network
 
+import httpcore
 import pytest
 
 from mayfly.gateway.http.outbound import (
@@ -17,6 +18,7 @@ from mayfly.gateway.http.outbound import (
 )
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
+CONNECT = httpcore.AnyIOBackend.connect_tcp
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -170,6 +172,79 @@ async def test_an_answer_is_bounded_in_bytes_and_time() -> None:
         with pytest.raises(Unanswered, match="does not answer within"):
             await client.request("GET", f"http://127.0.0.1:{port}/", seconds=0.2)
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://[::1/x", "the URL's host can't be read"),
+        ("http://a..b/x", "the URL's host has an empty part"),
+        (f"http://{'a' * 64}.example/x", "more than 63 characters"),
+        ("http://h:99999/x", "the URL's port is not between 1 and 65535"),
+        ("http://bot:s3cret@h:99999/x", "the URL's port is not between 1 and 65535"),
+        ("ftp://bot:s3cret@h/x", "ftp://h/x is not an http"),
+        ("http://h/\ud800", "the URL is not Unicode"),
+    ],
+)
+async def test_a_url_that_names_no_server_is_told_and_not_tried_again(url: str, words: str) -> None:
+    client = Outbound()
+    with pytest.raises(Forbidden, match=words) as failure:
+        await client.request("POST", url, content=b"x")
+    assert "s3cret" not in str(failure.value)
+    await client.close()
+
+
+async def head_of(url: str, monkeypatch: pytest.MonkeyPatch, **headers: str) -> list[str]:
+    """The lines that a server gets for a URL, whatever its host and port are."""
+    asked: list[str] = []
+
+    async def public(host: str, port: int) -> Sequence[str]:
+        asked.append(f"{host}:{port}")
+        return ["8.8.8.8"]
+
+    client = Outbound(resolve=public)
+    async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as (port, heads):
+
+        async def near(self: httpcore.AnyIOBackend, *_: object) -> httpcore.AsyncNetworkStream:
+            return await CONNECT(self, "127.0.0.1", port)
+
+        monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", near)
+        await client.request("GET", url, headers=headers)
+    await client.close()
+    return [*asked, *heads[0].decode("latin-1").split("\r\n")]
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "host"),
+    [
+        ("http://h.example/x", "h.example:80", "h.example"),
+        ("http://h.example:80/x", "h.example:80", "h.example"),
+        ("HTTP://H.example:8080/x", "h.example:8080", "h.example:8080"),
+        ("http://bücher.example/x", "xn--bcher-kva.example:80", "xn--bcher-kva.example"),
+        ("http://bot:s3cret@h.example/x", "h.example:80", "h.example"),
+    ],
+)
+async def test_the_host_header_is_without_the_default_port_and_credentials(
+    url: str, place: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, first, *lines = await head_of(url, monkeypatch)
+    assert (asked, first) == (place, "GET /x HTTP/1.1")
+    assert [line for line in lines if line.lower().startswith("host:")] == [f"Host: {host}"]
+
+
+async def test_a_path_is_percent_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, first, *_ = await head_of("http://h.example/köln/k%C3%B6ln?q=ü b", monkeypatch)
+    assert first == "GET /k%C3%B6ln/k%C3%B6ln?q=%C3%BC%20b HTTP/1.1"
+
+
+async def test_credentials_of_a_url_are_sent_unless_the_caller_has_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = await head_of("http://bot:s3cret@h.example/x", monkeypatch)
+    assert "Authorization: Basic Ym90OnMzY3JldA==" in lines
+    url = "http://bot:s3cret@h.example/x"
+    lines = await head_of(url, monkeypatch, Authorization="Bearer t")
+    assert [line for line in lines if "Authorization" in line] == ["Authorization: Bearer t"]
 
 
 async def test_words_of_an_error_have_no_path_or_query() -> None:

@@ -50,9 +50,7 @@ class Attempt:
     def unready(self) -> str:
         """What `main()` is still waiting for, as a sentence for a run that is given up."""
         if self.checked and self._paths is None:
-            from urllib.parse import urlsplit  # noqa: PLC0415 rarely needed, and not imported yet
-
-            hosts = sorted({urlsplit(url).hostname or "the gateway" for url in self._urls})
+            hosts = sorted({_host(url) for url in self._urls})
             return f"its files were still being fetched from {', '.join(hosts)[:1000]}"
         if self.checked:
             return f"{self.run.work.entrypoint.partition(':')[0]} was still being imported"
@@ -205,6 +203,15 @@ class Attempt:
         """Set the verdict: the first one wins, except that a failed upload overrides a success."""
         if self.verdict is None or self.verdict is SUCCEEDED:
             self.verdict = end
+
+
+def _host(url: str) -> str:
+    from mayfly_runtime.spec import urls  # noqa: PLC0415 rarely needed, and not imported yet
+
+    try:
+        return urls.read(url).host
+    except urls.URLError:
+        return "the gateway"
 
 
 def _json(text: object) -> str:

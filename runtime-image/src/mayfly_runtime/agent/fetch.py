@@ -5,22 +5,18 @@ checked address, so that a name can't point elsewhere a moment later. Private, l
 loopback addresses are refused, except the gateway's and those that the administrator allows.
 """
 
-import base64
-import binascii
 import http.client
 import ipaddress
-import mimetypes
 import re
 import socket
 import ssl
-import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
 from typing import BinaryIO
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
+from mayfly_runtime.spec import data_urls, disposition, urls
 
 MAX_REDIRECTS = 10
 _CHUNK_BYTES = 256 * 1024
@@ -55,82 +51,80 @@ class Fetcher:
         Raises:
             FetchError: with a message for the author of the input.
         """
+        host = "a data: URI"
         try:
-            if url.startswith("data:"):
+            if data_urls.is_data_url(url):
                 return self._data(url)
             if url.startswith("mayfly-file:"):
+                host = f"the stored file {url[:60]}"
                 return self._stored(url)
-            return self._remote(url)
+            first = there = urls.read(url)
+            for _ in range(MAX_REDIRECTS + 1):
+                host = there.host
+                saved = self._remote(there, first)
+                if isinstance(saved, Path):
+                    return saved
+                there = there.joined(saved)
+            raise FetchError(f"{first.host}: more than {MAX_REDIRECTS} redirects")
         except TimeoutError:
-            raise FetchError(f"{_host(url)}: the deadline for fetching inputs passed") from None
+            raise FetchError(f"{host}: the deadline for fetching inputs passed") from None
         except GatewayError as error:
-            raise FetchError(f"the stored file {url[:60]}: {error}") from error
+            raise FetchError(f"{host}: {error}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise FetchError(f"{_host(url)}: {_cause(error)}") from error
+            raise FetchError(f"{host}: {_cause(error)}") from error
+        except urls.URLError as error:
+            raise FetchError(str(error)) from None
 
     def _data(self, url: str) -> Path:
-        head, comma, body = url[len("data:") :].partition(",")
-        if not comma:
-            raise FetchError("a data: URI without a comma")
-        kind, *words = head.split(";")
-        data = urllib.parse.unquote_to_bytes(body)
-        if "base64" in words:
-            try:
-                data = base64.b64decode(data, validate=True)
-            except (binascii.Error, ValueError):
-                raise FetchError("a data: URI that is not base64") from None
-        name = "file" + (mimetypes.guess_extension(kind or "text/plain") or "")
-        target, file = self._create(name)
+        try:
+            found = data_urls.read(url)
+        except ValueError as error:
+            raise FetchError(str(error)) from None
+        target, file = self._create(found.file_name("file"))
         with file:
-            file.write(data)
+            file.write(found.data)
         return target
 
     def _stored(self, url: str) -> Path:
         with self.gateway.get_file(url, self._timeout()) as answer:
-            name = _disposition_name(answer.headers.get("Content-Disposition", ""))
+            name = disposition.file_name(answer.headers.get("Content-Disposition", ""))
             return self._save(answer, name or url.removeprefix("mayfly-file:"), "the gateway")
 
-    def _remote(self, url: str) -> Path:
-        first = url
-        for _ in range(MAX_REDIRECTS + 1):
-            parts = urllib.parse.urlsplit(url)
-            connection = self._connect(parts)
-            try:
-                target = parts.path or "/"
-                target += f"?{parts.query}" if parts.query else ""
-                headers = {"User-Agent": "mayfly-agent", "Accept": "*/*"}
-                quoted = urllib.parse.quote(target, safe="/%?=&:;@+$,!*'()~#[]")
-                connection.request("GET", quoted, headers=headers)
-                answer = connection.getresponse()
-                location = answer.headers.get("Location")
-                if answer.status in {301, 302, 303, 307, 308} and location:
-                    url = urllib.parse.urljoin(url, location)
-                    continue
-                if answer.status != http.HTTPStatus.OK:
-                    raise FetchError(f"{_host(url)} answered {answer.status} {answer.reason}")
-                name = urllib.parse.unquote(parts.path.rsplit("/", 1)[-1])
-                return self._save(answer, name, _host(url))
-            finally:
-                connection.close()
-        raise FetchError(f"{_host(first)}: more than {MAX_REDIRECTS} redirects")
+    def _remote(self, url: urls.URL, first: urls.URL) -> Path | str:
+        """The file of one URL, or where it redirects to.
 
-    def _connect(self, parts: urllib.parse.SplitResult) -> http.client.HTTPConnection:
+        Args:
+            url: the URL.
+            first: the URL that led there: the file has its name where `url` has no better one.
+        """
+        connection = self._connect(url)
+        headers = {"Host": url.authority, "User-Agent": "mayfly-agent", "Accept": "*/*"}
+        if url.authorization:
+            headers["Authorization"] = url.authorization
         try:
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:
-            raise FetchError(f"{parts.netloc}: an invalid port") from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise FetchError(f"{parts.geturl()[:60]} is not an http(s) URL")
+            connection.request("GET", url.target, headers=headers)
+            answer = connection.getresponse()
+            location = answer.headers.get("Location")
+            if answer.status in {301, 302, 303, 307, 308} and location:
+                return location
+            if answer.status != http.HTTPStatus.OK:
+                raise FetchError(f"{url.host} answered {answer.status} {answer.reason}")
+            name = disposition.file_name(answer.headers.get("Content-Disposition", ""))
+            return self._save(answer, name or _with_suffix(url.name, first.name), url.host)
+        finally:
+            connection.close()
+
+    def _connect(self, url: urls.URL) -> http.client.HTTPConnection:
         own = self.gateway.address
-        is_gateway = (parts.scheme == "https", parts.hostname, port) == (
+        is_gateway = (url.scheme == "https", url.host, url.port) == (
             own.secure, own.host, own.port,
         )  # fmt: skip
-        sock = self._dial(parts.hostname, port, trusted=is_gateway)
-        connection = http.client.HTTPConnection(parts.hostname, port, timeout=self._timeout())
+        sock = self._dial(url.host, url.port, trusted=is_gateway)
+        connection = http.client.HTTPConnection(url.host, url.port, timeout=self._timeout())
         try:
-            if parts.scheme == "https":
+            if url.scheme == "https":
                 context = self.gateway.context if is_gateway else None
-                sock = (context or self.context()).wrap_socket(sock, server_hostname=parts.hostname)
+                sock = (context or self.context()).wrap_socket(sock, server_hostname=url.host)
         except OSError:
             sock.close()
             raise
@@ -228,10 +222,9 @@ def parse_networks(text: str) -> tuple[IPNetwork, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _host(url: str) -> str:
-    if url.startswith("data:"):
-        return "a data: URI"
-    return urllib.parse.urlsplit(url).hostname or url[:60]
+def _with_suffix(name: str, other: str) -> str:
+    """The first name, unless only the other one has a suffix."""
+    return other if "." in other and "." not in name else name
 
 
 def _cause(error: Exception) -> str:
@@ -240,9 +233,3 @@ def _cause(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
-
-
-def _disposition_name(header: str) -> str:
-    message = Message()
-    message["Content-Disposition"] = header
-    return message.get_filename() or ""

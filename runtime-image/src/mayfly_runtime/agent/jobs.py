@@ -116,11 +116,16 @@ class Jobs:
                     pointer, url = todo.get_nowait()
                 except queue.Empty:
                     return
+                name = in_words(str(pointer[0]), pointer[1:])
                 try:
                     fetched.append((pointer, str(fetcher.fetch(url))))
                 except FetchError as error:
-                    name = in_words(str(pointer[0]), pointer[1:])
                     self.put(FetchFailed(f"{name}: could not fetch the file: {error}"))
+                    return
+                except Exception as error:  # noqa: BLE001 a thread that dies leaves the run waiting
+                    # Its words may hold the URL, and so a password.
+                    words = f"{name}: could not fetch the file: {type(error).__name__}"
+                    self.put(FetchFailed(words))
                     return
                 if len(fetched) == len(files):
                     self.put(Fetched(fetched))

@@ -103,9 +103,9 @@ class Uploader:
     def _put(
         self, name: str, size: int, body: BinaryIO, where: str, left_s: Callable[[], float]
     ) -> str:
-        import mimetypes  # noqa: PLC0415 it reads the system's tables
+        from mayfly_runtime.spec import media_types  # noqa: PLC0415 few outputs are files
 
-        content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        content_type = media_types.type_of(name)
         problem = "the deadline for uploading outputs passed"
         while (left := left_s()) > 0:
             body.seek(0)

@@ -259,8 +259,11 @@ def _range_problems(fragment: Mapping[str, Any], value: float) -> Iterator[str]:
 
 
 def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
-    if fragment.get("format") == "uri" and not value.startswith(FILE_SCHEMES):
-        yield f"must be the URL of a file (http, https or data), not {_shown(value)}"
+    if fragment.get("format") == "uri" and not _is_file(value):
+        from mayfly_runtime.spec.urls import without_credentials  # noqa: PLC0415 rarely needed
+
+        given = _shown(without_credentials(value))
+        yield f"must be the URL of a file (http, https or data), not {given}"
     if len(value) < fragment.get("minLength", 0):
         yield f"must have at least {fragment['minLength']} characters (got {len(value)})"
     if "maxLength" in fragment and len(value) > fragment["maxLength"]:
@@ -269,6 +272,11 @@ def _string_problems(fragment: Mapping[str, Any], value: str) -> Iterator[str]:
         told = "" if _is_secret(fragment) else f" (got {_shown(value)})"
         why = f": {fragment['description']}" if "description" in fragment else ""
         yield f"must match {fragment['pattern']}{told}{why}"
+
+
+def _is_file(value: str) -> bool:
+    # In any case and after blanks, as browsers read URLs.
+    return value[:100].lstrip().lower().startswith(FILE_SCHEMES)
 
 
 def _list_problems(

@@ -9,6 +9,7 @@ from pydantic import Field
 from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions, SecretKeyRef
 from mayfly.api.v1alpha1.pipelineruntime import Price
 from mayfly.api.v1alpha1.resource import Part, Resource
+from mayfly.api.v1alpha1.url import url_rule
 
 OWNER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """How Replicate names models."""
@@ -28,6 +29,7 @@ class Endpoint(Part):
 
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         ("has(self.service) != has(self.url)", "set exactly one of service and url"),
+        url_rule("url"),
     )
 
     service: ServiceEndpoint | None = Field(
@@ -43,6 +45,8 @@ class Endpoint(Part):
 
 class ReplicateUpstream(Part):
     """A model of Replicate, or of anything that speaks its API."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (url_rule("baseURL"),)
 
     model: str = Field(pattern=OWNER_NAME, max_length=253, description="owner/name there.")
     base_url: str = Field(

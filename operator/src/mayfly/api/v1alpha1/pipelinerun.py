@@ -13,6 +13,7 @@ from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
 from mayfly.api.v1alpha1.pipelineversion import OPEN_OBJECT
 from mayfly.api.v1alpha1.resource import Part, Resource
 from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, TOTAL, Source
+from mayfly.api.v1alpha1.url import url_rule
 
 ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
 
@@ -78,6 +79,8 @@ class ParentRef(Part):
 
 class Webhook(Part):
     """Where to send the run's events."""
+
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (url_rule("url"),)
 
     url: str = Field(pattern=r"^https?://", max_length=2048, description="The receiver.")
     events: Annotated[tuple[WebhookEvent, ...], Field(max_length=4)] = Field(

@@ -38,6 +38,7 @@ from mayfly.gateway.http.outbound import (
 )
 from mayfly.gateway.secrets.sealed import Sealed, Unsealable
 from mayfly.metering.ledger import RunRow
+from mayfly_runtime.spec import urls
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +271,7 @@ def _inside(target: Json) -> bool:
 
 
 def _at(target: Json) -> str:
-    return base_of(target).partition("://")[2].partition("/")[0]
+    return urls.authority_of(base_of(target))
 
 
 def _refusal(answer: Answer) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import mimetypes
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from mayfly.gateway.files.store import Files, media_type
+from mayfly.gateway.files.store import Files
 from mayfly.gateway.http.errors import TooLarge
 from mayfly.gateway.http.outbound import Outbound, OutboundError
-from mayfly_runtime.spec import strict_json
+from mayfly_runtime.spec import data_urls, strict_json, urls
+from mayfly_runtime.spec.disposition import file_name
 
-DATA = re.compile(r"data:(?P<type>[^,;]*)(?P<rest>[^,]*),", re.IGNORECASE)
+_MAY_BE_DATA = re.compile(r'"(?:\s|\\)*data:|\\u00', re.IGNORECASE)
+"""In JSON: a `data:` URL, or text that is escaped and may be one."""
+
+_DATA = re.compile(r"\s*data:(?:[\w!#$&^.+-]+/[\w!#$&^.+-]+)?\s*[;,]", re.IGNORECASE)
+"""Words such as `data: none, so far` are no file."""
 
 Fetchable = Callable[[str], bool]
 """Whether a string in an output is the URL of a file to fetch."""
@@ -54,7 +55,7 @@ class Outputs:
         Raises:
             OutputLost: a file is too large, can't be read, or can't be fetched.
         """
-        if '"data:' not in text and fetchable is None:
+        if fetchable is None and not _MAY_BE_DATA.search(text):
             return text
         keep = _Keep(self._files, self._outbound, namespace, uid, fetchable, headers or {})
         value = json.loads(text)
@@ -98,7 +99,7 @@ class _Keep:
 
     async def one(self, text: str) -> str:
         try:
-            if text.startswith("data:"):
+            if _DATA.match(text):
                 return await self._data(text)
             if self._fetchable is not None and self._fetchable(text):
                 return await self._fetched(text)
@@ -106,36 +107,28 @@ class _Keep:
             raise OutputLost(error.detail) from None
         return text
 
-    async def _data(self, uri: str) -> str:
-        match = DATA.match(uri)
-        if match is None:
-            return uri
-        payload = uri[match.end() :]
+    async def _data(self, text: str) -> str:
         try:
-            if match["rest"].lower().endswith(";base64"):
-                raw = base64.b64decode(unquote(payload), validate=True)
-            else:
-                raw = unquote_to_bytes(payload)
-        except (binascii.Error, ValueError):
+            found = data_urls.read(text)
+        except ValueError:
             raise OutputLost("A data: URI of the output can't be decoded.") from None
-        kind = media_type(match["type"])
-        name = f"output{mimetypes.guess_extension(kind) or ''}"
 
         async def once() -> AsyncIterator[bytes]:
-            yield raw
+            yield found.data
 
-        return await self._put(once(), name, kind, len(raw))
+        name = found.file_name("output")
+        return await self._put(once(), name, found.media_type, len(found.data))
 
     async def _fetched(self, url: str) -> str:
-        host = urlsplit(url).netloc
-        name = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
         try:
             async with self._outbound.stream("GET", url, headers=self._headers) as got:
                 status, headers, pieces = got
+                there = urls.read(url)
                 if status != 200:
                     raise OutputLost(
-                        f"A file of the output can't be fetched: {host} says {status}."
+                        f"A file of the output can't be fetched: {there.authority} says {status}."
                     )
+                name = file_name(headers.get("content-disposition", "")) or there.name
                 return await self._put(pieces, name, headers.get("content-type"), None)
         except OutboundError as error:
             raise OutputLost(f"A file of the output can't be fetched: {error}.") from None

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.pipeline import SecretKeyRef
@@ -34,6 +34,7 @@ from mayfly.gateway.secrets.lookup import SecretLookup, SecretUnavailable
 from mayfly.gateway.secrets.sealed import Sealed, Unsealable
 from mayfly.kube.errors import KubeError
 from mayfly.metering.ledger import RunRow
+from mayfly_runtime.spec import urls
 
 logger = logging.getLogger(__name__)
 
@@ -123,12 +124,12 @@ class ReplicateServer:
         except Unsealable as error:
             raise Refused(Reason.SECRET_UNAVAILABLE, str(error)) from None
         known = await self._files.find_all(references(row.input_json))
-        urls = {
+        brought = {
             each.id: await self._upload(each, target, token)
             for each in known.values()
             if each.namespace == row.namespace
         }
-        return links.with_links(text, urls) if urls else text
+        return links.with_links(text, brought) if brought else text
 
     async def _upload(self, file: StoredFile, target: Json, token: str) -> str:
         boundary = f"mayfly-{file.id}"
@@ -335,22 +336,16 @@ def fetchable(target: Json) -> Fetchable | None:
     files = target.get("outputFiles")
     if files is False:
         return None
-    own = urlsplit(_base(target)).netloc
-
-    def by_schema(text: str) -> bool:
-        return text.startswith(("https://", "http://"))
+    own = _at(target)
 
     def by_place(text: str) -> bool:
         try:
-            place = urlsplit(text)
-        except ValueError:
+            place = urls.read(text) if urls.is_http(text) else None
+        except urls.URLError:
             return False
-        host = place.hostname or ""
-        return place.scheme in {"http", "https"} and (
-            place.netloc == own or host.endswith(DELIVERY)
-        )
+        return place is not None and (place.authority == own or place.host.endswith(DELIVERY))
 
-    return by_schema if files else by_place
+    return urls.is_http if files else by_place
 
 
 def _base(target: Json) -> str:
@@ -358,7 +353,7 @@ def _base(target: Json) -> str:
 
 
 def _at(target: Json) -> str:
-    return urlsplit(_base(target)).netloc
+    return urls.authority_of(_base(target))
 
 
 def _authorization(token: str) -> dict[str, str]:
@@ -373,8 +368,8 @@ def _member(answer: Answer, name: str) -> Any:
 
 
 def _url_of(answer: Answer) -> str:
-    urls = _member(answer, "urls")
-    url = urls.get("get") if isinstance(urls, dict) else None
+    named = _member(answer, "urls")
+    url = named.get("get") if isinstance(named, dict) else None
     return url if isinstance(url, str) else ""
 
 

@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 from mayfly.clock import Clock
 from mayfly.gateway.access.signing import SigningKey, expiry, is_ahead
 from mayfly.gateway.files.store import REFERENCE, SCHEME, Files, references
+from mayfly_runtime.spec import urls
 
-_URL = re.compile(
-    r'(?<!\\)"(https?://[^"\\\s]{1,300}?/files/([0-9a-hjkmnp-tv-z]{26})'
-    r'(?:/download(?:/[^"\\?\s]{0,700})?)?(?:\?[^"\\\s]{0,300})?)"(?!\s*:)'
-)
-"""Matches a JSON string that may be the URL of one of our files; group 1 is the URL, 2 the file."""
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_MAY_BE_A_LINK = r'"(?=[\x00-\x20\\hH][^"]{30})'
+_NEXT = re.compile(rf'(?:[^"]++|(?!{_MAY_BE_A_LINK}){_STRING})*+({_STRING})(\s*+:)?', re.DOTALL)
+"""JSON up to its next string that may be a link: group 1, with group 2 where it is a key.
+
+Read from where the match before ended: what is no string is never taken for one.
+"""
+
+_LINK_CHARACTERS = 12_000
+"""A link has fewer, however its characters are escaped: what is longer is not looked at."""
+
+_PATH = re.compile(r".{0,300}/files/([0-9a-hjkmnp-tv-z]{26})(?:/download(?:/[^/]*)?)?/?")
 
 
 def with_links(text: str, links: Mapping[str, str]) -> str:
@@ -36,7 +44,7 @@ def with_links(text: str, links: Mapping[str, str]) -> str:
 
 def linked_files(text: str, hosts: Collection[str]) -> set[str]:
     """The ids of the files that a JSON text names by URLs of these hosts."""
-    return {match[2] for match in _URL.finditer(text) if _is_ours(match, hosts)}
+    return {file_id for _, _, file_id in _links(text, hosts)}
 
 
 def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> str:
@@ -44,15 +52,16 @@ def with_references(text: str, hosts: Collection[str], ids: Collection[str]) -> 
 
     Args:
         text: JSON.
-        hosts: `host:port` of our own URLs.
+        hosts: host and port as `urls.authority_of` gives them.
         ids: the files that the caller may name.
     """
-
-    def reference(match: re.Match[str]) -> str:
-        ours = match[2] in ids and _is_ours(match, hosts)
-        return f'"{SCHEME}{match[2]}"' if ours else match[0]
-
-    return _URL.sub(reference, text)
+    pieces: list[str] = []
+    done = 0
+    for start, end, file_id in _links(text, hosts):
+        if file_id in ids:
+            pieces += [text[done:start], f'"{SCHEME}{file_id}"']
+            done = end
+    return "".join([*pieces, text[done:]])
 
 
 def file_link(key: SigningKey, base: str, file_id: str, name: str, now: datetime) -> str:
@@ -108,7 +117,7 @@ class FileLinks:
             namespace: whose files may be named.
             base: a further base URL of ours: the caller's.
         """
-        hosts = {urlsplit(each).netloc for each in (*self._urls, base)} - {""}
+        hosts = {urls.authority_of(each) for each in (*self._urls, base)} - {""}
         named = linked_files(text, hosts)
         if not named:
             return text
@@ -137,8 +146,29 @@ class FileLinks:
         return with_links(text, links)
 
 
-def _is_ours(match: re.Match[str], hosts: Collection[str]) -> bool:
+def _links(text: str, hosts: Collection[str]) -> Iterator[tuple[int, int, str]]:
+    """The strings of a JSON text that are links to files of ours: from, to, and the file's id."""
+    at = 0
+    while (match := _NEXT.match(text, at)) is not None:
+        at = match.end()
+        file_id = "" if match[2] else _linked(match[1], hosts)
+        if file_id:
+            yield match.start(1), match.end(1), file_id
+
+
+def _linked(string: str, hosts: Collection[str]) -> str:
+    """The id of the file that a JSON string is a link to, "" for none.
+
+    It is read as programs read JSON: a link with escaped slashes or an escaped `&` is one too.
+    """
+    if len(string) > _LINK_CHARACTERS:
+        return ""
     try:
-        return urlsplit(match[1]).netloc in hosts
+        value = json.loads(string, strict=False)
+        url = urls.read(value) if urls.is_http(value) else None
     except ValueError:
-        return False
+        return ""
+    if url is None or url.authority not in hosts:
+        return ""
+    path = _PATH.fullmatch(unquote(url.path))
+    return path[1] if path is not None else ""

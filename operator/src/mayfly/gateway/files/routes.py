@@ -7,7 +7,6 @@ because clients do not follow redirects.
 from __future__ import annotations
 
 import json
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -15,14 +14,16 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from mayfly.clock import Clock
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.access.signing import SigningKey
+from mayfly.gateway.files.fields import METADATA_BYTES
 from mayfly.gateway.files.links import link_holds
 from mayfly.gateway.files.store import ID, Files, StoredFile
-from mayfly.gateway.files.uploads import METADATA_BYTES, Uploads
+from mayfly.gateway.files.uploads import Uploads
 from mayfly.gateway.http import pages, urls
 from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.http.multipart import Form
 from mayfly.gateway.http.rawjson import RawJSON
 from mayfly.gateway.http.routing import UNCACHED, under_bases
+from mayfly_runtime.spec.disposition import attachment
 
 FORM_BYTES = METADATA_BYTES + 16 * 1024
 """Maximum size of a form without its file: an announced length includes it."""
@@ -69,7 +70,10 @@ class FileRoutes:
     # -- with a token ----------------------------------------------------------------------------
 
     async def create(self, request: Request) -> Response:
-        """Upload a file: a form with the file `content` and optional JSON `metadata`."""
+        """Upload a file: a form with the file `content`.
+
+        It may have `filename`, `type`, and `metadata` as JSON or as `metadata[key]`.
+        """
         caller = await self._caller(request)
         length = request.headers.get("content-length", "")
         announced = int(length) - FORM_BYTES if length.isdecimal() else None
@@ -127,7 +131,7 @@ class FileRoutes:
             media_type=stored.content_type,
             headers={
                 "Content-Length": str(stored.size),
-                "Content-Disposition": _attachment(stored.name),
+                "Content-Disposition": attachment(stored.name),
                 "X-Content-Type-Options": "nosniff",
                 "Content-Security-Policy": "sandbox; default-src 'none'",
                 "Cache-Control": "private, max-age=3600",
@@ -138,7 +142,3 @@ class FileRoutes:
 
 def _base(request: Request) -> str:
     return urls.base_of(request, request.path_params.get("namespace"))
-
-
-def _attachment(name: str) -> str:
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

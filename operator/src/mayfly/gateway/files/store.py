@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ class Files:
             namespace: owns the file.
             run_uid: the run that made it; "" for one that a person uploaded.
             name: the name that the user's code gave it.
-            content_type: guessed by the agent.
+            content_type: as its sender says it.
             announced: Content-Length, if there is one.
 
         Raises:
@@ -273,6 +273,21 @@ class Files:
             )
             .values(run_uid=run_uid)
         )
+
+    @staticmethod
+    async def describe(
+        tx: AsyncConnection, stored: StoredFile, name: str, content_type: str
+    ) -> StoredFile:
+        """Give a file another name and media type, where they are not ""."""
+        described = replace(
+            stored,
+            name=safe_name(name) if name else stored.name,
+            content_type=media_type(content_type) if content_type else stored.content_type,
+        )
+        if described != stored:
+            values = {"name": described.name, "content_type": described.content_type}
+            await tx.execute(update(files).where(files.c.id == stored.id).values(**values))
+        return described
 
     @staticmethod
     async def doom(tx: AsyncConnection, ids: Sequence[str]) -> None:

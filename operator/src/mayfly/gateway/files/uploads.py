@@ -19,14 +19,13 @@ from mayfly.clock import Clock, rfc3339
 from mayfly.database.engine import Database, Instant, metadata
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.runs import Runs
+from mayfly.gateway.files.fields import Fields
 from mayfly.gateway.files.store import ID, Files, StoredFile
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
 from mayfly.gateway.http.multipart import Form, Part
 from mayfly.gateway.namespaces.retention import Retention
 
 Json = dict[str, Any]
-
-METADATA_BYTES = 64 * 1024
 
 uploads = Table(
     "uploads",
@@ -74,7 +73,7 @@ class Uploads:
     # -- create ----------------------------------------------------------------------------------
 
     async def take(self, caller: Caller, form: Form, announced: int | None) -> Upload:
-        """Store the part `content` of a form, with its `metadata`.
+        """Store the part `content` of a form, with what its fields say of it.
 
         Args:
             caller: who uploads.
@@ -90,9 +89,11 @@ class Uploads:
         await self._require(caller, "create", namespace)
         kept: list[tuple[StoredFile, str]] = []
         try:
-            described = await self._parts(caller, namespace, form, announced, kept)
-            upload = Upload(*kept[0], json.dumps(described))
+            fields = await self._parts(caller, namespace, form, announced, kept)
+            stored, md5 = kept[0]
             async with self._database.write() as tx:
+                stored = await Files.describe(tx, stored, fields.name, fields.content_type)
+                upload = Upload(stored, md5, json.dumps(fields.metadata))
                 values = {
                     "file_id": upload.stored.id,
                     "namespace": namespace,
@@ -115,19 +116,19 @@ class Uploads:
         form: Form,
         announced: int | None,
         kept: list[tuple[StoredFile, str]],
-    ) -> Json:
-        """Read a form: its file is added to `kept`, its metadata returned."""
-        described: Json = {}
+    ) -> Fields:
+        """Read a form: its file is added to `kept`, its other fields returned."""
+        fields = Fields()
         while (part := await form.next()) is not None:
             if part.name == "content":
                 if kept:
                     raise Invalid("Send one content at a time.", pointer="/content")
                 kept.append(await self._store(caller, namespace, part, announced))
-            elif part.name == "metadata":
-                described = _described(await part.read(METADATA_BYTES))
+            else:
+                await fields.take(part)
         if not kept:
             raise Invalid("The form has no file content.", pointer="/content")
-        return described
+        return fields
 
     async def _store(
         self, caller: Caller, namespace: str, part: Part, announced: int | None
@@ -271,13 +272,3 @@ class Uploads:
         if caller.run is None:
             return ""
         return self._runs.tree_of(caller.run)
-
-
-def _described(data: bytes) -> Json:
-    try:
-        value = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
-        raise Invalid("metadata is not JSON.", pointer="/metadata") from None
-    if not isinstance(value, dict):
-        raise Invalid("metadata must be a JSON object.", pointer="/metadata")
-    return value

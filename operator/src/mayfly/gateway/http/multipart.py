@@ -10,6 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from mayfly.gateway.http.errors import Invalid, TooLarge
+from mayfly_runtime.spec.disposition import file_name
 
 MAX_PARTS = 100
 
@@ -29,7 +30,7 @@ class Part:
         if disposition != b"form-data" or b"name" not in options:
             raise Invalid("A part of the form has no name.")
         self.name = options[b"name"].decode(errors="replace")
-        self.filename = options.get(b"filename", b"").decode(errors="replace")
+        self.filename = file_name(headers.get("content-disposition", b"").decode("latin-1"))
         self.content_type = headers.get("content-type", b"").decode("latin-1")
 
     async def pieces(self) -> AsyncIterator[bytes]:

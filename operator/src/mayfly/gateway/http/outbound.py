@@ -8,7 +8,7 @@ was received.
 
     OutboundError          the request failed
     ├── Unsent             nothing was sent: retrying is safe
-    │   └── Forbidden      the address is not allowed: retrying is pointless
+    │   └── Forbidden      the URL or its address can't be called: retrying is pointless
     ├── Unanswered         it was sent, and its outcome is unknown
     └── TooLong            the answer exceeds the limit
 """
@@ -29,10 +29,11 @@ from ipaddress import (
     ip_network,
 )
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpcore
 from typing_extensions import override
+
+from mayfly_runtime.spec import urls
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -58,7 +59,7 @@ class Unsent(OutboundError):
 
 
 class Forbidden(Unsent):
-    """The address is not allowed."""
+    """The address is not allowed, or the URL names none."""
 
 
 class Unanswered(OutboundError):
@@ -135,7 +136,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
                 found = await self._resolve(host, port)
         except TimeoutError:
             raise httpcore.ConnectTimeout(f"resolving the name {host} timed out") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"the name {host} can't be resolved ({error})") from error
         last: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for text in found:
@@ -225,10 +226,10 @@ class Outbound:
                 async for piece in pieces:
                     body += piece
                     if len(body) > limit:
-                        raise TooLong(f"{_host(url)} answers with more than {limit} bytes")
+                        raise TooLong(f"{host_of(url)} answers with more than {limit} bytes")
                 return Answer(status, named, bytes(body))
         except TimeoutError:
-            raise Unanswered(f"{_host(url)} does not answer within {seconds:.0f} s") from None
+            raise Unanswered(f"{host_of(url)} does not answer within {seconds:.0f} s") from None
 
     @asynccontextmanager
     async def stream(
@@ -245,7 +246,8 @@ class Outbound:
         Raises:
             OutboundError: see the module.
         """
-        host = _host(url)
+        to = _read(url)
+        host = to.authority
         pool = self._inside if inside else self._checked
         timeouts = {
             "connect": CONNECT_SECONDS,
@@ -253,19 +255,24 @@ class Outbound:
             "read": PIECE_SECONDS,
             "write": PIECE_SECONDS,
         }
-        sent = [(b"Host", urlsplit(url).netloc.encode())]
-        sent += [(name.encode(), text.encode()) for name, text in (headers or {}).items()]
+        own = {"Authorization": to.authorization} if to.authorization else {}
+        named = {"Host": to.authority, **own, **(headers or {})}
+        sent = [(name.encode(), text.encode()) for name, text in named.items()]
         if isinstance(content, bytes) and (content or method not in {"GET", "HEAD"}):
             sent.append((b"Content-Length", b"%d" % len(content)))
         try:
             async with pool.stream(
-                method, url, headers=sent, content=content, extensions={"timeout": timeouts}
+                method,
+                httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.target),
+                headers=sent,
+                content=content,
+                extensions={"timeout": timeouts},
             ) as answer:
-                named = {
+                told = {
                     name.decode("latin-1").lower(): text.decode("latin-1")
                     for name, text in answer.headers
                 }
-                yield answer.status, named, answer.aiter_stream()
+                yield answer.status, told, answer.aiter_stream()
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
             raise Unsent(f"{host} can't be reached: {_words(error)}") from error
         except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
@@ -274,9 +281,22 @@ class Outbound:
             raise Unanswered(f"{host} gave no answer: {_words(error)}") from error
 
 
-def _host(url: str) -> str:
-    # Paths and queries may be confidential: signatures, names of customers.
-    return urlsplit(url).netloc
+def host_of(url: str) -> str:
+    """A URL's host and port, for messages.
+
+    Paths and queries may be confidential: signatures, names of customers.
+
+    Raises:
+        Forbidden: it can't be called.
+    """
+    return _read(url).authority
+
+
+def _read(url: str) -> urls.URL:
+    try:
+        return urls.read(url)
+    except urls.URLError as error:
+        raise Forbidden(str(error)) from None
 
 
 def _words(error: Exception) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import Instant, insert_once, metadata, note
 from mayfly.metering.ledger import RunRow
+from mayfly_runtime.spec import urls
 
 EVENTS = ("start", "output", "logs", "completed")
 """The webhook events, in the order of a prediction's life."""
@@ -70,7 +71,9 @@ class Delivery:
 
     def fields(self) -> dict[str, Any]:
         """The fields for the prediction object."""
-        fields = {"webhook": self.url, "webhook_events_filter": self.events.split(",")}
+        # Whoever reads a prediction need not know the receiver's password.
+        shown = urls.without_credentials(self.url)
+        fields = {"webhook": shown, "webhook_events_filter": self.events.split(",")}
         return fields | ({"webhook_error": self.error} if self.error else {})
 
 

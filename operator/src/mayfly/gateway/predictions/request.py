@@ -12,7 +12,7 @@ from mayfly.api.v1alpha1 import duration
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
 from mayfly.gateway.lifecycle.deliveries import EVENTS
-from mayfly_runtime.spec import inputs
+from mayfly_runtime.spec import inputs, urls
 
 BODY_EXTRA = 64 * 1024
 """Fields that a body may have besides its input."""
@@ -118,9 +118,16 @@ def _text(members: Mapping[str, str], name: str, limit: int) -> str | None:
 def _webhook(members: Mapping[str, str]) -> str | None:
     name = "webhook" if "webhook" in members else "webhook_completed"
     url = _text(members, name, 2048)
-    if url is not None and not re.match(r"https?://[^\s/]", url):
+    if url is None:
+        return None
+    if not urls.is_http(url):
         raise Invalid(f"{name} must be an http(s) URL.", pointer=f"/{name}")
-    return url
+    try:
+        urls.read(url)
+    except urls.URLError as error:
+        raise Invalid(f"{name} can't be called: {error}.", pointer=f"/{name}") from None
+    scheme, _, rest = url.strip().partition(":")
+    return f"{scheme.lower()}:{rest}"
 
 
 def _events(members: Mapping[str, str]) -> tuple[str, ...]:

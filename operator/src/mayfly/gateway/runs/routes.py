@@ -27,6 +27,7 @@ from mayfly.gateway.http.errors import (
 )
 from mayfly.gateway.runs.agents import Agents
 from mayfly.metering.ledger import RunRow
+from mayfly_runtime.spec.disposition import attachment
 
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """How much is read ahead per connection: the largest message twice."""
@@ -172,7 +173,11 @@ class AgentRoutes:
         )
         if stored is None or not named or stored.namespace != row.namespace:
             raise Missing("There is no such file for this run.")
-        headers = {"Content-Length": str(stored.size)}
+        headers = {
+            "Content-Length": str(stored.size),
+            # The run's main() sees a file of this name.
+            "Content-Disposition": attachment(stored.name),
+        }
         return StreamingResponse(
             await self._files.read(file_id), headers=headers, media_type=stored.content_type
         )
