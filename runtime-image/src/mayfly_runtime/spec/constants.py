@@ -194,9 +194,8 @@ def _call(module: Module, node: ast.Call, depth: int) -> Any:
     if name in {"list", "tuple"} and arguments and isinstance(arguments[0], set | frozenset):
         raise module.error(node, "a set has no order: use sorted()")
     if name in _OF_SCALARS and arguments:
-        arguments = [_scalars(_iterable(each)) for each in arguments[:1]] + (
-            arguments[1:] if name in {"min", "max"} else []
-        )
+        alone = len(arguments) == 1
+        arguments = [_scalars(_iterable(arguments[0]))] if alone else _scalars(arguments)
     if name == "str" and arguments:
         return _text(arguments[0])
     return _FUNCTIONS[name](*arguments)
