@@ -22,13 +22,13 @@ from mayfly.gateway.calls.rows import Call, Step
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches, Moment
 from mayfly.gateway.lifecycle.notices import Notices
-from mayfly.gateway.lifecycle.text import json_text
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.metering import ledger
 from mayfly.metering.clocks import Flag, measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import RunRow
 from mayfly.workqueue import WorkQueue
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.redaction import Redactor
 
 OVERTAKEN = 4096
@@ -178,7 +178,7 @@ class Replies:
         with suppress(OutputLost):  # reported at the end, when the whole output is checked
             for value in _list(news.output)[position:]:
                 text = await self._outputs.stored(
-                    json_text(value),
+                    strict_json.dump(value),
                     namespace=row.namespace,
                     uid=row.uid,
                     fetchable=fetchable,
@@ -216,7 +216,7 @@ class Replies:
         known = [json.loads(text) for text in stored[: len(values)]]
         if known == values[: len(known)]:
             return output
-        return json_text([*known, *values[len(known) :]])
+        return strict_json.dump([*known, *values[len(known) :]])
 
     async def _ended(
         self,

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once, metadata
 from mayfly.gateway.lifecycle.text import storable, utf8_head, utf8_tail
+from mayfly_runtime.spec import strict_json
 
 logs = Table(
     "logs",
@@ -219,7 +220,7 @@ async def append_items(
     lines: list[str] = []
     size = 0
     for text in texts[held.items - position :] if position <= held.items else ():
-        width = len(text.encode("utf-8", "replace")) + 1
+        width = strict_json.size(text) + 1
         if held.size + size + width > limit:
             break
         lines.append(text.replace("\n", " "))  # in JSON text a raw line break is white space
