@@ -186,14 +186,16 @@ def test_the_check_command():
 
 def test_the_check_commands_errors():
     wrong = {"op": "schema", "files": {"main.py": "def main(n): ..."}, "entrypoint": "main.py:main"}
-    assert check.answer(wrong) == {
-        "ok": False,
-        "error": {
-            "message": "the input 'n' has no annotation (main.py line 1: def main(n): ...)",
-            "file": "main.py",
-            "line": 1,
-        },
-    }
+    answer = check.answer(wrong)
+    assert not answer["ok"]
+    assert (
+        answer["error"]
+        .pop("message")
+        .startswith(
+            "the input 'n' has no annotation (main.py line 1: def main(n): ...); an input may be str,"
+        )
+    )
+    assert answer["error"] == {"file": "main.py", "line": 1}
     document = {"components": {"schemas": {"Input": {}}}}
     answer = check.answer({"op": "input", "schema": document, "inputJSON": "{"})
     assert answer["problems"][0]["message"].startswith("the input is not JSON")

@@ -3,19 +3,16 @@
 import io
 import select
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any
 
 
 class _Through(io.FileIO):
     """A descriptor without a buffer, so that nothing is lost when the process is killed."""
 
-    def write(self, data: "ReadableBuffer", /) -> int:  # type: ignore[explicit-override]
+    def write(self, data: Any, /) -> int:  # type: ignore[explicit-override]
         """Write all of it, even where a signal or a full non-blocking pipe stops a single write."""
         written = super().write(data)
-        if written == len(data):  # type: ignore[arg-type]
+        if written == len(data):
             return written
         rest = memoryview(data).cast("B")[written or 0 :]
         while rest:
