@@ -97,7 +97,7 @@ def test_a_models_pod_deleted_in_mid_stream_keeps_what_came(namespace, models_im
     kill(namespace, "story")
     ended = namespace.finished(made, seconds=LONGEST)
     assert reason(ended) == "UserError", message(ended)
-    assert "ModelError: Nobody knows what became of the prediction" in ended["status"]["error"]
+    assert "ModelError: The outcome of the prediction is unknown" in ended["status"]["error"]
     lost = prediction(namespace, child["id"])
     assert lost["status"] == "failed"
     assert lost["output"][0] == "word0 "
