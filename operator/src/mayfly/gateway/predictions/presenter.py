@@ -30,6 +30,7 @@ from mayfly.gateway.secrets.sealed import redacted
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import decimal_text
 from mayfly_runtime.spec import strict_json
+from mayfly_runtime.spec.urls import without_credentials
 
 LISTED_BYTES = 16 * 1024
 """Inputs and outputs larger than this are omitted from lists."""
@@ -166,7 +167,8 @@ def _asked(found: Snapshot) -> dict[str, Any]:
         fields["deadline"] = rfc3339(deadline)
     webhook = seen.run.spec.webhook if seen else None
     if webhook is not None:
-        fields |= {"webhook": webhook.url, "webhook_events_filter": list(webhook.events)}
+        shown = without_credentials(webhook.url)
+        fields |= {"webhook": shown, "webhook_events_filter": list(webhook.events)}
     return fields
 
 
