@@ -22,6 +22,9 @@ MADE_BY = "mayfly-tests"
 Json = dict[str, Any]
 
 
+PODS_GONE_SECONDS = 60.0
+"""On a busy machine, and after a gateway that was killed has started again."""
+
 PROXIED_SECONDS = 30.0
 """Maximum time for an answer: while the API server is unavailable there is none."""
 
@@ -113,7 +116,7 @@ class Namespace:
         return self.kubectl.json("get", "pods", "-n", self.name)["items"]
 
     def no_pods(self) -> None:
-        eventually(lambda: not self.pods())
+        eventually(lambda: not self.pods(), PODS_GONE_SECONDS)
 
     def prediction(self, run: str) -> Json:
         """The run's prediction, from the HTTP API."""

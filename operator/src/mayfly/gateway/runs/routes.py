@@ -32,6 +32,9 @@ from mayfly_runtime.spec.disposition import attachment
 READ_AHEAD_BYTES = 32 * 1024 * 1024
 """How much is read ahead per connection: the largest message twice."""
 
+MESSAGE_OVERHEAD_BYTES = 1024
+"""What a message takes beside its text; small ones are bounded in number by it."""
+
 
 class AgentSocket:
     """A Starlette WebSocket with the interface that `agents` needs.
@@ -54,7 +57,7 @@ class AgentSocket:
             kind = message["type"]
             async with self._changed:
                 self._unread.append(message)
-                self._unread_size += len(message.get("text") or "")
+                self._unread_size += _size(message)
                 self._changed.notify_all()
                 await self._changed.wait_for(lambda: self._unread_size <= READ_AHEAD_BYTES)
 
@@ -62,7 +65,7 @@ class AgentSocket:
         async with self._changed:
             await self._changed.wait_for(lambda: self._unread)
             message = self._unread.popleft()
-            self._unread_size -= len(message.get("text") or "")
+            self._unread_size -= _size(message)
             self._changed.notify_all()
         return message
 
@@ -107,6 +110,10 @@ class AgentSocket:
             if text is None:
                 raise Rejected(BAD_MESSAGE, "messages are text")
             yield text
+
+
+def _size(message: Message) -> int:
+    return len(message.get("text") or "") + MESSAGE_OVERHEAD_BYTES
 
 
 class AgentRoutes:
