@@ -26,6 +26,7 @@ from mayfly.gateway.calls.server import (
     Unknown,
     hand_over,
 )
+from mayfly.gateway.catalog.schemas import NO_VERSION
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files, StoredFile, references
 from mayfly.gateway.http import rawjson
@@ -248,7 +249,8 @@ class ReplicateServer:
         # Like Replicate's own clients: if there is no list of versions, call by name.
         versions = await self._get(f"{path}/versions", target, token)
         listed = _member(versions, "results") if versions.status == 200 else None
-        return schema, str(latest.get("id") or "") if listed else ""
+        version = str(latest.get("id") or "") if listed else ""
+        return schema, "" if version == NO_VERSION else version
 
     async def _get(self, path: str, target: Json, token: str) -> Answer:
         return await self._outbound.request(

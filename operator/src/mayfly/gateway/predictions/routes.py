@@ -167,7 +167,8 @@ class PredictionRoutes:
         """The output exactly as the run made it, with its files as links."""
         found, base = await self._find(request, identity)
         _require_data(found)
-        found = await self._predictions.snapshot(found)
+        if not found.ended:
+            found = await self._predictions.snapshot(found)
         text = await self._presenter.linked(found.row, found.output, base)
         if text is None:
             raise Missing("The prediction has no output.")
