@@ -53,6 +53,15 @@ async def upstream(tmp_path: Path) -> ModelWorld:
     return ModelWorld(tmp_path / "upstream")
 
 
+async def described(above: Running) -> None:
+    """Wait until the upstream knows what its model is."""
+    async with above.client() as reader:
+        async for _ in looks():
+            shown = (await reader.get(f"/v1/models/{NAMESPACE}/model")).json()
+            if (shown.get("latest_version") or {}).get("id") not in {None, "hidden"}:
+                return
+
+
 def behind(world: ModelWorld, url: str, **spec: Any) -> None:
     """A Model of the upstream, with its token in a Secret that the gateway may read.
 
@@ -72,6 +81,7 @@ async def test_output_log_and_time_come_through_two_installations(
 ) -> None:
     upstream.at(await cog("story"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url, price=[{"meter": "predictSeconds", "unitPrice": "1"}])
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"words": 6, "pause": 0.5})
@@ -90,6 +100,7 @@ async def test_files_of_an_output_are_brought_into_our_own_store(
 ) -> None:
     upstream.at(await cog("picture"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             shown = await ended(caller, (await create(caller, {"size": 3}))["id"])
@@ -104,6 +115,7 @@ async def test_files_of_an_output_are_brought_into_our_own_store(
 async def test_a_cancel_reaches_the_upstream(world: ModelWorld, upstream: ModelWorld, cog) -> None:
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"text": "x", "delay": 120})
@@ -124,6 +136,7 @@ async def test_a_failure_upstream_is_told_in_its_words(
 ) -> None:
     upstream.at(await cog("fails"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             shown = await ended(caller, (await create(caller, {"why": "rain"}))["id"])
@@ -137,6 +150,7 @@ async def test_input_that_the_upstream_refuses_is_told_in_its_words(
     upstream.at(await cog("echo"))
     upstream.limits["inputBytes"] = 1024
     async with upstream.gateway() as above:
+        await described(above)
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -151,6 +165,7 @@ async def test_input_that_the_upstreams_schema_refuses_never_gets_there(
 ) -> None:
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
+        await described(above)
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -168,6 +183,7 @@ async def test_a_token_that_may_not_be_read_is_told_with_what_helps(
     world: ModelWorld, upstream: ModelWorld
 ) -> None:
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         world.cluster.readable.clear()
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -186,6 +202,7 @@ async def test_an_upstream_that_takes_nothing_now_is_tried_again(
     world.models["patienceSeconds"] = 60  # two refusals on a slow machine are no standstill
     upstream.at(await cog("echo"))
     async with upstream.gateway() as above:
+        await described(above)
         refusal = (status, '{"detail": "later"}')
         async with Toll(above.url, refusal, refusal).serving() as toll:
             behind(world, toll.url)
@@ -218,6 +235,7 @@ async def test_a_gateway_that_stops_finds_the_end_at_the_upstream(
 ) -> None:
     upstream.at(await cog("story"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"words": 5, "pause": 0.3})
@@ -256,6 +274,7 @@ async def test_a_file_of_an_input_is_brought_to_the_upstream_and_one_of_an_outpu
     upstream.at(await cog("picture"))
     data = b"\xff\x00\x80" + b"x" * 300_000
     async with upstream.gateway() as above:
+        await described(above)
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -285,6 +304,7 @@ async def test_an_output_of_one_model_is_brought_to_the_upstream_of_the_next(
 ) -> None:
     upstream.at(await cog("picture"))
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             first = await ended(caller, (await create(caller, {"size": 2}))["id"])
@@ -319,6 +339,7 @@ async def test_a_file_that_the_upstream_refuses_is_told_in_its_words(
     upstream.at(await cog("picture"))
     upstream.limits["fileBytes"] = 1000
     async with upstream.gateway() as above:
+        await described(above)
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             given = {"size": 2, "seed": await upload(caller, b"x" * 2000)}
@@ -340,6 +361,7 @@ async def test_a_secret_of_an_input_reaches_the_upstreams_server_and_is_shown_by
     )
     upstream.at(await cog("key", source))
     async with upstream.gateway() as above:
+        await described(above)
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -361,6 +383,7 @@ async def test_the_schema_is_the_upstreams_and_what_is_made_of_it_too(
     upstream.at(await cog("story"))
     model = f"/v1/models/{NAMESPACE}/model"
     async with upstream.gateway() as above:
+        await described(above)
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
