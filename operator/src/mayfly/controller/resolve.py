@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +35,7 @@ from mayfly.reconcile.observed import (
 from mayfly.reconcile.runtime import BY_DIGEST
 from mayfly.reconcile.visibility import not_callable
 from mayfly.source_check import SourceChecker
+from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.inputs import parse
 
 Json = dict[str, Any]
@@ -237,8 +237,7 @@ class Resolver:
 
 def _size(value: Json) -> int:
     """The size of an input as JSON in UTF-8; a lone surrogate counts as its escape."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode("utf-8", "surrogatepass"))
+    return strict_json.size(strict_json.dump(value))
 
 
 async def tree_finished(cluster: Cluster, root: PipelineRun) -> bool:

@@ -28,6 +28,7 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.pipelinerun import phase_of
 from mayfly.clock import rfc3339, rfc3339_seconds
 from mayfly.reconcile.observed import ObservedPod, Refusal
+from mayfly_runtime.spec import strict_json
 
 ERROR_BYTES = 4096
 LOGS_TAIL_BYTES = 4096
@@ -123,7 +124,7 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
         update["error"] = clipped(end.error, ERROR_BYTES)
     if end.active_ms is not None:
         update["usage"] = Usage(active_milliseconds=end.active_ms)
-    if end.output_json is not None and len(end.output_json.encode()) <= OUTPUT_BYTES:
+    if end.output_json is not None and strict_json.size(end.output_json) <= OUTPUT_BYTES:
         update["output"] = json.loads(end.output_json)
     status = run.status.model_copy(update=update)
     return status.model_copy(update={"phase": phase_of(status)})

@@ -8,7 +8,6 @@ of the two happened.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.listeners import Listeners
 from mayfly.reconcile.lineage import canceled_above, reaches_children
+from mayfly_runtime.spec import strict_json
 
 FRESH_SECONDS = 30.0
 """A created run normally appears in the watch within milliseconds; this covers a broken watch."""
@@ -89,7 +89,7 @@ class Seen:
         spec = self.raw["spec"]
         if "inputJSON" in spec:
             return str(spec["inputJSON"])
-        return json.dumps(spec.get("input") or {}, ensure_ascii=False, separators=(",", ":"))
+        return strict_json.dump(spec.get("input") or {})
 
 
 class Runs:

@@ -242,7 +242,7 @@ class Replies:
             outcome, reason, error = Outcome.FAILED, Reason.OUTPUT_UPLOAD_FAILED, str(problem)
             output = None
         limit = self._limits.output_bytes
-        if output is not None and len(output.encode("utf-8", "replace")) > limit:
+        if output is not None and strict_json.size(output) > limit:
             outcome, reason = Outcome.FAILED, Reason.OUTPUT_TOO_LARGE
             output, error = None, f"The output has more than {limit} bytes."
         if output is None and outcome is not Outcome.SUCCEEDED:

@@ -34,6 +34,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.reconcile.lineage import child_depth, too_deep
+from mayfly_runtime.spec import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class RunMaker:
         return spec
 
     async def _input(self, namespace: str, text: str) -> Json:
-        if len(text.encode()) <= INLINE_BYTES:
+        if strict_json.size(text) <= INLINE_BYTES:
             return {"inputJSON": text}
         stored = await self._files.put_text(text, namespace=namespace)
         return {"inputFrom": {"file": stored.reference, "sha256": stored.sha256}}

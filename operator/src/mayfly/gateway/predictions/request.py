@@ -12,7 +12,7 @@ from mayfly.api.v1alpha1 import duration
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.http.errors import Invalid, TooLarge
 from mayfly.gateway.lifecycle.deliveries import EVENTS
-from mayfly_runtime.spec import inputs, urls
+from mayfly_runtime.spec import inputs, strict_json, urls
 
 BODY_EXTRA = 64 * 1024
 """Fields that a body may have besides its input."""
@@ -81,7 +81,7 @@ def read(body: bytes, headers: Mapping[str, str], input_bytes: int) -> CreateReq
     text = members.get("input", "{}")
     if text == "null":
         text = "{}"
-    if len(text.encode("utf-8", "surrogatepass")) > input_bytes:
+    if strict_json.size(text) > input_bytes:
         raise TooLarge(f"An input may have at most {input_bytes} bytes.")
     return CreateRequest(
         body=body,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 
 from mayfly.gateway.access.authentication import Pod
 from mayfly.gateway.http.errors import RESTART
+from mayfly_runtime.spec import strict_json
 
 SEND_SECONDS = 15.0
 """An agent that does not read for this long is disconnected; it reconnects."""
@@ -58,8 +58,7 @@ class Session:
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; if the agent is gone or does not read, close the connection instead."""
         # Escaped, an input of 6 MiB could be larger than the 16 MiB that the agent accepts.
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates, as JSON does
+        text = strict_json.dump(message)
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self.wire.send_text(text)

@@ -292,15 +292,11 @@ def ending_of(seen: Seen) -> Ending:
         outcome=outcome,
         reason=reason,
         error=status.error or "",
-        output=_dumped(raw["output"]) if "output" in raw else None,
+        output=strict_json.dump(raw["output"]) if "output" in raw else None,
         started_at=_moment(status.started_at),
         completed_at=_moment(status.completed_at),
         active_ms=status.usage.active_milliseconds if status.usage else 0,
     )
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _moment(text: str | None) -> datetime | None:

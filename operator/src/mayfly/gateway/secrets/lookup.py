@@ -22,7 +22,7 @@ from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import PIPELINES, SECRETS
-from mayfly_runtime.spec import inputs, pointer
+from mayfly_runtime.spec import inputs, pointer, strict_json
 
 MAX_VALUE_BYTES = 64 * 1024
 """Maximum size: with a variable of twice this size, no process can start any more."""
@@ -98,7 +98,7 @@ class SecretLookup:
         for place in given:
             pointer.place(value, place, texts[pointer.pick(value, place)])
         _check(environment, [pointer.pick(value, place) for place in places])
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":")) if places else None
+        text = strict_json.dump(value) if places else None
         return Unlocked(environment, text)
 
     async def value(self, namespace: str, reference: SecretKeyRef) -> str:
