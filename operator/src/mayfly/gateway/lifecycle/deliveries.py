@@ -71,10 +71,13 @@ class Delivery:
 
     def fields(self) -> dict[str, Any]:
         """The fields for the prediction object."""
-        # Whoever reads a prediction need not know the receiver's password.
-        shown = urls.without_credentials(self.url)
-        fields = {"webhook": shown, "webhook_events_filter": self.events.split(",")}
+        fields = webhook_fields(self.url, self.events.split(","))
         return fields | ({"webhook_error": self.error} if self.error else {})
+
+
+def webhook_fields(url: str, events: Sequence[str]) -> dict[str, Any]:
+    """The fields of a prediction object that say what webhook was requested, without password."""
+    return {"webhook": urls.without_credentials(url), "webhook_events_filter": list(events)}
 
 
 async def expect(tx: AsyncConnection, row: RunRow, *, url: str, events: Sequence[str]) -> Delivery:

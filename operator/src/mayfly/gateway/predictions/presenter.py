@@ -21,7 +21,7 @@ from mayfly.gateway.catalog import schemas
 from mayfly.gateway.catalog.schemas import NO_VERSION, gives_files, is_iterator
 from mayfly.gateway.files.links import FileLinks
 from mayfly.gateway.http import rawjson, urls
-from mayfly.gateway.lifecycle import archive, sources
+from mayfly.gateway.lifecycle import archive, deliveries, sources
 from mayfly.gateway.lifecycle.sources import KeptSource
 from mayfly.gateway.lifecycle.states import ENDS, State
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, costs
@@ -30,7 +30,6 @@ from mayfly.gateway.secrets.sealed import redacted
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import decimal_text
 from mayfly_runtime.spec import strict_json
-from mayfly_runtime.spec.urls import without_credentials
 
 LISTED_BYTES = 16 * 1024
 """Inputs and outputs larger than this are omitted from lists."""
@@ -167,8 +166,7 @@ def _asked(found: Snapshot) -> dict[str, Any]:
         fields["deadline"] = rfc3339(deadline)
     webhook = seen.run.spec.webhook if seen else None
     if webhook is not None:
-        shown = without_credentials(webhook.url)
-        fields |= {"webhook": shown, "webhook_events_filter": list(webhook.events)}
+        fields |= deliveries.webhook_fields(webhook.url, webhook.events)
     return fields
 
 
