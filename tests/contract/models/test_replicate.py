@@ -1,8 +1,11 @@
 """Models of another installation: a second gateway of ours, with a real Cog server, upstream."""
 
 import base64
+import json
 import zlib
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +50,34 @@ class Toll(PlainServer):
         return reply(got.status_code, got.content)
 
 
+class Undecided(Toll):
+    """Learns the version of its model between the answer about that and the list of versions."""
+
+    @override
+    async def answer(self, request: Request) -> bytes | None:
+        answer = await super().answer(request)
+        if answer is None or not request.path.endswith(f"/models/{NAMESPACE}/model"):
+            return answer
+        shown = json.loads(answer.partition(b"\r\n\r\n")[2])
+        shown["latest_version"]["id"] = schemas.NO_VERSION
+        return reply(200, json.dumps(shown).encode())
+
+
 @pytest.fixture
 async def upstream(tmp_path: Path) -> ModelWorld:
     (tmp_path / "upstream").mkdir()
     return ModelWorld(tmp_path / "upstream")
 
 
-async def described(above: Running) -> None:
-    """Wait until the upstream knows what its model is."""
-    async with above.client() as reader:
+@asynccontextmanager
+async def serving(upstream: ModelWorld) -> AsyncIterator[Running]:
+    """The upstream's gateway, once it knows what its model is."""
+    async with upstream.gateway() as above, above.client() as reader:
         async for _ in looks():
             shown = (await reader.get(f"/v1/models/{NAMESPACE}/model")).json()
-            if (shown.get("latest_version") or {}).get("id") not in {None, "hidden"}:
-                return
+            if (shown.get("latest_version") or {}).get("id") not in {None, schemas.NO_VERSION}:
+                break
+        yield above
 
 
 def behind(world: ModelWorld, url: str, **spec: Any) -> None:
@@ -80,8 +98,7 @@ async def test_output_log_and_time_come_through_two_installations(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("story"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url, price=[{"meter": "predictSeconds", "unitPrice": "1"}])
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"words": 6, "pause": 0.5})
@@ -99,8 +116,7 @@ async def test_files_of_an_output_are_brought_into_our_own_store(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("picture"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             shown = await ended(caller, (await create(caller, {"size": 3}))["id"])
@@ -114,8 +130,7 @@ async def test_files_of_an_output_are_brought_into_our_own_store(
 
 async def test_a_cancel_reaches_the_upstream(world: ModelWorld, upstream: ModelWorld, cog) -> None:
     upstream.at(await cog("echo"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"text": "x", "delay": 120})
@@ -135,8 +150,7 @@ async def test_a_failure_upstream_is_told_in_its_words(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("fails"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             shown = await ended(caller, (await create(caller, {"why": "rain"}))["id"])
@@ -149,8 +163,7 @@ async def test_input_that_the_upstream_refuses_is_told_in_its_words(
 ) -> None:
     upstream.at(await cog("echo"))
     upstream.limits["inputBytes"] = 1024
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -164,8 +177,7 @@ async def test_input_that_the_upstreams_schema_refuses_never_gets_there(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("echo"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -183,7 +195,6 @@ async def test_a_token_that_may_not_be_read_is_told_with_what_helps(
     world: ModelWorld, upstream: ModelWorld
 ) -> None:
     async with upstream.gateway() as above:
-        await described(above)
         behind(world, above.url)
         world.cluster.readable.clear()
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -201,8 +212,7 @@ async def test_an_upstream_that_takes_nothing_now_is_tried_again(
 ) -> None:
     world.models["patienceSeconds"] = 60  # two refusals on a slow machine are no standstill
     upstream.at(await cog("echo"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         refusal = (status, '{"detail": "later"}')
         async with Toll(above.url, refusal, refusal).serving() as toll:
             behind(world, toll.url)
@@ -210,6 +220,17 @@ async def test_an_upstream_that_takes_nothing_now_is_tried_again(
                 shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
                 assert shown["output"] == "x"
             assert toll.seen["POST"] == 3
+
+
+async def test_an_upstream_whose_version_is_not_in_its_list_is_called_by_name(
+    world: ModelWorld, upstream: ModelWorld, cog
+) -> None:
+    upstream.at(await cog("echo"))
+    async with serving(upstream) as above, Undecided(above.url).serving() as between:
+        behind(world, between.url)
+        async with world.gateway() as gateway, gateway.client() as caller:
+            shown = await ended(caller, (await create(caller, {"text": "x"}))["id"])
+    assert (shown["status"], shown["output"]) == ("succeeded", "x")
 
 
 @pytest.mark.parametrize("answer", [(500, "oops"), (502, ""), (201, "<html>"), None])
@@ -234,8 +255,7 @@ async def test_a_gateway_that_stops_finds_the_end_at_the_upstream(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("story"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             made = await create(caller, {"words": 5, "pause": 0.3})
@@ -273,8 +293,7 @@ async def test_a_file_of_an_input_is_brought_to_the_upstream_and_one_of_an_outpu
 ) -> None:
     upstream.at(await cog("picture"))
     data = b"\xff\x00\x80" + b"x" * 300_000
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -303,8 +322,7 @@ async def test_an_output_of_one_model_is_brought_to_the_upstream_of_the_next(
     world: ModelWorld, upstream: ModelWorld, cog
 ) -> None:
     upstream.at(await cog("picture"))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             first = await ended(caller, (await create(caller, {"size": 2}))["id"])
@@ -338,8 +356,7 @@ async def test_a_file_that_the_upstream_refuses_is_told_in_its_words(
 ) -> None:
     upstream.at(await cog("picture"))
     upstream.limits["fileBytes"] = 1000
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
             given = {"size": 2, "seed": await upload(caller, b"x" * 2000)}
@@ -360,8 +377,7 @@ async def test_a_secret_of_an_input_reaches_the_upstreams_server_and_is_shown_by
         "def run(key: Secret) -> str:\n    return key.get_secret_value()[::-1]\n"
     )
     upstream.at(await cog("key", source))
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:
@@ -382,8 +398,7 @@ async def test_the_schema_is_the_upstreams_and_what_is_made_of_it_too(
 ) -> None:
     upstream.at(await cog("story"))
     model = f"/v1/models/{NAMESPACE}/model"
-    async with upstream.gateway() as above:
-        await described(above)
+    async with serving(upstream) as above:
         await upstream.looked_at()
         behind(world, above.url)
         async with world.gateway() as gateway, gateway.client() as caller:

@@ -26,7 +26,6 @@ from mayfly.gateway.calls.server import (
     Unknown,
     hand_over,
 )
-from mayfly.gateway.catalog.schemas import NO_VERSION
 from mayfly.gateway.files import links
 from mayfly.gateway.files.store import Files, StoredFile, references
 from mayfly.gateway.http import rawjson
@@ -246,11 +245,13 @@ class ReplicateServer:
         schema = latest.get("openapi_schema") if isinstance(latest, dict) else None
         if not isinstance(schema, dict):
             raise OutboundError(f"{_at(target)} has no schema for {target['replicate']['model']}")
-        # Like Replicate's own clients: if there is no list of versions, call by name.
+        # Like Replicate's own clients: a model whose versions are not listed is called by name. So
+        # is one whose version was learned between the two answers.
         versions = await self._get(f"{path}/versions", target, token)
         listed = _member(versions, "results") if versions.status == 200 else None
-        version = str(latest.get("id") or "") if listed else ""
-        return schema, "" if version == NO_VERSION else version
+        ids = {each.get("id") for each in listed or () if isinstance(each, dict)}
+        version = latest.get("id")
+        return schema, version if isinstance(version, str) and version in ids else ""
 
     async def _get(self, path: str, target: Json, token: str) -> Answer:
         return await self._outbound.request(
