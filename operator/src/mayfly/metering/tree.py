@@ -90,10 +90,14 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
 
 async def is_within(tx: AsyncConnection, uid: str | None, top: str) -> bool:
     """Whether a prediction is `top` itself or anywhere below it."""
-    while uid is not None and uid != top:
-        found = await tx.execute(select(runs.c.parent_uid).where(runs.c.uid == uid))
-        uid = found.scalar_one_or_none()
-    return uid is not None
+    if uid is None or uid == top:
+        return uid is not None
+    columns = (runs.c.uid, runs.c.parent_uid)
+    chain = select(*columns).where(runs.c.uid == uid).cte("chain", recursive=True)
+    lower = chain.alias()
+    chain = chain.union_all(select(*columns).where(runs.c.uid == lower.c.parent_uid))
+    found = await tx.execute(select(chain.c.uid).where(chain.c.parent_uid == top).limit(1))
+    return found.first() is not None
 
 
 async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Decimal) -> bool:

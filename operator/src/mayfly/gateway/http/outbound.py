@@ -216,6 +216,7 @@ class Outbound:
         Raises:
             OutboundError: see the module.
         """
+        host = _read(url).authority  # paths and queries may be confidential: signatures, names
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -226,10 +227,10 @@ class Outbound:
                 async for piece in pieces:
                     body += piece
                     if len(body) > limit:
-                        raise TooLong(f"{host_of(url)} answers with more than {limit} bytes")
+                        raise TooLong(f"{host} answers with more than {limit} bytes")
                 return Answer(status, named, bytes(body))
         except TimeoutError:
-            raise Unanswered(f"{host_of(url)} does not answer within {seconds:.0f} s") from None
+            raise Unanswered(f"{host} does not answer within {seconds:.0f} s") from None
 
     @asynccontextmanager
     async def stream(
@@ -279,17 +280,6 @@ class Outbound:
             raise Unsent(f"{host} can't be called: {_words(error)}") from error
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise Unanswered(f"{host} gave no answer: {_words(error)}") from error
-
-
-def host_of(url: str) -> str:
-    """A URL's host and port, for messages.
-
-    Paths and queries may be confidential: signatures, names of customers.
-
-    Raises:
-        Forbidden: it can't be called.
-    """
-    return _read(url).authority
 
 
 def _read(url: str) -> urls.URL:
