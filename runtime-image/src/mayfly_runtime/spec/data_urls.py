@@ -11,7 +11,9 @@ from mayfly_runtime.spec import media_types
 _SCHEME = re.compile(r"\s*data:", re.IGNORECASE)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n\f\v"
-_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
+_TYPE = r"[\w!#$&^.+-]+/[\w!#$&^.+-]+"
+_MEDIA_TYPE = re.compile(_TYPE, re.ASCII)
+_IN_TEXT = re.compile(rf"\s*data:(?:{_TYPE})?\s*[;,]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class DataURL:
 def is_data_url(text: str) -> bool:
     """Whether a text says that it is a `data:` URL."""
     return _SCHEME.match(text) is not None
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether free text is a `data:` URL; words such as `data: none, so far` are none."""
+    return _IN_TEXT.match(text) is not None
 
 
 def read(text: str) -> DataURL:

@@ -16,9 +16,6 @@ from mayfly_runtime.spec.disposition import file_name
 _MAY_BE_DATA = re.compile(r'"(?:\s|\\)*data:|\\u00', re.IGNORECASE)
 """In JSON: a `data:` URL, or text that is escaped and may be one."""
 
-_DATA = re.compile(r"\s*data:(?:[\w!#$&^.+-]+/[\w!#$&^.+-]+)?\s*[;,]", re.IGNORECASE)
-"""Words such as `data: none, so far` are no file."""
-
 Fetchable = Callable[[str], bool]
 """Whether a string in an output is the URL of a file to fetch."""
 
@@ -99,7 +96,7 @@ class _Keep:
 
     async def one(self, text: str) -> str:
         try:
-            if _DATA.match(text):
+            if data_urls.looks_like_one(text):
                 return await self._data(text)
             if self._fetchable is not None and self._fetchable(text):
                 return await self._fetched(text)
