@@ -105,12 +105,7 @@ def read_stamp(text: str, *, boot: str, wall_offset: float) -> Stamp:
 
 def run(name: str, source: str = RUN_SOURCE, **spec: Any) -> Json:
     """A PipelineRun of a source."""
-    return {
-        "apiVersion": "mayfly.dev/v1alpha1",
-        "kind": "PipelineRun",
-        "metadata": {"name": name},
-        "spec": {"pipelineSpec": {"source": {"inline": source}}, **spec},
-    }
+    return _object("PipelineRun", name, {"pipelineSpec": {"source": {"inline": source}}, **spec})
 
 
 def parent(namespace: str) -> str:
@@ -127,21 +122,20 @@ def main() -> int:
 
 def pipeline(name: str, source: str) -> Json:
     """A Pipeline of a source."""
-    return {
-        "apiVersion": "mayfly.dev/v1alpha1",
-        "kind": "Pipeline",
-        "metadata": {"name": name},
-        "spec": {"source": {"inline": source}},
-    }
+    return _object("Pipeline", name, {"source": {"inline": source}})
 
 
 def run_of(pipeline: str, name: str) -> Json:
     """A PipelineRun of a Pipeline."""
+    return _object("PipelineRun", name, {"pipelineRef": {"name": pipeline}})
+
+
+def _object(kind: str, name: str, spec: Json) -> Json:
     return {
         "apiVersion": "mayfly.dev/v1alpha1",
-        "kind": "PipelineRun",
+        "kind": kind,
         "metadata": {"name": name},
-        "spec": {"pipelineRef": {"name": pipeline}},
+        "spec": spec,
     }
 
 
