@@ -21,8 +21,8 @@ class DataURL:
     """What a `data:` URL holds.
 
     Attributes:
-        media_type: in lower case, without parameters; "" where it says none.
-        name: the file's, as its `name` or `filename` says it; "" where it says none.
+        media_type: in lower case, without parameters; "" without one.
+        name: of the file, from the parameter `name` or `filename`; "" without one.
         data: decoded.
     """
 
@@ -36,7 +36,7 @@ class DataURL:
 
 
 def is_data_url(text: str) -> bool:
-    """Whether a text says that it is a `data:` URL."""
+    """Whether a text begins like a `data:` URL."""
     return _SCHEME.match(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Suffixes of media types and back: alike on each machine, whatever tables its system has."""
+"""File suffixes of media types, and media types of suffixes; the same on every system."""
 
 import mimetypes
 
@@ -90,13 +90,13 @@ _TYPES = {
     ".woff": "font/woff",
     ".woff2": "font/woff2",
 }
-"""A suffix's own type comes first; after it what else it is called."""
+"""The main media type of a suffix, then its aliases."""
 
 _SUFFIXES = {kind: suffix for suffix, kinds in _TYPES.items() for kind in kinds.split()}
 
 
 def suffix_of(media_type: str) -> str:
-    """The suffix of a file of this type, with its dot; "" for one that nobody knows.
+    """The suffix of a file of this type, with its dot; "" if the type is unknown.
 
     Args:
         media_type: with or without parameters, in any case.
@@ -111,7 +111,7 @@ def suffix_of(media_type: str) -> str:
 
 
 def type_of(name: str) -> str:
-    """The media type of a file by its name; that of plain bytes where nobody knows."""
+    """The media type of a file by its name; `application/octet-stream` if unknown."""
     _, dot, suffix = name.rpartition(".")
     kinds = _TYPES.get(dot + suffix.lower())
     if kinds is not None:

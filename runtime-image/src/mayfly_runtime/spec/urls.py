@@ -1,8 +1,8 @@
 """The one reader of http(s) URLs that users give: file inputs, webhooks, Models, redirects.
 
-It takes what browsers take: blanks around, names of any script, characters that are to be
-percent-encoded. What can't be asked for is refused in words. A URL's user and password are sent
-and never told: no representation, word or authority has them.
+It accepts what browsers accept: surrounding blanks, host names in any script, and characters that
+must be percent-encoded. Other URLs are refused with a message for their author. User and password
+are sent to the server and never shown: neither `repr`, nor messages, nor `authority` contain them.
 """
 
 import base64
@@ -29,7 +29,7 @@ _NAME_CHARACTERS = 253
 
 
 class URLError(ValueError):
-    """The URL can't be asked for; the words are for its author."""
+    """The URL can't be requested; the message is for its author."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class URL:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What two URLs of one server have in common."""
+        """Scheme, host and port: equal for URLs of the same server."""
         return self.scheme, self.host, self.port
 
     @property
@@ -84,13 +84,13 @@ class URL:
         return f"{self.scheme}://{self.authority}{self.target}"
 
     def joined(self, location: str) -> "URL":
-        """Where a redirect leads; the credentials go along to the same server only.
+        """The URL that a redirect leads to; credentials are sent again only to the same server.
 
         Args:
             location: the header's text, bytes beyond ASCII as Latin-1.
 
         Raises:
-            URLError: nowhere that can be asked.
+            URLError: it can't be requested.
         """
         with suppress(ValueError):  # without UTF-8 each byte is a character
             location = location.encode("latin-1").decode()
@@ -113,7 +113,7 @@ def read(text: str) -> URL:
     """Read a URL.
 
     Raises:
-        URLError: it can't be asked for; the words name neither credentials nor path.
+        URLError: it can't be requested; the message contains neither credentials nor path.
     """
     text = text.strip(_BLANKS)
     if not is_http(text):
@@ -135,7 +135,7 @@ def read(text: str) -> URL:
 
 
 def authority_of(text: str) -> str:
-    """Host and port of a URL, alike in each of its spellings; "" of one that can't be read."""
+    """Host and port of a URL in one spelling; "" if it can't be read."""
     try:
         return read(text).authority if is_http(text) else ""
     except URLError:
@@ -156,7 +156,7 @@ def without_credentials(text: str) -> str:
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """The beginning of a URL that is told to people because it can't be used."""
+    """The beginning of a URL without credentials, for messages about URLs that can't be used."""
     hidden = without_credentials(text)
     return hidden if len(hidden) <= limit else f"{hidden[:limit]}…"
 

@@ -1,4 +1,4 @@
-"""Turns a checked input into what `main()` declares: sets, tuples, open files."""
+"""Converts a checked input to the types that `main()` declares: sets, tuples, open files."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

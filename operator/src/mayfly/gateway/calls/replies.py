@@ -91,10 +91,10 @@ class Replies:
         await self._workqueue.run(self._apply_waiting)
 
     def note(self, uid: str, news: Reply) -> None:
-        """Have a report applied soon that is not the end; a newer one replaces it until then.
+        """Queue a report that is not the end; a newer report replaces one that still waits.
 
-        The server does not wait for the database, and no report is missed: each has everything
-        that the ones before it had.
+        The server does not wait for the database. Nothing is lost, because each report contains
+        everything that the earlier ones did.
         """
         received = self._dispatches.now()
         before = self._waiting.get(uid)

@@ -1,4 +1,4 @@
-"""What an upload's form says of its file: `filename`, `type`, `metadata` and `metadata[key]`."""
+"""Form fields of an upload: `filename`, `type`, `metadata` and `metadata[key]`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _KEY = re.compile(r"\[([^\[\]]*)\]")
 
 
 class Fields:
-    """The fields so far.
+    """The form fields read so far.
 
     Attributes:
-        name: the file's, where a field says it: it goes before the name of the file's own part.
-        content_type: likewise.
-        metadata: of a JSON object, of members that came as fields of their own, or of both.
+        name: from the field `filename`; overrides the name in the file's own part.
+        content_type: from the field `type`; overrides likewise.
+        metadata: from the field `metadata` (a JSON object), from fields `metadata[key]`, or both.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Fields:
         self._left = METADATA_BYTES
 
     async def take(self, part: Part) -> None:
-        """Read a part of the form; one that says nothing of the file is passed over.
+        """Read a part of the form; unknown fields are ignored.
 
         Raises:
             Invalid: it can't be read.

@@ -2,19 +2,19 @@
 
     1. permit        the caller may create predictions there, now
     2. callable      what it calls may be called from there
-    3. budget        nothing that pays for it is used up
+    3. budget        no budget that covers it is spent
     4. check         the version is there, and the input fits it
     5. conceal       references take the places of secrets, and of links to files of ours
-    6. made before   a repeat of a create is answered with what the first one made
+    6. made before   a retry returns what the first create made
     7. make          a call of a Pipeline becomes a PipelineRun, one of a Model a queued row
 
-Everything that can be wrong is found before anything is made or kept. What is made is made once,
-also when the client loses the answer.
+Every check comes before anything is created or stored. A create makes one prediction, even if the
+client does not get the answer and sends it again.
 
-A repeat is answered with the first also where a budget was reached, or what it calls has changed,
-since: one that rules 2 to 5 refuse is looked up before it is told so. One that they pass is looked
-up in the transaction that remembers it, so that a first create, which may carry a key too, reads
-nothing for it.
+A retry returns the first prediction, even if a budget has been reached or the Pipeline has changed
+since. If rules 2 to 5 refuse it, it is looked up before the error is returned. If they accept it,
+it is looked up in the transaction that stores its fingerprint, so a first create, which may have a
+key too, needs no extra read.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Callee:
 
     Attributes:
         entry: the Pipeline or Model.
-        version: the id of its version; "" where nobody knows one of a Model.
-        schema: the OpenAPI document of that version; None where nobody knows it. The Model's server
-            says then what it thinks of an input.
+        version: the id of its version; "" if a Model's is not known yet.
+        schema: the OpenAPI document of that version; None if it is not known yet. Then only the
+            Model's server checks the input.
     """
 
     entry: Entry
@@ -180,7 +180,7 @@ class Creator:
         callee = await maker.callee(order)
         given = Concealed(order.request.input, order.request.input_json)
         if callee.schema is not None:
-            # Only a run may name Secrets of its namespace; whoever calls may give their texts.
+            # Only inputs of runs may refer to Secrets; any caller may pass a secret as text.
             problems = await self._sources.input_problems(
                 callee.schema, given.input, references=not callee.entry.is_model, literals=True
             )
@@ -206,5 +206,5 @@ class Creator:
             first = await maker.recall(error.made)
         if first is not None:
             return first
-        # It was remembered and never made: the API server refused it, or did not answer.
+        # It was stored but not created: the API server refused it, or did not answer.
         return await maker.make(plan, replace(known, repeat=False))

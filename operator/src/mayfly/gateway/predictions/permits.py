@@ -13,8 +13,9 @@ from mayfly.metering import ledger
 from mayfly.reconcile.lineage import reaches_children
 
 STARTED_SECONDS = 8.0
-"""How long a call may overtake the message that its run has started: seconds, on a busy machine.
-Less than an import may take, so that who calls there is told why before that is over."""
+"""How long a create waits for the message that its run has started: on a busy machine a call may
+arrive seconds before it. Shorter than the import deadline, so that code which calls a model while
+it is imported gets the error in time."""
 
 
 class Permits:
@@ -42,7 +43,7 @@ class Permits:
             )
 
     async def _has_started(self, seen: Seen) -> bool:
-        """Whether main() was called; the word of it may be a moment behind its first call."""
+        """Whether main() was called. The report may arrive a moment after the first call."""
         deadline = asyncio.get_running_loop().time() + STARTED_SECONDS
         with self._notices.subscribe(seen.uid) as news:
             while True:

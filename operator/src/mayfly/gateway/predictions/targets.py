@@ -25,7 +25,7 @@ class Target:
 
 
 class Targets:
-    """Finds what callers name, where they may know of it."""
+    """Looks up Pipelines and Models by name or version; hides those that the caller may not see."""
 
     def __init__(self, callers: Callers, directory: Directory) -> None:
         self._callers = callers
@@ -34,10 +34,10 @@ class Targets:
     async def find(
         self, caller: Caller, *, owner: str = "", name: str = "", version: str | None = None
     ) -> Target:
-        """What a create names: `owner/name`, with or without a version, or a version alone.
+        """Look up what a create names: `owner/name`, with or without a version, or a version alone.
 
         Raises:
-            Missing: there is no such thing, or the caller may not know of it.
+            Missing: it does not exist, or the caller may not see it.
             Invalid: nothing is named.
         """
         if version and "/" in version:
