@@ -178,7 +178,9 @@ def test_a_root_deleted_by_hand_takes_its_tree_with_it(namespace, books):
         lambda: books.records(namespace.name), accept=lambda found: len(found) == 3
     )
     assert {each["outcome"] for each in records} == {"canceled"}
-    assert all(0 < each["active_ms"] < 120_000 for each in records)
+    active = sorted(each["active_ms"] for each in records)
+    assert active[0] > 0
+    assert active[-1] < 120_000
     for child in made:
         told = namespace.api.get(f"/v1/predictions/{child['status']['id']}").json()
         assert told["status"] == "canceled"

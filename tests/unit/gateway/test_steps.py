@@ -164,6 +164,21 @@ TABLE = [
     ),
     ("running, cancelled", facts(stopped, STARTED), Step.CANCEL),
     ("running, told", facts(stopped, STARTED, cancel_sent=True), Step.ACCEPT_CANCEL),
+    (
+        "running, cancelled, its calls wait: it hears of it before they end",
+        facts(stopped, STARTED, queue_open=True),
+        Step.CANCEL,
+    ),
+    (
+        "running, told, its calls wait",
+        facts(stopped, STARTED, cancel_sent=True, queue_open=True),
+        Step.CLOSE_QUEUES,
+    ),
+    (
+        "its agent is away, cancelled, its calls wait",
+        facts(stopped, STARTED, Link.NONE, queue_open=True),
+        Step.CLOSE_QUEUES,
+    ),
     ("queued, its time is over", facts(run(), None, Link.NONE, cancel_at=NOW), Step.ASK_CANCEL),
     (
         "running, its time is over",

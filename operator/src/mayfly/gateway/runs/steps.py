@@ -181,7 +181,15 @@ def decide(facts: Facts) -> Step:
 
 
 def _queueing(facts: Facts) -> Step | None:
-    return Step.CLOSE_QUEUES if facts.queue_open else None
+    if not facts.queue_open:
+        return None
+    # Tell the run first: its code must not read the ends of its calls and return before it is
+    # cancelled itself.
+    over = facts.run.status.ended or (
+        facts.row is not None and (facts.row.journalled or facts.row.closed)
+    )
+    untold = facts.link is Link.OURS and not facts.cancel_sent and not over
+    return Step.CANCEL if untold else Step.CLOSE_QUEUES
 
 
 def _final(facts: Facts) -> Step | None:
