@@ -81,7 +81,7 @@ def namespace(
     name = f"e2e-{os.getpid()}-{next(NAMES)}"
     make_namespace(kubectl, name, request.node.nodeid)
     yield Namespace(kubectl, name, api)
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl.api.delete("namespace", name=name)
 
 
 @pytest.fixture(scope="session")

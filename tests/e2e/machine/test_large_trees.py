@@ -12,7 +12,7 @@ from support.lengths import length
 
 LEVELS = 30
 ROOTS = 10
-CHILDREN = length(40, 200)
+CHILDREN = length(24, 200)
 MOST = 13
 """Pods of the wide tree at one time: what two cores bear without anybody getting too little."""
 

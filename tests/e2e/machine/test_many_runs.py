@@ -11,7 +11,7 @@ from support.cluster.installation import message, reason, runtime
 from support.lengths import length
 from support.waiting import eventually
 
-RUNS = length(40, 200)
+RUNS = length(24, 200)
 MOST = 12
 """Pods at one time: what two cores bear without anybody getting too little."""
 

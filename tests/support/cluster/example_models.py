@@ -45,17 +45,22 @@ def start(namespace: Namespace, reference: str, *names: str, **spec: Any) -> Non
 
 def available(namespace: Namespace, name: str) -> None:
     """Wait until a model's pod is available."""
-    namespace.kubectl(
-        *("rollout", "status", f"deployment/{name}", "-n", namespace.name),
-        f"--timeout={READY_SECONDS:.0f}s",
+    eventually(
+        lambda: namespace.kubectl.json("get", "deploy", name, "-n", namespace.name),
+        READY_SECONDS,
+        _rolled_out,
     )
+
+
+def _rolled_out(deployment: Json) -> bool:
+    asked, seen = deployment["spec"]["replicas"], deployment.get("status", {})
+    current = seen.get("observedGeneration") == deployment["metadata"]["generation"]
+    counts = ("replicas", "updatedReplicas", "availableReplicas")
+    return current and all(seen.get(each, 0) == asked for each in counts)
 
 
 def model_ready(namespace: Namespace, name: str) -> None:
-    namespace.kubectl(
-        *("wait", "--for=condition=Ready", f"mmdl/{name}", "-n", namespace.name),
-        f"--timeout={READY_SECONDS:.0f}s",
-    )
+    namespace.ready("mmdl", name, READY_SECONDS)
 
 
 def pipeline(namespace: Namespace, name: str, source: str, **spec: Any) -> None:
@@ -127,14 +132,19 @@ class Person:
 
     def __init__(self, namespace: Namespace, name: str = "person") -> None:
         self.namespace = namespace
-        kubectl, where = namespace.kubectl, ("-n", namespace.name)
-        account = f"{namespace.name}:{name}"
-        kubectl("create", "serviceaccount", name, *where)
-        kubectl(
-            *("create", "rolebinding", name, *where, "--clusterrole=edit"),
-            f"--serviceaccount={account}",
-        )
-        self.token = kubectl("create", "token", name, *where, "--audience=mayfly").strip()
+        api, here = namespace.kubectl.api, namespace.name
+        api.create("serviceaccount", {"metadata": {"name": name}}, here)
+        binding = {
+            "metadata": {"name": name},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "edit",
+            },
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": here}],
+        }
+        api.create("rolebinding", binding, here)
+        self.token = api.token(here, name, "mayfly")
 
     def request(self, method: str, path: str, body: Any = None) -> Json:
         """Send a request to the API; returns the JSON of the answer."""

@@ -79,7 +79,9 @@ class Namespace:
         self.api = api
 
     def apply(self, body: Json) -> None:
-        self.kubectl("apply", "-n", self.name, "-f", "-", stdin=json.dumps(body))
+        """Create or change an object, or each of a List."""
+        for each in body["items"] if body["kind"] == "List" else [body]:
+            self.kubectl.api.apply(each, self.name)
 
     def run(self, source: str, /, name: str = "", **spec: Any) -> str:
         """Create a run of this source; returns its name."""
@@ -111,6 +113,14 @@ class Namespace:
 
     def started(self, run: str) -> Json:
         return self.wait(run, "Started")
+
+    def ready(self, kind: str, name: str, seconds: float = 60) -> Json:
+        """Wait until a Pipeline or Model can be called; returns it."""
+        return eventually(
+            lambda: self.kubectl.json("get", kind, name, "-n", self.name),
+            seconds,
+            lambda body: status(body, "Ready") == "True",
+        )
 
     def pods(self) -> list[Json]:
         return self.kubectl.json("get", "pods", "-n", self.name)["items"]

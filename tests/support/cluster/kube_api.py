@@ -25,8 +25,10 @@ KINDS = {
     "namespace": (CORE, "namespaces"),
     "secret": (CORE, "secrets"),
     "service": (CORE, "services"),
+    "serviceaccount": (CORE, "serviceaccounts"),
     "configmap": (CORE, "configmaps"),
     "deploy": ("/apis/apps/v1", "deployments"),
+    "rolebinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "networkpolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
 }
@@ -69,6 +71,38 @@ class KubeAPI:
         assert answer.is_success, f"create {kind}: {answer.text}"
         made: Json = answer.json()
         return made
+
+    def apply(self, body: Json, namespace: str) -> None:
+        """Create or change an object, as `kubectl apply --server-side` does.
+
+        Raises:
+            AssertionError: the server refuses it.
+        """
+        version = body["apiVersion"]
+        group = f"/apis/{version}" if "/" in version else CORE
+        # Every kind that tests apply has the plural that English gives it.
+        plural = body["kind"].lower() + "s"
+        name = body["metadata"]["name"]
+        query = {"fieldManager": "tests", "fieldValidation": "Strict", "force": "true"}
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        answer = self._client.patch(
+            f"{group}/namespaces/{namespace}/{plural}/{name}",
+            params=query,
+            headers=headers,
+            content=json.dumps(body),
+        )
+        assert answer.is_success, f"apply {plural} {name}: {answer.text}"
+
+    def token(self, namespace: str, account: str, audience: str) -> str:
+        """A token of a ServiceAccount, as of `kubectl create token`.
+
+        Raises:
+            AssertionError: the server refuses it.
+        """
+        path = f"{resource('serviceaccount', namespace)}/{account}/token"
+        answer = self._client.post(path, json={"spec": {"audiences": [audience]}})
+        assert answer.is_success, f"token of {account}: {answer.text}"
+        return str(answer.json()["status"]["token"])
 
     def merge(self, kind: str, namespace: str, name: str, patch: Json, part: str = "") -> None:
         """Merge-patch an object, or a subresource of it.

@@ -42,9 +42,7 @@ def pipelines(namespace: Namespace, **sources: str) -> None:
     for name, source in sources.items():
         pipeline(namespace, name, source)
     for name in sources:
-        namespace.kubectl(
-            "wait", "--for=condition=Ready", f"mpl/{name}", "-n", namespace.name, "--timeout=60s"
-        )
+        namespace.ready("mpl", name)
 
 
 def pipeline(namespace: Namespace, name: str, source: str, **spec: object) -> None:

@@ -34,6 +34,8 @@ INITDB = ("-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # the machine does not lose power in a test
+    "full_page_writes": "off",
+    "autovacuum": "off",  # no database here gets old
     "max_connections": "60",
     "shared_buffers": "16MB",
     "timezone": "UTC",
