@@ -35,7 +35,9 @@ def eventually(
 async def looks(seconds: float = SECONDS) -> AsyncIterator[None]:
     """Times to poll in this process; too many are a failure."""
     deadline = time.monotonic() + seconds
+    pause = 0.01
     while time.monotonic() < deadline:
         yield
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
+        pause = min(pause * PAUSES_GROW_BY, 0.1)
     raise AssertionError(f"not within {seconds:.0f} s")

@@ -11,6 +11,7 @@ import pytest
 from support.gateway.models import ModelWorld, create, ended, until, usage
 from support.gateway.world import KEY, NAMESPACE
 from support.kube_memory import condition
+from support.lengths import length
 from support.servers.cog_server import CogServer
 from support.servers.plain_server import PlainServer, Request, reply
 from support.servers.ports import free_port
@@ -26,6 +27,7 @@ from mayfly.gateway.server import new_uid
 from mayfly.kube.kinds import MODELS
 
 pytestmark = BOTH
+QUEUE = length(500, 5000)
 READY = {"status": "READY", "setup": {"started_at": "2026-01-01T00:00:00Z"}}
 
 
@@ -416,10 +418,10 @@ async def test_what_its_server_does_not_take_is_not_queued_again_after_a_cancel(
         assert server.sent["put"] == 1
 
 
-async def test_five_thousand_wait_over_a_restart_and_the_next_is_told_to_come_back(
+async def test_a_full_queue_waits_over_a_restart_and_the_next_is_told_to_come_back(
     world: ModelWorld,
 ) -> None:
-    world.models |= {"queue": 5000, "patienceSeconds": 3600}
+    world.models |= {"queue": QUEUE, "patienceSeconds": 3600}
     world.model("model", endpoint={"url": f"http://127.0.0.1:{free_port()}"})
     path = f"/v1/models/{NAMESPACE}/model/predictions"
     async with world.gateway() as gateway, gateway.client() as caller:
@@ -429,7 +431,7 @@ async def test_five_thousand_wait_over_a_restart_and_the_next_is_told_to_come_ba
         found = await gateway.gateway.calls.recorder.find(row.uid)
         assert found is not None
         async with gateway.gateway.process.database.write() as tx:
-            for _ in range(4989):
+            for _ in range(QUEUE - 11):
                 uid = new_uid()
                 await gateway.gateway.calls.recorder.create(
                     tx,
