@@ -5,7 +5,7 @@ SOURCES = operator/src:runtime-image/src:local-cluster
 IN_VENV = venv=$$($(CLUSTER) venv) && export PATH="$$venv/bin:$$PATH" PYTHONPATH=$(SOURCES) &&
 
 .DEFAULT_GOAL := help
-.PHONY: help demo models up down env status test check test-long bench lint types fmt generate
+.PHONY: help demo models images up down env status test check test-long bench lint types fmt generate
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -15,6 +15,9 @@ demo: ## from scratch to the result of an example run
 
 models: ## the example models, in NAMESPACE (default)
 	@$(CLUSTER) models --namespace "$(or $(NAMESPACE),default)"
+
+images: ## build both images, push them to REGISTRY, print what helm install needs
+	@$(CLUSTER) images --registry "$(REGISTRY)"
 
 up: ## a cluster (kind, or the local one) with Mayfly installed
 	@$(CLUSTER) up

@@ -11,7 +11,7 @@ from localcluster.builds import cache, packages, programs, venv
 from localcluster.clusters.choice import Cluster, choose
 from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
-from localcluster.images import recipes
+from localcluster.images import recipes, registry
 from localcluster.installation import chart, demo, models
 from localcluster.node import network
 from localcluster.progress import note
@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="a cluster with Mayfly installed")
     up.add_argument("--cluster-only", action="store_true", help="only the cluster")
-    commands.add_parser("images", help="build and load the images, print their references")
+    images = commands.add_parser("images", help="build the images, print their references")
+    images.add_argument("--registry", help="push them there, and print helm's arguments")
     commands.add_parser("demo", help="`up`, then one run of the image example")
     examples = commands.add_parser("models", help="the example models, in a namespace")
     examples.add_argument("--namespace", default=chart.DEMO_NAMESPACE)
@@ -70,7 +71,16 @@ def _install(cluster: Cluster) -> None:
     note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` takes it away')
 
 
-def _images(_: argparse.Namespace) -> None:
+def _images(arguments: argparse.Namespace) -> None:
+    if arguments.registry is not None:
+        if not arguments.registry.strip():
+            raise Failure(
+                "REGISTRY is not set: name one that your cluster can pull from, for example\n"
+                "  make images REGISTRY=registry.example.com/mayfly"
+            )
+        pushed = {each.name: registry.push(each, arguments.registry) for each in recipes.INSTALLED}
+        print(" \\\n".join(f"  --set {value}" for value in chart.image_values(pushed)))
+        return
     cluster = choose(state.current())
     cluster.prepare(recipes.INSTALLED)
     cluster.up()

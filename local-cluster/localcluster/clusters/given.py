@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster.builds import cache, programs
+from localcluster.builds import programs
 from localcluster.failure import Failure
-from localcluster.images import docker, recipes
-from localcluster.images.buildah import Buildah
-from localcluster.images.docker import Docker
+from localcluster.images import recipes
+from localcluster.images import registry as registries
 from localcluster.images.recipes import Recipe
 from localcluster.kubectl import Kubectl
-from localcluster.progress import note, step
+from localcluster.progress import note
 from localcluster.state import State
 
 
@@ -84,14 +83,7 @@ class GivenCluster:
                 "  MAYFLY_REGISTRY=registry.example.com/mayfly (to build and push them), or\n"
                 f"  {' and '.join(references)}"
             )
-        builder = Docker() if docker.answers() else Buildah()
-        image = recipes.build(recipe, builder)
-        name = f"{registry}/{recipe.name}"
-        digest = image.archive.with_name(f"digest-{cache.key(name)}")
-        if not digest.exists():
-            with step(f"push {name}:{image.tag}", cache.folder() / "logs" / "push.log") as current:
-                builder.push(image.archive, f"{name}:{image.tag}", digest, current)
-        return f"{name}@{digest.read_text().strip()}"
+        return registries.push(recipe, registry)
 
     @contextmanager
     def gateway(self) -> Iterator[str]:

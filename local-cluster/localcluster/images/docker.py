@@ -1,4 +1,4 @@
-"""Builds images with Docker, on the public Python image."""
+"""Builds images with Docker or Podman, on the public Python image."""
 
 import os
 import shutil
@@ -9,40 +9,47 @@ from localcluster.builds import wheels
 from localcluster.progress import Step
 
 
-def answers() -> bool:
-    """Whether there is a Docker daemon that answers."""
-    if shutil.which("docker") is None:
+def answers(tool: str = "docker") -> bool:
+    """Whether Docker (or Podman) is installed and its daemon, if it has one, answers."""
+    if shutil.which(tool) is None:
         return False
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    return subprocess.run([tool, "info"], capture_output=True, check=False).returncode == 0
 
 
 class Docker:
-    """Builds with `docker build`."""
+    """Builds with `docker build`, or with Podman, which takes the same commands."""
 
-    def __init__(self) -> None:
-        self._base = os.environ.get("MAYFLY_BASE_IMAGE") or f"python:{wheels.PYTHON}-slim"
+    def __init__(self, tool: str = "docker") -> None:
+        self._tool = tool
+        # Podman may have no default registry for short names.
+        public = f"docker.io/library/python:{wheels.PYTHON}-slim"
+        default = f"python:{wheels.PYTHON}-slim" if tool == "docker" else public
+        self._base = os.environ.get("MAYFLY_BASE_IMAGE") or default
 
     def key(self) -> str:
         """A key that changes with the base image."""
-        return f"docker {self._base}"
+        return f"{self._tool} {self._base}"
 
     def build(self, context: Path, name: str, tag: str, archive: Path, current: Step) -> None:
-        """Build an image, and write it with `docker save`."""
+        """Build an image, and write it as an archive."""
         tagged = f"{name}:{tag}"
         base = f"BASE={self._base}"
-        current.run(["docker", "build", "--build-arg", base, "--tag", tagged, context])
-        current.run(["docker", "save", "--output", archive, tagged])
+        current.run([self._tool, "build", "--build-arg", base, "--tag", tagged, context])
+        current.run([self._tool, "save", "--output", archive, tagged])
 
     def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
         """Push a built archive to a registry, and write its digest there to a file."""
         loaded = subprocess.run(
-            ["docker", "load", "--quiet", "--input", archive],
+            [self._tool, "load", "--quiet", "--input", archive],
             capture_output=True, text=True, check=True,
         ).stdout.rpartition(": ")[2].strip()  # fmt: skip
-        current.run(["docker", "tag", loaded, target])
-        current.run(["docker", "push", target])
+        current.run([self._tool, "tag", loaded, target])
+        if self._tool == "podman":  # the digest that it shows is that of the local copy
+            current.run(["podman", "push", "--digestfile", digest, target])
+            return
+        current.run([self._tool, "push", target])
         pushed = subprocess.run(
-            ["docker", "image", "inspect", "--format={{index .RepoDigests 0}}", target],
+            [self._tool, "image", "inspect", "--format={{index .RepoDigests 0}}", target],
             capture_output=True, text=True, check=True,
         ).stdout.strip()  # fmt: skip
         digest.write_text(pushed.rpartition("@")[2])

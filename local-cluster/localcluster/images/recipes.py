@@ -69,6 +69,10 @@ class Builder(Protocol):
         """Build `context` on the base image, and write the image to `archive`."""
         ...
 
+    def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
+        """Copy a built archive to a registry, and write its digest there to a file."""
+        ...
+
 
 def build(recipe: Recipe, builder: Builder) -> Image:
     """Build an image, or return the cached one.

@@ -39,14 +39,21 @@ def build_images(cluster: Cluster) -> dict[str, str]:
     return {recipe.name: cluster.image(recipe) for recipe in recipes.INSTALLED}
 
 
+def image_values(references: dict[str, str]) -> list[str]:
+    """The chart's values that name the images, each for a `--set` of helm."""
+    return [
+        f"image.reference={references['operator']}",
+        f"runtime.default.image={references['runtime']}",
+    ]
+
+
 def install(cluster: Cluster, references: dict[str, str]) -> None:
     """Run `helm upgrade --install`, and wait until everything is ready."""
     chart = ROOT / "charts" / "mayfly"
     command: list[str | Path] = [cluster.helm, "upgrade", "--install", RELEASE, chart]
     command += ["--namespace", NAMESPACE, "--create-namespace"]
     command += [word for path in cluster.values for word in ("--values", path)]
-    command += ["--set", f"image.reference={references['operator']}"]
-    command += ["--set", f"runtime.default.image={references['runtime']}"]
+    command += [word for value in image_values(references) for word in ("--set", value)]
     command += ["--wait", "--timeout", "5m"]
     with cluster.state.locked(), step("install Mayfly", _log("install")) as current:
         _forget_interrupted(cluster)

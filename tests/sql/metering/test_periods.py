@@ -14,8 +14,8 @@ from support.bills import OCTOBER, bill, correction
 from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
-from mayfly.metering import periods, records, reports
-from mayfly.metering.periods import Month
+from mayfly.metering import focus, periods, records, reports, spending
+from mayfly.metering.periods import Month, Totals
 from mayfly.metering.reports import Span
 
 pytestmark = BOTH
@@ -75,6 +75,32 @@ async def test_what_comes_late_goes_into_the_next_month(database: Database) -> N
     next_month = [each async for each in reports.records(database, Span(MONTH.end))]
     assert [each.recorded_at for each in next_month] == [MONTH.end, MONTH.end]
     assert [each.completed_at for each in next_month] == [bill(2).completed_at] * 2
+
+
+async def test_one_rule_of_months_for_rows_focus_closes_and_budgets(database: Database) -> None:
+    """It worked in October and was recorded in November: it is billed in November everywhere."""
+    late = bill(
+        1,
+        started_at=MONTH.end - timedelta(seconds=4),
+        completed_at=MONTH.end - timedelta(seconds=1),
+        recorded_at=MONTH.end + timedelta(seconds=1),
+    )
+    await write(database, late)
+    november = Month.of(late.recorded_at)
+    assert (await reports.close(database, MONTH, LATER, "admin")).totals == Totals(
+        0, {}, hashlib.sha256().hexdigest()
+    )
+    assert (await reports.count(database, november)).sums == {"USD": late.cost}
+    (row,) = await reports.report(database, Span(november.start, november.end), [reports.Key.DAY])
+    assert (row.keys, row.cost) == (("2026-11-01",), late.cost)
+    async with database.read() as tx:
+        assert await spending.of_namespace(tx, "team", LATER) == late.cost
+        assert await spending.of_namespace(tx, "team", OCTOBER) == 0
+    for each in focus.rows(late):
+        assert each["BillingPeriodStart"] == "2026-11-01T00:00:00Z"
+        assert each["InvoiceId"] == "mayfly-2026-11"
+        assert each["ChargePeriodEnd"] == "2026-10-31T23:59:59Z"
+        assert each["ChargeClass"] is None
 
 
 async def test_a_record_on_its_way_is_in_the_month_or_behind_it(database: Database) -> None:

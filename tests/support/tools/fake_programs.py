@@ -28,11 +28,13 @@ def main(folder: Path, tool: str, words: Words) -> int:
     match [tool, *words]:
         case ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", *rest]:
             return host.ctr(node, rest)
-        case ["docker", "save", "--output", archive, tagged]:
+        case ["docker" | "podman", "save", "--output", archive, tagged]:
             Path(archive).write_text(tagged)
-        case ["docker", "load", "--quiet", "--input", archive]:
+        case ["docker" | "podman", "load", "--quiet", "--input", archive]:
             print(f"Loaded image: {Path(archive).read_text()}")
-        case ["docker", "tag", name, other]:
+        case ["podman", "push", "--digestfile", file, target]:
+            Path(file).write_text(digest(host.read("docker-tags")[target]))
+        case ["docker" | "podman", "tag", name, other]:
             host.write("docker-tags", {**host.read("docker-tags"), other: name})
         case ["docker", "image", "inspect", _, target]:
             print(f"{target.rpartition(':')[0]}@{digest(host.read('docker-tags')[target])}")

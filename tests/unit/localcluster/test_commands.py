@@ -4,12 +4,14 @@ import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from localcluster import __main__ as command_line
 from localcluster.clusters.given import GivenCluster
 from localcluster.clusters.kind import KindCluster
+from localcluster.images import recipes
 from localcluster.installation import chart
 from localcluster.installation.chart import Access
 from localcluster.kubectl import Kubectl
@@ -217,6 +219,36 @@ def test_images_are_printed_as_json(given, call, monkeypatch):
     monkeypatch.setenv("MAYFLY_RUNTIME_IMAGE", "r@sha256:2")
     _, out, _ = call("images")
     assert json.loads(out) == {"operator": "o@sha256:1", "runtime": "r@sha256:2"}
+
+
+@pytest.mark.parametrize("tool", ["docker", "podman"])
+def test_images_for_a_registry_are_pushed_and_named_for_helm(
+    call, tools, recipe, monkeypatch, tool
+):
+    monkeypatch.setattr(recipes, "INSTALLED", (recipe, replace(recipe, name="runtime")))
+    tools.install(tool)
+    code, out, err = call("images", "--registry", "registry.example/mayfly/")
+    assert code == 0, err
+    pushed = [each.words[-1] for each in tools.calls(tool, "push")]
+    built = [each.words[each.words.index("--tag") + 1] for each in tools.calls(tool, "build")]
+    tags = [each.rpartition(":")[2] for each in built]
+    assert pushed == [
+        f"registry.example/mayfly/operator:{tags[0]}",
+        f"registry.example/mayfly/runtime:{tags[1]}",
+    ]
+    assert out.replace("\\\n", "").split() == [
+        *("--set", f"image.reference=registry.example/mayfly/operator@{tools.digest(built[0])}"),
+        *(
+            "--set",
+            f"runtime.default.image=registry.example/mayfly/runtime@{tools.digest(built[1])}",
+        ),
+    ]
+
+
+def test_images_without_a_registry_say_what_to_give(call, tools):
+    code, out, err = call("images", "--registry", "")
+    assert (code, out) == (1, "")
+    assert "make images REGISTRY=registry.example.com/mayfly" in err
 
 
 def test_up_installs(given, call, tools, monkeypatch):

@@ -105,14 +105,21 @@ def test_a_failed_push_is_tried_again(cluster, tools, recipe, monkeypatch):
 
 @pytest.mark.parametrize(
     ("installed", "code", "tool"),
-    [(["docker"], 0, "Docker"), (["docker"], 1, "Buildah"), ([], 0, "Buildah")],
+    [
+        (["docker"], 0, "docker"),
+        (["docker", "podman"], 0, "docker"),
+        (["docker", "podman"], 1, "podman"),
+        (["podman"], 0, "podman"),
+        (["docker"], 1, "buildah"),
+        ([], 0, "buildah"),
+    ],
 )
-def test_docker_builds_where_it_answers(cluster, tools, monkeypatch, installed, code, tool):
+def test_the_tool_that_answers_builds(cluster, tools, monkeypatch, installed, code, tool):
     class Asked(Exception):
         pass
 
     def build(recipe, builder):
-        raise Asked(type(builder).__name__)
+        raise Asked(builder.key())
 
     tools.install(*installed)
     tools.answer("docker", "info", code=code)
