@@ -19,6 +19,7 @@ from localcluster.progress import step
 
 _EXAMPLE = ROOT / "examples" / "image" / "run.yaml"
 _LONGEST = 300.0
+_FINISHED = "--for=jsonpath={.status.finished}=true"
 
 
 def run(cluster: Cluster) -> None:
@@ -40,7 +41,7 @@ def run(cluster: Cluster) -> None:
 
 
 def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
-    """Wait for the condition Finished, showing the phase meanwhile."""
+    """Wait until the run is finished and its cost is known, showing the phase meanwhile."""
     with step(
         f"wait for {name.partition('/')[2]}", cache.folder() / "logs" / "demo.log"
     ) as current:
@@ -48,7 +49,7 @@ def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
         def ended() -> bool:
             seconds = "--timeout=5s"
             return kubectl.ok(
-                "-n", DEMO_NAMESPACE, "wait", "--for=condition=Finished", name, seconds
+                "-n", DEMO_NAMESPACE, "wait", _FINISHED, name, seconds
             )
 
         try:

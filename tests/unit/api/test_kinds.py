@@ -10,7 +10,7 @@ import pytest
 
 from mayfly.api.crd import KINDS, schema
 from mayfly.api.reference import generated, packages
-from mayfly.api.v1alpha1 import PipelineRunStatus
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus
 from mayfly.api.v1alpha1.conditions import (
     REASONS,
     TYPES,
@@ -147,3 +147,20 @@ def test_a_cancel_begins_before_it_is_accepted(truth, cancelling, accepted):
     )
     status = PipelineRunStatus(conditions=conditions or ())
     assert (status.cancelling, status.cancel_accepted) == (cancelling, accepted)
+
+
+@pytest.mark.parametrize(
+    "kind", [each for each in KINDS if "Ready" in str(each.columns)], ids=lambda kind: kind.plural
+)
+def test_ready_has_its_reason_beside_it(kind):
+    first, second = kind.columns[:2]
+    assert (first["name"], second["name"]) == ("Ready", "Reason")
+    assert second["jsonPath"] == first["jsonPath"].replace(".status", ".reason").replace(
+        ".reason.", ".status."
+    )
+    assert "priority" not in second
+
+
+def test_phase_and_reason_of_a_run_are_one_summary():
+    shown = {each["name"]: each["jsonPath"] for each in PipelineRun.columns}
+    assert (shown["Phase"], shown["Reason"]) == (".status.phase", ".status.reason")

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mayfly.api.v1alpha1 import Reason
+from mayfly.api.v1alpha1.summary import summarised
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.runs import status
 from mayfly.metering.ending import Ending, Outcome
+from mayfly.reconcile.observed import Refusal
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-BILL = status.Bill(Decimal("0.10"), "USD", "log", "https://gateway/output")
+BILL = status.Bill(Decimal("0.10"), "USD", "log", "https://gateway/v1/predictions/x")
 GOOD = Ending(
     Outcome.SUCCEEDED,
     "Succeeded",
@@ -75,7 +78,7 @@ def test_a_patch_names_what_changed_and_nothing_when_nothing_did() -> None:
     patch = status.patch(seen(), body)
     assert patch is not None
     assert patch["metadata"] == {"resourceVersion": "7"}
-    assert patch["status"].keys() == {"conditions", "phase", "startedAt"}
+    assert patch["status"].keys() == {"conditions", "phase", "reason", "startedAt"}
     assert status.patch(seen(**body), body) is None
 
 
@@ -128,3 +131,78 @@ def test_the_log_gives_way_before_the_output() -> None:
     assert "output" in body
     assert len(body["logsTail"]) < 4096
     assert status.wire_size(body) <= status.STATUS_BYTES
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("", None),
+        ("a\nb", "a\nb"),
+        ("x" * 4096, "x" * 4096),
+        ("x" * 4096 + "\n12345", "12345"),
+        ("ä" * 2050, None),
+        ("first\n" + "y" * 200 + "\n" + "z" * 4000, "z" * 4000),
+    ],
+)
+def test_a_log_that_is_cut_says_so_and_begins_a_line(log: str, told: str | None) -> None:
+    body = status.ended(seen(), GOOD, replace(BILL, logs_tail=log), NOW)
+    words = "[this is the end of the log; all of it: https://gateway/v1/predictions/x/logs]\n"
+    if len(log.encode()) <= 4096:
+        assert body.get("logsTail") == told
+        return
+    assert body["logsTail"].startswith(words)
+    assert log.endswith(body["logsTail"].removeprefix(words))
+    assert told is None or body["logsTail"].removeprefix(words) == told
+    assert len(body["logsTail"].encode()) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("output", "copied"),
+    [('"x"', True), ("null", True), ('"' + "x" * 16_383 + '"', False), ("1e400", False)],
+)
+def test_an_output_that_is_left_out_is_told_and_has_its_url(output: str, copied: bool) -> None:
+    body = status.ended(seen(), replace(GOOD, output=output), BILL, NOW)
+    assert body["outputURL"] == "https://gateway/v1/predictions/x/output"
+    assert ("output" in body) is copied
+    assert body.get("outputTruncated") is (None if copied else True)
+
+
+def test_an_output_that_goes_to_make_room_or_that_kubernetes_refuses_is_told_too() -> None:
+    odd = {"unknown": "<" * 5000}
+    body = status.ended(seen(**odd), replace(GOOD, output=json.dumps("<" * 2000)), BILL, NOW)
+    assert "output" not in body
+    assert body["outputTruncated"] is True
+    whole = status.ended(seen(), GOOD, BILL, NOW)
+    assert "outputTruncated" not in whole
+    assert status.bare(whole)["outputTruncated"] is True
+    assert "logsTail" not in status.bare(whole)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "phase", "reason"),
+    [
+        ([("Started", "False", "Queued")], "Queued", "Queued"),
+        ([("Started", "False", "PodRefused")], "Queued", "PodRefused"),
+        ([("Started", "False", "PodPending"), ("Succeeded", "Unknown", "Running")], None, None),
+    ],
+)
+def test_phase_and_reason_of_unfinished_runs(conditions, phase, reason) -> None:
+    given = [
+        {"type": kind, "status": truth, "reason": why, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        for kind, truth, why in conditions
+    ]
+    raw = seen(conditions=given, podUID=None if phase else "pod")
+    told = summarised(raw.run.status)
+    assert (told.phase, told.reason) == (phase or "Starting", reason or "PodPending")
+    assert status.started(raw, NOW, NOW)["reason"] == "Started"
+
+
+def test_phase_and_reason_of_ended_runs() -> None:
+    refused = status.refused(seen(podUID=None), Refusal(Reason.INVALID_INPUT, "no"), None, NOW)
+    assert (refused["phase"], refused["reason"]) == ("Failed", "InvalidInput")
+    assert by_type(refused)["Succeeded"]["reason"] == "Refused"
+    good = status.ended(seen(), GOOD, BILL, NOW)
+    assert (good["phase"], good["reason"]) == ("Succeeded", "Succeeded")
+    late = replace(GOOD, outcome=Outcome.FAILED, reason="TimedOut", error="late", output=None)
+    failed = status.ended(seen(), late, BILL, NOW)
+    assert (failed["phase"], failed["reason"]) == ("Failed", "TimedOut")

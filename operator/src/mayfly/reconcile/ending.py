@@ -25,7 +25,7 @@ from typing import Any
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, Truth, find, with_condition
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.api.v1alpha1.summary import summarised
 from mayfly.clock import rfc3339, rfc3339_seconds
 from mayfly.reconcile.observed import ObservedPod, Refusal
 from mayfly_runtime.spec import strict_json
@@ -126,8 +126,7 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
         update["usage"] = Usage(active_milliseconds=end.active_ms)
     if end.output_json is not None and strict_json.size(end.output_json) <= OUTPUT_BYTES:
         update["output"] = json.loads(end.output_json)
-    status = run.status.model_copy(update=update)
-    return status.model_copy(update={"phase": phase_of(status)})
+    return summarised(run.status.model_copy(update=update))
 
 
 def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condition, ...]:

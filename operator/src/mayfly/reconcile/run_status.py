@@ -8,7 +8,7 @@ from __future__ import annotations
 from mayfly.api.v1alpha1 import PipelineRunStatus, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, with_condition
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.api.v1alpha1.pipelinerun import phase_of
+from mayfly.api.v1alpha1.summary import summarised
 from mayfly.clock import rfc3339_seconds
 from mayfly.reconcile.actions import WriteRunStatus
 from mayfly.reconcile.observed import ObservedPod, ObservedRun, Target
@@ -58,7 +58,7 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
             "conditions": conditions,
         }
     )
-    return status.model_copy(update={"phase": phase_of(status)})
+    return summarised(status)
 
 
 def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
@@ -75,7 +75,7 @@ def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRu
     status = seen.run.status.model_copy(
         update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
     )
-    return status.model_copy(update={"phase": phase_of(status)})
+    return summarised(status)
 
 
 def cancel_marked(

@@ -2,11 +2,20 @@
 
 import os
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
 MAX_ERROR_BYTES = 4096
-_OWN_FOLDER = f"{Path(__file__).parent.parent}{os.sep}"
+_NOT_THE_AUTHORS = (
+    f"{Path(__file__).parent.parent}{os.sep}",
+    *{
+        f"{sysconfig.get_path(each)}{os.sep}"
+        for each in ("stdlib", "platstdlib", "purelib", "platlib")
+    },
+    "<frozen ",
+)
+"""How the names of files begin that are the runtime's, Python's or a package's."""
 
 
 class Failure(Exception):
@@ -18,7 +27,7 @@ class Failure(Exception):
 
 
 def print_traceback(error: BaseException) -> None:
-    """Print a traceback to the log, without the runtime's own frames."""
+    """Print a traceback to the log: the author's frames only, none of the runtime or a package."""
     told = traceback.TracebackException.from_exception(error)
     seen: set[int] = set()
     queue: list[traceback.TracebackException | None] = [told]
@@ -27,7 +36,7 @@ def print_traceback(error: BaseException) -> None:
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        part.stack[:] = [frame for frame in part.stack if not _is_runtime(frame.filename)]
+        part.stack[:] = [frame for frame in part.stack if _is_authors(frame.filename)]
         queue += [part.__cause__, part.__context__, *(part.exceptions or [])]
     try:
         sys.stderr.write("".join(told.format()))
@@ -36,13 +45,13 @@ def print_traceback(error: BaseException) -> None:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of a traceback: `ValueError: …`."""
+    """The last line of a traceback: `ValueError: …`; of an error of the API its detail."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in {"builtins", "__main__"}:
         name = f"{kind.__module__}.{name}"
     try:
-        text = str(error)
+        text = _detail(error) or str(error)
     except BaseException:  # noqa: BLE001 an author wrote __str__
         text = "<the exception can't be shown>"
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -85,5 +94,14 @@ def cut(text: str) -> str:
     return data[: MAX_ERROR_BYTES - 3].decode("utf-8", "ignore") + "…"
 
 
-def _is_runtime(filename: str) -> bool:
-    return filename.startswith((_OWN_FOLDER, "<frozen "))
+def _is_authors(filename: str) -> bool:
+    return not filename.startswith(_NOT_THE_AUTHORS)
+
+
+def _detail(error: BaseException) -> str:
+    """What an answer of the API says, if that is what the error tells: its str() has five lines."""
+    for kind in type(error).__mro__:
+        if (kind.__module__, kind.__qualname__) == ("replicate.exceptions", "ReplicateError"):
+            detail = getattr(error, "detail", None) or getattr(error, "title", None)
+            return detail if isinstance(detail, str) else ""
+    return ""

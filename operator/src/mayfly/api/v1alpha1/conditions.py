@@ -34,7 +34,8 @@ TYPES: dict[ConditionType, str] = {
     "second.",
     ConditionType.CANCEL_ACCEPTED: "A cancel was requested; True once nothing below the run can "
     "start any more.",
-    ConditionType.FINISHED: "The run is over, whatever the outcome. Scripts wait for this.",
+    ConditionType.FINISHED: "The run is over, whatever the outcome. Where the controller "
+    "wrote the end, costs come a moment later: scripts wait for `status.finished`.",
     ConditionType.SUCCEEDED: "How the run ended; Unknown until then.",
     ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime, Model).",
 }

@@ -135,6 +135,11 @@ class Model(Resource):
             "type": "string",
             "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
         },
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+        },
         {"name": "Alias", "type": "string", "jsonPath": ".spec.alias"},
         {"name": "Concurrency", "type": "integer", "jsonPath": ".spec.concurrency"},
         {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility", "priority": 1},

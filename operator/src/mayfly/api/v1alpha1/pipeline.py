@@ -119,6 +119,11 @@ class Pipeline(Resource):
             "type": "string",
             "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
         },
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+        },
         {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility"},
         {"name": "Runtime", "type": "string", "jsonPath": ".spec.runtime"},
         {
@@ -128,7 +133,7 @@ class Pipeline(Resource):
             "priority": 1,
         },
         {
-            "name": "Reason",
+            "name": "Message",
             "type": "string",
             "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
             "priority": 1,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from mayfly.api.v1alpha1.conditions import ConditionType, Reason, find, is_true
+from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
 from mayfly.api.v1alpha1.duration import Duration
 from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
 from mayfly.api.v1alpha1.pipelineversion import OPEN_OBJECT
@@ -266,8 +266,17 @@ class PipelineRunStatus(Part):
     phase: Phase | None = Field(
         default=None, description="A summary of the conditions, for people."
     )
+    reason: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Why the phase is what it is: the reason of the condition that decides it.",
+    )
     recorded: bool | None = Field(default=None, description="The run's end is in the ledger.")
-    finished: bool | None = Field(default=None, description="The run has ended and is recorded.")
+    finished: bool | None = Field(
+        default=None,
+        description="The run has ended and is recorded: output, error, usage and cost are there. "
+        "Scripts wait for this.",
+    )
     budget_checked: bool | None = Field(
         default=None,
         description="The gateway has checked that the namespace's monthly budget is not spent. If "
@@ -303,13 +312,19 @@ class PipelineRunStatus(Part):
         default=None,
         alias="outputURL",
         max_length=2048,
-        description="The URL of the exact bytes of the output.",
+        description="The URL of the exact bytes of the output, for a reader with a token: at "
+        "the chart's gateway.externalURL, or else at the gateway's Service.",
+    )
+    output_truncated: bool | None = Field(
+        default=None,
+        description="True if the output is not copied to `output`: it is too large, or nothing "
+        "that Kubernetes can store. outputURL has it.",
     )
     error: str | None = Field(
         default=None, max_length=4096, description="The last line of the exception."
     )
     logs_tail: str | None = Field(
-        default=None, max_length=4096, description="The last 4 KiB of the log."
+        default=None, max_length=4096, description="The log, or its last 4 KiB under a line that says where all of it is."
     )
     usage: Usage | None = Field(default=None, description="Time and cost.")
     children: Children | None = Field(
@@ -342,20 +357,6 @@ class PipelineRunStatus(Part):
         return is_true(self.conditions, ConditionType.CANCEL_ACCEPTED)
 
 
-def phase_of(status: PipelineRunStatus) -> Phase:
-    """The state in a word: derived from the conditions, decided by nothing."""
-    succeeded = find(status.conditions, ConditionType.SUCCEEDED)
-    if status.ended:
-        if succeeded is not None and succeeded.status == "True":
-            return "Succeeded"
-        if succeeded is not None and succeeded.reason == Reason.CANCELED:
-            return "Canceled"
-        return "Failed"
-    if status.started:
-        return "Processing"
-    return "Starting" if status.pod_uid else "Queued"
-
-
 class PipelineRun(Resource):
     """One call of one pipeline: a fresh pod, main() once, then it is thrown away."""
 
@@ -372,11 +373,7 @@ class PipelineRun(Resource):
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
         {"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipelineRef.name"},
         {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-        {
-            "name": "Reason",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Succeeded")].reason',
-        },
+        {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
         {"name": "Active-ms", "type": "integer", "jsonPath": ".status.usage.activeMilliseconds"},
         {"name": "Cost", "type": "string", "jsonPath": ".status.usage.totalCost", "priority": 1},
         {"name": "Id", "type": "string", "jsonPath": ".status.id", "priority": 1},

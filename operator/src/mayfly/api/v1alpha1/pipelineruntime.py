@@ -142,6 +142,11 @@ class PipelineRuntime(Resource):
             "type": "string",
             "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
         },
+        {
+            "name": "Reason",
+            "type": "string",
+            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+        },
         {"name": "CPU", "type": "string", "jsonPath": ".spec.resources.limits.cpu"},
         {"name": "Memory", "type": "string", "jsonPath": ".spec.resources.limits.memory"},
         {"name": "Max-Pods", "type": "integer", "jsonPath": ".spec.maxPods"},

@@ -346,14 +346,15 @@ class Recorder:
 
     async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
         async with self._database.read() as tx:
-            tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES)
+            # More than the status carries, by a character at least, if the log is longer.
+            tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES + 4)
         tally = await self._trees.tally(row.uid)
         base = (self._config.external_url or self._config.internal_url).rstrip("/")
         return status.Bill(
             cost=cost(ending.consumption, row.pins),
             currency=row.currency,
             logs_tail=tail,
-            output_url=f"{base}/v1/predictions/{row.id}/output",
+            url=f"{base}/v1/predictions/{row.id}",
             children=tally.children,
             downstream=tally.downstream,
             final=tally.settled,

@@ -13,7 +13,8 @@ from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, with_condition
-from mayfly.api.v1alpha1.pipelinerun import Children, phase_of
+from mayfly.api.v1alpha1.pipelinerun import Children
+from mayfly.api.v1alpha1.summary import summarised
 from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.lifecycle.text import utf8_tail
@@ -38,14 +39,14 @@ class Bill:
         children: its children, counted by outcome.
         downstream: what everything below it has cost so far.
         final: nothing below can add to that any more.
-        logs_tail: the end of the log.
-        output_url: where to read the exact bytes of the output.
+        logs_tail: the end of the log, longer than a status may carry if the log is.
+        url: of the prediction, for people.
     """
 
     cost: Decimal
     currency: str
     logs_tail: str
-    output_url: str
+    url: str
     children: Children = field(default_factory=Children)
     downstream: Decimal = Decimal(0)
     final: bool = True
@@ -70,8 +71,7 @@ def _conditioned(
         now=rfc3339_seconds(now),
         generation=run.metadata.generation,
     )
-    changed = run.status.model_copy(update={"conditions": conditions})
-    return changed.model_copy(update={"phase": phase_of(changed)})
+    return summarised(run.status.model_copy(update={"conditions": conditions}))
 
 
 def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
@@ -205,14 +205,12 @@ def _billed(status: Json, ending: Ending, bill: Bill, *, open_below: bool) -> Js
     status = {**tallied(status, ending.active_ms, bill), "recorded": True}
     if not open_below:
         status["finished"] = True
-    if bill.logs_tail:
-        status["logsTail"] = utf8_tail(bill.logs_tail, shapes.LOGS_TAIL_BYTES)
     if ending.output is not None:
-        status["outputURL"] = bill.output_url
+        status["outputURL"] = f"{bill.url}/output"
         copied, value = copy_of(ending.output)
         if copied:
             status["output"] = value
-    return fitted(status)
+    return fitted(status, bill)
 
 
 def tallied(status: Json, active_ms: int, bill: Bill) -> Json:
@@ -251,19 +249,39 @@ def wire_size(status: Json) -> int:
     return len(text.encode("utf-8", "replace")) + 5 * escaped
 
 
-def fitted(status: Json) -> Json:
-    """The status cut to 32 KiB: the log's tail is dropped first, then the copy of the output."""
-    status = dict(status)
-    while wire_size(status) > STATUS_BYTES and status.get("logsTail"):
-        status["logsTail"] = utf8_tail(status["logsTail"], len(status["logsTail"].encode()) // 2)
-    if wire_size(status) > STATUS_BYTES:
-        status.pop("output", None)
-    return status
+def fitted(status: Json, bill: Bill) -> Json:
+    """The status with the end of the log, in 32 KiB: the log is cut first, then the output goes."""
+    size = shapes.LOGS_TAIL_BYTES
+    whole = {**status, **_log_of(bill, size)}
+    while wire_size(whole) > STATUS_BYTES and size:
+        size //= 2
+        whole = {**status, **_log_of(bill, size)}
+    if wire_size(whole) > STATUS_BYTES:
+        whole.pop("output", None)
+    return _marked(whole)
+
+
+def _log_of(bill: Bill, size: int) -> Json:
+    """The log's end as a field of the status: says so where it is not all, and begins a line."""
+    log = bill.logs_tail
+    if len(log.encode("utf-8", "replace")) <= size:
+        return {"logsTail": log} if log else {}
+    words = f"[this is the end of the log; all of it: {bill.url}/logs]\n"
+    tail = utf8_tail(log, max(0, size - len(words.encode())))
+    tail = tail.partition("\n")[2] or tail
+    return {"logsTail": words + tail} if tail else {}
+
+
+def _marked(status: Json) -> Json:
+    """The status, told to be without its output where it has only the output's URL."""
+    left_out = "outputURL" in status and "output" not in status
+    return {**status, "outputTruncated": True} if left_out else status
 
 
 def bare(status: Json) -> Json:
     """The status without log and output, for API servers that refuse content from user code."""
-    return {key: value for key, value in status.items() if key not in {"output", "logsTail"}}
+    kept = {key: value for key, value in status.items() if key not in {"output", "logsTail"}}
+    return _marked(kept)
 
 
 def patch(seen: Seen, status: Json) -> Json | None:

@@ -121,7 +121,7 @@ def _final_status(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, An
         cost=record.cost,
         currency=record.currency,
         logs_tail="",
-        output_url="",
+        url="",
         children=tally.children,
         downstream=tally.downstream,
     )
