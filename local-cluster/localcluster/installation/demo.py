@@ -48,9 +48,7 @@ def _wait(kubectl: Kubectl, name: str) -> dict[str, Any]:
 
         def ended() -> bool:
             seconds = "--timeout=5s"
-            return kubectl.ok(
-                "-n", DEMO_NAMESPACE, "wait", _FINISHED, name, seconds
-            )
+            return kubectl.ok("-n", DEMO_NAMESPACE, "wait", _FINISHED, name, seconds)
 
         try:
             current.wait(ended, _LONGEST, "the run has finished")

@@ -393,6 +393,7 @@ async def test_the_traceback_shows_the_authors_frames_only(run):
     assert 'return json.loads("{")' in ended.log
     assert "The above exception was the direct cause" in ended.log
     assert "mayfly_runtime" not in ended.log
+    assert "decoder.py" not in ended.log  # where json raised it
     assert "importlib" not in ended.log
     assert ended.log.endswith("RuntimeError: outer\n")
 

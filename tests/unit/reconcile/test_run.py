@@ -78,7 +78,10 @@ def test_a_full_runtime_queues_once():
     again = run({"conditions": [each.body() for each in status.conditions]})
     plan = plan_run(seen(again, resolution=full))
     assert plan.actions == ()
-    assert plan.wake == at(3600)
+    assert plan.wake == at(60)  # to tell that it waits for long
+    late = plan_run(seen(again, resolution=full, now=at(60)))
+    assert late.actions == ()
+    assert late.wake == at(3600)
 
 
 def test_a_standstill_ends_the_wait_in_words():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, assert_never
 
 from mayfly.api.v1alpha1 import PipelineRunStatus
 from mayfly.api.v1alpha1.resource import API_VERSION
+from mayfly.controller.events import Events
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, NotFound, Unavailable
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS, Kind
@@ -18,6 +19,7 @@ from mayfly.reconcile.actions import (
     DeleteRun,
     DeleteVersion,
     EnsureNetworkPolicy,
+    Event,
     WriteRunStatus,
     WriteStatus,
 )
@@ -39,11 +41,13 @@ class Executor:
         network: NetworkSettings,
         leads: Callable[[], bool],
         policy_owner: Json | None = None,
+        events: Events | None = None,
     ) -> None:
         self._cluster = cluster
         self._leads = leads
         self._network = network
         self._policy_owner = policy_owner
+        self._events = events
 
     async def execute(self, action: Action) -> Json | None:
         """Execute one action.
@@ -83,6 +87,12 @@ class Executor:
                 policy = network_policy(namespace, self._network, self._policy_owner)
                 return await self._cluster.apply(NETWORK_POLICIES, namespace, policy, MANAGER)
         assert_never(action)
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Queue a plan's events, to be written beside the work."""
+        for event in events:
+            if self._events is not None:
+                self._events.tell(event)
 
     async def _create(self, kind: Kind, body: Json) -> Json:
         metadata = body["metadata"]

@@ -129,8 +129,10 @@ class Handlers:
 
     async def on_model(self, *, event: Any, **_: Any) -> None:
         """A Model changed or was deleted: a Pipeline may have lost or regained its name."""
-        metadata = event["object"]["metadata"]
-        name = (metadata["namespace"], metadata["name"])
+        body = event["object"]
+        name = (body["metadata"]["namespace"], body["metadata"]["name"])
+        if event["type"] != "DELETED" and _is_not_ready(body):
+            self._queue.add(Key("model", *name))
         if name in self._caches.pipelines:
             self._queue.add(Key("pipeline", *name))
 
@@ -175,6 +177,11 @@ def login_by_address(**given: Any) -> kopf.ConnectionInfo | None:
     if found is None or not host or not port:
         return found
     return replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _is_not_ready(body: Json) -> bool:
+    found = body.get("status", {}).get("conditions", [])
+    return any((each["type"], each["status"]) == ("Ready", "False") for each in found)
 
 
 def _key(subject: Any, body: Json) -> Key:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Subject = Literal["run", "pipeline", "runtime"]
+Subject = Literal["run", "pipeline", "runtime", "model"]
 
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """Something to look at: a run, a Pipeline or a PipelineRuntime, by its name."""
+    """Something to look at: a run, Pipeline, PipelineRuntime or Model, by its name."""
 
     subject: Subject
     namespace: str

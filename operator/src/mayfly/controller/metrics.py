@@ -15,7 +15,7 @@ from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.workqueue import WorkQueue
 
-SUBJECTS = 3
+SUBJECTS = 4
 RESULTS = 3
 WRITES = 60
 """Maximum number of write series: only half of all combinations occur."""

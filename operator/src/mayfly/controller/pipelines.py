@@ -1,4 +1,4 @@
-"""Reconciles Pipelines and PipelineRuntimes: gather, plan, execute."""
+"""Reconciles Pipelines and PipelineRuntimes: gather, plan, execute. Tells of Models."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mayfly.controller.resolve import Resolver
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound
 from mayfly.kube.kinds import MODELS, PIPELINES, RUNTIMES, VERSIONS
+from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import ObservedPipeline
 from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.runtime import plan_runtime
@@ -63,10 +64,12 @@ class PipelineWorker:
             used=self._used_versions(),
             model=await self._model(key),
         )
-        for action in plan_pipeline(seen).actions:
+        plan = plan_pipeline(seen)
+        for action in plan.actions:
             left = await self._executor.execute(action)
             if left is not None and left.get("kind") == "Pipeline":
                 self._caches.pipelines[key.namespace, key.name] = left
+        self._executor.tell(plan.events)
         self._release_dependents(key)
 
     async def _model(self, key: Key) -> Model | None:
@@ -75,6 +78,12 @@ class PipelineWorker:
         except NotFound:
             return None
         return Model.model_validate(body)
+
+    async def look_at_model(self, key: Key) -> None:
+        """Tell of a Model that is not ready; its status is the gateway's."""
+        model = await self._model(key)
+        if model is not None:
+            self._executor.tell(not_ready(model, model.status.conditions))
 
     def _release_dependents(self, key: Key) -> None:
         for run in self._caches.dependents.pop((key.namespace, key.name), set()):
@@ -102,13 +111,15 @@ class PipelineWorker:
             self._caches.runtimes.pop(key.name, None)
             return
         runtime = PipelineRuntime.model_validate(body)
-        for action in plan_runtime(runtime, self._clock()).actions:
+        plan = plan_runtime(runtime, self._clock())
+        for action in plan.actions:
             try:
                 await self._executor.execute(action)
             except KubeError as error:
                 if isinstance(error, Conflict):
                     raise
                 logger.warning("runtime %s: %s", key.name, error)
+        self._executor.tell(plan.events)
         for pipeline in list(self._caches.pipelines):
             if self._caches.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
                 self._queue.add(Key("pipeline", *pipeline))

@@ -19,6 +19,7 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import ControllerConfig, NetworkConfig
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
+from mayfly.controller.events import Events
 from mayfly.controller.execute import MANAGER, Executor
 from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
@@ -102,7 +103,8 @@ class Controller:
 
     async def _lead(self, cluster: Cluster, lease: Lease) -> None:
         network = _network(self._config.network_policy)
-        executor = Executor(cluster, network, lambda: lease.held, self._owner)
+        events = Events(cluster, self._clock, self._identity)
+        executor = Executor(cluster, network, lambda: lease.held, self._owner, events)
         sources = SourceChecker()
         resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
         pipelines = PipelineWorker(
@@ -129,6 +131,7 @@ class Controller:
             asyncio.create_task(self._work(worker, sweep), name="workers"),
             asyncio.create_task(self._apply_runtime(cluster), name="runtime"),
             asyncio.create_task(sweep.run(), name="sweep"),
+            asyncio.create_task(events.run(), name="events"),
         ]
         tasks.append(asyncio.create_task(self._dismiss(tuple(tasks)), name="stop"))
         registry = kopf.OperatorRegistry()

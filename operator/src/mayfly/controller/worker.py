@@ -94,6 +94,8 @@ class Worker:
                 await self._pipelines.look_at_pipeline(key)
             case "runtime":
                 await self._pipelines.look_at_runtime(key)
+            case "model":
+                await self._pipelines.look_at_model(key)
 
     # Runs
 
@@ -112,6 +114,7 @@ class Worker:
             try:
                 again = await self._carry_out(key, plan)
                 fresh = False
+                self._executor.tell(plan.events)
             except Conflict:
                 again = fresh = True
                 target = None

@@ -94,16 +94,40 @@ Action = (
 
 
 @dataclass(frozen=True)
+class Event:
+    """A Kubernetes Event about an object.
+
+    Attributes:
+        kind, namespace, name, uid: of the object; namespace "" for a cluster-wide one.
+        reason: of the condition that it tells of.
+        note: the condition's message.
+        occasion: what sets it apart from an earlier event of this reason.
+        warning: its type is Warning, else Normal.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    reason: str
+    note: str
+    occasion: str
+    warning: bool = True
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to do now, and when to look again even if nothing happens.
 
     Attributes:
         actions: executed in order; a failure stops the rest.
         wake: when to look again, or None.
+        events: told once the actions are done; nothing depends on them.
     """
 
     actions: tuple[Action, ...] = ()
     wake: datetime | None = None
+    events: tuple[Event, ...] = ()
 
 
 NOTHING = Plan()

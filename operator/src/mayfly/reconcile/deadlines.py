@@ -9,6 +9,8 @@ from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import parse_rfc3339
 
+QUEUED_LONG = timedelta(seconds=60)
+
 
 def created_at(run: PipelineRun, *, now: datetime) -> datetime:
     """When the run was created; `now` if it was never in the API."""
@@ -19,6 +21,11 @@ def created_at(run: PipelineRun, *, now: datetime) -> datetime:
 def queue_due(run: PipelineRun, *, now: datetime) -> datetime:
     """Until when a run may wait for a pod: `spec.queueDeadline` after its creation."""
     return created_at(run, now=now) + timedelta(seconds=seconds(run.spec.queue_deadline))
+
+
+def queued_long_at(run: PipelineRun, *, now: datetime) -> datetime:
+    """When waiting for a pod has been so long that an event tells of it."""
+    return created_at(run, now=now) + QUEUED_LONG
 
 
 def start_due(run: PipelineRun, *, now: datetime) -> datetime:

@@ -16,6 +16,7 @@ from mayfly.reconcile.actions import (
     Plan,
     WriteStatus,
 )
+from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import ObservedPipeline, SourceProblem
 
 REVISION_HISTORY = 10
@@ -129,4 +130,4 @@ def _status(
     write = WriteStatus(
         "pipelines", metadata.namespace or "", metadata.name, metadata.resource_version, new.body()
     )
-    return Plan((write,))
+    return Plan((write,), events=not_ready(seen.pipeline, new.conditions))

@@ -33,8 +33,9 @@ from mayfly.reconcile.actions import (
     EnsureNetworkPolicy,
     Plan,
 )
-from mayfly.reconcile.deadlines import created_at, queue_due, start_due, ttl_due
+from mayfly.reconcile.deadlines import created_at, queue_due, queued_long_at, start_due, ttl_due
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
+from mayfly.reconcile.events import run_events
 from mayfly.reconcile.observed import (
     CanceledAbove,
     GivesUp,
@@ -79,7 +80,7 @@ def plan_run(seen: ObservedRun) -> Plan:
         return NOTHING
     plan = _step(seen)
     strays = tuple(_delete(seen, pod) for pod in seen.strays if not pod.deleting)
-    return replace(plan, actions=strays + plan.actions) if strays else plan
+    return replace(plan, actions=strays + plan.actions, events=run_events(seen, plan.actions))
 
 
 def _step(seen: ObservedRun) -> Plan:
@@ -333,6 +334,9 @@ def _wait(seen: ObservedRun, reason: Reason, message: str) -> Plan:
     due = queue_due(seen.run, now=seen.now)
     started = find(seen.run.status.conditions, ConditionType.STARTED)
     wake = min(due, seen.now + timedelta(seconds=5)) if reason == Reason.POD_REFUSED else due
+    long = queued_long_at(seen.run, now=seen.now)
+    if reason == Reason.QUEUED and seen.now < long:
+        wake = min(wake, long)
     if started is not None and (started.reason, started.message) == (reason, message):
         return Plan((), wake)
     return Plan((write(seen, started_false(seen, reason, message)),), wake)

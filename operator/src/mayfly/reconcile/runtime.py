@@ -9,6 +9,7 @@ from mayfly.api.v1alpha1 import PipelineRuntime, PipelineRuntimeStatus, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, with_condition
 from mayfly.clock import rfc3339_seconds
 from mayfly.reconcile.actions import NOTHING, Plan, WriteStatus
+from mayfly.reconcile.events import not_ready
 
 BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -37,4 +38,4 @@ def plan_runtime(runtime: PipelineRuntime, now: datetime) -> Plan:
     write = WriteStatus(
         "pipelineruntimes", "", metadata.name, metadata.resource_version, new.body()
     )
-    return Plan((write,))
+    return Plan((write,), events=not_ready(runtime, new.conditions))

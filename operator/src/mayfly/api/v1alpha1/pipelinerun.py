@@ -324,7 +324,9 @@ class PipelineRunStatus(Part):
         default=None, max_length=4096, description="The last line of the exception."
     )
     logs_tail: str | None = Field(
-        default=None, max_length=4096, description="The log, or its last 4 KiB under a line that says where all of it is."
+        default=None,
+        max_length=4096,
+        description="The log, or its last 4 KiB under a line that says where all of it is.",
     )
     usage: Usage | None = Field(default=None, description="Time and cost.")
     children: Children | None = Field(
