@@ -321,7 +321,9 @@ class PipelineRunStatus(Part):
         "that Kubernetes can store. outputURL has it.",
     )
     error: str | None = Field(
-        default=None, max_length=4096, description="The last line of the exception."
+        default=None,
+        max_length=4096,
+        description="The last line of the exception; of a ReplicateError its detail.",
     )
     logs_tail: str | None = Field(
         default=None,
