@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: measures the running cluster and writes docs/benchmarks.md."""
+"""`python -m benchmarks`: measures the running cluster and writes docs/benchmarks.md.
+
+`python -m benchmarks history` measures a long ledger instead, without a cluster.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import audit, machine, metering, page, process, reads
+from benchmarks import audit, history, machine, metering, page, process, reads
 from benchmarks.audit import AuditLog, Entry, Mark, Request
 from benchmarks.cold import POD, PREFIXES, RUN, ColdBenchmark, ColdStarts
 from benchmarks.page import Circumstances, Findings
@@ -28,6 +31,9 @@ IDLE_SECONDS = 10.0
 
 def main() -> None:
     """Measure."""
+    if sys.argv[1:2] == ["history"]:
+        history.main(sys.argv[2:])
+        return
     options = _options()
     if not os.environ.get("KUBECONFIG"):
         sys.exit('KUBECONFIG is not set: run `make bench`, or eval "$(make -s env)" first')

@@ -1,5 +1,6 @@
 """Reports: every record in one row and once, sums exact, whatever the size of a batch."""
 
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -119,3 +120,45 @@ async def test_a_report_of_too_many_rows_is_refused(
     with pytest.raises(reports.TooManyRows):
         await reports.report(database, Span(), [Key.TREE])
     assert len(await reports.report(database, Span(), [Key.DAY])) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_kept_sums_are_those_of_the_records(database: Database, seed: int) -> None:
+    """Whatever the span, with corrections, and with records that are written twice."""
+    dice = random.Random(seed)
+    made: list[UsageRecord] = []
+    for number in range(60):
+        at = day(1) + timedelta(hours=dice.randrange(24 * 6), microseconds=dice.randrange(2))
+        kind = dice.choice(["run", "model"])
+        namespace, pipeline = dice.choice(["team", "other"]), dice.choice(["answer", "ask"])
+        spent, currency = dice.randrange(10**7), dice.choice(["USD", "EUR"])
+        parts = {"kind": kind, "namespace": namespace, "pipeline": pipeline, "currency": currency}
+        made.append(bill(number, **parts, active_ms=spent, recorded_at=at))
+        if dice.random() < 0.3:
+            later = at + timedelta(hours=dice.randrange(30))
+            made.append(correction(made[-1], 1, "-0.0000000000001", recorded_at=later))
+    await write(database, *made)
+    async with database.write() as tx:
+        assert not any([await records.add(tx, each) for each in made])
+    for _ in range(12):
+        since, until = (day(1) + timedelta(hours=6 * dice.randrange(32)) for _ in range(2))
+        namespace = dice.choice([None, "team"])
+        span = Span(dice.choice([None, since]), dice.choice([None, max(since, until)]), namespace)
+        for keys in ([], [Key.PIPELINE, Key.DAY], [Key.NAMESPACE, Key.MODEL], [Key.TREE]):
+            rows = await reports.report(database, span, keys)
+            wanted = [
+                each
+                for each in made
+                if namespace in {None, each.namespace}
+                and (span.since is None or each.recorded_at >= span.since)
+                and (span.until is None or each.recorded_at < span.until)
+            ]
+            for total in reports.totals_of(rows):
+                own = [each for each in wanted if each.currency == total.currency]
+                assert total.cost == exact_sum(each.cost for each in own)
+                assert total.active_ms == sum(each.active_ms for each in own)
+                assert total.predictions == sum(each.corrects is None for each in own)
+            if Key.DAY in keys:
+                assert {row.keys[1] for row in rows} == {
+                    each.recorded_at.date().isoformat() for each in wanted
+                }

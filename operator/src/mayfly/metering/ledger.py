@@ -25,7 +25,7 @@ from mayfly.metering import records, spending
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.pricing import PricePin, cost, read_pins
 from mayfly.metering.records import UsageRecord
-from mayfly.metering.tables import RUN, runs
+from mayfly.metering.tables import RUN, call_counts, runs
 
 
 class ClosedBy(StrEnum):
@@ -141,7 +141,19 @@ async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
     if new:
         # A call that was on its way when its caller ended adds to what was thought to be settled.
         await unsettle(tx, row.parent_uid)
+        await _count_call(tx, row.pipeline_namespace, row.pipeline)
     return new
+
+
+async def _count_call(tx: AsyncConnection, namespace: str, name: str) -> None:
+    if not name:
+        return  # an inline run is of no Pipeline
+    await insert_once(tx, call_counts, {"namespace": namespace, "name": name, "calls": 0})
+    await tx.execute(
+        update(call_counts)
+        .where(call_counts.c.namespace == namespace, call_counts.c.name == name)
+        .values(calls=call_counts.c.calls + 1)
+    )
 
 
 async def unsettle(tx: AsyncConnection, uid: str | None) -> None:

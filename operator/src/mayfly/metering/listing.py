@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.ledger import RunRow
-from mayfly.metering.tables import MODEL, runs
+from mayfly.metering.tables import MODEL, call_counts, runs
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Span:
 
 async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
     """Rows of a span."""
+    found = await tx.execute(query(span))
+    return [RunRow(**each) for each in found.mappings()]
+
+
+def query(span: Span) -> Select[Any]:
+    """The query of a span's rows; an index serves its order, whatever is asked for."""
     wanted = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
     if span.namespace is not None:
         wanted = wanted.where(runs.c.namespace == span.namespace)
@@ -53,15 +60,14 @@ async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
         wanted = wanted.where(runs.c.root_uid == span.root_uid)
     if span.before is not None:
         moment, identity = span.before
-        wanted = wanted.where(
-            (runs.c.created_at < moment) | ((runs.c.created_at == moment) & (runs.c.id < identity))
-        )
+        # Compared as a pair, because an index is not used as a whole for an OR.
+        place = tuple_(literal(moment, runs.c.created_at.type), literal(identity))
+        wanted = wanted.where(tuple_(runs.c.created_at, runs.c.id) < place)
     if span.created_after is not None:
         wanted = wanted.where(runs.c.created_at >= span.created_after)
     if span.created_before is not None:
         wanted = wanted.where(runs.c.created_at < span.created_before)
-    found = await tx.execute(wanted)
-    return [RunRow(**each) for each in found.mappings()]
+    return wanted
 
 
 async def count_calls(
@@ -69,11 +75,10 @@ async def count_calls(
 ) -> dict[tuple[str, str], int]:
     """The number of predictions of Pipelines and Models, by namespace and name."""
     found: dict[tuple[str, str], int] = {}
-    key = (runs.c.pipeline_namespace, runs.c.pipeline)
+    key = tuple_(call_counts.c.namespace, call_counts.c.name)
     for start in range(0, len(keys), 200):
-        batch = tuple_(*key).in_(keys[start : start + 200])
-        counted = await tx.execute(select(*key, func.count()).where(batch).group_by(*key))
-        found |= {(namespace, name): count for namespace, name, count in counted}
+        counted = await tx.execute(select(call_counts).where(key.in_(keys[start : start + 200])))
+        found |= {(namespace, name): calls for namespace, name, calls in counted}
     return found
 
 

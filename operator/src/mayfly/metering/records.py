@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once, note
-from mayfly.metering import periods, spending
+from mayfly.metering import periods, spending, sums
 from mayfly.metering.pricing import (
     EXACT,
     Charge,
@@ -85,7 +85,7 @@ class UsageRecord:
     @property
     def model(self) -> str:
         """What was called, as owner/name."""
-        return self.called or f"{self.pipeline_namespace}/{self.pipeline or self.name}"
+        return sums.called_model(self.called, self.pipeline_namespace, self.pipeline, self.name)
 
     @property
     def pins(self) -> tuple[PricePin, ...]:
@@ -152,6 +152,7 @@ async def add(tx: AsyncConnection, record: UsageRecord) -> bool:
     new = await insert_once(tx, usage_records, values)
     if new:
         note(tx, record)
+        await sums.add(tx, record)
         await spending.add(
             tx,
             namespace=record.namespace,

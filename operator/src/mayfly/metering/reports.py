@@ -1,15 +1,17 @@
 """Usage reports: reads, sums and counts usage records.
 
-Records are read in batches, each in a transaction of its own, so that neither memory nor a slow
-reader of an answer holds anything up; what is behind a reader in time doesn't change any more.
+Sums are made of those that are kept (`sums`). Records are read in batches, each in a transaction
+of its own, so that neither memory nor a slow reader of an answer holds anything up; what is behind
+a reader in time doesn't change any more.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from typing import Any
@@ -17,13 +19,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database
-from mayfly.metering import periods
+from mayfly.metering import periods, sums
 from mayfly.metering.periods import Month, Period, Totals
 from mayfly.metering.pricing import EXACT
 from mayfly.metering.records import UsageRecord, of
 from mayfly.metering.sheets import line
+from mayfly.metering.sums import Sum
 from mayfly.metering.tables import RUN, usage_records
 
 BATCH = 1000
@@ -54,23 +56,23 @@ class Key(StrEnum):
     DAY = "day"
     TREE = "tree"
 
-    def of(self, record: UsageRecord) -> str | None:
-        """Where a record belongs; None where the key says nothing of it.
+    def of(self, part: Sum) -> str | None:
+        """Where a sum of records belongs; None where the key says nothing of it.
 
         A run of a Pipeline has no model and a call of a Model no pipeline; a day is one in UTC, of
         `recorded_at`; a tree has the id of its root.
         """
         match self:
             case Key.NAMESPACE:
-                return record.namespace
+                return part.namespace
             case Key.PIPELINE:
-                return record.model if record.kind == RUN else None
+                return part.model if part.kind == RUN else None
             case Key.MODEL:
-                return None if record.kind == RUN else record.model
+                return None if part.kind == RUN else part.model
             case Key.DAY:
-                return record.recorded_at.astimezone(UTC).date().isoformat()
+                return part.day
             case Key.TREE:
-                return run_id(record.root_uid)
+                return part.tree
 
 
 @dataclass(frozen=True)
@@ -191,47 +193,48 @@ async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Ro
     Raises:
         TooManyRows: there are more of them than `MAX_ROWS`.
     """
-    rows: dict[tuple[tuple[str | None, ...], str], Row] = {}
-    async for record in records(database, span):
-        place = (tuple(key.of(record) for key in keys), record.currency)
-        rows[place] = _plus(rows.get(place) or Row(*place), record)
-        if len(rows) > MAX_ROWS:
-            raise TooManyRows
-    return sorted(rows.values(), key=lambda row: ([key or "" for key in row.keys], row.currency))
-
-
-def _plus(row: Row, record: UsageRecord) -> Row:
-    with localcontext(EXACT):
-        cost = row.cost + record.cost
-    return replace(
-        row,
-        predictions=row.predictions + (record.corrects is None),
-        active_ms=row.active_ms + record.active_ms,
-        output_items=row.output_items + record.output_items,
-        input_tokens=row.input_tokens + record.input_tokens,
-        output_tokens=row.output_tokens + record.output_tokens,
-        cost=cost,
-    )
+    amounts: dict[tuple[tuple[str | None, ...], str], _Amounts] = {}
+    trees = Key.TREE in keys
+    async with (
+        database.read() as tx,
+        aclosing(sums.find(tx, span.since, span.until, span.namespace, trees=trees)) as parts,
+    ):
+        async for batch in parts:
+            for part in batch:
+                place = (tuple(key.of(part) for key in keys), part.currency)
+                amounts.setdefault(place, _Amounts()).add(part)
+            if len(amounts) > MAX_ROWS:
+                raise TooManyRows
+    rows = [Row(*place, **asdict(total)) for place, total in amounts.items()]
+    return sorted(rows, key=lambda row: ([key or "" for key in row.keys], row.currency))
 
 
 def totals_of(rows: Sequence[Row]) -> list[Row]:
     """The totals of a report's rows, one per currency."""
-    found: dict[str, Row] = {}
+    found: dict[str, _Amounts] = {}
     for row in rows:
-        before = found.get(row.currency) or Row((), row.currency)
-        with localcontext(EXACT):
-            cost = before.cost + row.cost
-        found[row.currency] = Row(
-            keys=(),
-            currency=row.currency,
-            predictions=before.predictions + row.predictions,
-            active_ms=before.active_ms + row.active_ms,
-            output_items=before.output_items + row.output_items,
-            input_tokens=before.input_tokens + row.input_tokens,
-            output_tokens=before.output_tokens + row.output_tokens,
-            cost=cost,
-        )
-    return [found[currency] for currency in sorted(found)]
+        found.setdefault(row.currency, _Amounts()).add(row)
+    return [Row((), currency, **asdict(found[currency])) for currency in sorted(found)]
+
+
+@dataclass(slots=True)
+class _Amounts:
+    """The amounts of a row while they are added up."""
+
+    predictions: int = 0
+    active_ms: int = 0
+    output_items: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal = Decimal(0)
+
+    def add(self, more: Row | Sum) -> None:
+        self.predictions += more.predictions
+        self.active_ms += more.active_ms
+        self.output_items += more.output_items
+        self.input_tokens += more.input_tokens
+        self.output_tokens += more.output_tokens
+        self.cost = EXACT.add(self.cost, more.cost)
 
 
 async def count(database: Database, month: Month) -> Totals:

@@ -19,7 +19,7 @@ runs = Table(
     Column("pipeline_namespace", String(63), nullable=False),
     Column("pipeline", String(253), nullable=False),
     Column("version", String(64), nullable=False),
-    Column("root_uid", String(64), nullable=False, index=True),
+    Column("root_uid", String(64), nullable=False),
     Column("parent_uid", String(64), index=True),
     Column("depth", Integer, nullable=False),
     Column("runtime_digest", String(512), nullable=False),
@@ -51,12 +51,22 @@ runs = Table(
     Column("budget_uid", String(64)),
     Column("data_removed", Boolean, nullable=False),
     Index("ix_runs_open", "closed_at"),
-    Index("ix_runs_kept", "data_removed", "closed_at"),
+    Index("ix_runs_kept", "data_removed", "closed_at", "uid", "namespace", "root_uid"),
     Index("ix_runs_version", "version"),
     Index("ix_runs_pod_uid", "pod_uid"),
+    Index("ix_runs_created_at", "created_at", "id"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
-    Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
+    Index("ix_runs_tree", "root_uid", "namespace", "created_at", "id"),
 )
+
+call_counts = Table(
+    "call_counts",
+    metadata,
+    Column("namespace", String(63), primary_key=True),
+    Column("name", String(253), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+)
+"""How many predictions each Pipeline and Model has had, counted as they are opened in `runs`."""
 
 usage_records = Table(
     "usage_records",
@@ -93,7 +103,7 @@ usage_records = Table(
     Column("why", Text, nullable=False),
     Column("author", String(320), nullable=False),
     Column("request", String(64)),
-    Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+    Index("ix_usage_records_namespace", "namespace", "recorded_at", "record_id"),
     Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
 )
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, false, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
@@ -27,8 +28,7 @@ from mayfly.gateway.namespaces.retention import Retention
 from mayfly.metering import listing
 from mayfly.metering.tables import RUN, runs
 
-TREES = 100
-"""Number of trees per query."""
+PREDICTIONS_A_QUERY = 100
 
 PREDICTIONS = 20
 """Number of predictions per transaction: a log may have 10 MiB, and other writers wait."""
@@ -74,16 +74,16 @@ class Removal:
         await self._files.delete_doomed()
 
     async def _remove(self, theirs: ColumnElement[bool], before: datetime) -> None:
-        last = ""
+        last: tuple[datetime, str] | None = None
         while True:
             async with self._database.read() as tx:
-                roots = await _over(tx, theirs, before, after=last)
-            if not roots:
+                found = (await tx.execute(over(theirs, before, after=last))).all()
+            if not found:
                 return
-            last = roots[-1]
+            last = (found[-1].closed_at, found[-1].uid)
             unfinished = {self._runs.tree_of(each) for each in self._runs.unfinished()}
             named = await self.named()
-            for root in roots:
+            for root in dict.fromkeys(row.root_uid for row in found):
                 if root not in unfinished:
                     await self._remove_tree(root, named)
 
@@ -113,11 +113,8 @@ class Removal:
 
     async def _left_files(self, now: datetime) -> None:
         """Files that an unfinished tree named, and inputs of runs that were never created."""
-        gone = select(runs.c.uid).where(runs.c.data_removed)
         left: list[str] = []
         async with self._database.read() as tx:
-            found = await tx.execute(select(files.c.id).where(files.c.run_uid.in_(gone)))
-            left += found.scalars()
             for theirs, before in self._retention.scopes(files.c.namespace, now):
                 found = await tx.execute(
                     select(files.c.id).where(
@@ -136,10 +133,18 @@ class Removal:
                 await _doom(tx, batch)
 
 
-async def _over(
-    tx: AsyncConnection, theirs: ColumnElement[bool], before: datetime, *, after: str
-) -> Sequence[str]:
-    """Roots of trees with data, all of whose ends are older than a moment, in order."""
+def over(
+    theirs: ColumnElement[bool], before: datetime, *, after: tuple[datetime, str] | None
+) -> Select[Any]:
+    """The query of predictions with data, all of whose trees' ends are older than a moment.
+
+    It goes by their ends, oldest first, so that an index finds that there are none.
+
+    Args:
+        theirs: a filter of namespaces.
+        before: the moment.
+        after: only those behind the one with this end and UID.
+    """
     other = runs.alias()
     young = (
         select(other.c.uid)
@@ -151,20 +156,13 @@ async def _over(
         )
         .exists()
     )
-    found = await tx.execute(
-        select(runs.c.root_uid)
-        .where(
-            runs.c.data_removed.is_(False),
-            runs.c.closed_at < before,
-            theirs,
-            runs.c.root_uid > after,
-            ~young,
-        )
-        .distinct()
-        .order_by(runs.c.root_uid)
-        .limit(TREES)
+    wanted = select(runs.c.closed_at, runs.c.uid, runs.c.root_uid).where(
+        runs.c.data_removed == false(), runs.c.closed_at < before, theirs, ~young
     )
-    return list(found.scalars())
+    if after is not None:
+        place = tuple_(literal(after[0], runs.c.closed_at.type), literal(after[1]))
+        wanted = wanted.where(tuple_(runs.c.closed_at, runs.c.uid) > place)
+    return wanted.order_by(runs.c.closed_at, runs.c.uid).limit(PREDICTIONS_A_QUERY)
 
 
 async def _remove(tx: AsyncConnection, uids: Sequence[str], named: Collection[str]) -> None:
@@ -173,6 +171,8 @@ async def _remove(tx: AsyncConnection, uids: Sequence[str], named: Collection[st
     await tx.execute(delete(model_calls).where(model_calls.c.uid.in_(uids)))
     found = await tx.execute(select(files.c.id).where(files.c.run_uid.in_(uids)))
     await _doom(tx, [each for each in found.scalars() if each not in named])
+    # The others are left without a run; so they are found later without a look at all old runs.
+    await tx.execute(update(files).where(files.c.run_uid.in_(uids)).values(run_uid=""))
     await tx.execute(
         update(runs)
         .where(runs.c.uid.in_(uids))

@@ -25,7 +25,18 @@ from urllib.request import url2pathname
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
-from sqlalchemy import BigInteger, Column, String, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
@@ -57,12 +68,13 @@ files = Table(
     metadata,
     Column("id", String(26), primary_key=True),
     Column("namespace", String(63), nullable=False),
-    Column("run_uid", String(64), nullable=False, index=True),
+    Column("run_uid", String(64), nullable=False),
     Column("name", String(NAME_BYTES), nullable=False),
     Column("content_type", String(127), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index("ix_files_run_uid", "run_uid", "created_at"),
 )
 
 

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Index,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    literal,
+    select,
+    tuple_,
+)
 
 from mayfly.clock import Clock, rfc3339
 from mayfly.database.engine import Database, Instant, metadata
@@ -190,10 +201,8 @@ class Uploads:
             wanted = wanted.where(uploads.c.root_uid == self._root(caller))
         if before is not None:
             moment, file_id = before
-            wanted = wanted.where(
-                (uploads.c.created_at < moment)
-                | ((uploads.c.created_at == moment) & (uploads.c.file_id < file_id))
-            )
+            place = tuple_(literal(moment, uploads.c.created_at.type), literal(file_id))
+            wanted = wanted.where(tuple_(uploads.c.created_at, uploads.c.file_id) < place)
         wanted = wanted.order_by(uploads.c.created_at.desc(), uploads.c.file_id.desc())
         async with self._database.read() as tx:
             rows = (await tx.execute(wanted.limit(limit))).all()

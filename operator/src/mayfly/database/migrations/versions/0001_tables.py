@@ -64,14 +64,22 @@ Table(
     Column("budget_uid", String(64)),
     Column("data_removed", Boolean, nullable=False),
     UniqueConstraint("id", name="uq_runs_id"),
-    Index("ix_runs_root_uid", "root_uid"),
     Index("ix_runs_parent_uid", "parent_uid"),
     Index("ix_runs_open", "closed_at"),
-    Index("ix_runs_kept", "data_removed", "closed_at"),
+    Index("ix_runs_kept", "data_removed", "closed_at", "uid", "namespace", "root_uid"),
     Index("ix_runs_version", "version"),
     Index("ix_runs_pod_uid", "pod_uid"),
+    Index("ix_runs_created_at", "created_at", "id"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
-    Index("ix_runs_pipeline", "pipeline_namespace", "pipeline"),
+    Index("ix_runs_tree", "root_uid", "namespace", "created_at", "id"),
+)
+
+Table(
+    "call_counts",
+    tables,
+    Column("namespace", String(63), primary_key=True),
+    Column("name", String(253), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
 )
 
 Table(
@@ -111,8 +119,24 @@ Table(
     Column("request", String(64)),
     Index("ix_usage_records_run_uid", "run_uid"),
     Index("ix_usage_records_root_uid", "root_uid"),
-    Index("ix_usage_records_namespace", "namespace", "recorded_at"),
+    Index("ix_usage_records_namespace", "namespace", "recorded_at", "record_id"),
     Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
+)
+
+Table(
+    "usage_days",
+    tables,
+    Column("day", String(10), primary_key=True),
+    Column("namespace", String(63), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("model", String(320), primary_key=True),
+    Column("currency", String(8), primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("output_items", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", String(160), nullable=False),
 )
 
 Table(
@@ -173,7 +197,7 @@ Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Index("ix_files_run_uid", "run_uid"),
+    Index("ix_files_run_uid", "run_uid", "created_at"),
 )
 
 Table("doomed_files", tables, Column("id", String(26), primary_key=True))

@@ -1,0 +1,107 @@
+"""Queries over a long history are served by an index, in order: their plans, in both databases."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from benchmarks import history
+from sqlalchemy import Select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from support.servers.postgresql import BOTH
+
+from mayfly.database.engine import Database
+from mayfly.gateway.cleanup import removal
+from mayfly.metering import listing, sums
+from mayfly.metering.listing import Span
+from mayfly.metering.tables import runs
+
+pytestmark = BOTH
+
+PREDICTIONS = 3000
+MOMENT = datetime(2026, 10, 20, tzinfo=UTC)
+PLACE = (MOMENT, "0" * 26)
+TREE = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+async def tx(database_url: str) -> AsyncIterator[AsyncConnection]:
+    database = Database(database_url)
+    await history.fill(database, PREDICTIONS)
+    async with database.read() as tx:
+        yield tx
+    await database.close()
+
+
+async def plan(tx: AsyncConnection, query: Select[Any]) -> str:
+    """The plan as text."""
+    compiled = query.compile(dialect=tx.dialect, compile_kwargs={"literal_binds": True})
+    if tx.dialect.name == "postgresql":  # a small table is scanned and sorted where it may be
+        for way in ("seqscan", "sort", "incremental_sort", "bitmapscan", "hashjoin", "mergejoin"):
+            await tx.execute(text(f"SET LOCAL enable_{way} = off"))
+    explain = "EXPLAIN QUERY PLAN " if tx.dialect.name == "sqlite" else "EXPLAIN (FORMAT JSON) "
+    found = (await tx.exec_driver_sql(explain + str(compiled).replace("%%", "%"))).all()
+    if tx.dialect.name == "sqlite":
+        return "\n".join(row[3] for row in found)
+    return "\n".join(_steps(found[0][0][0]["Plan"]))
+
+
+def _steps(node: dict[str, Any]) -> list[str]:
+    own = " ".join(str(node.get(key, "")) for key in ("Node Type", "Relation Name", "Index Name"))
+    return [own.strip(), *(line for each in node.get("Plans", ()) for line in _steps(each))]
+
+
+def assert_served(shown: str, index: str) -> None:
+    assert index in shown, shown
+    for word in ("TEMP B-TREE", "Sort", "SCAN runs", "Seq Scan", "MULTI-INDEX OR"):
+        assert word not in shown, shown
+
+
+@pytest.mark.parametrize(
+    ("span", "index"),
+    [
+        (Span(), "ix_runs_created_at"),
+        (Span(before=PLACE), "ix_runs_created_at"),
+        (Span(created_after=MOMENT, created_before=history.END), "ix_runs_created_at"),
+        (Span("team-1"), "ix_runs_namespace"),
+        (Span("team-1", before=PLACE), "ix_runs_namespace"),
+        (Span("team-1", root_uid=TREE), "ix_runs_tree"),
+        (Span("team-1", root_uid=TREE, before=PLACE), "ix_runs_tree"),
+    ],
+    ids=str,
+)
+async def test_a_page_is_read_in_the_order_of_an_index(
+    tx: AsyncConnection, span: Span, index: str
+) -> None:
+    shown = await plan(tx, listing.query(span))
+    if tx.dialect.name == "sqlite" and span == Span():
+        shown = shown.replace("SCAN runs USING INDEX", "")  # from its end, up to the limit
+    if span.root_uid is None or tx.dialect.name == "sqlite":
+        assert_served(shown, index)
+    else:  # PostgreSQL expects one row, and sorting one costs nothing
+        assert index in shown
+
+
+async def test_a_report_of_days_reads_no_record(tx: AsyncConnection) -> None:
+    for namespace in (None, "team-1"):
+        shown = await plan(tx, sums.query_days("2026-10-05", "2026-10-07", namespace))
+        assert "usage_records" not in shown
+        assert "usage_days" in shown
+
+
+async def test_the_rest_of_a_day_is_found_by_an_index(tx: AsyncConnection) -> None:
+    rest = sums.query_rest(MOMENT, MOMENT.replace(minute=10), None)
+    assert "ix_usage_records_recorded_at" in await plan(tx, rest)
+
+
+async def test_the_sweep_finds_what_is_due_by_its_end(tx: AsyncConnection) -> None:
+    for theirs in (runs.c.namespace.not_in(["team-1"]), runs.c.namespace == "team-1"):
+        due = removal.over(theirs, datetime(2026, 10, 17, tzinfo=UTC), after=None)
+        assert "ix_runs_kept" in (shown := await plan(tx, due)), shown
+        assert "SCAN runs" not in shown
+
+
+async def test_calls_are_counted_without_a_look_at_predictions(tx: AsyncConnection) -> None:
+    counted = await listing.count_calls(tx, [("team", f"pipeline-{n}") for n in range(20)])
+    in_all = await tx.scalar(text("SELECT count(*) FROM runs"))
+    assert sum(counted.values()) == in_all == PREDICTIONS
