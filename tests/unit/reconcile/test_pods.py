@@ -44,6 +44,20 @@ def test_its_only_token_is_for_the_gateway():
     assert not [value for value in values if "token" in value.lower() and "/" not in value]
 
 
+def test_what_programs_expect_to_be_writable_is_on_the_one_bounded_volume():
+    spec = rendered()["spec"]
+    (container,) = spec["containers"]
+    (scratch,) = [each for each in spec["volumes"] if "emptyDir" in each]
+    assert scratch["emptyDir"]["sizeLimit"] == "5Gi"
+    assert len(spec["volumes"]) == 2  # each costs start time
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    for path in ("/tmp", "/var/tmp", "/run"):
+        assert mounts[path] == {"name": "scratch", "mountPath": path, "subPath": f"system{path}"}
+    # Nobody but the kubelet can put another token where the agent reads its own.
+    (token,) = [path for path, each in mounts.items() if each["name"] == "gateway-token"]
+    assert not token.startswith(("/scratch", "/tmp", "/var", "/run"))
+
+
 def test_it_is_owned_by_its_run_and_runs_once():
     body = rendered()
     (owner,) = body["metadata"]["ownerReferences"]

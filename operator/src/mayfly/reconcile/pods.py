@@ -36,8 +36,19 @@ TRANSFER_SECONDS = 300
 RESULT_SECONDS = 900
 """How long an agent keeps its result while the gateway is unavailable."""
 
-TOKEN_FOLDER = "/var/run/secrets/mayfly"  # noqa: S105 - a path
+TOKEN_FOLDER = "/etc/mayfly"  # noqa: S105 - a path
+"""Outside of WRITABLE, so that the author's code can't put other files in the token's place."""
+
 SCRATCH = "/scratch"
+WRITABLE = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - private to the pod
+"""Folders that programs expect to be writable, all on the scratch volume.
+
+Each is a subPath: one more volume would cost start time, and would need a limit of its own.
+"""
+
+SYSTEM = "system"
+"""The subPath of /tmp is system/tmp, and so on. The worker knows this folder: it links output
+files from there, because a hard link can't leave its mount."""
 
 
 def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSettings) -> Json:
@@ -169,6 +180,10 @@ def _agent(target: Target, settings: PodSettings) -> Json:
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "scratch", "mountPath": SCRATCH},
+            *(
+                {"name": "scratch", "mountPath": path, "subPath": SYSTEM + path}
+                for path in WRITABLE
+            ),
             {"name": "gateway-token", "mountPath": TOKEN_FOLDER, "readOnly": True},
         ],
     }

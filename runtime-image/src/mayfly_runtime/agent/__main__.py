@@ -13,6 +13,7 @@ from pathlib import Path
 from mayfly_runtime.agent import ca_bundle, process
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+USER = "mayfly"
 _NOT_FOR_THE_WORKER = ("MAYFLY_", "KUBERNETES_")
 
 
@@ -44,6 +45,8 @@ def _worker_environment(
         "TMPDIR": str(scratch / "run" / "tmp"),
         "HOME": str(scratch),
     }
+    # getpass and others ask here first. The UID may be any, so it may have no name in /etc/passwd.
+    kept |= {"USER": USER, "LOGNAME": USER}
     kept.setdefault("OMP_NUM_THREADS", "1")
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")
     kept.setdefault("REPLICATE_POLL_INTERVAL", "0.05")
