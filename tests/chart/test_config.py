@@ -40,8 +40,11 @@ def test_a_range_that_is_open_to_runs_is_read_at_the_start(render):
     config = render({"networkPolicy": {"allowed": ["10.20.0.0/16"]}}).config("controller.json")
     allowed = ControllerConfig.model_validate(config).network_policy.allowed
     assert [str(each) for each in allowed] == ["10.20.0.0/16"]
-    config["networkPolicy"]["allowed"] = ["10.20.0.1/16"]
-    with pytest.raises(ValidationError, match="not a valid IPv4 network"):
+    config["networkPolicy"]["allowed"] = ["10.20.0.1/16"]  # as a NetworkPolicy reads it
+    allowed = ControllerConfig.model_validate(config).network_policy.allowed
+    assert [str(each) for each in allowed] == ["10.20.0.0/16"]
+    config["networkPolicy"]["allowed"] = ["10.20.0.1/33"]
+    with pytest.raises(ValidationError, match="does not appear to be an IPv4 or IPv6 network"):
         ControllerConfig.model_validate(config)
 
 

@@ -239,7 +239,7 @@ def _network(config: NetworkConfig) -> NetworkSettings:
         gateway_port=config.gateway_port,
         internet=config.internet,
         dns_namespace=config.dns_namespace,
-        denied=config.denied,
+        denied=tuple(str(each) for each in config.denied),
         allowed=tuple(str(each) for each in config.allowed),
         extra_egress=config.extra_egress,
     )
