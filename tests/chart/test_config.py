@@ -120,3 +120,24 @@ def test_a_port_that_is_not_the_usual_one_is_said(render):
     rendered = render({"gateway": {"service": {"port": 8443}}})
     assert rendered.config("gateway.json")["internalURL"].endswith(".svc:8443")
     assert rendered.named("Service", "mayfly-gateway")["spec"]["ports"][0]["port"] == 8443
+
+
+def test_dns_by_value(render):
+    dns = {"namespace": "openshift-dns", "ports": [5353], "cidrs": ["169.254.20.10/32"]}
+    rendered = render({"networkPolicy": {"dns": dns}})
+    policy = ControllerConfig.model_validate(rendered.config("controller.json")).network_policy
+    assert policy.dns_namespace == "openshift-dns"
+    assert policy.dns_ports == (5353,)
+    assert [str(each) for each in policy.dns_cidrs] == ["169.254.20.10/32"]
+    own = rendered.named("NetworkPolicy", "mayfly-controller")["spec"]["egress"][0]["ports"]
+    assert own == [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]
+
+
+def test_labels_and_annotations_of_run_pods(render, refusal):
+    given = {"team": "vision"}
+    rendered = render({"runtime": {"default": {"podLabels": given, "podAnnotations": given}}})
+    spec = rendered.config("runtime.json")["spec"]
+    assert spec["podLabels"] == spec["podAnnotations"] == given
+    for field in ("podLabels", "podAnnotations"):
+        said = refusal({"runtime": {"default": {field: {"mayfly.dev/id": "x"}}}})
+        assert f'runtime.default.{field} has the key "mayfly.dev/id"' in said

@@ -10,8 +10,14 @@ import yaml
 from mayfly.config import ControllerConfig, GatewayConfig
 
 CASES = {
-    "a tag is no digest": ({"image": {"reference": "mayfly:1"}}, 'image.reference is "mayfly:1": name'),
-    "no runtime image": ({"runtime": {"default": {"image": ""}}}, 'runtime.default.image is "": name'),
+    "a tag is no digest": (
+        {"image": {"reference": "mayfly:1"}},
+        'image.reference is "mayfly:1": name',
+    ),
+    "no runtime image": (
+        {"runtime": {"default": {"image": ""}}},
+        'runtime.default.image is "": name',
+    ),
     "an unknown value": ({"gatway": {}}, "'gatway' not allowed"),
     "an unknown inner value": ({"gateway": {"replica": 1}}, "'replica' not allowed"),
     "a pull policy": ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),

@@ -39,6 +39,8 @@ class NetworkConfig(ConfigPart):
     gateway_pod_labels: dict[str, str]
     gateway_port: int = 8443
     dns_namespace: str = "kube-system"
+    dns_ports: tuple[int, ...] = Field(default=(53,), min_length=1)
+    dns_cidrs: tuple[Network, ...] = Field(default=(), alias="dnsCIDRs")
     denied: tuple[Network, ...] = ()
     allowed: tuple[Network, ...] = ()
     extra_egress: tuple[dict[str, Any], ...] = ()
@@ -71,6 +73,7 @@ class ControllerConfig(ConfigPart):
     sweep_seconds: float = 300.0
     workers: int = 16
     pod_image_pull_policy: str = "IfNotPresent"
+    pod_set_ids: bool = Field(default=True, alias="podSetIDs")
     network_policy: NetworkConfig
     listen_port: int = 8080
 

@@ -82,6 +82,49 @@ def test_the_runtime_decides_size_place_and_image():
     assert body["containers"][0]["resources"]["requests"] == {"cpu": "50m"}
 
 
+def test_labels_and_annotations_of_the_runtime_never_replace_mayflys():
+    given = {"team": "vision", "mayfly.dev/id": "x", "mayfly.dev/runtime": "x"}
+    plain = rendered()["metadata"]
+    metadata = rendered(podLabels=given, podAnnotations=given)["metadata"]
+    assert metadata["labels"] == {**given, **plain["labels"]}
+    assert metadata["annotations"] == {**given, **plain["annotations"]}
+
+
+def test_ids_can_be_left_to_the_cluster():
+    chosen = PodSettings("https://gateway.test", set_ids=False)
+    spec = pod_for(run(), target(), 1, chosen)["spec"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    # Nobody's group, so readable by any user: the pod has but one.
+    (projected,) = [each["projected"] for each in spec["volumes"] if "projected" in each]
+    assert projected["defaultMode"] == 0o444
+    (projected,) = [
+        each["projected"] for each in rendered()["spec"]["volumes"] if "projected" in each
+    ]
+    assert projected["defaultMode"] == 0o440
+
+
+def test_dns_by_value():
+    settings = NetworkSettings(
+        "mayfly-system",
+        {"app": "gateway"},
+        dns_namespace="openshift-dns",
+        dns_ports=(5353,),
+        dns_cidrs=("169.254.20.10/32",),
+    )
+    _, dns, *_ = network_policy("team", settings, None)["spec"]["egress"]
+    name = {"kubernetes.io/metadata.name": "openshift-dns"}
+    assert dns == {
+        "to": [
+            {"namespaceSelector": {"matchLabels": name}},
+            {"ipBlock": {"cidr": "169.254.20.10/32"}},
+        ],
+        "ports": [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}],
+    }
+
+
 def allows(policy, address: str) -> bool:
     ip = ipaddress.ip_address(address)
     for rule in policy["spec"]["egress"]:

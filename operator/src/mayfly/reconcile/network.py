@@ -44,6 +44,8 @@ class NetworkSettings:
         gateway_labels: labels of the gateway's pods.
         gateway_port: the port that they listen on.
         dns_namespace: namespace of the cluster's DNS.
+        dns_ports: the ports of its pods.
+        dns_cidrs: addresses of DNS servers that are no pods, such as NodeLocal DNS.
         denied: further CIDRs that are denied (public ranges of the cluster's own).
         allowed: private CIDRs that are allowed nevertheless, on any port.
         extra_egress: further egress rules, as in a NetworkPolicy.
@@ -54,6 +56,8 @@ class NetworkSettings:
     gateway_port: int = 8443
     internet: bool = True
     dns_namespace: str = "kube-system"
+    dns_ports: tuple[int, ...] = (53,)
+    dns_cidrs: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     extra_egress: tuple[Json, ...] = field(default_factory=tuple)
@@ -98,8 +102,15 @@ def _egress(settings: NetworkSettings) -> list[Json]:
         "ports": [{"protocol": "TCP", "port": settings.gateway_port}],
     }
     dns = {
-        "to": [{"namespaceSelector": _namespace(settings.dns_namespace)}],
-        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+        "to": [
+            {"namespaceSelector": _namespace(settings.dns_namespace)},
+            *({"ipBlock": {"cidr": each}} for each in settings.dns_cidrs),
+        ],
+        "ports": [
+            {"protocol": protocol, "port": port}
+            for port in settings.dns_ports
+            for protocol in ("UDP", "TCP")
+        ],
     }
     rules = [gateway, dns]
     if settings.internet:

@@ -72,13 +72,11 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "activeDeadlineSeconds": _lifetime(run, target),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
+            **({"runAsUser": UID, "runAsGroup": UID, "fsGroup": UID} if settings.set_ids else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_agent(target, settings)],
-        "volumes": _volumes(target),
+        "volumes": _volumes(target, settings),
     }
     if spec.image_pull_secrets:
         body["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
@@ -94,8 +92,11 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "metadata": {
             "name": pod_name(identity, attempt),
             "namespace": run.metadata.namespace,
-            "labels": _labels(target, identity),
-            "annotations": {RUNTIME_ANNOTATION: target.runtime.metadata.name},
+            "labels": {**spec.pod_labels, **_labels(target, identity)},
+            "annotations": {
+                **spec.pod_annotations,
+                RUNTIME_ANNOTATION: target.runtime.metadata.name,
+            },
             "ownerReferences": [_owner(run)],
         },
         "spec": body,
@@ -189,14 +190,15 @@ def _agent(target: Target, settings: PodSettings) -> Json:
     }
 
 
-def _volumes(target: Target) -> list[Json]:
+def _volumes(target: Target, settings: PodSettings) -> list[Json]:
     size = target.runtime.spec.resources.limits.get("ephemeral-storage", "5Gi")
     return [
         {"name": "scratch", "emptyDir": {"sizeLimit": size}},
         {
             "name": "gateway-token",
             "projected": {
-                "defaultMode": 0o440,
+                # Without fsGroup the token is root's, and the pod has but one user.
+                "defaultMode": 0o440 if settings.set_ids else 0o444,
                 "sources": [
                     {
                         "serviceAccountToken": {

@@ -221,12 +221,12 @@ def _on_scratch(source: str, scratch: Path) -> str:
     These folders are mounts of `system/` of the same volume. The kernel links no file from one
     mount to another, and a copy would take time and, for a while, twice the space.
     """
-    there = f"{scratch}/system{source}"
+    there = Path(f"{scratch}/system{source}")
     try:
-        same = os.path.samefile(source, there)
+        same = there.samefile(source)
     except OSError:
         return source
-    return there if same else source
+    return str(there) if same else source
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
