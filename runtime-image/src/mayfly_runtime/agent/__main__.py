@@ -50,9 +50,21 @@ def _worker_environment(
     kept.setdefault("OMP_NUM_THREADS", "1")
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")
     kept.setdefault("REPLICATE_POLL_INTERVAL", "0.05")
+    # Both spellings: programs read one or the other. A proxy outside the cluster can't reach the gateway.
+    direct = _host(environment.get("MAYFLY_GATEWAY_URL", ""))
+    others = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    kept |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (others, direct))))
     if bundle is not None:
         kept |= {"SSL_CERT_FILE": str(bundle), "REQUESTS_CA_BUNDLE": str(bundle)}
     return kept
+
+
+def _host(url: str) -> str:
+    """The host of a URL; urllib.parse would take time to import before the worker starts."""
+    authority = url.partition("://")[2].partition("/")[0]
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
 
 
 def say(text: str) -> None:
