@@ -50,7 +50,7 @@ def _worker_environment(
     kept.setdefault("OMP_NUM_THREADS", "1")
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")
     kept.setdefault("REPLICATE_POLL_INTERVAL", "0.05")
-    # Both spellings: programs read one or the other. A proxy outside the cluster can't reach the gateway.
+    # Both spellings: programs read one or the other. A proxy may not reach the gateway.
     direct = _host(environment.get("MAYFLY_GATEWAY_URL", ""))
     others = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     kept |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (others, direct))))
