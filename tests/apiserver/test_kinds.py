@@ -249,3 +249,21 @@ def test_the_wide_list_has_the_cost_of_the_whole_tree(plane, namespace):
     header, row = wide.splitlines()
     assert row[header.index("COST") :].split()[0] == "0.0100251"
     assert "COST" not in plane.kubectl("get", "prun", "a", "-n", namespace).stdout
+
+
+@pytest.mark.parametrize("field", ["podLabels", "podAnnotations"])
+def test_a_runtimes_labels_and_annotations_of_pods(plane, namespace, field):
+    def made(name: str, given: dict) -> str:
+        body = {
+            "apiVersion": "mayfly.dev/v1alpha1",
+            "kind": "PipelineRuntime",
+            "metadata": {"name": name},
+            "spec": {"image": "x@sha256:1", field: given},
+        }
+        return create(plane, namespace, body, "--dry-run=server").stderr
+
+    assert "those are Mayfly's own" in made("a", {"mayfly.dev/id": "x"})
+    assert "as Kubernetes takes them" in made("a", {"no key": "x"})
+    assert made("a", {"team": "vision", "example.com/cost-center": "4711", "empty": ""}) == ""
+    sentence = "as Kubernetes takes them" in made("a", {"team": "two words"})
+    assert sentence is (field == "podLabels")

@@ -40,8 +40,11 @@ def test_a_range_that_is_open_to_runs_is_read_at_the_start(render):
     config = render({"networkPolicy": {"allowed": ["10.20.0.0/16"]}}).config("controller.json")
     allowed = ControllerConfig.model_validate(config).network_policy.allowed
     assert [str(each) for each in allowed] == ["10.20.0.0/16"]
-    config["networkPolicy"]["allowed"] = ["10.20.0.1/16"]
-    with pytest.raises(ValidationError, match="not a valid IPv4 network"):
+    config["networkPolicy"]["allowed"] = ["10.20.0.1/16"]  # as a NetworkPolicy reads it
+    allowed = ControllerConfig.model_validate(config).network_policy.allowed
+    assert [str(each) for each in allowed] == ["10.20.0.0/16"]
+    config["networkPolicy"]["allowed"] = ["10.20.0.1/33"]
+    with pytest.raises(ValidationError, match="does not appear to be an IPv4 or IPv6 network"):
         ControllerConfig.model_validate(config)
 
 
@@ -66,7 +69,9 @@ def test_the_default_runtime_is_one_that_the_kind_takes(render):
                 "default": {
                     "tolerations": [{"key": "runs", "operator": "Exists"}],
                     "nodeSelector": {"pool": "runs"},
-                    "runtimeClassName": "gvisor",
+                    "podLabels": {"team": "vision"},
+        "podAnnotations": {"team": "vision"},
+        "runtimeClassName": "gvisor",
                     "imagePullSecrets": [{"name": "registry"}],
                 }
             }
@@ -117,3 +122,24 @@ def test_a_port_that_is_not_the_usual_one_is_said(render):
     rendered = render({"gateway": {"service": {"port": 8443}}})
     assert rendered.config("gateway.json")["internalURL"].endswith(".svc:8443")
     assert rendered.named("Service", "mayfly-gateway")["spec"]["ports"][0]["port"] == 8443
+
+
+def test_dns_by_value(render):
+    dns = {"namespace": "openshift-dns", "ports": [5353], "cidrs": ["169.254.20.10/32"]}
+    rendered = render({"networkPolicy": {"dns": dns}})
+    policy = ControllerConfig.model_validate(rendered.config("controller.json")).network_policy
+    assert policy.dns_namespace == "openshift-dns"
+    assert policy.dns_ports == (5353,)
+    assert [str(each) for each in policy.dns_cidrs] == ["169.254.20.10/32"]
+    own = rendered.named("NetworkPolicy", "mayfly-controller")["spec"]["egress"][0]["ports"]
+    assert own == [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]
+
+
+def test_labels_and_annotations_of_run_pods(render, refusal):
+    given = {"team": "vision"}
+    rendered = render({"runtime": {"default": {"podLabels": given, "podAnnotations": given}}})
+    spec = rendered.config("runtime.json")["spec"]
+    assert spec["podLabels"] == spec["podAnnotations"] == given
+    for field in ("podLabels", "podAnnotations"):
+        said = refusal({"runtime": {"default": {field: {"mayfly.dev/id": "x"}}}})
+        assert f'runtime.default.{field} has the key "mayfly.dev/id"' in said

@@ -205,3 +205,19 @@ def test_no_pod_of_ours_has_a_label_for_run_pods(default):
     for deployment in default.of("Deployment"):
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert not [label for label in labels if label.startswith("mayfly.dev/")]
+
+
+def test_ids_can_be_left_to_the_cluster(render):
+    rendered = render({"podSecurity": {"setIDs": False}})
+    for part in PARTS:
+        assert pod(rendered, part)["securityContext"] == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    # Nobody's group, so readable by any user: the pod has but one.
+    modes = [
+        v["secret"]["defaultMode"] for v in pod(rendered, "gateway")["volumes"] if "secret" in v
+    ]
+    assert modes == [0o444, 0o444]
+    assert rendered.config("controller.json")["podSetIDs"] is False

@@ -2,13 +2,22 @@
 
 import json
 import subprocess
+from ipaddress import ip_network
 
 import pytest
 import yaml
 
+from mayfly.config import ControllerConfig, GatewayConfig
+
 CASES = {
-    "a tag is no digest": ({"image": {"reference": "mayfly:1"}}, "/image/reference"),
-    "no runtime image": ({"runtime": {"default": {"image": ""}}}, "/runtime/default/image"),
+    "a tag is no digest": (
+        {"image": {"reference": "mayfly:1"}},
+        'image.reference is "mayfly:1": name',
+    ),
+    "no runtime image": (
+        {"runtime": {"default": {"image": ""}}},
+        'runtime.default.image is "": name',
+    ),
     "an unknown value": ({"gatway": {}}, "'gatway' not allowed"),
     "an unknown inner value": ({"gateway": {"replica": 1}}, "'replica' not allowed"),
     "a pull policy": ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
@@ -20,7 +29,10 @@ CASES = {
     ),
     "a TLS mode": ({"tls": {"mode": "off"}}, "/tls/mode"),
     "a name as an address": ({"tls": {"extraIPs": ["example.org"]}}, "/tls/extraIPs/0"),
-    "cert-manager without issuer": ({"tls": {"mode": "certManager"}}, "/tls/certManager/issuerRef"),
+    "cert-manager without issuer": (
+        {"tls": {"mode": "certManager"}},
+        "tls.certManager.issuerRef.name is empty",
+    ),
     "a service type": (
         {"gateway": {"service": {"type": "ExternalName"}}},
         "/gateway/service/type",
@@ -41,13 +53,25 @@ CASES = {
         {"gateway": {"externalURL": "mayfly.example"}},
         "/gateway/externalURL",
     ),
+    "a sub-path": (
+        {"gateway": {"externalURL": "https://mayfly.example/ml"}},
+        'gateway.externalURL is "https://mayfly.example/ml": the gateway is served at the root',
+    ),
+    "a query": (
+        {"gateway": {"externalURL": "https://mayfly.example?a=b"}},
+        "leave out everything after the host and port",
+    ),
+    "an Ingress with a sub-path": (
+        {"gateway": {"ingress": {"enabled": True, "host": "mayfly.example", "path": "/ml"}}},
+        'gateway.ingress.path is "/ml"',
+    ),
     "an Ingress without host": (
         {"gateway": {"ingress": {"enabled": True}}},
-        "/gateway/ingress/host",
+        "gateway.ingress.host is empty",
     ),
     "a route without parents": (
         {"gateway": {"httpRoute": {"enabled": True}}},
-        "/gateway/httpRoute/parentRefs",
+        "gateway.httpRoute.parentRefs is empty",
     ),
     "a price as a number": (
         {"runtime": {"default": {"price": [{"meter": "prediction", "unitPrice": 0.1}]}}},
@@ -69,6 +93,14 @@ CASES = {
     "a currency": ({"currency": "dollars"}, "/currency"),
     "a range to deny": ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),
     "a range to allow": ({"networkPolicy": {"allowed": ["10.0.0.1"]}}, "/networkPolicy/allowed/0"),
+    "an address above 255": ({"networkPolicy": {"allowed": ["10.0.0.256/32"]}}, "/allowed/0"),
+    "a prefix above 32": ({"outbound": {"allowCIDRs": ["10.0.0.0/33"]}}, "/outbound/allowCIDRs/0"),
+    "a prefix above 128": ({"networkPolicy": {"denied": ["fd00::/129"]}}, "/denied/0"),
+    "an IPv6 address cut short": ({"networkPolicy": {"denied": ["fd00:/8"]}}, "/denied/0"),
+    "a quantity": (
+        {"controller": {"resources": {"limits": {"memory": "1 GB"}}}},
+        "/controller/resources/limits/memory",
+    ),
     "a depth": ({"limits": {"depth": 0}}, "/limits/depth"),
     "an API server port": (
         {"networkPolicy": {"apiServerPorts": []}},
@@ -82,7 +114,7 @@ CASES = {
                 "persistence": {"enabled": False},
             }
         },
-        "/gateway/database",
+        "a PostgreSQL database in gateway.database.url",
     ),
     "two gateways on a local folder": (
         {
@@ -92,7 +124,7 @@ CASES = {
                 "persistence": {"enabled": False},
             }
         },
-        "/gateway/files/url",
+        "an object store in gateway.files.url",
     ),
     "two gateways on one volume": (
         {
@@ -102,7 +134,7 @@ CASES = {
                 "files": {"url": "s3://x"},
             }
         },
-        "/gateway/persistence/enabled",
+        "gateway.persistence.enabled to false",
     ),
 }
 
@@ -115,14 +147,60 @@ def test_refused(refusal, case):
 
 def test_the_images_have_no_default(helm_template):
     said = helm_template({}).stderr
-    assert "/image/reference" in said
-    assert "/runtime/default/image" in said
+    assert 'image.reference is ""' in said
+    assert 'runtime.default.image is ""' in said
 
 
 def test_no_runtime_image_is_needed_where_no_runtime_is_made(render):
     rendered = render({"runtime": {"create": False, "default": {"image": ""}}})
     assert rendered.config("controller.json")["runtimeFile"] is None
     assert "runtime.json" not in rendered.named("ConfigMap", "mayfly-config")["data"]
+
+
+def test_all_that_is_wrong_is_told_at_once(refusal):
+    said = refusal({"tls": {"mode": "certManager"}, "gateway": {"replicas": 2}})
+    for named in ("issuerRef.name", "database.url", "files.url", "persistence.enabled"):
+        assert named in said
+
+
+RANGES = ["10.20.0.0/16", "10.20.3.4/16", "0.0.0.0/0", "fd12::/48", "::/0", "2001:db8::1/128",
+          "1:2:3:4:5:6:7:8/64", "fd12:3456:789a::/48"]  # fmt: skip
+
+
+def test_ranges_and_quantities_that_kubernetes_takes(render):
+    rendered = render(
+        {
+            "networkPolicy": {"allowed": RANGES, "denied": RANGES},
+            "outbound": {"allowCIDRs": RANGES},
+            "controller": {"resources": {"limits": {"cpu": 0.5, "memory": "1e9"}}},
+            "gateway": {"externalURL": "https://mayfly.example:8443/"},
+        }
+    )
+    settings = ControllerConfig.model_validate(rendered.config("controller.json"))
+    assert "10.20.0.0/16" in [str(each) for each in settings.network_policy.denied]
+    assert ip_network("10.20.0.0/16") in settings.network_policy.allowed
+    GatewayConfig.model_validate(rendered.config("gateway.json"))
+
+
+def test_a_parent_chart_may_switch_it_on_and_have_globals(helm_template, required, chart, tmp_path):
+    parent = tmp_path / "parent"
+    (parent / "charts").mkdir(parents=True)
+    (parent / "charts" / "mayfly").symlink_to(chart)
+    needed = [{"name": "mayfly", "version": "*.*.*-0", "condition": "mayfly.enabled"}]
+    about = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": needed}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(about))
+    for enabled in (True, False):
+        values = {"global": {"region": "x"}, "mayfly": {**required, "enabled": enabled}}
+        done = helm_template(values, chart=parent)
+        assert done.returncode == 0, done.stderr
+        assert ("kind: Deployment" in done.stdout) is enabled
+
+
+def test_lint_of_the_bare_chart_and_of_the_values_for_it(helm, chart):
+    for arguments in ([], ["--values", str(chart / "ci" / "default-values.yaml")]):
+        command = [helm, "lint", "--strict", str(chart), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_lint(helm, chart, required, tmp_path):

@@ -93,7 +93,7 @@ def call_api(token):
         return answer.status
 
 def main() -> dict:
-    own = Path("/var/run/secrets/mayfly/token")
+    own = Path("/etc/mayfly/token")
     return {
         "uid": os.getuid(),
         "service_account": os.path.exists("/var/run/secrets/kubernetes.io"),

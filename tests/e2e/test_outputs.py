@@ -181,3 +181,25 @@ def test_many_items_are_there_when_main_has_ended(namespace):
     )
     # Of whole seconds, so it may say up to one less than it was.
     assert (finished - completed).total_seconds() < 3
+
+
+EVERYWHERE = """
+import getpass, os
+from cog import Path
+def main() -> dict:
+    found = {"user": getpass.getuser()}
+    for folder in ("/tmp", "/var/tmp", "/run", os.path.expanduser("~")):
+        file = Path(folder) / "x.txt"
+        file.write_text(folder)
+        found[folder] = file
+    return found
+"""
+
+
+def test_a_file_written_where_programs_usually_write_is_an_output(namespace):
+    run = namespace.run(EVERYWHERE)
+    ended = namespace.finished(run)
+    assert reason(ended) == "Succeeded", message(ended)
+    output = namespace.prediction(run)["output"]
+    assert output.pop("user") == "mayfly"
+    assert [got.text for got in fetched(list(output.values()))] == list(output)

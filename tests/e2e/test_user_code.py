@@ -267,7 +267,7 @@ REPLAYS = """
 import base64, json, os, socket, ssl, urllib.parse
 from pathlib import Path
 
-TOKEN = Path("/var/run/secrets/mayfly/token").read_text().strip()
+TOKEN = Path("/etc/mayfly/token").read_text().strip()
 GATEWAY = urllib.parse.urlsplit(os.environ["REPLICATE_BASE_URL"])
 
 def dial():

@@ -3,12 +3,19 @@
 {{/* Passes Pod Security "restricted"; fsGroup makes mounted Secrets and the volume readable to us. */}}
 {{- define "mayfly.podSecurityContext" -}}
 runAsNonRoot: true
+{{- if .Values.podSecurity.setIDs }}
 runAsUser: 65532
 runAsGroup: 65532
 fsGroup: 65532
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
+{{- end }}
+
+{{/* Of Secrets that only our own process reads. Without fsGroup they are root's, in a pod of one user. */}}
+{{- define "mayfly.secretMode" -}}
+{{ ternary "0440" "0444" .Values.podSecurity.setIDs }}
 {{- end }}
 
 {{- define "mayfly.containerSecurityContext" -}}

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """A CIDR as NetworkPolicies read it: 10.20.3.4/16 is 10.20.0.0/16."""
+    return ip_network(text, strict=False)
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+"""A range of addresses. Read at the start: an agent that can't read one would end every run."""
 
 
 class ConfigPart(BaseModel):
@@ -22,7 +31,6 @@ class NetworkConfig(ConfigPart):
 
     Attributes:
         allowed: private ranges that run pods, and URLs of file inputs, may lead to all the same.
-            Read here, because an agent that can't read one would end every run.
     """
 
     enabled: bool = True
@@ -31,8 +39,10 @@ class NetworkConfig(ConfigPart):
     gateway_pod_labels: dict[str, str]
     gateway_port: int = 8443
     dns_namespace: str = "kube-system"
-    denied: tuple[str, ...] = ()
-    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+    dns_ports: tuple[int, ...] = Field(default=(53,), min_length=1)
+    dns_cidrs: tuple[Network, ...] = Field(default=(), alias="dnsCIDRs")
+    denied: tuple[Network, ...] = ()
+    allowed: tuple[Network, ...] = ()
     extra_egress: tuple[dict[str, Any], ...] = ()
 
 
@@ -63,6 +73,7 @@ class ControllerConfig(ConfigPart):
     sweep_seconds: float = 300.0
     workers: int = 16
     pod_image_pull_policy: str = "IfNotPresent"
+    pod_set_ids: bool = Field(default=True, alias="podSetIDs")
     network_policy: NetworkConfig
     listen_port: int = 8080
 
@@ -125,8 +136,8 @@ class OutboundConfig(ConfigPart):
         deny_cidrs: networks that it may not: the cluster's, where they are public addresses.
     """
 
-    allow_cidrs: tuple[IPv4Network | IPv6Network, ...] = Field(default=(), alias="allowCIDRs")
-    deny_cidrs: tuple[IPv4Network | IPv6Network, ...] = Field(default=(), alias="denyCIDRs")
+    allow_cidrs: tuple[Network, ...] = Field(default=(), alias="allowCIDRs")
+    deny_cidrs: tuple[Network, ...] = Field(default=(), alias="denyCIDRs")
 
 
 class RatesConfig(ConfigPart):

@@ -210,3 +210,16 @@ def test_the_agent_needs_the_standard_library_only():
         """
     command = [sys.executable, "-I", "-S", "-c", code, str(SOURCE)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+async def test_the_user_has_a_name_whatever_the_uid(run):
+    ended = await run(
+        """
+        import getpass, os
+        def main() -> list:
+            home = os.path.expanduser("~")
+            return [getpass.getuser(), os.environ["USER"], os.environ["LOGNAME"],
+                    os.access(home, os.W_OK), home == os.environ["HOME"]]
+        """
+    )
+    assert ended.output == ["mayfly", "mayfly", "mayfly", True, True]

@@ -44,6 +44,20 @@ def test_its_only_token_is_for_the_gateway():
     assert not [value for value in values if "token" in value.lower() and "/" not in value]
 
 
+def test_what_programs_expect_to_be_writable_is_on_the_one_bounded_volume():
+    spec = rendered()["spec"]
+    (container,) = spec["containers"]
+    (scratch,) = [each for each in spec["volumes"] if "emptyDir" in each]
+    assert scratch["emptyDir"]["sizeLimit"] == "5Gi"
+    assert len(spec["volumes"]) == 2  # each costs start time
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    for path in ("/tmp", "/var/tmp", "/run"):
+        assert mounts[path] == {"name": "scratch", "mountPath": path, "subPath": f"system{path}"}
+    # Nobody but the kubelet can put another token where the agent reads its own.
+    (token,) = [path for path, each in mounts.items() if each["name"] == "gateway-token"]
+    assert not token.startswith(("/scratch", "/tmp", "/var", "/run"))
+
+
 def test_it_is_owned_by_its_run_and_runs_once():
     body = rendered()
     (owner,) = body["metadata"]["ownerReferences"]
@@ -66,6 +80,49 @@ def test_the_runtime_decides_size_place_and_image():
     assert body["imagePullSecrets"] == [{"name": "registry"}]
     assert body["tolerations"] == [{"key": "runs", "operator": "Exists"}]
     assert body["containers"][0]["resources"]["requests"] == {"cpu": "50m"}
+
+
+def test_labels_and_annotations_of_the_runtime_never_replace_mayflys():
+    given = {"team": "vision", "mayfly.dev/id": "x", "mayfly.dev/runtime": "x"}
+    plain = rendered()["metadata"]
+    metadata = rendered(podLabels=given, podAnnotations=given)["metadata"]
+    assert metadata["labels"] == {**given, **plain["labels"]}
+    assert metadata["annotations"] == {**given, **plain["annotations"]}
+
+
+def test_ids_can_be_left_to_the_cluster():
+    chosen = PodSettings("https://gateway.test", set_ids=False)
+    spec = pod_for(run(), target(), 1, chosen)["spec"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    # Nobody's group, so readable by any user: the pod has but one.
+    (projected,) = [each["projected"] for each in spec["volumes"] if "projected" in each]
+    assert projected["defaultMode"] == 0o444
+    (projected,) = [
+        each["projected"] for each in rendered()["spec"]["volumes"] if "projected" in each
+    ]
+    assert projected["defaultMode"] == 0o440
+
+
+def test_dns_by_value():
+    settings = NetworkSettings(
+        "mayfly-system",
+        {"app": "gateway"},
+        dns_namespace="openshift-dns",
+        dns_ports=(5353,),
+        dns_cidrs=("169.254.20.10/32",),
+    )
+    _, dns, *_ = network_policy("team", settings, None)["spec"]["egress"]
+    name = {"kubernetes.io/metadata.name": "openshift-dns"}
+    assert dns == {
+        "to": [
+            {"namespaceSelector": {"matchLabels": name}},
+            {"ipBlock": {"cidr": "169.254.20.10/32"}},
+        ],
+        "ports": [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}],
+    }
 
 
 def allows(policy, address: str) -> bool:

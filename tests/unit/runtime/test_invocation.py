@@ -1,14 +1,16 @@
 """One call of `main()`: what is told, and in which order."""
 
+import errno
 import os
 import signal
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from mayfly_runtime.worker.entrypoint import Entrypoint
 from mayfly_runtime.worker.errors import Failure
-from mayfly_runtime.worker.invocation import Interrupts, Invocation
+from mayfly_runtime.worker.invocation import Interrupts, Invocation, _put
 
 SLOW = """
 class Slow(os.PathLike):
@@ -79,3 +81,34 @@ def test_the_end_of_main_is_told_before_its_error(call, kind):
     assert told[0] == "over"
     assert told[1] == "made into words"
     assert told[-1] == "UserError"
+
+
+def test_a_file_in_tmp_is_linked_as_one_in_the_working_directory(tmp_path, monkeypatch):
+    """/tmp is a mount of scratch's own system/tmp, and no link leads from one mount to another."""
+    scratch, source = tmp_path / "scratch", tmp_path / "tmp" / "x.png"
+    there = Path(f"{scratch}/system{source}")
+    target = scratch / "outbox" / "0" / "x.png"
+    for each in (source, there, target):
+        each.parent.mkdir(parents=True)
+    there.write_bytes(b"picture")
+    os.link(there, source)
+    link = os.link
+
+    def within_scratch(path, to):
+        if not Path(path).is_relative_to(scratch):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(path, to)
+
+    monkeypatch.setattr(os, "link", within_scratch)
+    _put(str(source), target, keep=False)
+    assert target.samefile(source)
+    # A file of the same name that is another one is not taken for it.
+    there.unlink()
+    there.write_bytes(b"another")
+    target.unlink()
+    _put(str(source), target, keep=False)
+    assert target.read_bytes() == b"picture"
+    # While the author's code runs it is a copy, as from anywhere.
+    monkeypatch.setattr(os, "link", pytest.fail)
+    _put(str(source), target, keep=True)
+    assert not target.samefile(source)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mayfly_runtime.agent import clock, fetch, messages, oom, process
 from mayfly_runtime.agent.gateway import Address
 from mayfly_runtime.agent.run import Run
-from mayfly_runtime.spec import check
+from mayfly_runtime.spec import addresses, check
 
 SOURCE = Path(__file__).parents[3] / "runtime-image" / "src"
 
@@ -25,12 +25,12 @@ SOURCE = Path(__file__).parents[3] / "runtime-image" / "src"
      "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "ff02::1"],
 )  # fmt: skip
 def test_addresses_that_are_not_fetched_from(address):
-    assert not fetch.is_public(ipaddress.ip_address(address))
+    assert not addresses.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "::ffff:1.1.1.1"])
 def test_addresses_of_the_internet(address):
-    assert fetch.is_public(ipaddress.ip_address(address))
+    assert addresses.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,7 @@ class Controller:
             pem,
             self._config.pod_image_pull_policy,
             fetch_allow=tuple(str(each) for each in self._config.network_policy.allowed),
+            set_ids=self._config.pod_set_ids,
         )
 
     def _lease_settings(self) -> LeaseSettings:
@@ -239,7 +240,9 @@ def _network(config: NetworkConfig) -> NetworkSettings:
         gateway_port=config.gateway_port,
         internet=config.internet,
         dns_namespace=config.dns_namespace,
-        denied=config.denied,
+        dns_ports=config.dns_ports,
+        dns_cidrs=tuple(str(each) for each in config.dns_cidrs),
+        denied=tuple(str(each) for each in config.denied),
         allowed=tuple(str(each) for each in config.allowed),
         extra_egress=config.extra_egress,
     )

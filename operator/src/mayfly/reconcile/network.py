@@ -10,28 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mayfly.api.v1alpha1.names import RUN_ID_LABEL
+from mayfly_runtime.spec import addresses
 
 Json = dict[str, Any]
 
 NAME = "mayfly-runs"
-
-NOT_PUBLIC_V4 = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-)
-"""IANA's special-purpose IPv4 blocks: private, link-local (cloud metadata), shared, multicast."""
-
-NOT_PUBLIC_V6 = ("::1/128", "fc00::/7", "fe80::/10", "ff00::/8", "64:ff9b::/96")
-"""The same for IPv6, and NAT64's prefix, behind which the IPv4 ones hide."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +27,8 @@ class NetworkSettings:
         gateway_labels: labels of the gateway's pods.
         gateway_port: the port that they listen on.
         dns_namespace: namespace of the cluster's DNS.
+        dns_ports: the ports of its pods.
+        dns_cidrs: addresses of DNS servers that are no pods, such as NodeLocal DNS.
         denied: further CIDRs that are denied (public ranges of the cluster's own).
         allowed: private CIDRs that are allowed nevertheless, on any port.
         extra_egress: further egress rules, as in a NetworkPolicy.
@@ -54,6 +39,8 @@ class NetworkSettings:
     gateway_port: int = 8443
     internet: bool = True
     dns_namespace: str = "kube-system"
+    dns_ports: tuple[int, ...] = (53,)
+    dns_cidrs: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     extra_egress: tuple[Json, ...] = field(default_factory=tuple)
@@ -98,13 +85,21 @@ def _egress(settings: NetworkSettings) -> list[Json]:
         "ports": [{"protocol": "TCP", "port": settings.gateway_port}],
     }
     dns = {
-        "to": [{"namespaceSelector": _namespace(settings.dns_namespace)}],
-        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+        "to": [
+            {"namespaceSelector": _namespace(settings.dns_namespace)},
+            *({"ipBlock": {"cidr": each}} for each in settings.dns_cidrs),
+        ],
+        "ports": [
+            {"protocol": protocol, "port": port}
+            for port in settings.dns_ports
+            for protocol in ("UDP", "TCP")
+        ],
     }
     rules = [gateway, dns]
     if settings.internet:
-        v4 = [*NOT_PUBLIC_V4, *(each for each in settings.denied if ":" not in each)]
-        v6 = [*NOT_PUBLIC_V6, *(each for each in settings.denied if ":" in each)]
+        v4 = [*addresses.NOT_PUBLIC_V4, *(each for each in settings.denied if ":" not in each)]
+        v6 = [*addresses.NOT_PUBLIC_V6, *(each for each in settings.denied if ":" in each)]
+        v6 += [range_ for each in v4 for range_ in addresses.embedded(each)]
         rules.append(
             {
                 "to": [
@@ -114,8 +109,13 @@ def _egress(settings: NetworkSettings) -> list[Json]:
             }
         )
     if settings.allowed:
-        rules.append({"to": [{"ipBlock": {"cidr": each}} for each in settings.allowed]})
+        every = [range_ for each in settings.allowed for range_ in _with_embedded(each)]
+        rules.append({"to": [{"ipBlock": {"cidr": each}} for each in every]})
     return [*rules, *settings.extra_egress]
+
+
+def _with_embedded(cidr: str) -> list[str]:
+    return [cidr, *addresses.embedded(cidr)]
 
 
 def _namespace(name: str) -> Json:

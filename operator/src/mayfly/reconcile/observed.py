@@ -140,12 +140,14 @@ class PodSettings:
         ca_pem: the CA of its certificate; None for a public CA.
         image_pull_policy: of the runtime image.
         fetch_allow: private CIDRs that URLs of file inputs may lead to.
+        set_ids: whether pods say their UID and groups; the cluster may choose them (OpenShift).
     """
 
     gateway_url: str
     ca_pem: str | None = None
     image_pull_policy: str = "IfNotPresent"
     fetch_allow: tuple[str, ...] = ()
+    set_ids: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,19 @@ TRANSFER_SECONDS = 300
 RESULT_SECONDS = 900
 """How long an agent keeps its result while the gateway is unavailable."""
 
-TOKEN_FOLDER = "/var/run/secrets/mayfly"  # noqa: S105 - a path
+TOKEN_FOLDER = "/etc/mayfly"  # noqa: S105 - a path
+"""Outside of WRITABLE, so that the author's code can't put other files in the token's place."""
+
 SCRATCH = "/scratch"
+WRITABLE = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - private to the pod
+"""Folders that programs expect to be writable, all on the scratch volume.
+
+Each is a subPath: one more volume would cost start time, and would need a limit of its own.
+"""
+
+SYSTEM = "system"
+"""The subPath of /tmp is system/tmp, and so on. The worker knows this folder: it links output
+files from there, because a hard link can't leave its mount."""
 
 
 def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSettings) -> Json:
@@ -61,13 +72,11 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "activeDeadlineSeconds": _lifetime(run, target),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
+            **({"runAsUser": UID, "runAsGroup": UID, "fsGroup": UID} if settings.set_ids else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_agent(target, settings)],
-        "volumes": _volumes(target),
+        "volumes": _volumes(target, settings),
     }
     if spec.image_pull_secrets:
         body["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
@@ -83,8 +92,11 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "metadata": {
             "name": pod_name(identity, attempt),
             "namespace": run.metadata.namespace,
-            "labels": _labels(target, identity),
-            "annotations": {RUNTIME_ANNOTATION: target.runtime.metadata.name},
+            "labels": {**spec.pod_labels, **_labels(target, identity)},
+            "annotations": {
+                **spec.pod_annotations,
+                RUNTIME_ANNOTATION: target.runtime.metadata.name,
+            },
             "ownerReferences": [_owner(run)],
         },
         "spec": body,
@@ -169,19 +181,24 @@ def _agent(target: Target, settings: PodSettings) -> Json:
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "scratch", "mountPath": SCRATCH},
+            *(
+                {"name": "scratch", "mountPath": path, "subPath": SYSTEM + path}
+                for path in WRITABLE
+            ),
             {"name": "gateway-token", "mountPath": TOKEN_FOLDER, "readOnly": True},
         ],
     }
 
 
-def _volumes(target: Target) -> list[Json]:
+def _volumes(target: Target, settings: PodSettings) -> list[Json]:
     size = target.runtime.spec.resources.limits.get("ephemeral-storage", "5Gi")
     return [
         {"name": "scratch", "emptyDir": {"sizeLimit": size}},
         {
             "name": "gateway-token",
             "projected": {
-                "defaultMode": 0o440,
+                # Without fsGroup the token is root's, and the pod has but one user.
+                "defaultMode": 0o440 if settings.set_ids else 0o444,
                 "sources": [
                     {
                         "serviceAccountToken": {

@@ -13,6 +13,7 @@ from pathlib import Path
 from mayfly_runtime.agent import ca_bundle, process
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+USER = "mayfly"
 _NOT_FOR_THE_WORKER = ("MAYFLY_", "KUBERNETES_")
 
 
@@ -44,12 +45,26 @@ def _worker_environment(
         "TMPDIR": str(scratch / "run" / "tmp"),
         "HOME": str(scratch),
     }
+    # getpass and others ask here first. The UID may be any, so it may have no name in /etc/passwd.
+    kept |= {"USER": USER, "LOGNAME": USER}
     kept.setdefault("OMP_NUM_THREADS", "1")
     kept.setdefault("OPENBLAS_NUM_THREADS", "1")
     kept.setdefault("REPLICATE_POLL_INTERVAL", "0.05")
+    # Both spellings: programs read one or the other. A proxy may not reach the gateway.
+    direct = _host(environment.get("MAYFLY_GATEWAY_URL", ""))
+    others = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    kept |= dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (others, direct))))
     if bundle is not None:
         kept |= {"SSL_CERT_FILE": str(bundle), "REQUESTS_CA_BUNDLE": str(bundle)}
     return kept
+
+
+def _host(url: str) -> str:
+    """The host of a URL; urllib.parse would take time to import before the worker starts."""
+    authority = url.partition("://")[2].partition("/")[0]
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
 
 
 def say(text: str) -> None:

@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
-from mayfly_runtime.spec import data_urls, disposition, urls
+from mayfly_runtime.spec import addresses, data_urls, disposition, urls
 
 MAX_REDIRECTS = 10
 _CHUNK_BYTES = 256 * 1024
 _MAX_NAME_BYTES = 120
 _UNSAFE = re.compile(r"[^\w.\-+ ]")
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class FetchError(Exception):
@@ -40,7 +37,7 @@ class Fetcher:
 
     gateway: Gateway
     context: Callable[[], ssl.SSLContext]
-    allowed: tuple[IPNetwork, ...]
+    allowed: tuple[addresses.Network, ...]
     folder: Path
     max_bytes: int
     left_s: Callable[[], float]
@@ -136,7 +133,7 @@ class Fetcher:
         failure: OSError | None = None
         for family, kind, protocol, _, address in found:
             ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
-            if not (trusted or is_public(ip) or any(ip in network for network in self.allowed)):
+            if not (trusted or addresses.is_public(ip) or addresses.within(ip, self.allowed)):
                 raise FetchError(
                     f"{host} is at {address[0]}, a private address, which is not allowed"
                 )
@@ -189,17 +186,6 @@ class Fetcher:
         return left
 
 
-def is_public(ip: IPAddress) -> bool:
-    """Whether an address is on the public internet, in whatever notation it is written."""
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(inner)
-        if ip in ipaddress.IPv6Network("64:ff9b::/96"):  # NAT64 carries an IPv4 address
-            return is_public(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
-
-
 def safe_name(name: str) -> str:
     """A file name without folders, control or shell characters, at most 120 bytes."""
     name = _UNSAFE.sub("_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(" .")
@@ -213,7 +199,7 @@ def safe_name(name: str) -> str:
     return name or "file"
 
 
-def parse_networks(text: str) -> tuple[IPNetwork, ...]:
+def parse_networks(text: str) -> tuple[addresses.Network, ...]:
     """Parse a comma-separated list of CIDRs.
 
     Raises:

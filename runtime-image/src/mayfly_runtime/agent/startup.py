@@ -82,7 +82,7 @@ def live(
 def _gateway(environment: Mapping[str, str], bundle: Path | None) -> Gateway:
     own_ca = environment.get("MAYFLY_CA_PEM", "")
     address = Address.of(environment["MAYFLY_GATEWAY_URL"])
-    token_file = environment.get("MAYFLY_TOKEN_FILE", "/var/run/secrets/mayfly/token")
+    token_file = environment.get("MAYFLY_TOKEN_FILE", "/etc/mayfly/token")
     return Gateway(
         address=address,
         context=tls.gateway_context(own_ca, bundle) if address.secure else None,

@@ -205,7 +205,7 @@ def _put(source: str, target: Path, *, keep: bool) -> None:
         raise IsADirectoryError(0, "it is a folder")
     if not keep:
         try:
-            os.link(os.path.realpath(source), target)
+            os.link(_on_scratch(os.path.realpath(source), target.parents[2]), target)
         except OSError:
             pass  # another file system, or not ours to link
         else:
@@ -213,6 +213,20 @@ def _put(source: str, target: Path, *, keep: bool) -> None:
     import shutil  # noqa: PLC0415 it loads every compression module
 
     shutil.copyfile(source, target)
+
+
+def _on_scratch(source: str, scratch: Path) -> str:
+    """The name on the scratch mount of a file in /tmp, /var/tmp or /run; others keep theirs.
+
+    These folders are mounts of `system/` of the same volume. The kernel links no file from one
+    mount to another, and a copy would take time and, for a while, twice the space.
+    """
+    there = Path(f"{scratch}/system{source}")
+    try:
+        same = there.samefile(source)
+    except OSError:
+        return source
+    return str(there) if same else source
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

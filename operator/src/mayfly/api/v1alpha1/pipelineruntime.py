@@ -15,12 +15,36 @@ QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 Quantity = Annotated[str, Field(pattern=QUANTITY, max_length=32)]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
 
+LABEL = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+"""A label's value."""
+
 Package = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$", max_length=128),
 ]
 """A line of a requirements.txt: a name and its exact version."""
 Packages = Annotated[tuple[Package, ...], Field(max_length=512)]
+
+
+_KEYS = "podLabels and podAnnotations"
+
+
+def _pod_metadata(value: str) -> dict[str, Any]:
+    """JSON schema of labels or annotations of pods, whose values match a pattern (CEL)."""
+    key = "([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+    rules = (
+        (
+            "self.all(key, !key.startsWith('mayfly.dev/'))",
+            f"keys of {_KEYS} don't start with mayfly.dev/: those are Mayfly's own",
+        ),
+        (
+            f"self.all(key, key.matches('^{key}$')"
+            f" && size(key) <= 253 && self[key].matches('{value}'))",
+            f"keys and values of {_KEYS} are as Kubernetes takes them: team, example.com/team",
+        ),
+    )
+    validations = [{"rule": rule, "message": message} for rule, message in rules]
+    return {"x-kubernetes-validations": validations}
 
 
 class Price(Part):
@@ -111,6 +135,21 @@ class PipelineRuntimeSpec(Part):
     )
     runtime_class_name: str | None = Field(
         default=None, max_length=253, description="A RuntimeClass, such as gVisor's."
+    )
+
+    pod_labels: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(max_length=32, json_schema_extra=_pod_metadata(LABEL)),
+    ] = Field(
+        default_factory=dict,
+        description="Labels of run pods, besides Mayfly's own (mayfly.dev/).",
+    )
+    pod_annotations: Annotated[
+        dict[str, Annotated[str, Field(max_length=2048)]],
+        Field(max_length=32, json_schema_extra=_pod_metadata("")),
+    ] = Field(
+        default_factory=dict,
+        description="Annotations of run pods, besides Mayfly's own (mayfly.dev/).",
     )
 
 

@@ -20,23 +20,14 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
 from typing_extensions import override
 
-from mayfly_runtime.spec import urls
+from mayfly_runtime.spec import addresses, urls
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolves a host and port to addresses; raises OSError if there are none."""
 
@@ -45,9 +36,6 @@ TOTAL_SECONDS = 30.0
 MAX_BYTES = 16 * 1024 * 1024
 PIECE_SECONDS = 60.0
 """A body that sends nothing for this long is considered broken."""
-
-TRANSLATED = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
-"""IPv6 ranges that embed an IPv4 address: the embedded address is not checked."""
 
 
 class OutboundError(Exception):
@@ -99,19 +87,17 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
 class Ranges:
     """The address ranges that may be reached."""
 
-    def __init__(self, allowed: Iterable[Network], denied: Iterable[Network]) -> None:
+    def __init__(
+        self, allowed: Iterable[addresses.Network], denied: Iterable[addresses.Network]
+    ) -> None:
         self._allowed = tuple(allowed)
         self._denied = tuple(denied)
 
-    def holds(self, address: Address) -> bool:
+    def holds(self, address: addresses.Address) -> bool:
         """Whether an address may be reached."""
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        address = mapped or address
-        if any(address in each for each in self._allowed):
+        if addresses.within(address, self._allowed):
             return True
-        if any(address in each for each in (*self._denied, *TRANSLATED)):
-            return False
-        return address.is_global and not address.is_multicast
+        return addresses.is_public(address) and not addresses.within(address, self._denied)
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
@@ -164,8 +150,8 @@ class Outbound:
     def __init__(
         self,
         *,
-        allowed: Iterable[Network] = (),
-        denied: Iterable[Network] = (),
+        allowed: Iterable[addresses.Network] = (),
+        denied: Iterable[addresses.Network] = (),
         resolve: Resolve = system_resolve,
     ) -> None:
         """Create the client.
