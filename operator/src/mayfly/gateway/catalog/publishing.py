@@ -292,12 +292,8 @@ class Publishing:
             reference = (spec.get("replicate") or {}).get("tokenSecretRef")
             if reference is None:
                 continue
-            name = str(reference["name"])
-            if not await self._callers.may_read_secret(caller, namespace, name):
-                raise Forbidden(
-                    f"You may not read the Secret {name}, so a Model of yours cannot use it. Ask "
-                    f"for `get` on that Secret in this namespace."
-                )
+            # A Model of somebody who may not read it can't use it.
+            await self._callers.require_secret(caller, namespace, str(reference["name"]))
 
     async def _spec(self, kind: Kind, draft: Draft, entrypoint: str | None = None) -> Json:
         spec: Json = {
