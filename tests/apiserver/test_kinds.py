@@ -213,11 +213,28 @@ def test_finished_is_selectable(plane, namespace):
     assert names("status.finished=true") == ["pipelinerun.mayfly.dev/a"]
 
 
+def test_runs_are_selected_by_pipeline_and_phase(plane, namespace):
+    for name, pipeline, phase in (("a", "x", "Queued"), ("b", "x", "Failed"), ("c", "y", "Queued")):
+        body = run(name, pipelineSpec=None, pipelineRef={"name": pipeline})
+        assert create(plane, namespace, body).returncode == 0
+        plane.patch("prun", namespace, name, {"status": {"phase": phase}}, "status")
+
+    def found(selector: str) -> list[str]:
+        asked = ("get", "prun", "-n", namespace, "-o", "name", "--field-selector", selector)
+        return [line.partition("/")[2] for line in plane.kubectl(*asked).stdout.split()]
+
+    assert found("spec.pipelineRef.name=x") == ["a", "b"]
+    assert found("status.phase=Queued") == ["a", "c"]
+    assert found("spec.pipelineRef.name=x,status.phase!=Failed") == ["a"]
+
+
 def test_explain_describes_every_field(plane):
     text = plane.kubectl("explain", "pipelineruns.mayfly.dev.spec").stdout
     for field in ("pipelineRef", "inputJSON", "timeout", "startDeadline", "cancel", "budget"):
         assert field in text
     assert "<no description>" not in text
+    told = " ".join(plane.kubectl("explain", "prun.spec.queueDeadline").stdout.split())
+    assert "For example: 90s, 1h30m, 7d. Default: 1h." in told
 
 
 def test_a_version_never_changes(plane, namespace):

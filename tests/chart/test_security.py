@@ -95,7 +95,7 @@ RIGHTS = {
         "mayfly.dev/models": READ | {"create", "patch", "delete"},
         "mayfly.dev/models/status": {"patch"},
         "mayfly.dev/pipelineruns/status": {"update", "patch"},
-        "mayfly.dev/pipelineversions": READ,
+        "mayfly.dev/pipelineversions": READ | {"delete"},
         "mayfly.dev/pipelineruntimes": READ,
         "/namespaces": READ,
         "authentication.k8s.io/tokenreviews": {"create"},

@@ -70,6 +70,7 @@ class MemoryCluster:
         self.results: Counter[tuple[str, ...]] = Counter()
         self.on_write: Callable[[str, Json], None] | None = None
         self.tokens: dict[str, tuple[set[str], Json]] = {}
+        self.expired: set[str] = set()
         self.allowed: set[tuple[str, str]] = set()
         self.denied: set[tuple[str, str, str]] = set()
         self.readable: set[tuple[str, str]] = set()
@@ -244,7 +245,9 @@ class MemoryCluster:
         known = self.tokens.get(token)
         wanted = set(audiences) or {""}
         if known is None or not known[0] & wanted:
-            return {"authenticated": False}
+            # In the API server's words, and only where it has checked the signature.
+            words = "service account token has expired" if token in self.expired else "wrong"
+            return {"authenticated": False, "error": f"[invalid bearer token, {words}]"}
         return {"authenticated": True, "user": known[1], "audiences": sorted(known[0] & wanted)}
 
     async def subject_access_review(self, spec: Json) -> Json:

@@ -240,3 +240,18 @@ print(json.dumps([replicate.Client().accounts.current().username for _ in range(
 """
     async with world.gateway() as gateway:
         assert await python_1_0.run(gateway, code) == NAMESPACE
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
+async def test_the_root_says_what_this_is_and_how_to_begin(world: World, path: str) -> None:
+    proxy = {"x-forwarded-host": "mayfly.example.com", "x-forwarded-proto": "https"}
+    async with world.gateway() as gateway, gateway.client(None) as anybody:
+        answer = await anybody.get(path, headers=proxy)
+        head = await anybody.head(path)
+        described = await anybody.get("/openapi.json")
+    shown = answer.json()
+    assert (answer.status_code, head.status_code, described.status_code) == (200, 200, 200)
+    assert (shown["name"], shown["version"]) == ("Mayfly", described.json()["info"]["version"])
+    assert shown["openapi"] == "https://mayfly.example.com/openapi.json"
+    assert "kubectl create token" in shown["token"]
+    assert len(answer.content) < 1024

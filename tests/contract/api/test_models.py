@@ -1,5 +1,6 @@
 """Models as clients see them: found, made, changed, deleted, with their versions."""
 
+import asyncio
 import io
 import json
 import tarfile
@@ -12,7 +13,8 @@ from support.tools.clients import Client
 
 from mayfly.gateway.access import run_tokens
 from mayfly.kube.errors import Refused
-from mayfly.kube.kinds import MODELS, PIPELINES, RUNS
+from mayfly.kube.kinds import MODELS, PIPELINES, RUNS, VERSIONS
+from mayfly.reconcile.pipeline import NO_SOURCE
 
 VERSION = "c" * 64
 MODELS_PATH = "/v1/models"
@@ -166,20 +168,104 @@ print(json.dumps(replicate.models.delete("{NAMESPACE}/answer") is None))
 # -- made and changed ------------------------------------------------------------------------
 
 
-async def test_a_model_without_source_is_told_what_to_send(
+CREATES = {
+    "python_1_0": f"""
+import json, replicate
+made = replicate.models.create("{NAMESPACE}", "mine", visibility="private", hardware="cpu")
+print(json.dumps([made.owner, made.name, made.visibility, made.latest_version]))
+""",
+    "python_2_0": f"""
+import json, replicate
+made = replicate.models.create(
+    owner="{NAMESPACE}", name="mine", visibility="private", hardware="cpu"
+)
+print(json.dumps([made.owner, made.name, made.visibility, made.latest_version]))
+""",
+    "javascript": f"""
+import Replicate from "replicate";
+const replicate = new Replicate({{ baseUrl: process.env.REPLICATE_BASE_URL }});
+const made = await replicate.models.create("{NAMESPACE}", "mine", {{
+  visibility: "private", hardware: "cpu"
+}});
+console.log(JSON.stringify([made.owner, made.name, made.visibility, made.latest_version]));
+""",
+}
+
+
+@pytest.mark.parametrize("client", CREATES)
+async def test_a_model_made_without_source_is_filled_by_a_later_version(
+    world: World, client: str, request: pytest.FixtureRequest
+) -> None:
+    path = f"{MODELS_PATH}/{NAMESPACE}/mine"
+    used: Client = request.getfixturevalue(client)
+    async with playing(world) as (gateway, _), gateway.client(BUILDER) as caller:
+        assert await used.run(gateway, CREATES[client]) == [NAMESPACE, "mine", "private", None]
+        again = await caller.post(MODELS_PATH, json={"owner": NAMESPACE, "name": "mine"})
+        assert again.status_code == 409
+        assert (await caller.get(f"{path}/versions")).json()["results"] == []
+        assert (await caller.get(path)).json()["problem"] == NO_SOURCE
+        called = await caller.post(f"{path}/predictions", json={"input": {}})
+        assert (called.status_code, NO_SOURCE in called.json()["detail"]) == (422, True)
+        pushed = await caller.post(f"{path}/versions", json={"source": SOURCE})
+        assert pushed.status_code == 201, pushed.text
+        shown = (await caller.get(path)).json()
+        assert (shown["latest_version"]["id"], shown["problem"]) == (pushed.json()["id"], None)
+        ran = await caller.post(f"{path}/predictions", json={"input": {}})
+        assert ran.status_code == 201, ran.text
+    stored = world.cluster.now(PIPELINES, NAMESPACE, "mine")["spec"]
+    assert stored == {"visibility": "private", "source": {"inline": SOURCE}}
+
+
+@pytest.mark.parametrize("field", ["alias", "concurrency", "price"])
+async def test_a_model_without_its_server_is_told_what_to_send(world: World, field: str) -> None:
+    values = {"alias": "a/b", "concurrency": 2, "price": []}
+    body = {"owner": NAMESPACE, "name": "mine", field: values[field]}
+    async with world.gateway() as gateway, gateway.client() as caller:
+        answer = await caller.post(MODELS_PATH, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/{field}"
+    assert '"endpoint"' in answer.json()["detail"]
+
+
+async def test_python_1_deletes_a_version_that_nothing_uses(
     world: World, python_1_0: Client
 ) -> None:
-    code = f"""
+    code = """
 import json, replicate
-try:
-    replicate.models.create("{NAMESPACE}", "mine", visibility="private", hardware="cpu")
-except replicate.exceptions.ReplicateError as error:
-    print(json.dumps([error.status, error.detail]))
+model = replicate.models.get("{namespace}/mine")
+model.versions.delete("{old}")
+print(json.dumps([each.id for each in model.versions.list()]))
 """
-    async with world.gateway() as gateway:
-        status, detail = await python_1_0.run(gateway, code)
-    assert status == 422
-    assert '"source" (the text of main.py)' in detail
+    body = {"owner": NAMESPACE, "name": "mine", "source": SOURCE}
+    async with playing(world) as (gateway, _), gateway.client() as caller:
+        old = (await caller.post(MODELS_PATH, json=body)).json()["latest_version"]["id"]
+        path = f"{MODELS_PATH}/{NAMESPACE}/mine"
+        changed = await caller.patch(path, json={"source": SOURCE + "# more\n"})
+        left = await python_1_0.run(gateway, code.format(namespace=NAMESPACE, old=old))
+        assert left == [changed.json()["latest_version"]["id"]]
+        assert old not in {each["spec"]["id"] for each in world.cluster.every(VERSIONS)}
+        again = await caller.delete(f"{path}/versions/{old}")
+        assert again.status_code == 404
+
+
+async def test_a_version_that_something_uses_stays(world: World) -> None:
+    run = world.claimed()
+    path = f"{ANSWER}/versions/{VERSION}"
+    async with world.gateway() as gateway, gateway.client() as caller:
+        latest = await caller.delete(path)
+        world.cluster.edit(
+            PIPELINES, NAMESPACE, "answer", lambda body: body["status"].update(latestVersion=None)
+        )
+        for _ in range(100):
+            if (await caller.get(ANSWER)).json()["latest_version"] is None:
+                break
+            await asyncio.sleep(0.02)
+        used = await caller.delete(path)
+        missing = await caller.delete(f"{ANSWER}/versions/{'d' * 64}")
+    assert (latest.status_code, used.status_code, missing.status_code) == (409, 409, 404)
+    assert "push another one first" in latest.json()["detail"]
+    assert f'"{NAMESPACE}/{run.name}" uses this version' in used.json()["detail"]
+    assert VERSION in {each["spec"]["id"] for each in world.cluster.every(VERSIONS)}
 
 
 async def test_a_pipeline_is_made_of_its_source(world: World) -> None:
@@ -234,7 +320,7 @@ async def test_a_secret_that_one_may_not_read_makes_no_model(world: World) -> No
     async with world.gateway() as gateway, gateway.client() as caller:
         made = await caller.post(MODELS_PATH, json=body)
     assert made.status_code == 403
-    assert "You may not read the Secret token" in made.json()["detail"]
+    assert "may not get secrets token in the namespace" in made.json()["detail"]
     assert world.cluster.every(MODELS) == []
 
 
@@ -303,9 +389,6 @@ async def test_a_change_replaces_the_files_and_makes_a_version(world: World) -> 
         tar = await caller.get(f"{path}/versions/{second['latest_version']['id']}/source")
         with tarfile.open(fileobj=io.BytesIO(tar.content)) as source:
             assert source.getnames() == ["README.md", "main.py"]
-        refused = await caller.delete(f"{path}/versions/{first['latest_version']['id']}")
-        assert refused.status_code == 403
-        assert "can't be deleted by itself" in refused.json()["detail"]
     stored = world.cluster.now(PIPELINES, NAMESPACE, "mine")["spec"]["source"]
     assert stored == {"files": {"main.py": SOURCE, "README.md": "# Hi"}}
 
@@ -320,9 +403,12 @@ async def test_nobody_without_the_right_changes_anything(world: World) -> None:
             await caller.patch(ANSWER, json={"description": "x"}),
             await caller.delete(ANSWER),
             await caller.post(f"{ANSWER}/versions", json={"source": SOURCE}),
+            await caller.delete(f"{ANSWER}/versions/{VERSION}"),
         ]
-    assert [each.status_code for each in answers] == [403] * 4
-    assert answers[1].json()["detail"] == 'You may not patch pipelines in the namespace "team".'
+    assert [each.status_code for each in answers] == [403] * 5
+    assert '"reader" may not patch pipelines in the namespace "team".' in answers[1].text.replace(
+        '\\"', '"'
+    )
     assert sum(count for (_, plural), count in world.cluster.writes.items()) == 0
 
 
@@ -339,9 +425,10 @@ async def test_a_runs_token_reads_models_and_changes_none(world: World) -> None:
                 await caller.post(MODELS_PATH, json=body),
                 await caller.patch(ANSWER, json={"description": "x"}),
                 await caller.delete(ANSWER),
+                await caller.delete(f"{ANSWER}/versions/{VERSION}"),
                 await caller.get(f"{ANSWER}/versions/{VERSION}/source"),
             ]
-    assert [each.status_code for each in answers] == [403] * 4
+    assert [each.status_code for each in answers] == [403] * 5
     assert "run's token may not" in answers[0].json()["detail"]
 
 

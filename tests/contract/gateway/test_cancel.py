@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from support.gateway.world import UNSTARTED, World
+from support.gateway.world import NAMESPACE, UNSTARTED, World
 
 
 async def test_before_the_pod_connects(world: World) -> None:
@@ -58,6 +58,24 @@ async def test_before_the_start(world: World) -> None:
         assert "startedAt" not in status
         assert status["usage"]["totalCost"] == "0"
         assert run.condition("CancelAccepted")["status"] == "True"
+
+
+async def test_the_api_shows_no_error_of_a_cancelled_run(world: World) -> None:
+    run = world.claimed()
+    async with world.gateway() as gateway, run.dial(gateway) as agent, gateway.client() as reader:
+        await agent.hello()
+        await agent.accept()
+        run.cancel()
+        await agent.expect("cancel")
+        canceled = {"outcome": "canceled", "reason": "Canceled", "outputJSON": None, **UNSTARTED}
+        await agent.say("result", **agent.result(error="The run was cancelled.", **canceled))
+        await agent.expect("ack")
+        status = await run.finished()
+        shown = (await reader.get(f"/v1/predictions/{run.id}")).json()
+        (listed,) = (await reader.get(f"/ns/{NAMESPACE}/v1/predictions")).json()["results"]
+    assert (status["phase"], status["error"]) == ("Canceled", "The run was cancelled.")
+    assert (shown["status"], shown["error"], shown["reason"]) == ("canceled", None, "Canceled")
+    assert (listed["status"], listed["error"]) == ("canceled", None)
 
 
 async def test_while_running(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.gateway.world import KEY, NAMESPACE, Run, World
+from support.gateway.world import BUILDER, KEY, NAMESPACE, Run, World
 from support.servers.postgresql import BOTH
 from support.waiting import looks
 
@@ -186,7 +186,36 @@ async def test_without_a_right_to_create_runs_there_is_none(world: World) -> Non
     async with world.gateway() as gateway, gateway.client("builder") as caller:
         answer = await caller.post(f"/v1/models/{NAMESPACE}/answer/predictions", json={})
     assert answer.status_code == 403
-    assert answer.json()["detail"] == 'You may not create pipelineruns in the namespace "other".'
+    assert answer.json()["detail"] == (
+        f'"{user}" may not create pipelineruns in the namespace "other". Who administers it can '
+        "allow that: kubectl create rolebinding other-builder-edit -n other --clusterrole=edit "
+        "--serviceaccount=other:builder"
+    )
+
+
+async def test_an_expired_token_is_told_to_be_expired_and_nothing_else_is_told(
+    world: World,
+) -> None:
+    world.cluster.expired.add("old")
+    details = {}
+    async with world.gateway() as gateway:
+        for token in ("old", "unknown"):
+            async with gateway.client(token) as caller:
+                answer = await caller.get("/v1/account")
+                assert answer.status_code == 401
+                details[token] = answer.json()["detail"]
+    assert details["old"].startswith("The token has expired. Make a new one: kubectl create token")
+    assert details["unknown"] == "The token is not valid."
+
+
+async def test_a_missing_model_says_who_one_is_and_where_one_acts(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client(BUILDER) as caller:
+        answer = await caller.get("/v1/models/elsewhere/nothing")
+    assert answer.status_code == 404
+    user = world.cluster.tokens[BUILDER][1]["username"]
+    assert answer.json()["detail"].endswith(
+        f'You are "{user}", and act in the namespace "{NAMESPACE}".'
+    )
 
 
 # -- a run's own calls -----------------------------------------------------------------------
@@ -395,8 +424,9 @@ async def test_a_create_that_comes_again_is_the_first_though_the_pipeline_became
             if refused.status_code != 201:
                 break
         assert refused.status_code == 403
-        assert refused.json()["detail"] == (
-            f'Pipeline "{NAMESPACE}/answer" is private to its namespace.'
+        assert refused.json()["detail"].startswith(
+            f'Pipeline "{NAMESPACE}/answer" is private to its namespace, and the call comes from '
+            '"other".'
         )
         again = await caller.post(path, json={}, headers=key)
         assert again.json()["id"] == made.json()["id"]

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from support.gateway.world import NAMESPACE, Agent, Run, Running, World
+from support.gateway.world import NAMESPACE, Agent, Run, Running, World, make_condition
 
 from mayfly.api.v1alpha1.identity import version_id, version_name
 from mayfly.api.v1alpha1.source import Source
 from mayfly.kube.kinds import PIPELINES, RUNS, VERSIONS
+from mayfly.reconcile.pipeline import NO_SOURCE
 
 Json = dict[str, Any]
 Act = Callable[[Agent, Json], Awaitable[None]]
@@ -100,9 +101,19 @@ class Player:
             await agent.expect_last("ack")
 
     def publish(self, body: Json) -> str:
-        """Create a pipeline's version, like the controller."""
+        """Create a pipeline's version, like the controller; "" for one without a source."""
         metadata, spec = body["metadata"], body["spec"]
         source = Source.model_validate(spec["source"])
+        if source.empty:
+            condition = make_condition("Ready", "False", "NoSource") | {"message": NO_SOURCE}
+            status = {"observedGeneration": metadata["generation"], "conditions": [condition]}
+            self.world.cluster.edit(
+                PIPELINES,
+                metadata["namespace"],
+                metadata["name"],
+                lambda now: now.update(status=status),
+            )
+            return ""
         identity = version_id(metadata["uid"], source, "main.py:main", "digest")
         name = version_name(metadata["name"], identity)
         known = {each["metadata"]["name"] for each in self.world.cluster.every(VERSIONS)}

@@ -164,3 +164,54 @@ def test_ready_has_its_reason_beside_it(kind):
 def test_phase_and_reason_of_a_run_are_one_summary():
     shown = {each["name"]: each["jsonPath"] for each in PipelineRun.columns}
     assert (shown["Phase"], shown["Reason"]) == (".status.phase", ".status.reason")
+
+
+INTERNAL = {"sha256", "file", "id", "version"}
+"""Written by Mayfly itself, or told by their description."""
+
+
+def patterned(node, name=""):
+    """Each field below a schema whose text has to have a form."""
+    if "pattern" in node and name not in INTERNAL:
+        yield name, node
+    for inner, child in node.get("properties", {}).items():
+        yield from patterned(child, inner)
+    if isinstance(node.get("items"), dict):
+        yield from patterned(node["items"], name)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind_name)
+def test_kubectl_explain_has_an_example_of_every_form_and_every_default(kind):
+    spec = schema(kind)["properties"]["spec"]
+    for name, node in patterned(spec):
+        if "description" not in node:
+            continue  # an item of a list: the list's own words
+        words = node["description"]
+        told = "For example: " in words or "Default: " in words or "file:function" in words
+        assert told, f"{kind.kind_name} {name}: {words}"
+
+    def defaults(node):
+        if "default" in node and not isinstance(node["default"], (dict, list)):
+            default = node["default"]
+            text = str(default).lower() if isinstance(default, bool) else str(default)
+            assert node["description"].endswith(f"Default: {text}.")
+        for child in node.get("properties", {}).values():
+            defaults(child)
+
+    defaults(spec)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind_name)
+def test_an_example_has_the_form_that_it_shows(kind):
+    raw = kind.model_json_schema(by_alias=True)
+    found = 0
+    for definition in raw.get("$defs", {}).values():
+        for field in definition.get("properties", {}).values():
+            for node in (field, *field.get("anyOf", ())):
+                for example in node.get("examples", ()):
+                    if "pattern" in node:
+                        found += 1
+                        assert re.fullmatch(node["pattern"], example) or re.match(
+                            node["pattern"], example
+                        )
+    assert found or kind.kind_name == "PipelineVersion"

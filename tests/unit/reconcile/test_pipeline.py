@@ -1,4 +1,4 @@
-"""Who has a name that a Pipeline and a Model share."""
+"""Who has a name that a Pipeline and a Model share; a Pipeline without a source."""
 
 from typing import Any
 
@@ -32,6 +32,10 @@ def observed(pipeline: str, model: str | None, status: Any = None) -> ObservedPi
     }
     spec = {"endpoint": {"url": "https://models.example"}}
     rival = {"metadata": metadata(model, "c"), "spec": spec} if model else None
+    return observed_body(body, rival)
+
+
+def observed_body(body: dict[str, Any], rival: dict[str, Any] | None = None) -> ObservedPipeline:
     return ObservedPipeline(
         pipeline=Pipeline.model_validate(body),
         now=NOW,
@@ -64,3 +68,14 @@ def test_the_older_pipeline_keeps_its_name(model):
 def test_within_one_second_the_uid_decides_as_in_the_gateway():
     # The pipeline's is "b", the Model's "c".
     assert len(plan_pipeline(observed(EARLIER, EARLIER)).actions) == 2
+
+
+@pytest.mark.parametrize("source", [{"inline": ""}, {"inline": "\n "}, {"files": {"main.py": ""}}])
+def test_without_a_source_there_is_no_version_and_the_words_say_what_to_do(source):
+    body = {"metadata": metadata(EARLIER, "b"), "spec": {"source": source}}
+    (write,) = plan_pipeline(observed_body(body)).actions
+    assert isinstance(write, WriteStatus)
+    assert "latestVersion" not in write.status
+    (ready,) = write.status["conditions"]
+    assert (ready["status"], ready["reason"]) == ("False", "NoSource")
+    assert "push a version" in ready["message"]

@@ -38,7 +38,11 @@ def test_what_is_public_may_be_called_from_anywhere():
 
 def test_what_is_private_may_not():
     for called, named in ((pipeline(), 'Pipeline "team/answer"'), (model(), 'Model "team/answer"')):
-        assert not_callable(called, "other") == f"{named} is private to its namespace."
+        assert not_callable(called, "other") == (
+            f'{named} is private to its namespace, and the call comes from "other". Call it in '
+            '"team" (over HTTP: end the base URL with /ns/team), or make it public '
+            "(spec.visibility)."
+        )
 
 
 def test_an_alias_shares_a_private_model():

@@ -6,7 +6,7 @@ node. pydantic's JSON schema is turned into that; the kinds' `rules` become CEL 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -30,7 +30,7 @@ KINDS: tuple[type[Resource], ...] = (
     Model,
 )
 
-DROPPED = {"title", "$defs", "const", "discriminator"}
+DROPPED = {"title", "$defs", "const", "discriminator", "examples"}
 
 
 def crd(kind: type[Resource]) -> dict[str, Any]:
@@ -133,9 +133,21 @@ def _structural(node: Any, defs: dict[str, Any], rules: dict[str, Any]) -> dict[
             continue  # an empty default says nothing, and would be stored on every object
         elif key != "additionalProperties":
             out[key] = value
+    if "description" in out:
+        out["description"] += _told(out, node.get("examples", ()))
     if node.get("title") in rules and out.get("type") == "object":
         out["x-kubernetes-validations"] = _validations(rules[node["title"]])
     return out
+
+
+def _told(node: dict[str, Any], examples: Sequence[Any]) -> str:
+    """Examples and default as sentences: `kubectl explain` shows a description and little else."""
+    default = node.get("default")
+    words = f" For example: {', '.join(map(str, examples))}." if examples else ""
+    if isinstance(default, (str, int, float)):
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        words += f" Default: {text}."
+    return words
 
 
 def _resolved(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:

@@ -66,9 +66,8 @@ def _rows(node: dict[str, Any], path: str) -> list[str]:
     rows: list[str] = []
     for name, child in node.get("properties", {}).items():
         here = f"{path}.{name}"
-        default = f" Default: `{json.dumps(child['default'])}`." if "default" in child else ""
         words = child.get("description", "").replace("|", "\\|")
-        rows.append(f"| `{here}` | {child.get('type', 'any')} | {words}{default} |")
+        rows.append(f"| `{here}` | {child.get('type', 'any')} | {words} |")
         if name != "conditions":  # they have a page of their own
             rows += _rows(child, here)
             rows += _rows(child.get("items", {}), f"{here}[]")

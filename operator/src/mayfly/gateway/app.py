@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from mayfly import __version__
 from mayfly.database.engine import stand_by
+from mayfly.gateway import welcome
 from mayfly.gateway.access import room as access
 from mayfly.gateway.access.rates import RateLimit
 from mayfly.gateway.access.signing import SigningKey
@@ -90,6 +91,7 @@ class Gateway:
         app.add_middleware(Requests, metrics=self.metrics.counters, monotonic=process.monotonic)
         health = HealthRoutes(process.database, self.cache.runs, self._ended_tasks)
         app.include_router(health.router())
+        app.include_router(welcome.router())
         for room in (
             self.runs,
             self.files,

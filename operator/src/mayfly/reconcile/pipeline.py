@@ -23,6 +23,12 @@ REVISION_HISTORY = 10
 """Number of versions that are kept besides those of unfinished runs."""
 
 
+NO_SOURCE = (
+    "The pipeline has no source yet: write spec.source, or push a version "
+    "(POST /v1/models/{owner}/{name}/versions)."
+)
+
+
 def plan_pipeline(seen: ObservedPipeline) -> Plan:
     """The next step of a pipeline."""
     if seen.pipeline.metadata.deletion_timestamp:
@@ -32,6 +38,8 @@ def plan_pipeline(seen: ObservedPipeline) -> Plan:
     if seen.runtime is None:
         name = seen.pipeline.spec.runtime
         return _status(seen, "False", Reason.NOT_FOUND, _no_runtime(name), None)
+    if seen.pipeline.spec.source.empty:
+        return _status(seen, "False", Reason.NO_SOURCE, NO_SOURCE, None)
     if isinstance(seen.schema, SourceProblem):
         return _status(seen, "False", Reason.INVALID_SOURCE, seen.schema.message, None)
     if seen.schema is None:

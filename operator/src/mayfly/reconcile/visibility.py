@@ -20,7 +20,11 @@ def not_callable(called: Pipeline | Model, namespace: str | None, *, by_alias: b
         return ""
     named = f'{called.kind_name} "{owner}/{called.metadata.name}"'
     if called.spec.visibility != "public" and not by_alias:
-        return f"{named} is private to its namespace."
+        here = f', and the call comes from "{namespace}"' if namespace else ""
+        return (
+            f'{named} is private to its namespace{here}. Call it in "{owner}" (over HTTP: end the '
+            f"base URL with /ns/{owner}), or make it public (spec.visibility)."
+        )
     if isinstance(called, Pipeline) and called.spec.secrets:
         return (
             f"{named} has secrets (spec.secrets), which only runs in namespace {owner} can use. "

@@ -88,6 +88,7 @@ class Reason(StrEnum):
     OUTPUT_UPLOAD_FAILED = "OutputUploadFailed"
     # Ready
     READY = "Ready"
+    NO_SOURCE = "NoSource"
     NOT_PINNED = "NotPinned"
     NAME_CONFLICT = "NameConflict"
     UNREACHABLE = "Unreachable"
@@ -162,6 +163,7 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
     },
     ConditionType.READY: {
         Reason.READY: "The object can be used.",
+        Reason.NO_SOURCE: "The pipeline has no source yet, and so no version.",
         Reason.INVALID_SOURCE: "The source can't be run; the message says where.",
         Reason.NOT_FOUND: "The runtime that the object names does not exist.",
         Reason.NOT_PINNED: "The image is not named by digest, so it isn't locked.",

@@ -49,6 +49,7 @@ Duration = Annotated[
     Field(
         pattern=PATTERN,
         max_length=_LENGTH,
+        examples=["90s", "1h30m", "7d"],
         json_schema_extra={
             "x-kubernetes-validations": [
                 {"rule": "self.matches('[1-9]')", "message": BOUNDED},

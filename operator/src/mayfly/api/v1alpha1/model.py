@@ -19,7 +19,10 @@ class ServiceEndpoint(Part):
     """A Service in the Model's own namespace."""
 
     name: str = Field(
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63, description="The Service's name."
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+        examples=["whisper"],
+        description="The Service's name.",
     )
     port: int = Field(default=5000, ge=1, le=65535, description="The Service's port.")
 
@@ -39,6 +42,7 @@ class Endpoint(Part):
         default=None,
         pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$",
         max_length=2048,
+        examples=["https://models.example.com"],
         description="A server elsewhere; the installation must let the gateway reach it.",
     )
 
@@ -48,7 +52,12 @@ class ReplicateUpstream(Part):
 
     rules: ClassVar[tuple[tuple[str, str], ...]] = (url_rule("baseURL"),)
 
-    model: str = Field(pattern=OWNER_NAME, max_length=253, description="owner/name there.")
+    model: str = Field(
+        pattern=OWNER_NAME,
+        max_length=253,
+        examples=["openai/whisper"],
+        description="owner/name there.",
+    )
     base_url: str = Field(
         default="https://api.replicate.com/v1",
         alias="baseURL",
@@ -82,6 +91,7 @@ class ModelSpec(Part):
         default=None,
         pattern=OWNER_NAME,
         max_length=253,
+        examples=["openai/whisper"],
         description='The name that use("owner/name") finds it by: in this namespace, and '
         "everywhere if this is one of the administrator's shared namespaces.",
     )
@@ -101,6 +111,7 @@ class ModelSpec(Part):
         default="30m",
         pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
         max_length=32,
+        examples=["90s", "1h30m"],
         description="How long one prediction may take, from its dispatch.",
     )
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(

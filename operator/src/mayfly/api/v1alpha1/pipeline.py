@@ -26,10 +26,14 @@ class SecretKeyRef(Part):
     name: str = Field(
         pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         max_length=253,
+        examples=["openai"],
         description="The Secret's name.",
     )
     key: str = Field(
-        pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="The key in the Secret."
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        max_length=253,
+        examples=["token"],
+        description="The key in the Secret.",
     )
 
 
@@ -47,6 +51,7 @@ class PipelineSecret(Part):
     env: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         max_length=128,
+        examples=["OPENAI_API_KEY"],
         description="The environment variable's name.",
     )
     secret_key_ref: SecretKeyRef = Field(description="The Secret and key with its value.")

@@ -37,7 +37,7 @@ class PipelineRef(Part):
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         max_length=64,
-        description="A PipelineVersion's id; the latest by default.",
+        description="A PipelineVersion's id, 64 hex digits (its spec.id); the latest by default.",
     )
 
 
@@ -82,7 +82,12 @@ class Webhook(Part):
 
     rules: ClassVar[tuple[tuple[str, str], ...]] = (url_rule("url"),)
 
-    url: str = Field(pattern=r"^https?://", max_length=2048, description="The receiver.")
+    url: str = Field(
+        pattern=r"^https?://",
+        max_length=2048,
+        examples=["https://example.com/hook"],
+        description="The receiver.",
+    )
     events: Annotated[tuple[WebhookEvent, ...], Field(max_length=4)] = Field(
         default=(), description="Which events; all of them by default."
     )
@@ -190,6 +195,7 @@ class PipelineRunSpec(Part):
         default=None,
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
         max_length=32,
+        examples=["0.50"],
         description="What the run and everything below it may cost: a decimal number above 0, as "
         "text. Once it is spent, nothing more starts; running work continues to its end.",
     )
@@ -373,6 +379,8 @@ class PipelineRun(Resource):
         ".status.finished",
         ".status.depth",
         ".status.rootRef.uid",
+        ".status.phase",
+        ".spec.pipelineRef.name",
     )
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
         {"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipelineRef.name"},

@@ -12,7 +12,7 @@ from mayfly.api.v1alpha1.resource import Part, Resource
 Meter = Literal["predictSeconds", "prediction", "outputItems", "inputTokens", "outputTokens"]
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-Quantity = Annotated[str, Field(pattern=QUANTITY, max_length=32)]
+Quantity = Annotated[str, Field(pattern=QUANTITY, max_length=32, examples=["500m", "2Gi"])]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16)]
 
 LABEL = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
@@ -54,6 +54,7 @@ class Price(Part):
     unit_price: str = Field(
         pattern=r"^[0-9]{1,12}(\.[0-9]{1,18})?$",
         max_length=32,
+        examples=["0.000025"],
         description="The price of one unit: a decimal number as text.",
     )
 

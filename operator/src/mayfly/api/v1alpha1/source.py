@@ -51,6 +51,11 @@ class Source(Part):
             return dict(self.files)
         return {"main.py": self.inline or ""}
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no code in it: what the HTTP API creates is filled by a later push."""
+        return not any(text.strip() for text in self.texts().values())
+
     def size(self) -> int:
         """Bytes of UTF-8 of all texts together."""
         return sum(len(text.encode()) for text in self.texts().values())

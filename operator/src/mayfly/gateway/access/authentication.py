@@ -28,6 +28,10 @@ MAX_TOKEN = 16 * 1024
 POD_UID = "authentication.kubernetes.io/pod-uid"
 POD_NAME = "authentication.kubernetes.io/pod-name"
 SERVICE_ACCOUNT = "system:serviceaccount:"
+EXPIRED = (
+    "The token has expired. Make a new one: kubectl create token ACCOUNT --namespace=NAMESPACE "
+    f"--audience={API_AUDIENCE}"
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Authenticator:
         known = self._users.get(_digest(token))
         if known is not None:
             return known
+        expired = False
         # First as a token for Mayfly's audience, then as one for the API server.
         for audiences in ([API_AUDIENCE], []):
             status = await self._reviews.token_review(token, audiences)
@@ -104,7 +109,9 @@ class Authenticator:
                 user = _user(status)
                 self._users.put(_digest(token), user)
                 return user
-        raise Unauthenticated("The token is not valid.")
+            # Nothing else of these words is passed on: they are the API server's to its client.
+            expired = expired or "expired" in str(status.get("error", ""))
+        raise Unauthenticated(EXPIRED if expired else "The token is not valid.")
 
     async def pod(self, headers: Mapping[str, str]) -> Pod:
         """Identify the pod whose agent sent a request.

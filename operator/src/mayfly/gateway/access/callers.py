@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Authenticator, User
 from mayfly.gateway.access.authorization import Access
+from mayfly.gateway.access.denials import NAME, denied
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
@@ -34,6 +35,14 @@ class Caller:
     user: User | None
     run: Seen | None
     namespace: str | None
+
+    @property
+    def told(self) -> str:
+        """A sentence for a 404: who one is, since what one may not see looks as if it were not."""
+        if self.user is None:
+            return ""
+        where = f', and act in the namespace "{self.namespace}"' if self.namespace else ""
+        return f' You are "{self.user.name[:NAME]}"{where}.'
 
 
 class Callers:
@@ -81,11 +90,17 @@ class Callers:
             return False
         return await self._access.allowed(caller.user, verb, resource, namespace)
 
-    async def may_read_secret(self, caller: Caller, namespace: str, name: str) -> bool:
-        """Whether a person may read a Secret; a run never may."""
+    async def require_secret(self, caller: Caller, namespace: str, name: str) -> None:
+        """Require that a person may read a Secret; a run never may.
+
+        Raises:
+            Forbidden: it may not.
+        """
         if caller.user is None:
-            return False
-        return await self._access.allowed(caller.user, "get", "secrets", namespace, name, group="")
+            raise Forbidden("A run's token may not read Secrets.")
+        asked = ("get", "secrets", namespace, name)
+        if not await self._access.allowed(caller.user, *asked, group=""):
+            raise denied(caller.user, *asked, group="")
 
     def own_namespace(self, caller: Caller) -> str:
         """The namespace that a request acts in if it names nothing else.
@@ -101,13 +116,15 @@ class Callers:
         return caller.namespace
 
     async def require(self, caller: Caller, verb: str, resource: str, namespace: str) -> None:
-        """Require a right.
+        """Require a right of a person; namespace "" means all namespaces.
 
         Raises:
             Forbidden: the caller lacks it; a forbidden and a missing namespace look the same.
         """
+        if caller.user is None:
+            raise Forbidden(f"A run's token may not {verb} {resource}.")
         if not await self.may(caller, verb, resource, namespace):
-            raise Forbidden(f'You may not {verb} {resource} in the namespace "{namespace}".')
+            raise denied(caller.user, verb, resource, namespace)
 
     async def entry(self, caller: Caller, owner: str, name: str) -> Entry:
         """A Pipeline or Model that the caller may see.
@@ -119,7 +136,7 @@ class Callers:
         if found is None or not await self.sees(caller, found):
             raise Missing(
                 f'There is no model "{owner[:64]}/{name[:64]}" that you may call. It is the '
-                f"namespace and name of a Pipeline or Model, or a Model's alias."
+                f"namespace and name of a Pipeline or Model, or a Model's alias.{caller.told}"
             )
         return found
 

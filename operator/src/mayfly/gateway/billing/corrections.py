@@ -99,12 +99,9 @@ class Corrections:
         found = await self._predictions.find(caller, identity, namespace)
         payer, uid = found.row.namespace, found.row.uid
         user = caller.user
-        may = await self._callers.may(caller, "update", "pipelineruns/status", payer)
-        if user is None or not may:
-            raise Forbidden(
-                "You may not correct bills there: that takes the verb update on "
-                f'pipelineruns/status in the namespace "{payer}".'
-            )
+        if user is None:
+            raise Forbidden("A run's token may not correct bills.")
+        await self._callers.require(caller, "update", "pipelineruns/status", payer)
         change = _read(body, user.name, _digest(user.name, headers))
         async with self._database.write() as tx:
             try:

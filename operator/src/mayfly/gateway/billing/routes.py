@@ -196,8 +196,7 @@ class UsageRoutes:
         return caller
 
     async def _everywhere(self, caller: Caller, verb: str, resource: str) -> None:
-        if not await self._callers.may(caller, verb, resource, ""):
-            raise Forbidden(f"You may not {verb} {resource} in all namespaces.")
+        await self._callers.require(caller, verb, resource, "")
 
     async def _span(
         self, request: Request, since: str | None, to: str | None, namespace: str | None
@@ -207,10 +206,13 @@ class UsageRoutes:
         if asked and namespace and asked != namespace:
             raise Invalid("The base URL names one namespace and the parameter another.")
         namespace = namespace or None
-        if not await self._callers.may(caller, "list", "pipelineruns", namespace or ""):
-            where = f'the namespace "{namespace}"' if namespace else "all namespaces"
-            help_ = "" if namespace else " Name one: `namespace=…`, `--namespace` of mayfly usage."
-            raise Forbidden(f"You may not list pipelineruns in {where}.{help_}")
+        try:
+            await self._callers.require(caller, "list", "pipelineruns", namespace or "")
+        except Forbidden as error:
+            if namespace:
+                raise
+            one = "Or ask for one namespace: `namespace=…`, `--namespace` of mayfly usage."
+            raise Forbidden(f"{error.detail} {one}") from None
         start = _moment(since, "from") or Month.of(self._clock()).start
         end = _moment(to, "to")
         if end is not None and end <= start:

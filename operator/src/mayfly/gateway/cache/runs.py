@@ -74,6 +74,11 @@ class Seen:
         """The raw status."""
         return dict(self.raw.get("status") or {})
 
+    def uses(self, version: str) -> bool:
+        """Whether the run names this version, or was resolved to it."""
+        ref = self.raw["spec"].get("pipelineRef") or {}
+        return version in {ref.get("version"), self.status.get("version")}
+
     @property
     def cancel_at(self) -> datetime | None:
         """When to cancel the run, by its annotation; None if there is none or it is invalid."""

@@ -17,10 +17,11 @@ from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, MAX_FILES
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.programs import Programs
+from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.http.errors import Busy, Forbidden, Invalid, Missing, Taken, refusal
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError
-from mayfly.kube.kinds import MODELS, PIPELINES, Kind
+from mayfly.kube.kinds import MODELS, PIPELINES, VERSIONS, Kind
 from mayfly.reconcile.observed import SourceProblem
 from mayfly.source_check import SourceChecker
 
@@ -35,10 +36,12 @@ TRIES = 5
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
-SEND = (
-    'Send what it is: "source" (the text of main.py) or "files" (name: text) for a pipeline, '
-    '"endpoint" ({"service": {"name", "port"}} or {"url"}) or "replicate" ({"model", …}) for a '
-    "model."
+EMPTY: Json = {"inline": ""}
+"""The source of a Pipeline that a later version fills."""
+
+SERVERLESS = (
+    "This is a field of a model, which needs its server: send "
+    '"endpoint" ({"service": {"name", "port"}} or {"url"}) or "replicate" ({"model", …}).'
 )
 
 
@@ -69,6 +72,14 @@ class Draft(BaseModel):
     def has_server(self) -> bool:
         """Whether it has the server of a Model."""
         return self.endpoint is not None or self.replicate is not None
+
+    @property
+    def lacks_server(self) -> str:
+        """A field that only a Model has, in a draft without a Model's server; "" if none."""
+        if self.has_server:
+            return ""
+        given = {"alias": self.alias, "concurrency": self.concurrency, "price": self.price}
+        return next((name for name, value in given.items() if value is not None), "")
 
     def source_body(self) -> Json:
         """The Pipeline's `spec.source`."""
@@ -112,20 +123,25 @@ class Publishing:
         callers: Callers,
         programs: Programs,
         sources: SourceChecker,
+        runs: Runs,
     ) -> None:
         self._cluster = cluster
         self._directory = directory
         self._callers = callers
         self._programs = programs
         self._sources = sources
+        self._runs = runs
 
     # -- made ------------------------------------------------------------------------------------
 
     async def create(self, caller: Caller, draft: Draft) -> Entry:
         """Create a Pipeline or a Model, and wait briefly for its version.
 
+        Without a source or a server it is a Pipeline without a version, which a push fills: this
+        is how Replicate's clients create a model.
+
         Raises:
-            Invalid: the draft is empty or wrong; names the source's file and line.
+            Invalid: the draft is wrong; names the source's file and line.
             Forbidden: the caller may not.
             Taken: the name is in use.
         """
@@ -134,11 +150,13 @@ class Publishing:
             raise Invalid("name is missing.", pointer="/name")
         kind = MODELS if draft.has_server else PIPELINES
         await self._require(caller, "create", kind, owner)
-        if not draft.has_source and not draft.has_server:
-            raise Invalid(f"There is nothing to run in it yet. {SEND}", pointer="/source")
+        if draft.lacks_server:
+            raise Invalid(SERVERLESS, pointer=f"/{draft.lacks_server}")
         if self._directory.named(owner, draft.name) is not None:
             raise Taken(f'"{owner}/{draft.name}" exists already.')
         spec = await self._spec(kind, draft)
+        if kind is PIPELINES:
+            spec.setdefault("source", EMPTY)
         await self._may_use_token(caller, owner, spec)
         body = {
             "apiVersion": API_VERSION,
@@ -229,6 +247,38 @@ class Publishing:
         except KubeError as error:
             raise refusal(error, f'{kind.name} "{entry.namespace}/{entry.name}"') from error
 
+    async def delete_version(self, caller: Caller, entry: Entry, identity: str) -> None:
+        """Delete a version of a Pipeline that is not its latest, and that no unfinished run uses.
+
+        Raises:
+            Forbidden: the caller may not delete the Pipeline.
+            Missing: it has no version with this id.
+            Taken: something needs the version.
+        """
+        await self._require(
+            caller, "delete", MODELS if entry.is_model else PIPELINES, entry.namespace
+        )
+        if identity == entry.latest_version:
+            raise Taken(
+                f'This is what "{entry.namespace}/{entry.name}" runs. To delete the version, push '
+                f"another one first; to delete all of it, delete the model."
+            )
+        found = self._directory.version(identity)
+        if found is None or found.key != (entry.namespace, entry.name):
+            raise Missing(f'"{entry.namespace}/{entry.name}" has no version "{identity[:64]}".')
+        user = next((each for each in self._runs.unfinished() if each.uses(identity)), None)
+        if user is not None:
+            raise Taken(
+                f'The run "{"/".join(user.key)}" uses this version, and has not ended. Delete the '
+                f"version when it has, or cancel it."
+            )
+        metadata = found.body["metadata"]
+        place, uid = (metadata["namespace"], metadata["name"]), metadata["uid"]
+        try:
+            await self._cluster.delete(VERSIONS, *place, uid=uid)
+        except KubeError as error:
+            raise refusal(error, f'PipelineVersion "{"/".join(place)}"') from error
+
     # -- inside ----------------------------------------------------------------------------------
 
     async def _require(self, caller: Caller, verb: str, kind: Kind, namespace: str) -> None:
@@ -242,12 +292,8 @@ class Publishing:
             reference = (spec.get("replicate") or {}).get("tokenSecretRef")
             if reference is None:
                 continue
-            name = str(reference["name"])
-            if not await self._callers.may_read_secret(caller, namespace, name):
-                raise Forbidden(
-                    f"You may not read the Secret {name}, so a Model of yours cannot use it. Ask "
-                    f"for `get` on that Secret in this namespace."
-                )
+            # A Model of somebody who may not read it can't use it.
+            await self._callers.require_secret(caller, namespace, str(reference["name"]))
 
     async def _spec(self, kind: Kind, draft: Draft, entrypoint: str | None = None) -> Json:
         spec: Json = {

@@ -36,6 +36,7 @@ def build(process: Process, access: AccessControl, caches: Caches) -> Catalog:
         callers=access.callers,
         programs=caches.programs,
         sources=caches.sources,
+        runs=caches.runs,
     )
     routes = ModelRoutes(
         presenter=presenter,

@@ -125,7 +125,7 @@ class ModelRoutes:
         return _listed(request, _base(request), [], None)
 
     async def create(self, request: Request) -> Response:
-        """Create a Pipeline from `source` or `files`, or a Model from `endpoint` or `replicate`."""
+        """Create a Pipeline (`source`, `files`, or neither: empty) or a Model (`endpoint`, …)."""
         caller = await self._caller(request)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.create(caller, draft)
@@ -159,13 +159,10 @@ class ModelRoutes:
     async def delete_version(
         self, request: Request, owner: str, name: str, version: str
     ) -> Response:
-        """Refused: versions are removed automatically, and runs may be pinned to one."""
-        _, entry = await self._find(request, owner, name)
-        self._presenter.version(entry, version)
-        raise Forbidden(
-            "A version can't be deleted by itself: old ones go as new ones come, and all of them "
-            "with their model."
-        )
+        """Delete a version that is not the latest, and that no unfinished run uses."""
+        caller, entry = await self._find(request, owner, name)
+        await self._publishing.delete_version(caller, entry, version)
+        return Response(status_code=204)
 
     async def push(self, request: Request, owner: str, name: str) -> Response:
         """Push a new version: JSON with `source` or `files`, or a form with `source_archive`."""

@@ -238,8 +238,7 @@ class Predictions:
 
     async def _require_cancel(self, caller: Caller, row: RunRow) -> None:
         if caller.run is None:
-            if not await self._callers.may(caller, "patch", "pipelineruns", row.namespace):
-                raise Forbidden("You may not cancel predictions there.")
+            await self._callers.require(caller, "patch", "pipelineruns", row.namespace)
             return
         async with self._database.read() as tx:
             if not await tree.is_within(tx, row.parent_uid, caller.run.uid):

@@ -227,7 +227,8 @@ def prediction_object(
         "input": rawjson.RawJSON(input_json or "{}"),
         "output": rawjson.RawJSON(output or "null"),
         "logs": None if row.data_removed else logs,
-        "error": _error(row) if ended and state is not State.SUCCEEDED else None,
+        # A cancelled one has none, as on Replicate: what it ended for is its `reason`.
+        "error": _error(row) if state is State.FAILED else None,
         "metrics": _metrics(row) if ended else {},
         "created_at": rfc3339(row.created_at),
         "started_at": _stamp(row.started_at),

@@ -58,5 +58,5 @@ class Targets:
         else:
             entry = self._directory.model_of_version(version)
         if entry is None or not await self._callers.sees(caller, entry):
-            raise Missing(f'There is no version "{version[:64]}" that you may call.')
+            raise Missing(f'There is no version "{version[:64]}" that you may call.{caller.told}')
         return Target(entry, version, f"{entry.namespace}/{entry.name}")

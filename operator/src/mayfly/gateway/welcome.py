@@ -1,0 +1,40 @@
+"""`GET /`: what this is, for somebody who opens the URL in a browser or with curl."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from mayfly import __version__
+from mayfly.gateway.http import urls
+
+HOW_TO_BEGIN = (
+    "Any token that the cluster accepts, as `Authorization: Bearer TOKEN`. For example: kubectl "
+    "create token ACCOUNT --namespace=NAMESPACE --audience=mayfly, of an account that is bound to "
+    "the role `edit` there."
+)
+
+
+def router() -> APIRouter:
+    """The route, with and without the /v1 of a client's base URL; it needs no token."""
+    found = APIRouter(include_in_schema=False)
+    for path in ("/", "/v1", "/v1/"):
+        found.add_api_route(path, welcome, methods=["GET", "HEAD"])
+    return found
+
+
+async def welcome(request: Request) -> Response:
+    """Name, version, where the API is described, how to get a token."""
+    base = urls.base_of(request, None)
+    return JSONResponse(
+        {
+            "name": "Mayfly",
+            "version": __version__,
+            "about": "Runs Python pipelines on Kubernetes, behind an API like Replicate's.",
+            "api": f"{base}/v1",
+            "openapi": f"{base}/openapi.json",
+            "documentation": "docs/api.md of the source that this was installed from",
+            "token": HOW_TO_BEGIN,
+        },
+        headers={"X-Content-Type-Options": "nosniff"},
+    )
