@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from mayfly.clock import monotonic
 from mayfly.kube.errors import Unavailable
-from mayfly.workqueue import BACKOFF_LIMIT, SPARE_TIMERS, Result, WorkQueue
+from mayfly.workqueue import (
+    BACKOFF_LIMIT,
+    SPARE_TIMERS,
+    UNEXPECTED_LIMIT,
+    Failure,
+    Result,
+    WorkQueue,
+)
 
 
 class Time:
@@ -283,3 +290,48 @@ def test_no_key_is_forgotten_or_given_to_two(steps):
         assert not wanted
 
     asyncio.run(live())
+
+
+async def test_unexpected_errors_in_a_row_are_told_and_come_less_and_less_often():
+    time = Time()
+    queue: WorkQueue[str] = WorkQueue(time, passing=(Unavailable,))
+    told: list[tuple[int, float, str]] = []
+    pauses: list[float] = []
+    errors: list[Exception | None] = [ValueError("a"), Unavailable(0, "b"), ValueError("c")]
+    errors += [ValueError("d")] * 50 + [None, ValueError("e")]
+
+    async def work(_key: str) -> None:
+        if errors and (error := errors.pop(0)) is not None:
+            raise error
+
+    async def failing(_key: str, failure: Failure) -> None:
+        told.append((failure.tries, failure.seconds, str(failure.error)))
+        raise RuntimeError("can't be told")
+
+    task = asyncio.create_task(queue.run(work, 1, failing))
+    queue.add("x")
+    while errors:
+        await asyncio.sleep(0)
+        if queue.later:
+            due = queue._later["x"][0]
+            pauses += [due - time.now] if due > time.now else []
+            time.now = due
+            queue._wake.set()
+        elif not queue.busy and not len(queue):
+            queue.add("x")
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert told[0] == (1, 0.0, "a")
+    assert [each[0] for each in told[1:3]] == [2, 3]
+    assert told[1][1] == pytest.approx(0.3)
+    assert told[-1] == (1, 0.0, "e")
+    assert pauses[:3] == pytest.approx([0.1, 0.2, 0.4])
+    assert max(pauses) == UNEXPECTED_LIMIT
+
+
+async def test_an_outage_of_any_length_is_waited_out():
+    queue: WorkQueue[str] = WorkQueue(Time())
+    for _ in range(2000):
+        queue.retry("x")
+    assert queue._later["x"][0] <= BACKOFF_LIMIT

@@ -32,13 +32,20 @@ def rfc3339(moment: datetime) -> str:
 
 def rfc3339_seconds(moment: datetime) -> str:
     """A moment as Kubernetes' Time: RFC 3339 with whole seconds and `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+    return f"{text}Z"
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Read what `rfc3339` or Kubernetes wrote.
+    """Read what `rfc3339` or Kubernetes wrote; a time without an offset is UTC.
 
     Raises:
-        ValueError: the text is not RFC 3339.
+        ValueError: the text is not RFC 3339, or no moment of the years 1 to 9999 in UTC.
     """
-    return datetime.fromisoformat(text).astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text[:64]!r} is outside the years 1 to 9999") from error

@@ -3,6 +3,9 @@
 The semantics are controller-runtime's: events only say that a key may need a look, so any number
 of them between two looks is one look. A look decides anew when the next one is due, so an `add`
 drops the timer that it overtakes. A key that failed comes back later and later.
+
+Errors of others that pass are waited out. Any other error is unexpected: after each one, the owner
+of the queue is told how often the key has failed in a row, so that its object can say so and end.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from mayfly.clock import Monotonic
@@ -27,8 +31,33 @@ BACKOFF_FIRST = 0.1
 BACKOFF_LIMIT = 10.0
 """Maximum backoff in seconds, so that work resumes soon after an outage."""
 
+UNEXPECTED_LIMIT = 300.0
+"""Maximum backoff in seconds after unexpected errors, which hardly ever pass."""
+
+_DOUBLINGS = 20
+"""After so many, every limit is reached; a power of a larger count would overflow a float."""
+
 SPARE_TIMERS = 64
 """Maximum number of superseded timers that are kept, beyond the number of live ones."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The unexpected errors of a key since its last look that succeeded.
+
+    Attributes:
+        tries: how many; errors that pass are not counted.
+        seconds: time since the first of them.
+        error: the last one.
+    """
+
+    tries: int
+    seconds: float
+    error: Exception
+
+
+OnFailure = Callable[[K, Failure], Awaitable[None]]
+"""Called after each unexpected error of a key; errors of its own are logged."""
 
 
 class WorkQueue(Generic[K]):
@@ -50,7 +79,7 @@ class WorkQueue(Generic[K]):
         """
         self._monotonic = monotonic
         self._passing = passing
-        self._observe = observe
+        self.observe = observe
         self._ready: OrderedDict[K, float] = OrderedDict()
         self._busy: set[K] = set()
         self._again: set[K] = set()
@@ -59,6 +88,8 @@ class WorkQueue(Generic[K]):
         self._timers: list[tuple[float, int, K]] = []
         self._numbers = itertools.count()
         self._failures: dict[K, int] = {}
+        # Of unexpected errors in a row: how many, and when the first one was.
+        self._unexpected: dict[K, tuple[int, float]] = {}
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -118,15 +149,20 @@ class WorkQueue(Generic[K]):
         if self._timers[0] is timer:
             self._wake.set()
 
-    def retry(self, key: K) -> None:
-        """Requeue a key after a failure, with backoff."""
+    def retry(self, key: K, limit: float = BACKOFF_LIMIT) -> None:
+        """Requeue a key after a failure, with backoff of at most `limit` seconds."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
-        self.add_after(key, min(BACKOFF_FIRST * 2.0**count, BACKOFF_LIMIT))
+        self.add_after(key, min(BACKOFF_FIRST * 2.0 ** min(count, _DOUBLINGS), limit))
+
+    def failures(self, key: K) -> int:
+        """How many looks at the key have failed in a row, for whatever reason."""
+        return self._failures.get(key, 0)
 
     def succeeded(self, key: K) -> None:
         """Forget the key's failures."""
         self._failures.pop(key, None)
+        self._unexpected.pop(key, None)
 
     async def take(self) -> K:
         """Take the next key; the caller must call `done` afterwards."""
@@ -145,36 +181,64 @@ class WorkQueue(Generic[K]):
             self._again.discard(key)
             self.add(key)
 
-    async def run(self, work: Callable[[K], Awaitable[None]], workers: int = 16) -> None:
-        """Work on keys with this many workers, until cancelled."""
+    async def run(
+        self,
+        work: Callable[[K], Awaitable[None]],
+        workers: int = 16,
+        failing: OnFailure[K] | None = None,
+    ) -> None:
+        """Work on keys with this many workers, until cancelled.
+
+        Args:
+            work: looks at a key.
+            workers: how many keys are looked at at a time.
+            failing: called after each unexpected error of a key, before the next look at it.
+        """
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
-                group.create_task(self._serve(work))
+                group.create_task(self._serve(work, failing))
 
-    async def _serve(self, work: Callable[[K], Awaitable[None]]) -> None:
+    async def _serve(
+        self, work: Callable[[K], Awaitable[None]], failing: OnFailure[K] | None
+    ) -> None:
         while True:
             key = await self.take()
             began = self._monotonic()
             try:
-                result = await self._look(key, work)
-                if self._observe is not None:
-                    self._observe(key, result, self._monotonic() - began)
+                result = await self._look(key, work, failing)
+                if self.observe is not None:
+                    self.observe(key, result, self._monotonic() - began)
             finally:
                 self.done(key)
 
-    async def _look(self, key: K, work: Callable[[K], Awaitable[None]]) -> Result:
+    async def _look(
+        self, key: K, work: Callable[[K], Awaitable[None]], failing: OnFailure[K] | None
+    ) -> Result:
         try:
             await work(key)
         except self._passing as error:
             logger.warning("work is put off: %s", error, extra={"key": str(key)})
             self.retry(key)
             return "retried"
-        except Exception:
+        except Exception as error:
             logger.exception("work failed", extra={"key": str(key)})
-            self.retry(key)
+            self.retry(key, UNEXPECTED_LIMIT)
+            await self._tell(key, error, failing)
             return "failed"
         self.succeeded(key)
         return "done"
+
+    async def _tell(self, key: K, error: Exception, failing: OnFailure[K] | None) -> None:
+        tries, since = self._unexpected.get(key, (0, self._monotonic()))
+        self._unexpected[key] = (tries + 1, since)
+        if failing is None:
+            return
+        try:
+            await failing(key, Failure(tries + 1, self._monotonic() - since, error))
+        except self._passing as problem:
+            logger.warning("a failure is told later: %s", problem, extra={"key": str(key)})
+        except Exception:
+            logger.exception("a failure can't be told", extra={"key": str(key)})
 
     def _promote(self) -> None:
         now = self._monotonic()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from support.builders import NOW
 
-from mayfly.api.v1alpha1.duration import Duration, seconds
+from mayfly.api.v1alpha1.duration import LONGEST, PATTERN, Duration, seconds
 
 UNITS = {"ms": Fraction(1, 1000), "s": 1, "m": 60, "h": 3600, "d": 86_400}
 BOUNDED: TypeAdapter[str] = TypeAdapter(Duration)
@@ -57,6 +60,40 @@ def test_a_deadline_is_more_than_nothing_and_at_most_30_days(text):
 def test_a_deadline_out_of_bounds(text):
     with pytest.raises(ValidationError, match="more than 0 and at most 30d"):
         BOUNDED.validate_python(text)
+
+
+@given(st.text(st.sampled_from("019.smhd٣\uff16e+- \n"), max_size=40) | st.text(max_size=40))
+def test_any_text_is_refused_in_words_or_has_a_length_that_can_be_reckoned_with(text):
+    def refused(read, words):
+        with pytest.raises(ValueError, match=words):
+            read(text)
+
+    if not re.fullmatch(PATTERN, text) or len(text) > 32:
+        refused(seconds, "is not a duration")
+        refused(BOUNDED.validate_python, "pattern|at most 32")
+    elif not 0 < seconds(text) <= LONGEST:
+        refused(BOUNDED.validate_python, "more than 0 and at most 30d")
+    else:
+        assert BOUNDED.validate_python(text) == text
+        assert NOW + timedelta(seconds=seconds(text))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9999), st.integers(0, 99), st.sampled_from(["ms", "s", "h", "d"])),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_the_api_servers_rule_lets_in_is_read(terms):
+    """The rule adds one after the other; Python's `sum` is more exact."""
+    text = "".join(f"{whole}.{part:02d}{unit}" for whole, part, unit in terms)
+    total = 0.0
+    for whole, part, unit in terms:
+        number = float(f"{whole}.{part:02d}")
+        total += number / 1000.0 if unit == "ms" else number * float(UNITS[unit])
+    if len(text) <= 32 and re.search("[1-9]", text) and total <= LONGEST:
+        assert BOUNDED.validate_python(text) == text
 
 
 @given(

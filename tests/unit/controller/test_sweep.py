@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 from support.builders import NOW, UID
 
@@ -104,6 +106,50 @@ async def test_quotas_and_budgets_are_known_before_any_pod_is_made():
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "9" * 10, "٣", "-1", "1e3", ""])
+async def test_a_quota_that_is_no_number_is_none_and_stops_nothing(text: str):
+    team = {"metadata": {"name": "team", "annotations": {"mayfly.dev/max-active-runs": text}}}
+    sweep, caches, _, _ = world(Listing(namespaces=(team,)))
+    await sweep._namespaces()
+    assert caches.quotas == {}
+
+
+async def test_a_finished_run_that_cannot_be_read_stops_no_sweep():
+    odd, good = run(1), run(2)
+    for each in (odd, good):
+        over = {"type": "Finished", "status": "True", "reason": "Finished", "message": ""}
+        over["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        each["status"] |= {"finished": True, "conditions": [over]}
+    odd["spec"]["timeout"] = "1000000h"
+    good["metadata"]["name"] = "good"
+    sweep, _, queue, _ = world(Listing(odd, good))
+    await sweep._finished()
+    assert {await queue.take(), await queue.take()} == {KEY, replace(KEY, name="good")}
+
+
+async def test_an_unexpected_error_is_counted_and_the_sweep_goes_on(monkeypatch):
+    sweep, _, _, _ = world(Listing())
+    failed: list[str] = []
+    monkeypatch.setattr(sweep, "_failed", failed.append)
+    monkeypatch.setattr("mayfly.controller.sweep.RETRY_SECONDS", 0)
+    names, looks = sweep._namespaces, 0
+
+    async def first_broken() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise KeyError("x")
+        await names()
+
+    monkeypatch.setattr(sweep, "_namespaces", first_broken)
+    sweeping = asyncio.create_task(sweep.run())
+    await sweep.pods_listed.wait()
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping
+    assert failed == ["sweep"]
 
 
 async def test_a_cache_that_stays_behind_fails_the_probe():

@@ -209,3 +209,32 @@ def test_why_the_cluster_takes_a_pod_away_is_seen():
     assert observed_pod(body).disruption == ("EvictionByEvictionAPI", "Eviction API: evicting")
     condition["status"] = "False"
     assert observed_pod(body).disruption is None
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ([], ""),
+        ([{"name": "a", "state": {"terminated": {"exitCode": 0}}}], ""),
+        (
+            [{"name": "a", "state": {"terminated": {"exitCode": 1, "message": "no root"}}}],
+            'the init container "a" ended with exit code 1: no root',
+        ),
+        (
+            [
+                {"name": "a", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "b", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}},
+            ],
+            'the init container "b" waits: ErrImagePull: no',
+        ),
+        ([{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}], ""),
+        (
+            [{"name": "a", "started": False, "state": {"running": {}}}],
+            'the init container "a" has not finished its start',
+        ),
+        ([{"name": "a", "started": True, "state": {"running": {}}}], ""),
+    ],
+)
+def test_what_an_injected_container_does_is_told(states, words):
+    body = {"metadata": {"name": "p", "uid": "u"}, "status": {"initContainerStatuses": states}}
+    assert observed_pod(body).blocked == words

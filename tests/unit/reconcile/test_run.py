@@ -446,3 +446,50 @@ def test_where_a_budget_is_the_gateway_is_waited_for():
     assert "mayfly.dev/budget-monthly" in told.message
     refusal = Refusal(Reason.INVALID_INPUT, "name: gone")
     assert written(plan_run(seen(run(), resolution=refusal, waits_for_budget=True))).ended
+
+
+def test_what_the_cluster_said_stands_in_the_end_of_a_run_that_got_no_pod():
+    why = condition("Started", "False", "PodRefused", "The cluster refuses the pod: quota")
+    plan = plan_run(
+        seen(run({"conditions": [why]}, queueDeadline="20s"), resolution=target(), now=at(21))
+    )
+    message = find(written(plan).conditions, ConditionType.SUCCEEDED).message
+    assert message == (
+        "The run got no pod within spec.queueDeadline (20s): The cluster refuses the pod: quota"
+    )
+    plan = plan_run(seen(run(queueDeadline="20s"), resolution=target(), now=at(21)))
+    assert written(plan).error == "The run got no pod within spec.queueDeadline (20s)."
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"waiting": ("CreateContainerConfigError", "no such secret")}, "no such secret"),
+        ({"waiting": ("CreateContainerError", "no such runtime")}, "no such runtime"),
+        ({"message": "0/3 nodes are available"}, "0/3 nodes are available"),
+        ({"blocked": 'the init container "mesh" ended with exit code 1'}, '"mesh" ended'),
+    ],
+)
+def test_why_a_pod_does_not_start_is_told_while_it_waits_and_in_the_end(parts, words):
+    waits = pod(**parts)
+    early = plan_run(seen(claimed(), pod=waits, now=at(1)))
+    assert not early.actions
+    assert early.wake == at(5)
+    plan = plan_run(seen(claimed(), pod=waits, now=at(6)))
+    told = find(written(plan).conditions, ConditionType.STARTED)
+    assert (told.status, told.reason) == ("False", "PodPending")
+    assert words in told.message
+    again = claimed().model_copy(update={"status": written(plan)})
+    assert not plan_run(seen(again, pod=waits, now=at(7))).actions
+    late = plan_run(seen(claimed(), pod=waits, now=at(301)))
+    assert words in find(written(late).conditions, ConditionType.STARTED).message
+
+
+def test_pods_that_never_start_end_the_run_with_what_the_last_one_said():
+    blocked = 'the init container "mesh" ended with exit code 1: no root'
+    last = claimed().model_copy(
+        update={"status": claimed().status.model_copy(update={"attempt": 3})}
+    )
+    over = pod(phase="Failed", blocked=blocked)
+    plan = plan_run(seen(last, pod=over, resolution=target()))
+    assert written(plan).error.endswith(f"the last one: {blocked}")

@@ -347,3 +347,33 @@ def test_a_main_that_never_comes_to_its_end_times_out_although_it_said_so(tmp_pa
     for event in ["connect", "work", "checked", "loaded", "over", *["second"] * 9]:
         world.happen(event)
     assert world.supervisor._result.reason == "TimedOut"
+
+
+def test_an_unexpected_error_ends_the_run_in_words_and_pid_1_lives(tmp_path):
+    world = World(tmp_path)
+    world.happen("connect")
+    world.happen("work")
+    world.supervisor._on_unexpected(KeyError("a\x1bb"))
+    world.happen("connect")
+    assert world.supervisor._phase is Phase.DONE
+    told = json.loads(world.file.read_bytes())
+    assert (told["outcome"], told["reason"]) == ("failed", "InternalError")
+    assert "KeyError" in told["error"]
+    assert "\x1b" not in told["error"]
+    assert world.supervisor._exit is None
+
+
+def test_an_agent_that_fails_at_everything_leaves_with_what_is_known(tmp_path):
+    world = World(tmp_path)
+    world.happen("connect")
+    world.happen("work")
+    supervisor = world.supervisor
+
+    def broken(*_):
+        raise RuntimeError("broken")
+
+    supervisor._next = lambda _: None
+    supervisor._advance = supervisor._leave = broken
+    assert supervisor.live() == 1
+    assert world.child.status is not None
+    assert json.loads(world.file.read_bytes())["run"] == "r"

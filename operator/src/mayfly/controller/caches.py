@@ -6,6 +6,7 @@ Only unfinished runs are cached, so that finished ones cost no memory.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -133,10 +134,15 @@ class Caches:
         self.budgeted.discard(name)
         annotations = {} if gone else body["metadata"].get("annotations", {})
         text = annotations.get(MAX_ACTIVE_RUNS)
-        if text is not None and text.isascii() and text.isdigit():
+        if text is not None and re.fullmatch("[0-9]{1,9}", text):
             self.quotas[name] = int(text)
         elif text is not None:
-            logger.warning("%s of namespace %s is not a number: %r", MAX_ACTIVE_RUNS, name, text)
+            logger.warning(
+                "%s of namespace %s is not a number of at most nine digits: %r",
+                MAX_ACTIVE_RUNS,
+                name,
+                text[:64],
+            )
         if BUDGET_MONTHLY in annotations:
             self.budgeted.add(name)
         return before != (self.quotas.get(name), name in self.budgeted)

@@ -16,6 +16,8 @@ from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.workqueue import WorkQueue
 
 SUBJECTS = 4
+PARTS = ("run", "pipeline", "runtime", "model", "sweep")
+"""What may fail unexpectedly."""
 RESULTS = 3
 WRITES = 60
 """Maximum number of write series: only half of all combinations occur."""
@@ -33,6 +35,9 @@ class Metrics:
             start=[("run", "done"), ("run", "retried"), ("run", "failed")],
         )
         self._look_seconds = self.families.histograms(catalog.RECONCILE_DURATION, SHORT, SUBJECTS)
+        self._internal_errors = self.families.counters(
+            catalog.INTERNAL_ERRORS, len(PARTS), start=[(part,) for part in PARTS]
+        )
         self.claims = self.families.counters(catalog.CLAIMS, 5, start=[("ok",), ("conflict",)])
         self._queue_seconds = self.families.histogram(catalog.RUN_QUEUE_DURATION, LONG)
 
@@ -40,6 +45,12 @@ class Metrics:
         """Count a reconcile."""
         self._looks.of(key.subject, result).inc()
         self._look_seconds.of(key.subject).observe(seconds)
+        if result == "failed":
+            self.failed(key.subject)
+
+    def failed(self, part: str) -> None:
+        """Count an unexpected error: of a reconcile, by its subject, or of the sweep."""
+        self._internal_errors.of(part).inc()
 
     def claimed(self, run: dict[str, Any], now: datetime) -> None:
         """Count a claim; a run's first claim is also observed as its queue time."""

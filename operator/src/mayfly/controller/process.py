@@ -21,6 +21,7 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.events import Events
 from mayfly.controller.execute import MANAGER, Executor
+from mayfly.controller.failing import Failing
 from mayfly.controller.handlers import Handlers, settings
 from mayfly.controller.health import Health
 from mayfly.controller.lease import Lease, LeaseSettings
@@ -124,11 +125,18 @@ class Controller:
             network_enabled=self._config.network_policy.enabled,
             horizon_seconds=self._config.sweep_seconds,
         )
+        failing = Failing(cluster, executor, self.caches, self._pod_settings(), self._clock)
         sweep = Sweep(
-            cluster, self.caches, self.queue, self.health, self._clock, self._config.sweep_seconds
+            cluster,
+            self.caches,
+            self.queue,
+            self.health,
+            self._clock,
+            self._config.sweep_seconds,
+            failed=self.metrics.failed,
         )
         tasks = [
-            asyncio.create_task(self._work(worker, sweep), name="workers"),
+            asyncio.create_task(self._work(worker, sweep, failing), name="workers"),
             asyncio.create_task(self._apply_runtime(cluster), name="runtime"),
             asyncio.create_task(sweep.run(), name="sweep"),
             asyncio.create_task(events.run(), name="events"),
@@ -153,9 +161,9 @@ class Controller:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, worker: Worker, sweep: Sweep) -> None:
+    async def _work(self, worker: Worker, sweep: Sweep, failing: Failing) -> None:
         await sweep.pods_listed.wait()
-        await self.queue.run(worker.look, self._config.workers)
+        await self.queue.run(worker.look, self._config.workers, failing.failed)
 
     async def _dismiss(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """End the workers as soon as this process does not lead any more: kopf takes its time."""

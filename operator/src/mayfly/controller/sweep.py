@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.api.v1alpha1.names import FINISHED, RUN_ID_LABEL, UNFINISHED
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches, owner_key
@@ -22,6 +22,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
 from mayfly.reconcile.deadlines import ttl_due
+from mayfly.reconcile.failing import bare_run
 from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Sweep:
         clock: Clock,
         seconds: float,
         lag_seconds: float = LAG_SECONDS,
+        failed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._cluster = cluster
         self._caches = caches
@@ -60,6 +62,7 @@ class Sweep:
         self._clock = clock
         self._seconds = seconds
         self._lag_seconds = lag_seconds
+        self._failed = failed
         self.pods_listed = asyncio.Event()
 
     async def run(self) -> None:
@@ -75,6 +78,10 @@ class Sweep:
                 self._caches.networks.clear()  # a policy that somebody deleted comes back
             except KubeError as error:
                 logger.warning("sweep: %s", error)
+            except Exception:
+                # One object that can't be read must not end the repairs of all others.
+                logger.exception("the sweep failed")
+                self._failed("sweep")
             await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
 
     async def _namespaces(self) -> None:
@@ -117,7 +124,7 @@ class Sweep:
         soon = now + timedelta(seconds=self._seconds)
         async for page in self._cluster.pages(RUNS, field_selector=FINISHED):
             for body in page["items"]:
-                due = ttl_due(PipelineRun.model_validate(body))
+                due = ttl_due(bare_run(body))
                 if due is not None and due <= soon:
                     key = Key("run", body["metadata"]["namespace"], body["metadata"]["name"])
                     self._queue.add_after(key, (due - now).total_seconds())

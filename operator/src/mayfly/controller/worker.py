@@ -22,6 +22,7 @@ from mayfly.controller.resolve import Resolver, tree_finished
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import PODS, RUNS
+from mayfly.reconcile import network
 from mayfly.reconcile.actions import (
     Action,
     CreatePod,
@@ -44,6 +45,10 @@ from mayfly.reconcile.run import plan_run
 from mayfly.workqueue import WorkQueue
 
 Json = dict[str, Any]
+
+PATIENCE_TRIES = 3
+"""After so many tries in a row, a server error is told on the run: such as that of an admission
+webhook without its service."""
 
 STEPS = 6
 """Maximum number of steps per reconcile. More means that something is wrong."""
@@ -276,13 +281,26 @@ class Worker:
                     return False  # the namespace is gone, and the run with it
                 # The run is gone, or what it is in: the cache is as old as after a conflict.
                 raise Conflict(error.status, error.message) from error
-            except Refused as error:
-                if not isinstance(action, CreatePod):
+            except (Refused, Unavailable) as error:
+                words = self._why_no_pod(key, action, error)
+                if not words:
                     raise
-                self._caches.pod_refused[key] = error.message
+                self._caches.pod_refused[key] = words
                 return True
             again = self._learn(key, action, left) or again
         return again
+
+    def _why_no_pod(self, key: Key, action: Action, error: KubeError) -> str:
+        """The cluster's words if it makes no pod for a run, or not what the pod needs; else ""."""
+        if not isinstance(action, CreatePod | EnsureNetworkPolicy):
+            return ""
+        if isinstance(error, Unavailable) and (
+            error.status < 500 or self._queue.failures(key) < PATIENCE_TRIES
+        ):
+            return ""  # it may pass in a moment
+        if isinstance(action, EnsureNetworkPolicy):
+            return f"its namespace's NetworkPolicy {network.NAME} can't be made: {error.message}"
+        return error.message
 
     async def _counted(self, key: Key, action: Action) -> Json | None:
         """Execute an action, and count it if it claims a pod for the run."""

@@ -65,7 +65,13 @@ class Gateway:
         self.predictions = predictions.build(process, self.http, *engines, self.runs, self.calls)
         self.billing = billing.build(process, self.access, self.runs, self.predictions)
         self.cleanup = cleanup.build(
-            process, self.cache, self.namespaces, self.files, self.secrets, self.calls
+            process,
+            self.cache,
+            self.metrics,
+            self.namespaces,
+            self.files,
+            self.secrets,
+            self.calls,
         )
         self.app = self._application()
 

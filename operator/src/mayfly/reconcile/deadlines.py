@@ -28,15 +28,19 @@ def queued_long_at(run: PipelineRun, *, now: datetime) -> datetime:
     return created_at(run, now=now) + QUEUED_LONG
 
 
+def claimed_at(run: PipelineRun, *, now: datetime) -> datetime:
+    """When the run was accepted, which is when its first pod was claimed."""
+    accepted = find(run.status.conditions, ConditionType.ACCEPTED)
+    return parse_rfc3339(accepted.last_transition_time) if accepted else created_at(run, now=now)
+
+
 def start_due(run: PipelineRun, *, now: datetime) -> datetime:
     """Until when main() must be called: `spec.startDeadline` after admission, over all attempts.
 
     Admission happens with the claim; a claimed run without an admission was edited by hand, and its
     creation counts.
     """
-    accepted = find(run.status.conditions, ConditionType.ACCEPTED)
-    since = parse_rfc3339(accepted.last_transition_time) if accepted else created_at(run, now=now)
-    return since + timedelta(seconds=seconds(run.spec.start_deadline))
+    return claimed_at(run, now=now) + timedelta(seconds=seconds(run.spec.start_deadline))
 
 
 def ttl_due(run: PipelineRun) -> datetime | None:

@@ -51,6 +51,7 @@ AGENT_REASONS = frozenset(
         Reason.OUTPUT_NOT_JSON,
         Reason.INPUT_FETCH_FAILED,
         Reason.OUTPUT_UPLOAD_FAILED,
+        Reason.INTERNAL_ERROR,
     }
 )
 """Reasons that an agent may report; any other is recorded as Lost."""

@@ -38,6 +38,8 @@ class ObservedPod:
             watch broke).
         ever_started: the agent's container has or had a `startedAt`.
         waiting: why the container waits: (reason, message).
+        blocked: what another container of the pod does that keeps ours from starting, in words:
+            one that an admission webhook has put in.
         disruption: why the cluster evicted the pod: (reason, message) of DisruptionTarget.
         noticed: when this controller first saw it terminated or gone.
     """
@@ -53,6 +55,7 @@ class ObservedPod:
     reason: str = ""
     message: str = ""
     waiting: tuple[str, str] | None = None
+    blocked: str = ""
     disruption: tuple[str, str] | None = None
     noticed: datetime | None = None
 
@@ -164,7 +167,7 @@ class ObservedRun:
         place: where it stands in its tree, where that is known and not in its status yet.
         tree_finished: whether every run below this root is finished (asked only at its TTL).
         network_ready: the namespace has its NetworkPolicy.
-        pod_refused: what the cluster said when it refused the pod.
+        pod_refused: what the cluster said when it refused the pod, or what the pod needs.
         waits_for_budget: its namespace has a budget, and the gateway has not said that there is
             something left of it.
         now: the time of this look.

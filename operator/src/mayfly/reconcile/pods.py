@@ -245,8 +245,27 @@ def observed_pod(body: Json) -> ObservedPod:
         reason=status.get("reason", ""),
         message=status.get("message", "") or _unschedulable(status),
         waiting=(waiting["reason"], waiting.get("message", "")) if waiting.get("reason") else None,
+        blocked=_blocked(status),
         disruption=_disruption(status),
     )
+
+
+def _blocked(status: Json) -> str:
+    """What the first init container that has not done its part does, as words; "" if all have."""
+    for each in status.get("initContainerStatuses", []):
+        state = each.get("state") or {}
+        name = f'the init container "{each["name"]}"'
+        waiting, ended = state.get("waiting"), state.get("terminated")
+        if ended is not None and ended.get("exitCode"):
+            code, words = ended["exitCode"], ended.get("message") or ended.get("reason") or ""
+            return f"{name} ended with exit code {code}" + (f": {words[:1000]}" if words else "")
+        if waiting is not None and waiting.get("reason", "PodInitializing") != "PodInitializing":
+            words = waiting.get("message") or ""
+            return f"{name} waits: {waiting['reason']}" + (f": {words[:1000]}" if words else "")
+        # A sidecar is `started` once its startup probe has succeeded, and then runs on.
+        if "running" in state and not each.get("started"):
+            return f"{name} has not finished its start"
+    return ""
 
 
 def _disruption(status: Json) -> tuple[str, str] | None:

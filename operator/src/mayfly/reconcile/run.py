@@ -33,7 +33,14 @@ from mayfly.reconcile.actions import (
     EnsureNetworkPolicy,
     Plan,
 )
-from mayfly.reconcile.deadlines import created_at, queue_due, queued_long_at, start_due, ttl_due
+from mayfly.reconcile.deadlines import (
+    claimed_at,
+    created_at,
+    queue_due,
+    queued_long_at,
+    start_due,
+    ttl_due,
+)
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
 from mayfly.reconcile.events import run_events
 from mayfly.reconcile.observed import (
@@ -63,6 +70,14 @@ CANCEL_GRACE = timedelta(seconds=60)
 CANCEL_GRACE_POD_SECONDS = 5
 
 TREE_POLL = timedelta(seconds=30)
+
+PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+"""What the kubelet says of a container whose image it can't pull."""
+
+PENDING_PATIENCE = timedelta(seconds=5)
+"""A pod that starts within this time is not told to be pending: no write for what passes."""
 
 BUDGET_PATIENCE = timedelta(seconds=5)
 """The gateway confirms a budget within milliseconds; a run that waits longer shows why."""
@@ -187,10 +202,11 @@ def _never_started(seen: ObservedRun, pod: ObservedPod) -> bool:
 def _claim_again(seen: ObservedRun) -> Plan:
     attempt = seen.run.status.attempt or 1
     if attempt >= MAX_ATTEMPTS and not isinstance(seen.resolution, CanceledAbove):
-        words = seen.pod.message or seen.pod.reason if seen.pod else ""
+        pod = seen.pod
+        words = (pod.blocked or pod.message or pod.reason) if pod is not None else ""
         end = End(
             Reason.LOST,
-            f"{attempt} pods in a row disappeared before they could start the run"
+            f"{attempt} pods in a row ended or disappeared before they could start the run"
             + (f"; the last one: {words}" if words else "."),
             started=False,
         )
@@ -206,10 +222,18 @@ def _pod_on_its_way(seen: ObservedRun, pod: ObservedPod) -> Plan:
         return _start_deadline_exceeded(seen, pod)
     reason, message = _why_waiting(seen, pod)
     started = find(seen.run.status.conditions, ConditionType.STARTED)
-    if reason == Reason.IMAGE_PULL and (started is None or started.message != message):
-        status = started_false(seen, reason, message)
-        return Plan((write(seen, status),), late)
-    return Plan((), late)
+    if not _worth_telling(pod) or (started is not None and started.message == message):
+        return Plan((), late)
+    tell_at = claimed_at(seen.run, now=seen.now) + PENDING_PATIENCE
+    if reason == Reason.POD_PENDING and seen.now < tell_at:
+        return Plan((), min(tell_at, late))
+    return Plan((write(seen, started_false(seen, reason, message)),), late)
+
+
+def _worth_telling(pod: ObservedPod) -> bool:
+    """Whether the cluster says why the pod does not start."""
+    waits = pod.waiting is not None and (bool(pod.waiting[1]) or pod.waiting[0] in PULL_REASONS)
+    return waits or (not pod.ever_started and bool(pod.blocked or pod.message))
 
 
 def _start_deadline_exceeded(seen: ObservedRun, pod: ObservedPod) -> Plan:
@@ -249,16 +273,13 @@ def _why_waiting(seen: ObservedRun, pod: ObservedPod) -> tuple[Reason, str]:
     full = _started_message(seen, Reason.STORAGE_FULL)
     if full is not None:
         return Reason.STORAGE_FULL, full
-    if pod.waiting is not None and pod.waiting[0] in {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-    }:
+    if pod.waiting is not None and pod.waiting[0] in PULL_REASONS:
         words = pod.waiting[1] or pod.waiting[0]
         return Reason.IMAGE_PULL, f"the node can't pull the runtime's image: {words}"
     if pod.waiting is not None and pod.waiting[1]:
         return Reason.POD_PENDING, f"{pod.waiting[0]}: {pod.waiting[1]}"
+    if pod.blocked and not pod.ever_started:
+        return Reason.POD_PENDING, pod.blocked
     if pod.ever_started:
         return Reason.POD_PENDING, "the pod runs, but its agent has not started the code"
     return Reason.POD_PENDING, pod.message or "the pod is not running yet"
@@ -304,11 +325,9 @@ def _queue_deadline_exceeded(seen: ObservedRun) -> Plan:
     words = why.message if why is not None else ""
     if not words and isinstance(seen.resolution, Unsettled):
         words = seen.resolution.message
-    end = End(
-        Reason.QUEUE_DEADLINE_EXCEEDED,
-        f"The run got no pod within spec.queueDeadline ({seen.run.spec.queue_deadline}). {words}",
-        started=False,
-    )
+    sentence = f"The run got no pod within spec.queueDeadline ({seen.run.spec.queue_deadline})"
+    sentence = f"{sentence}: {words}" if words else f"{sentence}."
+    end = End(Reason.QUEUE_DEADLINE_EXCEEDED, sentence, started=False)
     return Plan((write(seen, ended(seen.run, end, now=seen.now)),))
 
 

@@ -88,6 +88,13 @@ KUBERNETES_WRITES = _counter(
     of=_BOTH,
 )
 
+INTERNAL_ERRORS = _counter(
+    "mayfly_internal_errors_total",
+    "Unexpected errors of Mayfly itself, by what it was working on. The log has each of them.",
+    "part",
+    of=_BOTH,
+)
+
 # -- the ledger ------------------------------------------------------------------------------------
 
 RUNS = _counter("mayfly_runs_total", "Recorded runs, by outcome.", "outcome")

@@ -7,8 +7,9 @@ from typing import Any
 
 from mayfly_runtime.agent import process
 from mayfly_runtime.agent.clock import Clock
-from mayfly_runtime.agent.logs import LogBuffer, pump
+from mayfly_runtime.agent.logs import LogBuffer, drain, pump
 from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.agent.unexpected import in_words
 from mayfly_runtime.channel import Channel, ChannelError, frame_bytes
 
 _UNREAD_MESSAGES = 256
@@ -105,11 +106,18 @@ class Child:
             except ChannelError as error:
                 problem = str(error)
                 break
+            except Exception as error:  # noqa: BLE001 a thread that dies leaves the run waiting
+                problem = in_words(error)
+                break
             self._put(Said(message, self._clock.monotonic_ns()))
         self.silent = True
         self._put(Silent(problem, self._clock.monotonic_ns()))
 
     def _read_log(self, stdout: int) -> None:
-        pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))
+        try:
+            pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))
+        except Exception as error:  # noqa: BLE001 a full pipe would stop the author's prints
+            self._log.append(f"[the log ends here: {in_words(error)}]\n".encode())
+            drain(self._worker.log)
         self.log_closed = True
         self._put(Logged())

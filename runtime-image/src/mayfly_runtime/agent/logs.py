@@ -111,6 +111,12 @@ def pump(pipe: int, buffer: LogBuffer, copy_to: int, wake: Callable[[], None]) -
     wake()
 
 
+def drain(pipe: int) -> None:
+    """Read a pipe until it ends, and keep nothing."""
+    while _read(pipe):
+        pass
+
+
 def _take(data: bytes, buffer: LogBuffer, copy_to: int) -> int:
     """Append to the buffer and copy. Returns where the next piece is to be copied."""
     if data:

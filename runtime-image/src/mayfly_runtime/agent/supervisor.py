@@ -44,6 +44,7 @@ from mayfly_runtime.agent.messages import (
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.run import CANCELED, End, Run, failed
 from mayfly_runtime.agent.session import Closed, Drained, Opened, Received, SessionEvent
+from mayfly_runtime.agent.unexpected import in_words as in_words_of
 from mayfly_runtime.agent.uplink import Uplink
 
 HEARTBEAT_NS = 5_000 * NS_PER_MS
@@ -58,6 +59,8 @@ _GOODBYE_S = 3.0
 """How long to wait for the gateway's close frame. Together with the linger before it, this is less
 than the pod's grace period (10 s)."""
 _RETIRED = 4409
+_UNEXPECTED = 20
+"""So many unexpected errors, and PID 1 gives up."""
 
 
 class Phase(Enum):
@@ -114,16 +117,42 @@ class Supervisor:
         self._exit: int | None = None
         self._silent: Silent | None = None
         self._deadlines: dict[str, int] = {}
+        self._unexpected = 0
 
     def live(self) -> int:
         """Handle events until there is nothing left to do; returns the exit code."""
         while self._exit is None:
-            event = self._next(self._wait_s())
-            if event is not None:
-                self._handle(event)
-            self._pass_deadlines(self._clock.monotonic_ns())
-            self._advance()
-        return self._leave(self._exit)
+            try:
+                self._step(self._next(self._wait_s()))
+            except Exception as error:  # noqa: BLE001 without PID 1 the run would have no end
+                self._on_unexpected(error)
+        try:
+            return self._leave(self._exit)
+        except Exception as error:  # noqa: BLE001 its result stands in the termination message
+            self._say(in_words_of(error))
+            return 1
+
+    def _step(self, event: Event | None) -> None:
+        if event is not None:
+            self._handle(event)
+        self._pass_deadlines(self._clock.monotonic_ns())
+        self._advance()
+
+    def _on_unexpected(self, error: Exception) -> None:
+        """End the run in words; if that fails again and again, leave with what is known."""
+        self._unexpected += 1
+        words = in_words_of(error)
+        self._say(words)
+        try:
+            if self._unexpected > _UNEXPECTED:
+                self._exit = 1
+                if self._result is None:
+                    self._abandon(1)
+            elif self._phase in {Phase.LOADING, Phase.RUNNING}:
+                self._end(failed("InternalError", words))
+        except Exception as another:  # noqa: BLE001 see above
+            self._say(in_words_of(another))
+            self._child.kill()
 
     # Events
 

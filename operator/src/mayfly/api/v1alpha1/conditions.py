@@ -86,6 +86,7 @@ class Reason(StrEnum):
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a word for people
     INPUT_FETCH_FAILED = "InputFetchFailed"
     OUTPUT_UPLOAD_FAILED = "OutputUploadFailed"
+    INTERNAL_ERROR = "InternalError"
     # Ready
     READY = "Ready"
     NO_SOURCE = "NoSource"
@@ -116,10 +117,12 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.CLAIM_LOST: "The claimed pod has another run; the run gets another pod.",
         Reason.POD_PENDING: "The pod exists and is starting: scheduling, image pull, boot, import.",
         Reason.IMAGE_PULL: "The node can't pull the runtime's image.",
-        Reason.POD_REFUSED: "The cluster refuses the run's pod (quota, policy, admission); "
-        "creating it is retried until spec.queueDeadline.",
+        Reason.POD_REFUSED: "The cluster refuses the run's pod, or the NetworkPolicy that it needs "
+        "(quota, policy, admission); creating it is retried until spec.queueDeadline.",
         Reason.STORAGE_FULL: "The gateway's disk is full; the run continues once there is space.",
         Reason.START_DEADLINE_EXCEEDED: "spec.startDeadline has passed; the pod is being removed.",
+        Reason.INTERNAL_ERROR: "Mayfly itself fails at the run, again and again; the message has "
+        "the error and says whose log to read. If that lasts, the run ends.",
         Reason.NOT_STARTED: "The run ended before main() was called; nothing is billed.",
     },
     ConditionType.CANCEL_ACCEPTED: {
@@ -156,6 +159,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "not read it; the message contains the command that fixes it.",
         Reason.INPUT_FETCH_FAILED: "A file named in the input could not be fetched.",
         Reason.OUTPUT_UPLOAD_FAILED: "A file of the output could not be stored.",
+        Reason.INTERNAL_ERROR: "Mayfly itself failed at the run, again and again; the message has "
+        "the error and says whose log to read. Unknown: it still tries.",
         Reason.BUDGET_EXCEEDED: "A budget was spent before the run, or the Model's prediction, "
         "started.",
         Reason.UNREACHABLE: "The Model's server could not be used; nothing was sent to it.",
@@ -171,6 +176,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "older Model the alias.",
         Reason.UNREACHABLE: "The model's server does not answer, or its answer does not "
         "describe a model.",
+        Reason.INTERNAL_ERROR: "Mayfly itself fails at the object, again and again; the message "
+        "has the error and says whose log to read.",
         Reason.SECRET_UNAVAILABLE: "The Secret that holds the model's token does not exist, or the "
         "gateway may not read it.",
     },

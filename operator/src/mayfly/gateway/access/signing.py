@@ -52,6 +52,10 @@ class SigningKey:
         )
 
 
+EXPIRY_DIGITS = 11
+"""Seconds since 1970 have no more digits before the year 5000."""
+
+
 def expiry(now: datetime) -> int:
     """When a link made now expires, in seconds since 1970.
 
@@ -63,4 +67,6 @@ def expiry(now: datetime) -> int:
 
 def is_ahead(expires: str, now: datetime) -> bool:
     """Whether the expiry that a link names has not come yet."""
-    return expires.isdecimal() and now < datetime.fromtimestamp(int(expires), UTC)
+    if not expires.isdecimal() or len(expires) > EXPIRY_DIGITS:
+        return False
+    return now < datetime.fromtimestamp(int(expires), UTC)

@@ -46,6 +46,9 @@ class Seen:
     @cached_property
     def run(self) -> PipelineRun:
         """The typed object; `raw` has what it drops, such as nulls in an output."""
+        return self._read()
+
+    def _read(self) -> PipelineRun:
         return PipelineRun.model_validate(self.raw)
 
     @property

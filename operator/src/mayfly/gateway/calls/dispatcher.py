@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from mayfly.clock import Clock, Monotonic
 from mayfly.config import ModelsConfig
 from mayfly.database.engine import StorageError, insist, stand_by
 from mayfly.gateway.cache.directory import Directory, Key
+from mayfly.gateway.calls.patience import Patience
 from mayfly.gateway.calls.queue import ModelQueue, Waiting
 from mayfly.gateway.calls.recorder import CANCELED, CallRecorder
 from mayfly.gateway.calls.rows import Call, Step
@@ -51,6 +51,7 @@ class CallDispatcher:
         budgets: Budgets,
         notices: Notices,
         config: ModelsConfig,
+        failed: Callable[[str], None],
         clock: Clock,
         monotonic: Monotonic,
     ) -> None:
@@ -62,6 +63,8 @@ class CallDispatcher:
         self._budgets = budgets
         self._notices = notices
         self._config = config
+        self._failed = failed
+        self._patience = Patience(calls, failed, monotonic)
         self._clock = clock
         self._monotonic = monotonic
         self._lanes: dict[Key, ModelQueue] = {}
@@ -92,8 +95,14 @@ class CallDispatcher:
                 self._pump(key)
             while True:
                 await asyncio.sleep(TICK_SECONDS)
-                with suppress(StorageError):  # the next tick is soon
+                try:
                     await self._tick()
+                except StorageError:
+                    continue  # the next tick is soon
+                except Exception:
+                    # Whatever is wrong with one call, the others go on.
+                    logger.exception("a look at the calls of Models failed")
+                    self._failed("calls")
         finally:
             self._runs = False
             for lane in self._lanes.values():
@@ -136,7 +145,11 @@ class CallDispatcher:
     def _spawn(self, work: Coroutine[Any, Any, None], uid: str) -> None:
         async def patient() -> None:
             stand_by()  # the caller waits for an answer to its create; the call itself can wait
-            await work
+            try:
+                await work
+            except Exception:
+                logger.exception("a call of a Model can't be ended", extra={"call": uid})
+                self._failed("calls")
 
         task = asyncio.create_task(patient(), name=f"model-call:{uid}")
         self._tasks.add(task)
@@ -231,30 +244,31 @@ class CallDispatcher:
 
     async def _carry(self, key: Key, waiting: Waiting) -> None:
         lane = self._lanes[key]
-        uid = waiting.uid
+        uid, waits = waiting.uid, False
         try:
-            try:
-                await self._dispatch(key, uid)
-            except StorageError as error:
-                # A claimed call is followed, as after a restart; an unclaimed one stays queued.
-                found = await insist(lambda: self._calls.find(uid))
-                if found is not None and found[0].step is Step.QUEUED:
-                    raise NotNow(str(error), down=False) from error
-            await insist(lambda: self._follow(uid))
+            await self._patience.with_call(uid, lambda: self._dispatch_and_follow(key, uid))
         except NotNow as error:
             await self._later(lane, waiting, error)
-            if uid in lane.queue:
-                lane.under_way.discard(uid)
-                self._pump(key)
-                return
+            waits = uid in lane.queue
         except Refused as error:
             refusal = error
             await insist(lambda: self._calls.fail(uid, refusal.reason, str(refusal)))
-        except Exception:
-            logger.exception("a call of a Model failed", extra={"call": uid})
-            words = "The gateway failed; its log says why."
-            await insist(lambda: self._calls.fail(uid, Reason.LOST, words))
-        self._done(key, uid)
+        finally:
+            if waits:
+                lane.under_way.discard(uid)
+                self._pump(key)
+            else:
+                self._done(key, uid)
+
+    async def _dispatch_and_follow(self, key: Key, uid: str) -> None:
+        try:
+            await self._dispatch(key, uid)
+        except StorageError as error:
+            # A claimed call is followed, as after a restart; an unclaimed one stays queued.
+            found = await insist(lambda: self._calls.find(uid))
+            if found is not None and found[0].step is Step.QUEUED:
+                raise NotNow(str(error), down=False) from error
+        await insist(lambda: self._follow(uid))
 
     async def _dispatch(self, key: Key, uid: str) -> None:
         found = await self._calls.find(uid)
@@ -318,7 +332,7 @@ class CallDispatcher:
 
     async def _resume(self, key: Key, uid: str) -> None:
         try:
-            await insist(lambda: self._follow(uid))
+            await self._patience.with_call(uid, lambda: self._follow(uid))
         finally:
             self._done(key, uid)
 

@@ -22,7 +22,8 @@ from mayfly.gateway.http.outbound import OutboundError
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import MODELS
-from mayfly.workqueue import WorkQueue
+from mayfly.reconcile.failing import Trouble, not_ready, one_line
+from mayfly.workqueue import Failure, WorkQueue
 
 SCHEMA_BYTES = 1024 * 1024
 WORKERS = 4
@@ -168,7 +169,7 @@ class Probe:
         await self._versions.load()
         for entry in self._directory.models():
             self.look(entry.namespace, entry.name)
-        await self._workqueue.run(self._look, WORKERS)
+        await self._workqueue.run(self._look, WORKERS, self._failed)
 
     async def _look(self, key: Key) -> None:
         entry = self._directory.model(*key)
@@ -190,6 +191,17 @@ class Probe:
         except KubeError:
             self._last_facts.pop(key, None)
             raise
+
+    async def _failed(self, key: Key, failure: Failure) -> None:
+        """Tell a Model that the gateway itself fails at it again and again."""
+        trouble = Trouble("gateway", failure.tries, failure.seconds, one_line(failure.error))
+        entry = self._directory.model(*key)
+        status = not_ready(entry.body, trouble, self._clock()) if entry is not None else None
+        if entry is None or status is None or not trouble.tells:
+            return
+        version = entry.body["metadata"]["resourceVersion"]
+        patch = {"metadata": {"resourceVersion": version, "uid": entry.uid}, "status": status}
+        self._directory.learn_model(await self._cluster.patch_status(MODELS, *key, patch))
 
     def _facts(self, entry: Entry) -> tuple[object, ...]:
         return (

@@ -75,6 +75,8 @@ def build(
         dispatches=lifecycle.dispatches,
         clock=clock,
     )
+    reports: WorkQueue[str] = process.workqueue()
+    telemetry.counters.count_errors("reports", reports)
     replies = Replies(
         calls=recorder,
         database=process.database,
@@ -83,7 +85,7 @@ def build(
         notices=lifecycle.notices,
         limits=config.limits,
         dispatches=lifecycle.dispatches,
-        workqueue=process.workqueue(),
+        workqueue=reports,
     )
     routes = CallbackRoutes(recorder, replies, access.key, config.models.callback_bytes).router()
     listener = CallbackListener(
@@ -94,7 +96,7 @@ def build(
     versions = Versions(process.database, caches.directory, clock)
     probe = _probe(process, caches, telemetry, versions, cog, replicate)
     dispatcher = _dispatcher(
-        process, caches, lifecycle, namespaces, recorder, versions, cog, replicate
+        process, caches, lifecycle, telemetry, namespaces, recorder, versions, cog, replicate
     )
     caches.directory.model_changes.listen(probe.changed)
     caches.directory.model_changes.listen(dispatcher.changed)
@@ -131,6 +133,7 @@ def _dispatcher(
     process: Process,
     caches: Caches,
     lifecycle: Lifecycle,
+    telemetry: Telemetry,
     namespaces: NamespaceSettings,
     recorder: CallRecorder,
     versions: Versions,
@@ -146,6 +149,7 @@ def _dispatcher(
         budgets=namespaces.budgets,
         notices=lifecycle.notices,
         config=process.config.models,
+        failed=telemetry.counters.failed,
         clock=process.clock,
         monotonic=process.monotonic,
     )

@@ -9,6 +9,7 @@ from mayfly.gateway.calls.room import Calls
 from mayfly.gateway.cleanup.removal import Removal
 from mayfly.gateway.cleanup.sweep import Sweep
 from mayfly.gateway.files.room import FileStorage
+from mayfly.gateway.metrics.room import Telemetry
 from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.secrets.room import Secrets
@@ -29,6 +30,7 @@ class Cleanup:
 def build(
     process: Process,
     caches: Caches,
+    telemetry: Telemetry,
     namespaces: NamespaceSettings,
     files: FileStorage,
     secrets: Secrets,
@@ -54,6 +56,7 @@ def build(
         calls=calls.recorder,
         versions=calls.versions,
         sealed=secrets.sealed,
+        failed=telemetry.counters.failed,
         retention_seconds=config.retention_seconds,
         clock=process.clock,
     )

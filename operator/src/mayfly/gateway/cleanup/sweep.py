@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from mayfly.clock import Clock
-from mayfly.database.engine import Database
+from mayfly.database.engine import Database, StorageError
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.recorder import CallRecorder
@@ -22,7 +22,7 @@ from mayfly.gateway.files.uploads import Uploads
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.secrets.sealed import Sealed
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, listing
 
@@ -53,6 +53,7 @@ class Sweep:
         versions: Versions,
         sealed: Sealed,
         retention_seconds: int,
+        failed: Callable[[str], None],
         clock: Clock,
     ) -> None:
         """Create the sweep without starting it.
@@ -68,6 +69,7 @@ class Sweep:
             versions: of Models; old ones are deleted after the retention.
             sealed: secrets of runs that were never created, or ended unseen.
             retention_seconds: the installation's, for versions of Models; 0 for ever.
+            failed: counts a part that failed.
             clock: to compute ages.
         """
         self._cluster = cluster
@@ -80,6 +82,7 @@ class Sweep:
         self._versions = versions
         self._sealed = sealed
         self._retention = timedelta(seconds=retention_seconds)
+        self._failed = failed
         self._clock = clock
 
     async def run(self) -> None:
@@ -100,8 +103,11 @@ class Sweep:
         for part in parts:
             try:
                 await part()
+            except (KubeError, StorageError) as error:
+                logger.warning("a part of the sweep is put off: %s", error)
             except Exception:
                 logger.exception("a part of the sweep failed")
+                self._failed("sweep")
 
     # -- by their own age ------------------------------------------------------------------------
 

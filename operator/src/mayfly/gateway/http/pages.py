@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from mayfly.clock import parse_rfc3339
 from mayfly.gateway.http.errors import Invalid
 from mayfly.gateway.http.rawjson import RawJSON, dumps
 
@@ -94,7 +95,6 @@ def moment_of(text: str | None, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_rfc3339(text)
     except ValueError:
         raise Invalid(f"{name} must be an ISO 8601 time, such as 2030-01-01T00:00:00Z.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from mayfly.api.v1alpha1 import Reason
@@ -15,7 +16,7 @@ from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Payers, PayerSettings
-from mayfly.workqueue import WorkQueue
+from mayfly.workqueue import Result, WorkQueue
 
 FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
     Reason.SUCCEEDED,
@@ -24,6 +25,9 @@ FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
 }
 
 QUEUES = 3
+PARTS = ("runs", "webhooks", "models", "calls", "reports", "sweep")
+"""What may fail unexpectedly: work queues, and tasks beside them."""
+
 ROUTES = 90
 """Maximum number of request series: about sixty routes, most with one kind of answer."""
 
@@ -77,13 +81,29 @@ class Metrics:
         )
         self.webhooks_abandoned = families.counter(catalog.WEBHOOKS_ABANDONED)
         self._queue_depth = families.labelled_gauge(catalog.GATEWAY_QUEUE_DEPTH, QUEUES * 4)
+        self._internal_errors = families.counters(
+            catalog.INTERNAL_ERRORS, len(PARTS), start=[(part,) for part in PARTS]
+        )
         self._queue_oldest = families.labelled_gauge(catalog.GATEWAY_QUEUE_OLDEST, QUEUES)
 
     def show_queue(self, name: str, queue: WorkQueue[Any]) -> None:
-        """Shows how a work queue stands."""
+        """Shows how a work queue stands, and counts its unexpected errors."""
+        self.count_errors(name, queue)
         for state, read in queue.depth.items():
             self._queue_depth.of(name, state).set_function(read)
         self._queue_oldest.of(name).set_function(lambda: queue.oldest_seconds)
+
+    def count_errors(self, name: str, queue: WorkQueue[Any]) -> None:
+        """Count the unexpected errors of a work queue."""
+        queue.observe = partial(self._looked, name)
+
+    def _looked(self, queue: str, _key: object, result: Result, _seconds: float) -> None:
+        if result == "failed":
+            self.failed(queue)
+
+    def failed(self, part: str) -> None:
+        """Count an unexpected error; `part` is one of `PARTS`."""
+        self._internal_errors.of(part).inc()
 
     # -- what happened ---------------------------------------------------------------------------
 

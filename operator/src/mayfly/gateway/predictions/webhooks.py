@@ -25,7 +25,8 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot
-from mayfly.workqueue import WorkQueue
+from mayfly.reconcile.failing import Trouble, one_line
+from mayfly.workqueue import Failure, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class Webhooks:
         async with self._database.read() as tx:
             for uid in await deliveries.owed(tx):
                 self.expect(uid)
-        await self._workqueue.run(self._look)
+        await self._workqueue.run(self._look, failing=self._failed)
 
     def _on_news(self, uid: str) -> None:
         if uid in self._progress:
@@ -154,6 +155,16 @@ class Webhooks:
             await self._tell_end(owed, found)
         else:
             await self._tell_news(owed, found)
+
+    async def _failed(self, uid: str, failure: Failure) -> None:
+        """Give up a webhook at which the gateway itself fails again and again."""
+        trouble = Trouble("gateway", failure.tries, failure.seconds, one_line(failure.error))
+        if not trouble.ends:
+            return
+        async with self._database.read() as tx:
+            owed = await deliveries.find(tx, uid)
+        if owed is not None and owed.due_at is not None:
+            await self._settle(owed, f"The webhook was not delivered: {trouble.words}")
 
     # -- news ------------------------------------------------------------------------------------
 

@@ -33,7 +33,15 @@ MEASURED = frozenset(
 )
 """Reasons that only an agent's result gives: both timestamps of such an end are the agent's."""
 
-UNREPORTED = frozenset({Reason.LOST, Reason.OUT_OF_MEMORY, Reason.EVICTED, Reason.CANCELED})
+UNREPORTED = frozenset(
+    {
+        Reason.LOST,
+        Reason.OUT_OF_MEMORY,
+        Reason.EVICTED,
+        Reason.CANCELED,
+        Reason.INTERNAL_ERROR,
+    }
+)
 """Reasons of ends that the pod itself may not have reported."""
 
 

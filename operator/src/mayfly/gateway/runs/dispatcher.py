@@ -41,7 +41,7 @@ from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, tree
 from mayfly.metering.ledger import RunRow
 from mayfly.reconcile.observed import Refusal
-from mayfly.workqueue import WorkQueue
+from mayfly.workqueue import OnFailure, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -98,13 +98,13 @@ class Dispatcher:
         self._monotonic = monotonic
         self._refusals: dict[str, Refusal] = {}
 
-    async def run(self) -> None:
+    async def run(self, failing: OnFailure[str] | None = None) -> None:
         """Work until cancelled, beginning with what an earlier process left unfinished."""
         await self._runs.synced.wait()
         async with self._database.read() as tx:
             for uid in (*await ledger.unclosed(tx), *await tree.unsettled(tx)):
                 self._workqueue.add(uid)
-        await self._workqueue.run(self.look)
+        await self._workqueue.run(self.look, failing=failing)
 
     async def look(self, uid: str) -> None:
         """Do everything that can be done for a run now."""
@@ -160,7 +160,7 @@ class Dispatcher:
                 self._wake_later(view)
                 return False
             case Step.DONE:
-                await self._release(view.seen.uid, view.ledger_row)
+                await self.release(view.seen.uid, view.ledger_row)
                 self._runs.forget(view.seen.uid)
                 return False
             case Step.SEND:
@@ -322,7 +322,7 @@ class Dispatcher:
     async def _close_departed(self, departed: Departed) -> None:
         row = departed.row
         if row is not None and row.closed:
-            await self._release(departed.uid, row)
+            await self.release(departed.uid, row)
         else:
             await self._close_deleted(departed.last, row)
         self._runs.forget(departed.uid)
@@ -338,10 +338,10 @@ class Dispatcher:
             session = self._sessions.of_run(row.uid, row.pod_uid)
             running = session is not None and not session.ended
             await self._recorder.close_deleted(row, seen, running=running)
-        await self._release(row.uid, row)
+        await self.release(row.uid, row)
         self._runs.forget(row.uid)
 
-    async def _release(self, uid: str, row: RunRow) -> None:
+    async def release(self, uid: str, row: RunRow) -> None:
         """The end is final: release the agent, and settle the tree sums that waited for it."""
         await self._release_agent(uid, row)
         self._dispatches.forget(uid)

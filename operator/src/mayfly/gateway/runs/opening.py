@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from mayfly.api.v1alpha1 import PipelineRun
@@ -19,6 +20,8 @@ from mayfly.gateway.runs.work import shown_input
 from mayfly.kube.errors import NotFound
 from mayfly.metering import ledger, spending
 from mayfly.metering.ledger import RunRow
+
+logger = logging.getLogger(__name__)
 
 
 class LedgerOpener:
@@ -71,6 +74,33 @@ class LedgerOpener:
                     tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
                 )
             return await ledger.find(tx, seen.uid) or known
+
+    async def open_bare(self, seen: Seen, sent_at: datetime | None) -> RunRow:
+        """Open the row of a run at whose opening something fails: without source and webhook.
+
+        It has its prices if these can be read, because its work may have been sent already.
+        """
+        try:
+            terms = await self._programs.terms(seen.run)
+        except Exception:
+            logger.exception("the prices of a failing run can't be read", extra={"run": seen.uid})
+            terms = Terms()
+        row = new_row(
+            seen,
+            terms,
+            currency=self._config.currency,
+            input_json="{}",
+            now=self._clock(),
+            root_uid=self._runs.root_of(seen),
+        )
+        async with self._database.write() as tx:
+            await ledger.open_run(tx, row)
+            pod_uid, attempt = seen.run.status.pod_uid, seen.run.status.attempt or 1
+            if pod_uid:
+                await ledger.note_dispatch(
+                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
+                )
+            return await ledger.find(tx, seen.uid) or row
 
     async def _new_row(self, seen: Seen) -> RunRow:
         # A run without a pod costs nothing, so it needs no price.

@@ -36,7 +36,7 @@ from mayfly.metering.clocks import measured
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.ledger import ClosedBy, RunRow
 from mayfly.metering.pricing import cost
-from mayfly.reconcile.ending import LOGS_TAIL_BYTES, agent_reason
+from mayfly.reconcile.ending import LOGS_TAIL_BYTES, End, agent_reason
 from mayfly.reconcile.lineage import lineage
 from mayfly.reconcile.observed import Refusal
 from mayfly_runtime.spec import strict_json
@@ -312,21 +312,36 @@ class Recorder:
         elif last is not None and last.run.status.ended:
             ending = await self._completed(row, status.ending_of(last))
         else:
-            async with self._database.read() as tx:
-                partial = await archive.items(tx, row.uid)
-            sent = self._dispatches.with_dispatch(row)
-            stamps = active_time.of_deleted(sent, self._dispatches.of(row, now), running=running)
-            ending = Ending(
-                outcome=Outcome.CANCELED,
-                reason=Reason.CANCELED,
-                error=DELETED,
-                output=partial,
-                started_at=stamps.started_at,
-                completed_at=stamps.completed_at or now.at,
-                active_ms=stamps.active_ms,
-                flags=stamps.flags,
-            )
+            end = End(Reason.CANCELED, DELETED)
+            ending = await self._unreported(row, end, now, running=running)
         await self._close(row, ending, ClosedBy.DELETED)
+
+    async def journal_failure(self, row: RunRow, end: End) -> RunRow:
+        """Journal an end because Mayfly failed at the run; billed to its last heartbeat."""
+        now = self._dispatches.now()
+        if not row.journalled:
+            ending = await self._unreported(row, end, now, running=False)
+            async with self._database.write() as tx:
+                await ledger.journal(tx, row.uid, ending, now.at)
+                row = await ledger.find(tx, row.uid) or row
+        return row
+
+    async def _unreported(self, row: RunRow, end: End, now: Moment, *, running: bool) -> Ending:
+        """An end that no agent has reported, with what the ledger knows."""
+        async with self._database.read() as tx:
+            partial = await archive.items(tx, row.uid)
+        sent = self._dispatches.with_dispatch(row)
+        stamps = active_time.of_deleted(sent, self._dispatches.of(row, now), running=running)
+        return Ending(
+            outcome=_outcome(end.reason),
+            reason=end.reason,
+            error=utf8_head(end.error, ERROR_BYTES),
+            output=partial,
+            started_at=stamps.started_at,
+            completed_at=stamps.completed_at or now.at,
+            active_ms=stamps.active_ms,
+            flags=stamps.flags,
+        )
 
     async def accept_cancel(self, seen: Seen) -> None:
         """Write CancelAccepted=True."""

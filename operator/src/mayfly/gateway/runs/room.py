@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter
 
@@ -18,6 +19,7 @@ from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.process import Process, Tasks
 from mayfly.gateway.runs.agents import Agents
 from mayfly.gateway.runs.dispatcher import Dispatcher
+from mayfly.gateway.runs.failing import FailingRuns
 from mayfly.gateway.runs.gather import ChildQueue, Gatherer
 from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
@@ -39,13 +41,14 @@ class Runs:
     trees: Trees
     recorder: Recorder
     dispatcher: Dispatcher
+    failing: FailingRuns
     agents: Agents
     routers: Sequence[APIRouter]
 
     @property
     def tasks(self) -> Tasks:
         """Background tasks: dispatching."""
-        return {"work:runs": self.dispatcher.run}
+        return {"work:runs": partial(self.dispatcher.run, self.failing.failed)}
 
 
 def build(
@@ -96,6 +99,16 @@ def build(
         clock=clock,
         monotonic=process.monotonic,
     )
+    failing = FailingRuns(
+        cluster=process.cluster,
+        database=database,
+        runs=caches.runs,
+        sessions=sessions,
+        opener=opener,
+        recorder=recorder,
+        release=dispatcher.release,
+        clock=clock,
+    )
     agents = _agents(
         process, caches, lifecycle, telemetry, access, sessions, workqueue, opener, recorder
     )
@@ -103,7 +116,9 @@ def build(
     namespaces.budgets.rechecks.listen(workqueue.add)
     _gauges(telemetry.counters.families, caches.runs, sessions)
     routes = AgentRoutes(agents, files.store, caches.runs)
-    return Runs(sessions, workqueue, trees, recorder, dispatcher, agents, [routes.router()])
+    return Runs(
+        sessions, workqueue, trees, recorder, dispatcher, failing, agents, [routes.router()]
+    )
 
 
 def _agents(

@@ -52,7 +52,8 @@ class Bill:
     final: bool = True
 
 
-def _merged(seen: Seen, status: PipelineRunStatus) -> Json:
+def merged(seen: Seen, status: PipelineRunStatus) -> Json:
+    """The raw status with everything that a typed one has."""
     typed = status.body()
     typed.pop("output", None)  # raw, with its nulls
     return {**seen.status, **typed}
@@ -79,7 +80,7 @@ def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
     status = _conditioned(
         seen, ConditionType.STARTED, "True", Reason.STARTED, "main() was called.", now
     )
-    return _merged(seen, status.model_copy(update={"started_at": rfc3339(started_at)}))
+    return merged(seen, status.model_copy(update={"started_at": rfc3339(started_at)}))
 
 
 STORAGE_FULL = (
@@ -92,11 +93,11 @@ def storage_full(seen: Seen, now: datetime) -> Json:
     """Status of a run for which the gateway can store nothing, because its disk is full."""
     if seen.run.status.started:
         words = f"main() was called. {STORAGE_FULL}"
-        return _merged(
+        return merged(
             seen, _conditioned(seen, ConditionType.STARTED, "True", Reason.STARTED, words, now)
         )
     reason = Reason.STORAGE_FULL
-    return _merged(
+    return merged(
         seen, _conditioned(seen, ConditionType.STARTED, "False", reason, STORAGE_FULL, now)
     )
 
@@ -110,7 +111,7 @@ def tells_storage_full(run: PipelineRun) -> bool:
 def claim_lost(seen: Seen, now: datetime) -> Json:
     """Status of a run whose claimed pod has another run: the controller may claim another pod."""
     message = "The claimed pod has another run."
-    return _merged(
+    return merged(
         seen, _conditioned(seen, ConditionType.STARTED, "False", Reason.CLAIM_LOST, message, now)
     )
 
@@ -120,7 +121,7 @@ def refused(seen: Seen, refusal: Refusal, place: Place | None, now: datetime) ->
     ended = shapes.refused(seen.run, refusal, now=now)
     if place is not None and ended.root_ref is None:
         ended = ended.model_copy(update={"depth": place.depth, "root_ref": place.root})
-    return _merged(seen, ended)
+    return merged(seen, ended)
 
 
 def budget_checked(seen: Seen) -> Json:
@@ -132,7 +133,7 @@ def cancel_accepted(seen: Seen, now: datetime) -> Json:
     """Status of a cancelled run below which nothing can start any more."""
     message = "Nothing below the run that has not started will start."
     reason = Reason.CANCEL_ACCEPTED
-    return _merged(
+    return merged(
         seen, _conditioned(seen, ConditionType.CANCEL_ACCEPTED, "True", reason, message, now)
     )
 
@@ -166,10 +167,15 @@ def ended(
         completed_at=rfc3339(ending.completed_at) if ending.completed_at else None,
         active_ms=ending.active_ms,
     )
-    status = _merged(seen, shapes.ended(run, end, now=now))
+    status = merged(seen, shapes.ended(run, end, now=now))
     if ending.outcome is Outcome.SUCCEEDED:
         status.pop("error", None)
     return _billed(status, ending, bill, open_below=open_below)
+
+
+def unbilled(seen: Seen, end: shapes.End, now: datetime) -> Json:
+    """Status of a run that ended and is not recorded yet, as the controller writes it."""
+    return merged(seen, shapes.ended(seen.run, end, now=now))
 
 
 def _cancel_is_open(status: PipelineRunStatus, ending: Ending) -> bool:

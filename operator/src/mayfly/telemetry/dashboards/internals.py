@@ -102,6 +102,13 @@ INTERNALS = Board(
         ],
         [
             lines(
+                "Unexpected errors",
+                rate(catalog.INTERNAL_ERRORS, "part"),
+                description="Errors of Mayfly itself; the log has each of them.",
+            ),
+        ],
+        [
+            lines(
                 "HTTP response time",
                 percentile(50, catalog.HTTP_REQUEST_DURATION),
                 percentile(95, catalog.HTTP_REQUEST_DURATION),
