@@ -69,6 +69,8 @@ def test_the_default_runtime_is_one_that_the_kind_takes(render):
                 "default": {
                     "tolerations": [{"key": "runs", "operator": "Exists"}],
                     "nodeSelector": {"pool": "runs"},
+                    "podLabels": {"team": "vision"},
+                    "podAnnotations": {"team": "vision"},
                     "runtimeClassName": "gvisor",
                     "imagePullSecrets": [{"name": "registry"}],
                 }
