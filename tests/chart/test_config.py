@@ -70,13 +70,8 @@ def test_the_default_runtime_is_one_that_the_kind_takes(render):
                     "tolerations": [{"key": "runs", "operator": "Exists"}],
                     "nodeSelector": {"pool": "runs"},
                     "podLabels": {"team": "vision"},
-<<<<<<< HEAD
-        "podAnnotations": {"team": "vision"},
-        "runtimeClassName": "gvisor",
-=======
                     "podAnnotations": {"team": "vision"},
                     "runtimeClassName": "gvisor",
->>>>>>> i13-pods
                     "imagePullSecrets": [{"name": "registry"}],
                 }
             }
