@@ -269,9 +269,7 @@ class PipelineRunStatus(Part):
     id: str | None = Field(
         default=None, max_length=26, description="The prediction id of the HTTP API."
     )
-    phase: Phase | None = Field(
-        default=None, description="A summary of the conditions, for people."
-    )
+    phase: Phase | None = Field(default=None, description="The conditions in a word, for people.")
     reason: str | None = Field(
         default=None,
         max_length=64,
