@@ -7,7 +7,6 @@ them in all. A month is closed by who may update `pipelineruns/status` in all. A
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -213,8 +212,8 @@ class UsageRoutes:
                 raise
             one = "Or ask for one namespace: `namespace=…`, `--namespace` of mayfly usage."
             raise Forbidden(f"{error.detail} {one}") from None
-        start = _moment(since, "from") or Month.of(self._clock()).start
-        end = _moment(to, "to")
+        start = pages.moment_of(since, "from") or Month.of(self._clock()).start
+        end = pages.moment_of(to, "to")
         if end is not None and end <= start:
             raise Invalid("`to` is not after `from`; without `from`, this month is meant.")
         return Span(start, end, namespace)
@@ -265,11 +264,3 @@ def _month(text: str) -> Month:
         return Month.read(text)
     except ValueError:
         raise Invalid(f'"{text[:16]}" is no month; write it as 2030-01.') from None
-
-
-def _moment(text: str | None, name: str) -> datetime | None:
-    try:
-        moment = pages.moment_of(text, name)
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise Invalid(f"`{name}` is a moment that no calendar has.") from None

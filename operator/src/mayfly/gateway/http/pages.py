@@ -87,7 +87,7 @@ def after(
 
 
 def moment_of(text: str | None, name: str) -> datetime | None:
-    """The time in a query parameter, ISO 8601.
+    """The time in a query parameter, ISO 8601; in UTC.
 
     Raises:
         Invalid: it is not such a time.
@@ -97,4 +97,6 @@ def moment_of(text: str | None, name: str) -> datetime | None:
     try:
         return parse_rfc3339(text)
     except ValueError:
-        raise Invalid(f"{name} must be an ISO 8601 time, such as 2030-01-01T00:00:00Z.") from None
+        raise Invalid(
+            f"{name} must be an ISO 8601 time of the years 1 to 9999, such as 2030-01-01T00:00:00Z."
+        ) from None
