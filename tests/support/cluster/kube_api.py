@@ -34,6 +34,9 @@ KINDS = {
 }
 """By kubectl's names of the kinds; some may have a plural "s"."""
 
+CLUSTER_WIDE = {"PipelineRuntime"}
+"""Kinds that tests apply and that have no namespace."""
+
 
 class KubeAPI:
     """Client of an API server, with its credentials."""
@@ -78,15 +81,16 @@ class KubeAPI:
         Raises:
             AssertionError: the server refuses it.
         """
-        version = body["apiVersion"]
+        version, kind = body["apiVersion"], body["kind"].lower()
         group = f"/apis/{version}" if "/" in version else CORE
         # Every kind that tests apply has the plural that English gives it.
-        plural = body["kind"].lower() + "s"
+        plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        place = group if body["kind"] in CLUSTER_WIDE else f"{group}/namespaces/{namespace}"
         name = body["metadata"]["name"]
         query = {"fieldManager": "tests", "fieldValidation": "Strict", "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
         answer = self._client.patch(
-            f"{group}/namespaces/{namespace}/{plural}/{name}",
+            f"{place}/{plural}/{name}",
             params=query,
             headers=headers,
             content=json.dumps(body),
