@@ -125,7 +125,7 @@ def main() -> Path:
 
 def test_a_fork_bomb_takes_nobody_along(namespace, kubectl):
     """The kubelet's limit on a pod's processes; docs/operators.md asks for one."""
-    forks, bomb = namespace.run(FORKS), namespace.run(BOMB, timeout="60s")
+    forks, bomb = namespace.run(FORKS), namespace.run(BOMB, timeout="180s")
     full = "BlockingIOError: [Errno 11] Resource temporarily unavailable"
     assert end(namespace, forks) == ("UserError", full)
     assert end(namespace, bomb) == ("UserError", full)
