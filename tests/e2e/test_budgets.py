@@ -55,9 +55,7 @@ def priced(kubectl, namespace: Namespace) -> Iterator[str]:
     with runtime(kubectl, f"priced-{namespace.name}", spec) as name:
         pipeline(namespace, "leaf", LEAF, runtime=name)
         pipelines(namespace, parent=PARENT)
-        namespace.kubectl(
-            "wait", "--for=condition=Ready", "mpl/leaf", "-n", namespace.name, "--timeout=60s"
-        )
+        namespace.ready("mpl", "leaf")
         yield name
 
 

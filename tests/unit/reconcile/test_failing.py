@@ -23,7 +23,7 @@ STARTED = condition("Started", "True", "Started")
 
 
 def trouble(tries: int = END_TRIES, seconds: float = END_SECONDS, *, passes: bool = False):
-    return Trouble("controller", tries, seconds, "KeyError: 'a'", passes=passes)
+    return Trouble("controller", tries, seconds, KeyError("a"), passes=passes)
 
 
 def status(plan: Plan):

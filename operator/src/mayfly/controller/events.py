@@ -66,6 +66,8 @@ class Events:
                 continue  # it was told before
             except KubeError as error:
                 logger.info("an event was not written: %s", error)
+            except Exception:
+                logger.exception("an event can't be written")
 
 
 def event_body(event: Event, stamp: str, instance: str) -> Json:

@@ -13,7 +13,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES
 from mayfly.reconcile.actions import WriteRunStatus, WriteStatus
-from mayfly.reconcile.failing import Trouble, bare_run, not_ready, one_line, plan_failing
+from mayfly.reconcile.failing import Trouble, bare_run, not_ready, plan_failing
 from mayfly.reconcile.observed import ObservedRun, PodSettings
 from mayfly.workqueue import Failure
 
@@ -46,14 +46,10 @@ class Failing:
         """
         error = failure.error
         passes = isinstance(error, KubeError) and error.status not in ABOUT_THE_OBJECT
-        trouble = Trouble(
-            "controller", failure.tries, failure.seconds, one_line(error), passes=passes
-        )
-        if not trouble.tells:
+        trouble = Trouble("controller", failure.tries, failure.seconds, error, passes=passes)
+        if not trouble.tells or key.subject == "model":  # a Model's status is the gateway's
             return
         try:
-            if key.subject == "model":
-                return  # the gateway writes its status
             if key.subject == "run":
                 await self._run(key, trouble)
             else:

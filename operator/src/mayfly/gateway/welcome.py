@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from mayfly import __version__
+from mayfly.gateway.access.authentication import CREATE_TOKEN
 from mayfly.gateway.http import urls
 
 HOW_TO_BEGIN = (
-    "Any token that the cluster accepts, as `Authorization: Bearer TOKEN`. For example: kubectl "
-    "create token ACCOUNT --namespace=NAMESPACE --audience=mayfly, of an account that is bound to "
-    "the role `edit` there."
+    "Any token that the cluster accepts, as `Authorization: Bearer TOKEN`. For example: "
+    f"{CREATE_TOKEN}, of an account that is bound to the role `edit` there."
 )
 
 

@@ -44,14 +44,14 @@ class Trouble:
         component: controller or gateway.
         tries: how many errors.
         seconds: since the first of them.
-        error: the last one, in one line.
+        error: the last one.
         passes: it depends on the cluster (permissions, for example) and not on the object.
     """
 
     component: str
     tries: int
     seconds: float
-    error: str
+    error: Exception
     passes: bool = False
 
     @property
@@ -69,7 +69,7 @@ class Trouble:
         """What happened and where to look, as two sentences."""
         return (
             f"The {self.component} failed {self.tries} times in a row at this object: "
-            f"{self.error}. The log of mayfly-{self.component} says more."
+            f"{one_line(self.error)}. The log of mayfly-{self.component} says more."
         )
 
 

@@ -28,10 +28,10 @@ MAX_TOKEN = 16 * 1024
 POD_UID = "authentication.kubernetes.io/pod-uid"
 POD_NAME = "authentication.kubernetes.io/pod-name"
 SERVICE_ACCOUNT = "system:serviceaccount:"
-EXPIRED = (
-    "The token has expired. Make a new one: kubectl create token ACCOUNT --namespace=NAMESPACE "
-    f"--audience={API_AUDIENCE}"
-)
+CREATE_TOKEN = f"kubectl create token ACCOUNT --namespace=NAMESPACE --audience={API_AUDIENCE}"
+"""The command that makes a token for this API, for messages."""
+
+EXPIRED = f"The token has expired. Make a new one: {CREATE_TOKEN}"
 
 
 @dataclass(frozen=True)

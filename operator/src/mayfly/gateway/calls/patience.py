@@ -11,7 +11,7 @@ from mayfly.clock import Monotonic
 from mayfly.database.engine import insist
 from mayfly.gateway.calls.recorder import CallRecorder
 from mayfly.gateway.calls.server import NotNow, Refused
-from mayfly.reconcile.failing import END_TRIES, Trouble, one_line
+from mayfly.reconcile.failing import END_TRIES, Trouble
 from mayfly.workqueue import BACKOFF_FIRST
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Patience:
                 tries += 1
                 if tries >= END_TRIES:
                     spent = self._monotonic() - began
-                    await self._end(uid, Trouble("gateway", tries, spent, one_line(error)))
+                    await self._end(uid, Trouble("gateway", tries, spent, error))
                     return
             else:
                 return

@@ -22,7 +22,7 @@ from mayfly.gateway.http.outbound import OutboundError
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import MODELS
-from mayfly.reconcile.failing import Trouble, not_ready, one_line
+from mayfly.reconcile.failing import Trouble, not_ready
 from mayfly.workqueue import Failure, WorkQueue
 
 SCHEMA_BYTES = 1024 * 1024
@@ -194,10 +194,12 @@ class Probe:
 
     async def _failed(self, key: Key, failure: Failure) -> None:
         """Tell a Model that the gateway itself fails at it again and again."""
-        trouble = Trouble("gateway", failure.tries, failure.seconds, one_line(failure.error))
+        trouble = Trouble("gateway", failure.tries, failure.seconds, failure.error)
         entry = self._directory.model(*key)
-        status = not_ready(entry.body, trouble, self._clock()) if entry is not None else None
-        if entry is None or status is None or not trouble.tells:
+        if entry is None or not trouble.tells:
+            return
+        status = not_ready(entry.body, trouble, self._clock())
+        if status is None:
             return
         version = entry.body["metadata"]["resourceVersion"]
         patch = {"metadata": {"resourceVersion": version, "uid": entry.uid}, "status": status}

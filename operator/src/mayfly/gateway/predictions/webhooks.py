@@ -25,7 +25,7 @@ from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.presenter import Presenter
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot
-from mayfly.reconcile.failing import Trouble, one_line
+from mayfly.reconcile.failing import Trouble
 from mayfly.workqueue import Failure, WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Webhooks:
 
     async def _failed(self, uid: str, failure: Failure) -> None:
         """Give up a webhook at which the gateway itself fails again and again."""
-        trouble = Trouble("gateway", failure.tries, failure.seconds, one_line(failure.error))
+        trouble = Trouble("gateway", failure.tries, failure.seconds, failure.error)
         if not trouble.ends:
             return
         async with self._database.read() as tx:

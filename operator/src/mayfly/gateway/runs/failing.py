@@ -25,7 +25,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.metering import ledger
 from mayfly.metering.ledger import RunRow
-from mayfly.reconcile.failing import Trouble, bare_run, end_of, one_line, told_status
+from mayfly.reconcile.failing import Trouble, bare_run, end_of, told_status
 from mayfly.workqueue import Failure
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,7 @@ class FailingRuns:
             KubeError: the API server did not do what was asked; the next error tries again.
             StorageError: likewise of the database.
         """
-        error = one_line(failure.error)
-        trouble = Trouble("gateway", failure.tries, failure.seconds, error)
+        trouble = Trouble("gateway", failure.tries, failure.seconds, failure.error)
         if not trouble.tells:
             return
         async with self._database.read() as tx:
