@@ -68,7 +68,7 @@ def _install(cluster: Cluster) -> None:
     chart.install(cluster, references)
     access = chart.access(cluster)
     note(f"Mayfly runs on {cluster.title}, at {access.url}")
-    note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` takes it away')
+    note('next: eval "$(make -s env)", then `kubectl get mayfly -A`; `make down` removes it')
 
 
 def _images(arguments: argparse.Namespace) -> None:

@@ -129,5 +129,5 @@ def _where_next(name: str, identity: str) -> None:
   kubectl describe {name}
   curl -sH "Authorization: Bearer $MAYFLY_TOKEN" --cacert "$SSL_CERT_FILE" \\
     $MAYFLY_URL/v1/predictions/{identity}
-  make down                         takes all of it away"""
+  make down                         removes the cluster, keeps the cache"""
     )
