@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from mayfly_runtime.agent import child, jobs, messages, session
 from mayfly_runtime.agent.logs import LogBuffer
-from mayfly_runtime.agent.unexpected import in_words
+from mayfly_runtime.agent.unexpected import error_in_words
 
 
 def broken(*_, **__):
@@ -29,9 +29,9 @@ class Told:
 
 
 def test_the_words_are_one_short_line_that_can_be_shown(capfd):
-    words = in_words(ValueError("x" * 5_000 + "\x1b"))
+    words = error_in_words(ValueError("x" * 5_000 + "\x1b"))
     assert len(words) < 500
-    assert in_words(ValueError("a\x1b\nb")).startswith("ValueError: a\\x1b (an error of Mayfly")
+    assert error_in_words(ValueError("a\x1b\nb")).startswith("ValueError: a\\x1b (an error of Mayfly")
     assert "xxx" not in capfd.readouterr().err
 
 

@@ -9,7 +9,7 @@ from mayfly_runtime.agent import process
 from mayfly_runtime.agent.clock import Clock
 from mayfly_runtime.agent.logs import LogBuffer, drain, pump
 from mayfly_runtime.agent.messages import Limits
-from mayfly_runtime.agent.unexpected import in_words
+from mayfly_runtime.agent.unexpected import error_in_words
 from mayfly_runtime.channel import Channel, ChannelError, frame_bytes
 
 _UNREAD_MESSAGES = 256
@@ -107,7 +107,7 @@ class Child:
                 problem = str(error)
                 break
             except Exception as error:  # noqa: BLE001 a thread that dies leaves the run waiting
-                problem = in_words(error)
+                problem = error_in_words(error)
                 break
             self._put(Said(message, self._clock.monotonic_ns()))
         self.silent = True
@@ -117,7 +117,7 @@ class Child:
         try:
             pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))
         except Exception as error:  # noqa: BLE001 a full pipe would stop the author's prints
-            self._log.append(f"[the log ends here: {in_words(error)}]\n".encode())
+            self._log.append(f"[the log ends here: {error_in_words(error)}]\n".encode())
             drain(self._worker.log)
         self.log_closed = True
         self._put(Logged())

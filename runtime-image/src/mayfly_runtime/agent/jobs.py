@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
-from mayfly_runtime.agent.unexpected import in_words as unexpected
+from mayfly_runtime.agent.unexpected import error_in_words
 from mayfly_runtime.agent.upload import Posted, Uploader
 from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
@@ -88,7 +88,7 @@ class Jobs:
             except (GatewayError, UnicodeDecodeError) as error:
                 self.put(FetchFailed(f"the input can't be read: {error}"))
             except Exception as error:  # noqa: BLE001 a thread that dies leaves the run waiting
-                self.put(FetchFailed(f"the input can't be read: {unexpected(error)}"))
+                self.put(FetchFailed(f"the input can't be read: {error_in_words(error)}"))
 
         _start("input", job)
 
@@ -174,7 +174,7 @@ class Uploads:
                 self._put(ResolveFailed("OutputNotJSON", f"{name}: {error}"))
                 return
             except Exception as error:  # noqa: BLE001 a thread that dies leaves the run waiting
-                words = f"{name}: the files can't be stored: {unexpected(error)}"
+                words = f"{name}: the files can't be stored: {error_in_words(error)}"
                 self._put(ResolveFailed("OutputUploadFailed", words))
                 return
             grown = strict_json.size(resolved) - strict_json.size(text)

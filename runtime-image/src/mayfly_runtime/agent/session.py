@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from mayfly_runtime.agent import websocket
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import MAX_MESSAGE_BYTES, FromGateway, ProtocolError, decode
-from mayfly_runtime.agent.unexpected import in_words
+from mayfly_runtime.agent.unexpected import error_in_words
 
 PATH = "/agent/v1/session"
 BACKLOG_BYTES = 512 * 1024
@@ -160,7 +160,7 @@ class Session:
                     self._say(f"no connection to the gateway: {error}")
             except Exception as error:  # noqa: BLE001 without this thread no end is ever delivered
                 if attempt == 0:
-                    self._say(f"no connection to the gateway: {in_words(error)}")
+                    self._say(f"no connection to the gateway: {error_in_words(error)}")
             else:
                 born = time.monotonic()
                 self._live(sock, rest)
@@ -200,7 +200,7 @@ class Session:
         except OSError:
             pass
         except Exception as error:  # noqa: BLE001 without this thread no end is ever delivered
-            self._say(f"the connection to the gateway broke: {in_words(error)}")
+            self._say(f"the connection to the gateway broke: {error_in_words(error)}")
         finally:
             connection.end()
             sock.close()

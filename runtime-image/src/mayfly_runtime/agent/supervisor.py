@@ -44,7 +44,7 @@ from mayfly_runtime.agent.messages import (
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.run import CANCELED, End, Run, failed
 from mayfly_runtime.agent.session import Closed, Drained, Opened, Received, SessionEvent
-from mayfly_runtime.agent.unexpected import in_words as in_words_of
+from mayfly_runtime.agent.unexpected import error_in_words
 from mayfly_runtime.agent.uplink import Uplink
 
 HEARTBEAT_NS = 5_000 * NS_PER_MS
@@ -129,7 +129,7 @@ class Supervisor:
         try:
             return self._leave(self._exit)
         except Exception as error:  # noqa: BLE001 its result stands in the termination message
-            self._say(in_words_of(error))
+            self._say(error_in_words(error))
             return 1
 
     def _step(self, event: Event | None) -> None:
@@ -141,7 +141,7 @@ class Supervisor:
     def _on_unexpected(self, error: Exception) -> None:
         """End the run in words; if that fails again and again, leave with what is known."""
         self._unexpected += 1
-        words = in_words_of(error)
+        words = error_in_words(error)
         self._say(words)
         try:
             if self._unexpected > _UNEXPECTED:
@@ -151,7 +151,7 @@ class Supervisor:
             elif self._phase in {Phase.LOADING, Phase.RUNNING}:
                 self._end(failed("InternalError", words))
         except Exception as another:  # noqa: BLE001 see above
-            self._say(in_words_of(another))
+            self._say(error_in_words(another))
             self._child.kill()
 
     # Events

@@ -5,7 +5,7 @@ import sys
 _CHARACTERS = 300
 
 
-def in_words(error: Exception) -> str:
+def error_in_words(error: Exception) -> str:
     """An unexpected error for the run's own error; where it happened goes to the pod's log."""
     import traceback  # noqa: PLC0415 takes 50 ms, and is hardly ever needed
 
