@@ -31,7 +31,9 @@ class Told:
 def test_the_words_are_one_short_line_that_can_be_shown(capfd):
     words = error_in_words(ValueError("x" * 5_000 + "\x1b"))
     assert len(words) < 500
-    assert error_in_words(ValueError("a\x1b\nb")).startswith("ValueError: a\\x1b (an error of Mayfly")
+    assert error_in_words(ValueError("a\x1b\nb")).startswith(
+        "ValueError: a\\x1b (an error of Mayfly"
+    )
     assert "xxx" not in capfd.readouterr().err
 
 
