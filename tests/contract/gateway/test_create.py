@@ -424,9 +424,10 @@ async def test_a_create_that_comes_again_is_the_first_though_the_pipeline_became
             if refused.status_code != 201:
                 break
         assert refused.status_code == 403
-        assert refused.json()["detail"].startswith(
+        assert refused.json()["detail"] == (
             f'Pipeline "{NAMESPACE}/answer" is private to its namespace, and the call comes from '
-            '"other".'
+            f'"other". Call it in "{NAMESPACE}" (over HTTP: end the base URL with '
+            f"/ns/{NAMESPACE}), or make it public (spec.visibility)."
         )
         again = await caller.post(path, json={}, headers=key)
         assert again.json()["id"] == made.json()["id"]
