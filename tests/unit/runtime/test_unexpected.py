@@ -34,6 +34,7 @@ def test_the_words_are_one_short_line_that_can_be_shown(capfd):
     assert error_in_words(ValueError("a\x1b\nb")).startswith(
         "ValueError: a\\x1b (an error of Mayfly"
     )
+    assert error_in_words(ValueError("\n \nlater")).startswith("ValueError: later (an error of")
     assert "xxx" not in capfd.readouterr().err
 
 

@@ -20,6 +20,7 @@ from mayfly.reconcile.actions import NOTHING, DeletePod, Plan
 from mayfly.reconcile.ending import End, ended
 from mayfly.reconcile.observed import ObservedRun
 from mayfly.reconcile.run_status import write
+from mayfly_runtime.spec.printable import first_line
 
 Json = dict[str, Any]
 
@@ -29,8 +30,6 @@ TELL_TRIES = 3
 END_TRIES = 5
 END_SECONDS = 30.0
 """A run ends after so many errors in a row, for so long: before, it may have been an upgrade."""
-
-ERROR_CHARACTERS = 300
 
 _KEPT = ("id", "podName", "podUID", "attempt", "conditions", "finished")
 _SPEC = ("cancel", "parentRef", "ttlSecondsAfterFinished")
@@ -79,12 +78,8 @@ def one_line(error: Exception) -> str:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         text = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     else:
-        text = next((line for line in str(error).splitlines() if line.strip()), "")
-    shown = "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text[:ERROR_CHARACTERS]
-    )
-    return f"{type(error).__name__}: {shown}".rstrip(" .:")
+        text = str(error)
+    return f"{type(error).__name__}: {first_line(text)}".rstrip(" .:")
 
 
 def bare_run(body: Json) -> PipelineRun:

@@ -2,7 +2,7 @@
 
 import sys
 
-_CHARACTERS = 300
+from mayfly_runtime.spec.printable import first_line
 
 
 def error_in_words(error: Exception) -> str:
@@ -12,6 +12,5 @@ def error_in_words(error: Exception) -> str:
     # Only where: the text of an error in the pod's log might hold a secret.
     sys.stderr.write(f"mayfly-agent: unexpected {type(error).__name__}\n")
     traceback.print_tb(error.__traceback__)
-    line = next(iter(str(error).splitlines()), "")[:_CHARACTERS]
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    shown = first_line(str(error))
     return f"{type(error).__name__}: {shown} (an error of Mayfly's agent: see the pod's log)"
