@@ -164,6 +164,14 @@ async def test_requests_are_counted_by_route_and_never_by_path(world: World) -> 
         assert value(gateway, "mayfly_token_reviews_total", result="allowed") >= 1
 
 
+async def test_a_method_that_a_route_does_not_take_has_no_series_of_its_own(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client() as reader:
+        for path in ("/v1/usage", "/v1/account", "/v1/predictions"):
+            assert (await reader.delete(path)).status_code == 405
+        labels = {"route": "other", "method": "DELETE", "code": "4xx"}
+        assert value(gateway, "mayfly_http_requests_total", **labels) == 3
+
+
 async def test_who_asks_too_often_is_counted(world: World) -> None:
     world.rates = {"creates": 1, "others": 2}
     async with world.gateway() as gateway, gateway.client() as reader:

@@ -37,7 +37,8 @@ class Requests:
         await self._app(scope, receive, told)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = route_of(scope)
+        # A method that a route doesn't take is the caller's choice: it has no series of its own.
+        route = OTHER if status == 405 else route_of(scope)
         method = scope["method"] if scope["method"] in METHODS else OTHER
         self._metrics.requests.of(route, method, f"{status // 100}xx").inc()
         self._metrics.request_seconds.observe(seconds)
