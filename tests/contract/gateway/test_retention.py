@@ -33,8 +33,6 @@ def annotate(world: World, text: str | None) -> None:
     def change(body: dict[str, Any]) -> None:
         body["metadata"]["annotations"] = {} if text is None else {RETENTION: text}
 
-    if not world.cluster.every(NAMESPACES):
-        world.cluster.add(NAMESPACES, {"metadata": {"name": NAMESPACE}})
     world.cluster.edit(NAMESPACES, "", NAMESPACE, change)
 
 

@@ -9,13 +9,15 @@ from mayfly.kube.kinds import NAMESPACES
 
 pytestmark = BOTH
 
+ONE = {BUDGET_MONTHLY: "1"}
 PRICE = [{"meter": "prediction", "unitPrice": "1"}]
 
 
 async def test_a_call_that_waits_ends_when_the_budget_is_reached(world: ModelWorld, cog) -> None:
     """One runs and is billed; one that waits behind it fails, and a third is not taken."""
-    annotations = {BUDGET_MONTHLY: "1"}
-    world.cluster.add(NAMESPACES, {"metadata": {"name": NAMESPACE, "annotations": annotations}})
+    world.cluster.edit(
+        NAMESPACES, "", NAMESPACE, lambda body: body["metadata"].update(annotations=ONE)
+    )
     world.at(await cog("echo"), price=PRICE, concurrency=1)
     other = await cog("echo")
     world.at(other, "other", price=[{"meter": "predictSeconds", "unitPrice": "0.000001"}])
@@ -47,7 +49,6 @@ async def test_a_call_that_waits_ends_when_the_budget_is_reached(world: ModelWor
 
 async def test_a_call_that_nothing_moves_ends_too(world: ModelWorld, cog) -> None:
     """The only place is taken, and stays taken: what waits there is told all the same."""
-    world.cluster.add(NAMESPACES, {"metadata": {"name": NAMESPACE}})
     world.at(await cog("echo"), price=PRICE, concurrency=1)
     async with world.gateway() as gateway, gateway.client() as caller:
         running = await create(caller, {"text": "long", "delay": 8})

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from support.gateway.models import ModelWorld, create, ended
 from support.gateway.world import NAMESPACE
 from support.kube_memory import condition
 
-from mayfly.kube.kinds import MODELS, PIPELINES, RUNS
+from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, RUNS
+from mayfly.metering.tables import runs
 
 EARLIER, LATER = "2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z"
 ANSWER = f"/v1/models/{NAMESPACE}/answer"
@@ -93,3 +95,21 @@ async def test_an_alias_that_somebody_else_claims_stays_with_the_older(
         # By its own name the other is still there.
         shown = await ended(caller, (await create(caller, {}, "second"))["id"])
         assert "it fails" in shown["error"]
+
+
+async def test_a_namespace_that_is_not_there_pays_for_nothing(world: ModelWorld, cog) -> None:
+    """Who may do everything everywhere may name any: no bill or metric is to have its name."""
+    world.cluster.allowed |= {("reader", "nope"), ("reader", "young")}
+    world.at(await cog("echo"), visibility="public")
+    path = f"/v1/models/{NAMESPACE}/model/predictions"
+    async with world.gateway() as gateway, gateway.client() as caller:
+        await world.looked_at()
+        refused = await caller.post(f"/ns/nope{path}", json={"input": {"text": "x"}})
+        world.cluster.add(NAMESPACES, {"metadata": {"name": "young"}})
+        made = await caller.post(f"/ns/young{path}", json={"input": {"text": "x"}})
+        async with gateway.gateway.process.database.read() as tx:
+            payers = (await tx.execute(select(runs.c.namespace))).scalars().all()
+    assert refused.status_code == 404
+    assert refused.json()["detail"] == 'There is no namespace "nope" to pay for the call.'
+    assert made.status_code == 201, made.text
+    assert payers == ["young"]

@@ -29,7 +29,7 @@ from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
 from mayfly.gateway.process import Process
 from mayfly.gateway.server import GatewayServer, new_id, new_uid, server_for
-from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
+from mayfly.kube.kinds import NAMESPACES, PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.metering import ledger, records
 
 Json = dict[str, Any]
@@ -373,12 +373,14 @@ class World:
         self.clock = Clock()
         self.limits: Json = {"startedWriteMs": 0}
         self.outbound: Json = {}
+        self.metrics: Json = {}
         self.rates: Json = {"creates": 100_000, "others": 100_000}
         self.cluster.tokens[READER] = ({"mayfly"}, {"username": "reader", "groups": ["people"]})
         self.cluster.allowed.add(("reader", NAMESPACE))
         account = f"system:serviceaccount:{NAMESPACE}:builder"
         self.cluster.tokens[BUILDER] = ({"mayfly"}, {"username": account, "groups": []})
         self.cluster.allowed.add((account, NAMESPACE))
+        self.cluster.add(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         self._add_pipeline()
 
     def _add_pipeline(self) -> None:
@@ -494,6 +496,7 @@ class World:
                 "models": {"callbackPort": 0},
                 "outbound": self.outbound,
                 "rates": self.rates,
+                "metrics": self.metrics,
             }
         )
 

@@ -1,4 +1,4 @@
-"""Watches namespaces and their annotations."""
+"""Watches namespaces and their annotations; knows which there are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.kube.client import Cluster
+from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import NAMESPACES
 from mayfly.listeners import Listeners
 
@@ -22,6 +23,7 @@ class Namespaces:
     """
 
     def __init__(self, cluster: Cluster, monotonic: Monotonic) -> None:
+        self._cluster = cluster
         self.changes: Listeners[str, dict[str, str]] = Listeners()
         self._informer = Informer(cluster, NAMESPACES, self._on_change, monotonic, trim=_trimmed)
 
@@ -33,6 +35,20 @@ class Namespaces:
     def synced(self) -> asyncio.Event:
         """Set once every namespace is known."""
         return self._informer.synced
+
+    async def exists(self, name: str) -> bool:
+        """Whether there is a namespace; the API server is asked if the watch has none.
+
+        Raises:
+            KubeError: no answer.
+        """
+        if ("", name) in self._informer.objects:
+            return True
+        try:
+            await self._cluster.get(NAMESPACES, None, name)
+        except NotFound:
+            return False
+        return True
 
     def _on_change(self, change: Change, body: Json) -> None:
         metadata = body["metadata"]

@@ -23,6 +23,7 @@ from mayfly.gateway.calls.versions import ModelVersion, Versions
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, TooMany
 from mayfly.gateway.lifecycle import deliveries
 from mayfly.gateway.lifecycle.states import State
+from mayfly.gateway.namespaces.watch import Namespaces
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.predictions.create import Callee, Order, Plan
 from mayfly.gateway.predictions.idempotency import Created, Fingerprint
@@ -50,6 +51,7 @@ class CallMaker:
         probe: Probe,
         dispatcher: CallDispatcher,
         directory: Directory,
+        namespaces: Namespaces,
         runs: Runs,
         sealed: Sealed,
         snapshots: Snapshots,
@@ -63,6 +65,7 @@ class CallMaker:
         self._probe = probe
         self._dispatcher = dispatcher
         self._directory = directory
+        self._namespaces = namespaces
         self._runs = runs
         self._sealed = sealed
         self._snapshots = snapshots
@@ -75,7 +78,8 @@ class CallMaker:
         """Resolve the Model and its latest version.
 
         Raises:
-            Missing: the Model has no such version, or none that can still be called.
+            Missing: the Model has no such version, or none that can still be called; or there is no
+                namespace that could pay.
             Invalid: a Pipeline has the Model's name, or the order has a budget.
         """
         entry = order.target.entry
@@ -84,6 +88,9 @@ class CallMaker:
             raise Invalid(f'Model "{order.target.called}" can\'t be called: {conflict}')
         if order.request.budget:
             raise Invalid("Mayfly-Budget bounds a run of a pipeline, and this is a Model.")
+        if order.caller.run is None and not await self._namespaces.exists(order.namespace):
+            # Who may create runs in all namespaces may name one that isn't there.
+            raise Missing(f'There is no namespace "{order.namespace}" to pay for the call.')
         version = await self._version(order.target)
         return Callee(entry, entry.latest_version or "", version.schema if version else None)
 

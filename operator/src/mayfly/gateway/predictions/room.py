@@ -123,7 +123,7 @@ def _creator(
         database=process.database,
         clock=process.clock,
         runs=_run_maker(process, caches, files, secrets, snapshots),
-        calls=_call_maker(process, caches, secrets, calls, snapshots),
+        calls=_call_maker(process, caches, namespaces, secrets, calls, snapshots),
     )
 
 
@@ -178,6 +178,7 @@ def _run_maker(
 def _call_maker(
     process: Process,
     caches: Caches,
+    namespaces: NamespaceSettings,
     secrets: Secrets,
     calls: Calls,
     snapshots: Snapshots,
@@ -188,6 +189,7 @@ def _call_maker(
         probe=calls.probe,
         dispatcher=calls.dispatcher,
         directory=caches.directory,
+        namespaces=namespaces.watch,
         runs=caches.runs,
         sealed=secrets.sealed,
         snapshots=snapshots,
