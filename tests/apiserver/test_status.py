@@ -22,6 +22,20 @@ def test_phase_and_reason_agree(controller, runs, plane):
     assert (shown["PHASE"], shown["REASON"]) == ("Failed", "InvalidInput")
 
 
+def test_a_run_is_listed_with_its_pipeline_whatever_becomes_of_it(controller, runs, plane):
+    runs.create("a")
+    runs.claimed("a")
+    runs.create("b", input={"nam": "x"})
+    runs.create("c", pipelineSpec=None, pipelineRef={"name": "nope"})
+    for name in "bc":
+        runs.ended(name)
+    shown = {name: columns(plane, runs, name)["PIPELINE"] for name in "abc"}
+    assert shown == {"a": "(inline)", "b": "(inline)", "c": "nope"}
+    own = ("--field-selector", "spec.pipelineRef.name=", "-o", "name")
+    found = plane.kubectl("get", "prun", "-n", runs.namespace, *own).stdout.split()
+    assert found == ["pipelinerun.mayfly.dev/a", "pipelinerun.mayfly.dev/b"]
+
+
 def test_who_waits_for_finished_misses_nothing(controller, runs, plane):
     """The controller ends a refused run before the gateway has recorded it."""
     runs.create("a", input={"nam": "x"})

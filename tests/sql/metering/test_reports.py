@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 from support.bills import bill, correction, uid
 from support.servers.postgresql import BOTH
 
@@ -15,6 +16,7 @@ from mayfly.database.engine import Database
 from mayfly.metering import records, reports
 from mayfly.metering.records import UsageRecord, exact_sum
 from mayfly.metering.reports import Key, Row, Span
+from mayfly.metering.sums import usage_days
 
 pytestmark = BOTH
 
@@ -66,6 +68,23 @@ async def test_each_key_splits_and_no_split_changes_the_sum(database: Database) 
         assert total.cost == exact_sum(row.cost for row in rows) == exact_sum(r.cost for r in made)
         assert total.active_ms == sum(each.active_ms for each in made)
         assert (total.predictions, total.input_tokens) == (4, 1_234_567)
+
+
+async def test_runs_that_bring_their_own_source_are_one_row_a_day(database: Database) -> None:
+    made = [bill(number, pipeline="") for number in range(5)]
+    made.append(bill(5, pipeline="", recorded_at=day(7)))
+    await write(database, *made, bill(6), correction(made[0], 1, "-0.003"))
+    async with database.read() as tx:
+        days = (await tx.execute(select(usage_days).order_by("day", "model"))).all()
+    assert [(row.day, row.model, row.predictions) for row in days] == [
+        ("2026-10-05", "(inline)", 5),
+        ("2026-10-05", "team/answer", 1),
+        ("2026-10-07", "(inline)", 1),
+    ]
+    # Of the days' sums, and of the records themselves.
+    for span in (Span(), Span(day(5) + timedelta(hours=1), day(5) + timedelta(hours=23))):
+        rows = await reports.report(database, span, [Key.PIPELINE])
+        assert [row.keys for row in rows] == [("(inline)",), ("team/answer",)]
 
 
 async def test_a_span_has_its_first_moment_and_not_its_last(database: Database) -> None:

@@ -78,7 +78,9 @@ def test_a_patch_names_what_changed_and_nothing_when_nothing_did() -> None:
     patch = status.patch(seen(), body)
     assert patch is not None
     assert patch["metadata"] == {"resourceVersion": "7"}
-    assert patch["status"].keys() == {"conditions", "phase", "reason", "startedAt"}
+    assert patch["status"].keys() == {
+        *("conditions", "phase", "pipeline", "reason", "startedAt"),
+    }
     assert status.patch(seen(**body), body) is None
 
 
@@ -192,9 +194,26 @@ def test_phase_and_reason_of_unfinished_runs(conditions, phase, reason) -> None:
         for kind, truth, why in conditions
     ]
     raw = seen(conditions=given, podUID=None if phase else "pod")
-    told = summarised(raw.run.status)
+    told = summarised(raw.run, raw.run.status)
     assert (told.phase, told.reason) == (phase or "Starting", reason or "PodPending")
     assert status.started(raw, NOW, NOW)["reason"] == "Started"
+
+
+@pytest.mark.parametrize(
+    ("spec", "pipeline"),
+    [
+        ({"pipelineRef": {"name": "answer", "namespace": "other"}}, "answer"),
+        ({"pipelineSpec": {"source": {"inline": "x"}}}, "(inline)"),
+        ({}, "known"),  # what a run is told by that can't be read
+    ],
+)
+def test_a_status_names_the_pipeline_whoever_writes_it_first(spec, pipeline) -> None:
+    given = {**seen(podUID=None, pipeline="known" if pipeline == "known" else None).raw}
+    raw = Seen({**given, "spec": spec})
+    no = Refusal(Reason.BUDGET_EXCEEDED, "no")
+    for written in (status.refused(raw, no, None, NOW), status.started(raw, NOW, NOW)):
+        assert written["pipeline"] == pipeline
+    assert status.ended(raw, GOOD, BILL, NOW)["pipeline"] == pipeline
 
 
 def test_phase_and_reason_of_ended_runs() -> None:

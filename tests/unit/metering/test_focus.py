@@ -1,5 +1,6 @@
 """Records as FOCUS rows: the same money, and when a correction is one."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,6 +23,13 @@ def test_the_rows_of_a_record_cost_what_it_costs() -> None:
         for row in rows:
             assert row["ListUnitPrice"] * row["PricingQuantity"] == row["ListCost"]
             assert row["ChargePeriodStart"] < row["ChargePeriodEnd"]
+
+
+def test_runs_that_bring_their_own_source_are_one_resource() -> None:
+    (row, _) = focus.rows(bill(1, pipeline=""))
+    assert row["ResourceName"] == "(inline)"
+    assert json.loads(str(row["Tags"]))["mayfly.dev/model"] == "(inline)"
+    assert str(row["ChargeDescription"]).startswith("(inline): ")
 
 
 def test_a_row_a_meter_that_charged() -> None:

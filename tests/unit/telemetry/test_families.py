@@ -26,6 +26,11 @@ from mayfly.workqueue import WorkQueue
 MANY = 3_000
 
 
+def everything(_namespace: str, _name: str) -> bool:
+    """Every Pipeline exists."""
+    return True
+
+
 def series(registry: CollectorRegistry) -> list[str]:
     lines = generate_latest(registry).decode().splitlines()
     return [line for line in lines if not line.startswith("#")]
@@ -92,7 +97,7 @@ def flood(metrics: Metrics) -> None:
 @pytest.mark.parametrize("pipelines", [False, True])
 def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: bool) -> None:
     settings = PayerSettings(namespaces=namespaces, pipelines=pipelines, limit=12)
-    metrics = Metrics(settings, "USD")
+    metrics = Metrics(settings, "USD", everything)
     flood(metrics)
     for name in ("runs", "webhooks", "models"):
         metrics.show_queue(name, WorkQueue(monotonic))
@@ -108,7 +113,7 @@ def test_the_gateway_has_few_series_whatever_comes(namespaces: bool, pipelines: 
 
 
 async def test_a_work_queue_of_the_gateway_is_shown_by_its_name() -> None:
-    metrics, now = Metrics(PayerSettings(), "USD"), 0.0
+    metrics, now = Metrics(PayerSettings(), "USD", everything), 0.0
     queues: dict[str, WorkQueue[str]] = {}
     for name in ("runs", "webhooks", "models"):
         queues[name] = WorkQueue(lambda: now)
@@ -138,25 +143,59 @@ async def test_a_work_queue_of_the_gateway_is_shown_by_its_name() -> None:
 
 
 def test_labels_of_payers_are_there_once_switched_on() -> None:
-    metrics = Metrics(PayerSettings(namespaces=True, pipelines=True, limit=2), "USD")
+    metrics = Metrics(PayerSettings(namespaces=True, pipelines=True, limit=2), "USD", everything)
     for number in (0, 1, 2, 3, 0):
         metrics.recorded(record(number, outcome="succeeded"))
     metrics.recorded(record(0, pipeline="", outcome="succeeded"))
-    found = {
-        (sample.labels["namespace"], sample.labels["pipeline"]): sample.value
-        for family in metrics.registry.collect()
-        for sample in family.samples
-        if sample.name == "mayfly_payer_runs_total" and sample.labels["outcome"] == "succeeded"
-    }
-    assert found == {
+    assert succeeded(metrics) == {
         ("team-0", "team-0/pipeline-0"): 2,
         ("team-1", "team-1/pipeline-1"): 1,
         ("other", "other"): 3,
     }
 
 
+def test_a_name_that_no_pipeline_has_takes_no_series() -> None:
+    there = {("team", "real")}
+    settings = PayerSettings(namespaces=True, pipelines=True, limit=2)
+    metrics = Metrics(settings, "USD", lambda *key: key in there)
+
+    def ends(pipeline: str, **changes: object) -> None:
+        place = {"namespace": "team", "pipeline_namespace": "team", "pipeline": pipeline}
+        metrics.recorded(record(0, outcome="succeeded", **{**place, **changes}))
+
+    for number in range(20):
+        ends(f"misspelt-{number}")
+    ends("real", pipeline_namespace="elsewhere")
+    ends("")
+    ends("real")
+    there.clear()  # deleted: what it has stays
+    ends("real")
+    assert succeeded(metrics) == {
+        ("other", "other"): 21,
+        ("team", "(inline)"): 1,
+        ("team", "team/real"): 2,
+    }
+
+
+def test_names_of_pipelines_do_not_matter_where_only_namespaces_are_labels() -> None:
+    metrics = Metrics(PayerSettings(namespaces=True), "USD", lambda *_: False)
+    metrics.recorded(record(0))
+    label = {"namespace": "team-0"}
+    assert metrics.registry.get_sample_value("mayfly_payer_run_active_seconds_total", label) == 0.1
+
+
+def succeeded(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """Runs that succeeded, by namespace and pipeline."""
+    return {
+        (sample.labels["namespace"], sample.labels["pipeline"]): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "mayfly_payer_runs_total" and sample.labels["outcome"] == "succeeded"
+    }
+
+
 def test_without_the_switch_no_series_names_a_payer() -> None:
-    metrics = Metrics(PayerSettings(), "USD")
+    metrics = Metrics(PayerSettings(), "USD", everything)
     flood(metrics)
     assert not [line for line in series(metrics.registry) if "team-" in line]
 

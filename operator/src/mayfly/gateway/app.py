@@ -50,7 +50,7 @@ class Gateway:
         self.http = http.build(process)
         self.cache = cache.build(process)
         self.lifecycle = lifecycle.build(process)
-        self.metrics = metrics.build(process)
+        self.metrics = metrics.build(process, self.cache)
         self.namespaces = namespaces.build(process, self.cache)
         self.access = access.build(process, key, self.cache, self.metrics)
         self.files = files.build(process, self.access, self.cache, self.namespaces)

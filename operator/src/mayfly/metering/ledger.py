@@ -21,7 +21,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once
-from mayfly.metering import records, spending
+from mayfly.metering import records, spending, sums
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.pricing import PricePin, cost, read_pins
 from mayfly.metering.records import UsageRecord
@@ -92,6 +92,11 @@ class RunRow:
     def is_run(self) -> bool:
         """Whether it is a run of a Pipeline, with an object and a pod; otherwise a call."""
         return self.kind == RUN
+
+    @property
+    def model(self) -> str:
+        """What was called, by `sums.called_model`."""
+        return sums.called_model(self.called, self.pipeline_namespace, self.pipeline)
 
     @property
     def journalled(self) -> bool:

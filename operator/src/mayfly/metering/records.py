@@ -84,8 +84,8 @@ class UsageRecord:
 
     @property
     def model(self) -> str:
-        """What was called, as owner/name."""
-        return sums.called_model(self.called, self.pipeline_namespace, self.pipeline, self.name)
+        """What was called, by `sums.called_model`."""
+        return sums.called_model(self.called, self.pipeline_namespace, self.pipeline)
 
     @property
     def pins(self) -> tuple[PricePin, ...]:

@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Column, Row, Select, String, Table, and_, ins
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import INLINE
 from mayfly.database.engine import Exact, metadata
 from mayfly.metering.pricing import EXACT
 from mayfly.metering.tables import usage_records
@@ -49,7 +50,7 @@ class Sum(NamedTuple):
 
     Attributes:
         day: of `recorded_at`, in UTC: "2026-11-05".
-        model: what was called, as owner/name.
+        model: what was called, by `called_model`.
         predictions: how many bills; corrections are none.
         tree: the id of the root; "" where records of several trees are summed.
     """
@@ -183,7 +184,7 @@ def query_rest(
 ) -> Select[Any]:
     """The query of what is summed of records, from a moment (inclusive) to another (exclusive)."""
     record = usage_records.c
-    place = (record.namespace, record.kind, record.pipeline_namespace, record.pipeline, record.name)
+    place = (record.namespace, record.kind, record.pipeline_namespace, record.pipeline)
     what = (record.called, record.root_uid, record.recorded_at, record.currency, record.corrects)
     amounts = (record.active_ms, record.output_items, record.input_tokens, record.output_tokens)
     wanted = select(*place, *what, *amounts, record.cost)
@@ -205,7 +206,7 @@ def _of_record(row: Row[Any]) -> Sum:
         day=day_of(row.recorded_at),
         namespace=row.namespace,
         kind=row.kind,
-        model=called_model(row.called, row.pipeline_namespace, row.pipeline, row.name),
+        model=called_model(row.called, row.pipeline_namespace, row.pipeline),
         currency=row.currency,
         predictions=int(row.corrects is None),
         active_ms=row.active_ms,
@@ -217,6 +218,8 @@ def _of_record(row: Row[Any]) -> Sum:
     )
 
 
-def called_model(called: str, pipeline_namespace: str, pipeline: str, name: str) -> str:
-    """What was called, as owner/name."""
-    return called or f"{pipeline_namespace}/{pipeline or name}"
+def called_model(called: str, pipeline_namespace: str, pipeline: str) -> str:
+    """What was called, as owner/name; `(inline)` for runs that bring their own source."""
+    if called or not pipeline:
+        return called or INLINE
+    return f"{pipeline_namespace}/{pipeline}"

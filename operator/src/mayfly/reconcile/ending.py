@@ -127,7 +127,7 @@ def ended(run: PipelineRun, end: End, *, now: datetime) -> PipelineRunStatus:
         update["usage"] = Usage(active_milliseconds=end.active_ms)
     if end.output_json is not None and strict_json.size(end.output_json) <= OUTPUT_BYTES:
         update["output"] = json.loads(end.output_json)
-    return summarised(run.status.model_copy(update=update))
+    return summarised(run, run.status.model_copy(update=update))
 
 
 def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condition, ...]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from mayfly.api.v1alpha1 import PipelineRunStatus, Reason
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, find
 from mayfly.api.v1alpha1.resource import Resource
-from mayfly.api.v1alpha1.summary import summarised
+from mayfly.api.v1alpha1.summary import reason_of
 from mayfly.clock import parse_rfc3339
 from mayfly.reconcile.actions import Action, Event, WriteRunStatus
 from mayfly.reconcile.deadlines import queued_long_at
@@ -53,7 +53,7 @@ def _end(seen: ObservedRun, status: PipelineRunStatus) -> Event | None:
         return None
     if seen.now - parse_rfc3339(over.last_transition_time) > NEWS:
         return None
-    reason = summarised(status).reason or succeeded.reason
+    reason = reason_of(status) or succeeded.reason
     words = status.error or succeeded.message
     return _event(seen.run, reason, words, "end", warning=succeeded.reason != Reason.CANCELED)
 

@@ -58,7 +58,7 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
             "conditions": conditions,
         }
     )
-    return summarised(status)
+    return summarised(seen.run, status)
 
 
 def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
@@ -75,7 +75,7 @@ def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRu
     status = seen.run.status.model_copy(
         update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
     )
-    return summarised(status)
+    return summarised(seen.run, status)
 
 
 def cancel_marked(

@@ -48,11 +48,16 @@ class Slots:
         self._limit = limit
         self._taken: set[Labels] = set()
 
-    def __call__(self, values: Labels) -> Labels:
-        """The label values of the series that counts these."""
+    def __call__(self, values: Labels, *, new: bool = True) -> Labels:
+        """The label values of the series that counts these.
+
+        Args:
+            values: what is counted.
+            new: whether they may take a series that is free.
+        """
         if values in self._taken:
             return values
-        if len(self._taken) >= self._limit:
+        if not new or len(self._taken) >= self._limit:
             return self._other
         self._taken.add(values)
         return values

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+INLINE = "(inline)"
+"""Stands where a Pipeline's name would be, for a run that brings its own source: no Pipeline can
+have this name. In kubectl, usage reports, FOCUS, metrics and the API."""
+
 # Labels. On run pods, and all but RUN_ID_LABEL on the runs that the gateway makes.
 
 RUN_ID_LABEL = "mayfly.dev/id"

@@ -23,8 +23,6 @@ WebhookEvent = Literal["start", "output", "logs", "completed"]
 DEFAULT_TIMEOUT = "30m"
 """The active time of a run where neither it nor its Pipeline says one."""
 
-NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-
 
 class PipelineRef(Part):
     """A Pipeline to run."""
@@ -218,9 +216,7 @@ class Usage(Part):
     )
     total_cost: str = Field(default="0", max_length=64, description="Both together.")
     currency: str = Field(default="", max_length=8, description="The installation's currency.")
-    final: bool = Field(
-        default=False, description="True once nothing below can add to it any more."
-    )
+    final: bool = Field(default=False, description="True once nothing below can add to it.")
 
 
 class Children(Part):
@@ -275,11 +271,14 @@ class PipelineRunStatus(Part):
         max_length=64,
         description="Why the phase is what it is: the reason of the condition that decides it.",
     )
+    pipeline: str | None = Field(
+        default=None, max_length=63, description="The Pipeline's name; (inline) for pipelineSpec."
+    )
     recorded: bool | None = Field(default=None, description="The run's end is in the ledger.")
     finished: bool | None = Field(
         default=None,
         description="The run has ended and is recorded: output, error, usage and cost are there. "
-        "Scripts wait for this.",
+        "Scripts wait for this; what still runs below it adds to totalCost until usage.final.",
     )
     budget_checked: bool | None = Field(
         default=None,
@@ -381,7 +380,7 @@ class PipelineRun(Resource):
         ".spec.pipelineRef.name",
     )
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"name": "Pipeline", "type": "string", "jsonPath": ".spec.pipelineRef.name"},
+        {"name": "Pipeline", "type": "string", "jsonPath": ".status.pipeline"},
         {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
         {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
         {"name": "Active-ms", "type": "integer", "jsonPath": ".status.usage.activeMilliseconds"},

@@ -1,17 +1,34 @@
-"""`status.phase` and `status.reason` of a run: its conditions in two words, for people."""
+"""`status.phase`, `reason` and `pipeline` of a run: what it is and how it stands, for people."""
 
 from __future__ import annotations
 
 from mayfly.api.v1alpha1.conditions import Condition, ConditionType, Reason, find
-from mayfly.api.v1alpha1.pipelinerun import Phase, PipelineRunStatus
+from mayfly.api.v1alpha1.names import INLINE
+from mayfly.api.v1alpha1.pipelinerun import Phase, PipelineRun, PipelineRunStatus
 
 
-def summarised(status: PipelineRunStatus) -> PipelineRunStatus:
-    """The status with the phase and the reason that its conditions amount to."""
-    why = _deciding(status)
+def summarised(run: PipelineRun, status: PipelineRunStatus) -> PipelineRunStatus:
+    """A run's new status, with its pipeline and the phase and reason of its conditions."""
     return status.model_copy(
-        update={"phase": _phase(status), "reason": why.reason if why is not None else None}
+        update={
+            "phase": _phase(status),
+            "reason": reason_of(status),
+            "pipeline": _pipeline(run) or status.pipeline,
+        }
     )
+
+
+def reason_of(status: PipelineRunStatus) -> str | None:
+    """The reason of the condition that decides the phase; None before there is one."""
+    why = _deciding(status)
+    return why.reason if why is not None else None
+
+
+def _pipeline(run: PipelineRun) -> str | None:
+    """What the run is of; None if its spec can't be read."""
+    if run.spec.pipeline_ref is not None:
+        return run.spec.pipeline_ref.name
+    return INLINE if run.spec.pipeline_spec is not None else None
 
 
 def _phase(status: PipelineRunStatus) -> Phase:

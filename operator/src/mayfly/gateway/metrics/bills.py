@@ -60,9 +60,9 @@ class Bills:
         cost.inc(max(0.0, float(record.cost)))
 
     def _payer(self, each: RunRow | UsageRecord) -> tuple[str, ...]:
-        named = each.kind == RUN and each.pipeline
-        pipeline = f"{each.pipeline_namespace}/{each.pipeline}" if named else ""
-        return self._payers.of(each.namespace, pipeline)
+        if each.kind != RUN:
+            return self._payers.of_call(each.namespace)
+        return self._payers.of_run(each.namespace, (each.pipeline_namespace, each.pipeline))
 
     def _begin(self, kind: str, payer: tuple[str, ...]) -> None:
         for outcome in Outcome:

@@ -15,7 +15,7 @@ from mayfly.metering.records import UsageRecord
 from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
-from mayfly.telemetry.payers import Payers, PayerSettings
+from mayfly.telemetry.payers import Exists, Payers, PayerSettings
 from mayfly.workqueue import Result, WorkQueue
 
 FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
@@ -35,16 +35,22 @@ ROUTES = 90
 class Metrics:
     """The gateway's metrics, on a registry of their own."""
 
-    def __init__(self, settings: PayerSettings, currency: str) -> None:
+    def __init__(self, settings: PayerSettings, currency: str, exists: Exists) -> None:
+        """Create every family.
+
+        Args:
+            settings: which labels name who pays.
+            currency: of the installation.
+            exists: whether there is a Pipeline of a namespace and name.
+        """
         self.families = Families("gateway")
         self.registry = self.families.registry
-        self._count_bills(currency, settings)
+        self._count_bills(currency, Payers(settings, exists))
         self._time_runs()
         self._count_traffic()
 
-    def _count_bills(self, currency: str, settings: PayerSettings) -> None:
-        self._bills = [Bills(self.families, Payers(PayerSettings()), currency)]
-        payers = Payers(settings)
+    def _count_bills(self, currency: str, payers: Payers) -> None:
+        self._bills = [Bills(self.families, payers.unnamed(), currency)]
         if payers.labels:
             self._bills.append(Bills(self.families, payers, currency, "mayfly_payer"))
         kinds = [(currency, RUN), (currency, MODEL)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mayfly.database.engine import FAILURES
+from mayfly.gateway.cache.room import Caches
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.metrics.ledger_watch import LedgerWatch
 from mayfly.gateway.process import Process, Tasks
@@ -28,10 +29,14 @@ class Telemetry:
         return {"watch:ledger": self.ledger_watch.run}
 
 
-def build(process: Process) -> Telemetry:
+def build(process: Process, caches: Caches) -> Telemetry:
     """Build the room; counters are updated after every commit."""
     config, cluster, database = process.config, process.cluster, process.database
-    counters = Metrics(PayerSettings(**config.metrics.model_dump()), config.currency)
+    counters = Metrics(
+        PayerSettings(**config.metrics.model_dump()),
+        config.currency,
+        lambda namespace, name: caches.directory.pipeline(namespace, name) is not None,
+    )
     database.commits.listen(counters.recorded)
     ledger_watch = LedgerWatch(database, process.clock)
     ledger_watch.gauges(counters)

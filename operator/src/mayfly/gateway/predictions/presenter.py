@@ -221,7 +221,7 @@ def prediction_object(
     return {
         "id": row.id,
         "kind": "pipeline" if row.is_run else "model",
-        "model": row.called or f"{row.pipeline_namespace}/{row.pipeline or row.name}",
+        "model": row.model,
         "version": row.version or NO_VERSION,
         "status": state.value,
         "input": rawjson.RawJSON(input_json or "{}"),

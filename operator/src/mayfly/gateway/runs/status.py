@@ -72,7 +72,7 @@ def _conditioned(
         now=rfc3339_seconds(now),
         generation=run.metadata.generation,
     )
-    return summarised(run.status.model_copy(update={"conditions": conditions}))
+    return summarised(run, run.status.model_copy(update={"conditions": conditions}))
 
 
 def started(seen: Seen, started_at: datetime, now: datetime) -> Json:
