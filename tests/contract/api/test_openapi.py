@@ -29,6 +29,7 @@ async def test_the_description_has_every_noun(world: World) -> None:
         "/v1/usage/periods/{period}/close": {"post"},
         "/v1/usage/periods/{period}/verify": {"get"},
         "/v1/usage/{identity}": {"get"},
+        "/v1/usage/explain": {"get"},
         "/v1/webhooks/default/secret": {"get"},
         "/v1/streams/{identity}": {"get"},
     }.items():

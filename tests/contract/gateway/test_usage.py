@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from support.gateway.world import KEY, NAMESPACE, Run, Running, World
+from support.gateway.world import BUILDER, KEY, NAMESPACE, Run, Running, World
 from support.servers.postgresql import BOTH
 
 from mayfly.clock import utc_now
@@ -137,8 +137,13 @@ async def test_who_may_not_list_runs_reads_no_usage(world: World) -> None:
     assert "all namespaces" in every.json()["detail"]
     assert "`namespace=…`" in every.json()["detail"]
     assert closing.status_code == 403
-    assert "may not update pipelineruns/status in all namespaces." in closing.json()["detail"]
-    assert "kubectl create clusterrole " in closing.json()["detail"]
+    assert closing.json()["detail"] == (
+        '"reader" may not update pipelineruns/status in all namespaces. Who administers it can '
+        "allow that: kubectl create clusterrole mayfly-update-pipelineruns-status --verb=update "
+        "--resource=pipelineruns.mayfly.dev/status && kubectl create clusterrolebinding "
+        "mayfly-mayfly-update-pipelineruns-status "
+        "--clusterrole=mayfly-update-pipelineruns-status --user=reader"
+    )
     assert clash.status_code == 422
     assert [each.status_code for each in runs] == [403] * 5
 
@@ -195,6 +200,116 @@ async def test_an_explanation_is_the_arithmetic_of_the_bill(everywhere: World) -
     assert child["cost"] == "0.006000075"
     assert shown["total_cost"] == told["total_cost"]
     assert (nobody.status_code, nonsense.status_code) == (404, 404)
+
+
+async def test_a_run_is_explained_by_its_name(world: World) -> None:
+    """Who has a namespace need not name it; everybody else says which."""
+    async with world.gateway() as gateway, gateway.client() as reader:
+        run = await work(gateway, world.claimed("records"))
+        by_id = (await reader.get(f"/v1/usage/{run.id}")).json()
+        asked = [
+            f"/v1/usage/explain?name=records&namespace={NAMESPACE}",
+            f"/ns/{NAMESPACE}/v1/usage/explain?name=records",
+            f"/ns/{NAMESPACE}/usage/explain?name={run.id}",
+            f"/v1/usage/explain?name={run.id}",
+        ]
+        told = [(await reader.get(path)).json() for path in asked]
+        async with gateway.client(BUILDER) as builder:
+            told.append((await builder.get("/v1/usage/explain?name=records")).json())
+    assert (by_id["name"], by_id["id"]) == ("records", run.id)
+    assert told == [by_id] * 5
+
+
+async def test_a_name_that_is_no_bills_is_told_in_words(world: World) -> None:
+    world.cluster.allowed.add(("reader", "other"))
+    async with world.gateway() as gateway, gateway.client() as reader:
+        run = await work(gateway, world.claimed("calls"))
+        world.claimed("running")
+
+        async def asked(query: str) -> tuple[int, str]:
+            answer = await reader.get(f"/v1/usage/explain?{query}")
+            return answer.status_code, answer.json()["detail"]
+
+        for name in ("running", "nope", "", "..", "%00", "A" * 300):
+            code, words = await asked(f"name={name}&namespace={NAMESPACE}")
+            assert (code, f'in the namespace "{NAMESPACE}". It has one' in words) == (404, True)
+        assert (await asked(f"name={run.id}&namespace=other"))[0] == 404
+        assert await asked("name=calls") == (
+            404,
+            'There is no bill of a prediction with the id "calls" that you may read. For a run\'s '
+            "name, say in which namespace it is: `namespace=…`, `--namespace` of mayfly usage "
+            "explain.",
+        )
+        code, words = await asked("name=calls&namespace=secret")
+        assert (code, "may not list pipelineruns in the" in words) == (403, True)
+        assert (await asked("namespace=team"))[0] == 422
+        assert (await asked("name=calls&namespace=%00"))[0] == 422
+        clash = await reader.get("/ns/team/v1/usage/explain?name=calls&namespace=other")
+    assert clash.status_code == 422
+
+
+async def test_a_name_that_several_runs_had_is_told_with_their_ids(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mayfly.gateway.billing.routes.NAMESAKES", 2)
+    url, ids, told = f"/v1/usage/explain?name=nightly&namespace={NAMESPACE}", [], []
+    async with world.gateway() as gateway, gateway.client() as reader:
+        for _ in range(3):
+            run = await work(gateway, world.claimed("nightly"))
+            run.delete()
+            ids.insert(0, run.id)
+            told.append(await reader.get(url))
+    assert [each.status_code for each in told] == [200, 409, 409]
+    of = f' runs in the namespace "{NAMESPACE}" had the name "nightly". Give the id'
+    two, more = (each.json()["detail"] for each in told[1:])
+    assert two.startswith(f"2{of}")
+    assert more.startswith(f"More than 2{of}")
+    assert [each for each in ids if each in more] == ids[:2]
+    assert more.index(ids[0]) < more.index(ids[1])
+
+
+async def test_a_run_that_brings_its_own_source_has_one_name_everywhere(everywhere: World) -> None:
+    everywhere.metrics = {"namespaces": True, "pipelines": True}
+    source = {"source": {"inline": "def main(): ..."}}
+    async with everywhere.gateway() as gateway, gateway.client() as reader:
+        run = everywhere.claimed(pipelineRef=None, pipelineSpec=source)
+        await work(gateway, run)
+        report = (await reader.get("/v1/usage?by=pipeline")).json()
+        told = (await reader.get(f"/v1/usage/{run.id}")).json()
+        record = (await reader.get("/v1/usage/records")).json()["results"][0]
+        (row, *_) = csv.DictReader(io.StringIO((await reader.get("/v1/usage/focus")).text))
+        prediction = (await reader.get(f"/v1/predictions/{run.id}")).json()
+        label = {"namespace": NAMESPACE, "pipeline": "(inline)"}
+        counted = gateway.gateway.metrics.counters.registry.get_sample_value(
+            "mayfly_payer_run_active_seconds_total", label
+        )
+    assert {
+        run.status["pipeline"],
+        report["rows"][0]["pipeline"],
+        told["model"],
+        record["model"],
+        row["ResourceName"],
+        prediction["model"],
+    } == {"(inline)"}
+    assert counted == 0.003
+
+
+async def test_only_pipelines_that_exist_have_series_of_their_own(world: World) -> None:
+    world.metrics = {"pipelines": True, "limit": 1}
+    async with world.gateway() as gateway:
+        for name in ("nope", "answer"):
+            run = world.claimed(name, pipelineRef={"name": name, "version": "c" * 64})
+            run.end_by_controller()
+            await run.finished()
+            await gateway.closed(run.uid)
+        registry = gateway.gateway.metrics.counters.registry
+        counted = {
+            pipeline: registry.get_sample_value(
+                "mayfly_payer_runs_total", {"outcome": "failed", "pipeline": pipeline}
+            )
+            for pipeline in ("other", f"{NAMESPACE}/nope", f"{NAMESPACE}/answer")
+        }
+    assert counted == {"other": 1, f"{NAMESPACE}/nope": None, f"{NAMESPACE}/answer": 1}
 
 
 async def test_the_same_cost_everywhere(everywhere: World) -> None:

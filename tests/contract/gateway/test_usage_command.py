@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
-from support.gateway.world import READER, Run, Running, World
+from support.gateway.world import BUILDER, READER, Run, Running, World
 
 from mayfly.clock import utc_now
 
@@ -84,6 +84,20 @@ async def test_the_arithmetic_of_a_run(world: World) -> None:
         "",
         "total 0.01000015 USD",
     ]
+
+
+async def test_a_run_is_explained_by_its_name(world: World) -> None:
+    async with world.gateway() as gateway:
+        parent, child = await tree(world, gateway)
+        by_id = await mayfly("usage", "explain", child.id, url=gateway.url)
+        by_name = await mayfly("usage", "explain", "child", "-n", "team", url=gateway.url)
+        own = await mayfly("usage", "explain", parent.name, url=gateway.url, token=BUILDER)
+        unknown = await mayfly("usage", "explain", "focus", "-n", "team", url=gateway.url)
+    assert by_name == by_id
+    assert (by_id.code, by_id.error) == (0, "")
+    assert own.out.startswith(f"{parent.id} ")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert unknown.error.startswith('There is no bill of a run or prediction "focus" in the')
 
 
 async def test_a_month_is_closed_and_verified(world: World) -> None:

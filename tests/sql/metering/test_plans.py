@@ -12,7 +12,7 @@ from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
 from mayfly.gateway.cleanup import removal
-from mayfly.metering import listing, sums
+from mayfly.metering import explain, listing, sums
 from mayfly.metering.listing import Span
 from mayfly.metering.tables import runs
 
@@ -92,6 +92,12 @@ async def test_a_report_of_days_reads_no_record(tx: AsyncConnection) -> None:
 async def test_the_rest_of_a_day_is_found_by_an_index(tx: AsyncConnection) -> None:
     rest = sums.query_rest(MOMENT, MOMENT.replace(minute=10), None)
     assert "ix_usage_records_recorded_at" in await plan(tx, rest)
+
+
+async def test_the_bills_of_a_name_are_found_by_an_index(tx: AsyncConnection) -> None:
+    """SQLite sorts them, since it expects one."""
+    shown = await plan(tx, explain.query_named("team-1", "nightly").limit(11))
+    assert_served(shown.replace("USE TEMP B-TREE FOR ORDER BY", ""), "ix_usage_records_name")
 
 
 async def test_the_sweep_finds_what_is_due_by_its_end(tx: AsyncConnection) -> None:

@@ -68,9 +68,18 @@ def report(
     _show_report(api.get("/v1/usage", **asked))
 
 
-def explain(run: Annotated[str, typer.Argument(help="The id of a prediction.")]) -> None:
-    """Why a prediction costs what it costs, line by line."""
-    for line in explained(Api.of_environment().get(f"/v1/usage/{_word(run)}")):
+def explain(
+    name: Annotated[str, typer.Argument(help="The name of a run, or the id of a prediction.")],
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            "--namespace", "-n", help="The run's namespace; by default, your ServiceAccount's."
+        ),
+    ] = None,
+) -> None:
+    """Why a run or a prediction costs what it costs, line by line."""
+    asked = {"name": name, "namespace": namespace}
+    for line in explained(Api.of_environment().get("/v1/usage/explain", **asked)):
         print(line)
 
 
@@ -97,7 +106,7 @@ def verify(month: Annotated[str, typer.Argument(help="A month, such as 2030-01."
 
 
 def _word(text: str) -> str:
-    """An argument that may be part of a path; anything else can't be an id or a month."""
+    """An argument that may be part of a path; anything else can't be a month."""
     return text if text.replace("-", "").isalnum() and text.isascii() else "-"
 
 

@@ -1,12 +1,14 @@
-"""Explains a bill: everything that a prediction's cost is made of, in order."""
+"""Explains a bill: everything that a prediction's cost is made of, in order; finds it by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import Database
@@ -60,6 +62,31 @@ async def explain(database: Database, uid: str) -> Explanation | None:
         downstream=downstream,
         total=exact_sum((cost, downstream)),
         final=final,
+    )
+
+
+class Namesake(NamedTuple):
+    """A billed run of some name: UID, id, and when its bill was recorded."""
+
+    uid: str
+    id: str
+    recorded_at: datetime
+
+
+async def named(database: Database, namespace: str, name: str, limit: int) -> Sequence[Namesake]:
+    """The billed runs that had a name in a namespace, newest first, at most `limit` of them."""
+    async with database.read() as tx:
+        found = await tx.execute(query_named(namespace, name).limit(limit))
+        return [Namesake(*row) for row in found]
+
+
+def query_named(namespace: str, name: str) -> Select[Any]:
+    """The query of the bills of the runs that had a name; an index finds them."""
+    record = usage_records.c
+    return (
+        select(record.run_uid, record.id, record.recorded_at)
+        .where(record.namespace == namespace, record.name == name, record.corrects.is_(None))
+        .order_by(record.recorded_at.desc())
     )
 
 

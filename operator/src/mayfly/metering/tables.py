@@ -105,6 +105,7 @@ usage_records = Table(
     Column("request", String(64)),
     Index("ix_usage_records_namespace", "namespace", "recorded_at", "record_id"),
     Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
+    Index("ix_usage_records_name", "namespace", "name", "recorded_at"),
 )
 
 usage_periods = Table(

@@ -6,14 +6,15 @@ them in all. A month is closed by who may update `pipelineruns/status` in all. A
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.api.v1alpha1.identity import uid_of
-from mayfly.clock import Clock
+from mayfly.clock import Clock, rfc3339_seconds
 from mayfly.database.engine import Database
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.billing import presenter
@@ -22,12 +23,18 @@ from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Taken
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
 from mayfly.metering import focus, reports
-from mayfly.metering.explain import explain
+from mayfly.metering.explain import Explanation, Namesake, explain, named
 from mayfly.metering.periods import Month
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.reports import Key, Span
 
 CSV = "text/csv; charset=utf-8"
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+"""Of a namespace or a run."""
+
+NAMESAKES = 10
+"""How many runs of one name an error lists."""
 
 From = Annotated[
     str | None,
@@ -61,6 +68,7 @@ class UsageRoutes:
                 ("GET", "/usage/records", self.records),
                 ("GET", "/usage/focus", self.focus),
                 ("GET", "/usage/periods", self.periods),
+                ("GET", "/usage/explain", self.explain_named),
                 ("POST", f"{period}/close", self.close),
                 ("GET", f"{period}/verify", self.verify),
                 ("GET", "/usage/{identity}", self.explain),
@@ -92,7 +100,7 @@ class UsageRoutes:
             ) from None
         if as_csv:
             text = "".join(presenter.report_lines(keys, rows))
-            return Response(text, media_type=CSV, headers=_named("usage"))
+            return Response(text, media_type=CSV, headers=_attached("usage"))
         return JSONResponse(presenter.report(span, keys, rows), headers=UNCACHED)
 
     async def records(
@@ -132,17 +140,26 @@ class UsageRoutes:
     async def explain(self, request: Request, identity: str) -> Response:
         """Explain a prediction's cost: each line of its bill, and everything below it."""
         caller = await self._caller(request)
-        namespace = request.path_params.get("namespace")
-        found = await explain(self._database, _uid(identity))
-        if (
-            found is None
-            or (namespace and found.bill.namespace != namespace)
-            or not await self._callers.may(caller, "list", "pipelineruns", found.bill.namespace)
-        ):
+        found = await self._explained(caller, identity, request.path_params.get("namespace"))
+        if found is None:
             raise Missing(
                 f'There is no bill of a prediction "{identity[:64]}" that you may read; a '
                 f"prediction has one once it has ended."
             )
+        return JSONResponse(presenter.explanation(found), headers=UNCACHED)
+
+    async def explain_named(
+        self,
+        request: Request,
+        name: Annotated[str, Query(description="A run's name, or the id of a prediction.")],
+        namespace: Namespace = None,
+    ) -> Response:
+        """Explain a run's cost by its name, or a prediction's by its id."""
+        caller = await self._caller(request)
+        where = _where(request, namespace)
+        found = await self._explained(caller, name, where)
+        if found is None:
+            found = await self._named(caller, name, where or caller.namespace)
         return JSONResponse(presenter.explanation(found), headers=UNCACHED)
 
     # -- corrected -------------------------------------------------------------------------------
@@ -197,14 +214,50 @@ class UsageRoutes:
     async def _everywhere(self, caller: Caller, verb: str, resource: str) -> None:
         await self._callers.require(caller, verb, resource, "")
 
+    async def _explained(
+        self, caller: Caller, identity: str, namespace: str | None
+    ) -> Explanation | None:
+        """The bill of the prediction with an id; None if the caller may read none, or not there."""
+        found = await explain(self._database, _uid(identity))
+        if found is None or (namespace and found.bill.namespace != namespace):
+            return None
+        payer = found.bill.namespace
+        return found if await self._callers.may(caller, "list", "pipelineruns", payer) else None
+
+    async def _named(self, caller: Caller, name: str, namespace: str | None) -> Explanation:
+        """The bill of the only run of a name.
+
+        Raises:
+            Missing: there is none, or no namespace to look in.
+            Forbidden: the caller may not list the namespace's runs.
+            Taken: there is more than one.
+        """
+        shown, another = name[:64], "`namespace=…`, `--namespace` of mayfly usage explain"
+        if not namespace:
+            raise Missing(
+                f'There is no bill of a prediction with the id "{shown}" that you may read. For a '
+                f"run's name, say in which namespace it is: {another}."
+            )
+        await self._callers.require(caller, "list", "pipelineruns", namespace)
+        found: Sequence[Namesake] = ()
+        if NAME.fullmatch(name):
+            found = await named(self._database, namespace, name, NAMESAKES + 1)
+        if len(found) > 1:
+            raise Taken(_several(shown, namespace, found))
+        only = await explain(self._database, found[0].uid) if found else None
+        if only is None:
+            raise Missing(
+                f'There is no bill of a run or prediction "{shown}" in the namespace '
+                f'"{namespace}". It has one once it has ended; a call of a Model has an id and no '
+                f"name. For another namespace: {another}."
+            )
+        return only
+
     async def _span(
         self, request: Request, since: str | None, to: str | None, namespace: str | None
     ) -> Span:
         caller = await self._caller(request)
-        asked = request.query_params.get("namespace")
-        if asked and namespace and asked != namespace:
-            raise Invalid("The base URL names one namespace and the parameter another.")
-        namespace = namespace or None
+        namespace = _where(request, namespace)
         try:
             await self._callers.require(caller, "list", "pipelineruns", namespace or "")
         except Forbidden as error:
@@ -230,10 +283,34 @@ class UsageRoutes:
             async for record, corrected in reports.with_corrected(self._database, span):
                 yield "".join(lines(record, corrected))
 
-        return StreamingResponse(body(), media_type=CSV, headers=_named(name))
+        return StreamingResponse(body(), media_type=CSV, headers=_attached(name))
 
 
-def _named(name: str) -> dict[str, str]:
+def _where(request: Request, namespace: str | None) -> str | None:
+    """The namespace that a request names, in its base URL or as a parameter; None if neither.
+
+    Raises:
+        Invalid: both, and not the same; or no namespace has such a name.
+    """
+    asked = request.query_params.get("namespace")
+    if asked and namespace and asked != namespace:
+        raise Invalid("The base URL names one namespace and the parameter another.")
+    if namespace and not NAME.fullmatch(namespace):
+        raise Invalid(f'"{namespace[:64]}" can\'t be the name of a namespace.')
+    return namespace or None
+
+
+def _several(name: str, namespace: str, found: Sequence[Namesake]) -> str:
+    """A sentence with the ids of the runs that had the same name."""
+    number = f"More than {NAMESAKES}" if len(found) > NAMESAKES else str(len(found))
+    ids = (f"{each.id} ({rfc3339_seconds(each.recorded_at)})" for each in found[:NAMESAKES])
+    return (
+        f'{number} runs in the namespace "{namespace}" had the name "{name}". Give the id of the '
+        f"one that you mean, the newest first: {', '.join(ids)}."
+    )
+
+
+def _attached(name: str) -> dict[str, str]:
     return {**UNCACHED, "Content-Disposition": f'attachment; filename="{name}.csv"'}
 
 

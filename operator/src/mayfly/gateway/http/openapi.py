@@ -222,6 +222,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/usage/periods/{period}/close"): ("200", "UsagePeriod"),
     ("get", "/v1/usage/periods/{period}/verify"): ("200", "UsagePeriod"),
     ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
+    ("get", "/v1/usage/explain"): ("200", "UsageExplanation"),
 }
 """Responses: code and schema."""
 

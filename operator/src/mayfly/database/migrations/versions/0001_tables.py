@@ -121,6 +121,7 @@ Table(
     Index("ix_usage_records_root_uid", "root_uid"),
     Index("ix_usage_records_namespace", "namespace", "recorded_at", "record_id"),
     Index("ix_usage_records_recorded_at", "recorded_at", "record_id"),
+    Index("ix_usage_records_name", "namespace", "name", "recorded_at"),
 )
 
 Table(
