@@ -1,4 +1,4 @@
-"""Upgrade and uninstall with a run in progress. Changes the installation: runs alone, and last."""
+"""Upgrade and uninstall with a run in progress. Changes the installation, so it runs alone."""
 
 from __future__ import annotations
 

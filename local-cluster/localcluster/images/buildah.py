@@ -68,7 +68,9 @@ class Buildah:
                 far=_steps,
             )
             target = f"oci-archive:{archive}:{name}:{tag}"
-            current.run([*buildah, "push", "--format=oci", newest, target], env=_ENV)
+            # zstd packs and unpacks several times faster than gzip, the default.
+            packing = ["--compression-format=zstd", "--compression-level=1"]
+            current.run([*buildah, "push", "--format=oci", *packing, newest, target], env=_ENV)
 
     def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
         """Copy a built archive to a registry, and write its digest there to a file."""

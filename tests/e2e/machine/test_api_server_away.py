@@ -5,20 +5,30 @@ from __future__ import annotations
 import time
 
 import httpx
+from support.cluster.installation import message, reason
 from support.cluster.programs import LONG, SLOW, came_through
+from support.cluster.trees import CHAIN, billed_once, pipelines, runs, settled, start
 from support.lengths import length
 from support.waiting import eventually
 
 AWAY_SECONDS = length(35, 120)
 """Longer than the run works, a lease holds, and the controller waits for the gateway's word."""
 RUNS_SECONDS = 12
+LEVELS = 3
+LEVEL_SECONDS = 10
+TREE_SECONDS = 300
 
 
 def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
     namespace, machine, books, restarts
 ):
+    pipelines(namespace, chain=CHAIN)
+    root = start(namespace, "chain", levels=LEVELS, seconds=LEVEL_SECONDS)
+    leaf = deepest(namespace)
+    namespace.started(leaf)
     run = namespace.run(LONG, input={"seconds": RUNS_SECONDS})
     namespace.started(run)
+    assert not namespace.get(leaf)["status"].get("finished")
     address = f"/v1/predictions/{namespace.get(run)['status']['id']}"
     with machine.silent("kube-apiserver"):
         began = time.monotonic()
@@ -37,11 +47,22 @@ def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
     active = namespace.get(run)["status"]["usage"]["activeMilliseconds"]
     assert RUNS_SECONDS * 1000 <= active < (RUNS_SECONDS + 20) * 1000
     assert books.record(namespace.get(run))["active_ms"] == active
-    assert len(books.records(namespace.name, 2)) == 2
+    tree = settled(namespace, root, TREE_SECONDS)
+    assert reason(tree) == "Succeeded", message(tree)
+    assert tree["status"]["output"] == LEVELS
+    billed_once(namespace, books, root)
     # A leader that can't renew its lease ends, and is started again; nothing else is.
     assert restarts.since()["controller"] <= 1
     assert restarts.since()["gateway"] == 0
     namespace.no_pods()
+
+
+def deepest(namespace) -> str:
+    """The run at the end of the chain, once it is made."""
+    made = eventually(lambda: runs(namespace), 90, lambda found: len(found) == LEVELS)
+    parents = {each["spec"].get("parentRef", {}).get("name") for each in made}
+    (leaf,) = {each["metadata"]["name"] for each in made} - parents
+    return leaf
 
 
 def later(namespace) -> str:

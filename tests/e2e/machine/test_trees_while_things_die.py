@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 
 import pytest
@@ -10,7 +9,6 @@ from support.cluster.installation import Json, Namespace, message, reason
 from support.cluster.machine import kill, without
 from support.cluster.programs import SLOW
 from support.cluster.trees import (
-    CHAIN,
     SPAWNS,
     at_most,
     billed_once,
@@ -22,7 +20,6 @@ from support.cluster.trees import (
 )
 from support.waiting import eventually
 
-SILENT_SECONDS = 30
 SECONDS = 300
 """For a tree whose pods meet a gateway or controller that has to start first."""
 OUTLIVES = 45
@@ -117,21 +114,3 @@ def states(namespace: Namespace, root: str) -> list[str]:
         for each in runs(namespace)
         if each["metadata"]["name"] != root
     )
-
-
-def test_what_a_tree_has_made_ends_right_although_the_api_server_was_silent(
-    namespace, machine, books
-):
-    pipelines(namespace, chain=CHAIN)
-    root = start(namespace, "chain", levels=3, seconds=8)
-    made = eventually(lambda: runs(namespace), 90, lambda found: len(found) == 3)
-    parents = {each["spec"].get("parentRef", {}).get("name") for each in made}
-    (leaf,) = {each["metadata"]["name"] for each in made} - parents
-    namespace.started(leaf)
-    with machine.silent("kube-apiserver"):
-        time.sleep(SILENT_SECONDS)
-    ended = settled(namespace, root, SECONDS)
-    assert reason(ended) == "Succeeded", message(ended)
-    assert ended["status"]["output"] == 3
-    billed_once(namespace, books, root)
-    namespace.no_pods()
