@@ -5,7 +5,7 @@
     ├── BudgetReached          402: a budget is spent; the detail names it
     ├── Forbidden              403: the caller lacks the right
     ├── Missing                404: does not exist, or the caller may not know of it
-    ├── Taken                  409: the name is in use, or a concurrent change
+    ├── Taken                  409: the name is in use or not unique, or a concurrent change
     ├── TooLarge               413: over a limit; the detail names it
     ├── Invalid                422: the request is invalid
     │   └── Refusal            422: the input is invalid; each problem names its field
@@ -74,7 +74,7 @@ class Missing(Problem):
 
 
 class Taken(Problem):
-    """409: the name or the month is taken."""
+    """409: the name or the month is taken, or the name means several."""
 
     status = 409
     title = "Conflict"
