@@ -2,6 +2,8 @@
 
 import pytest
 
+from mayfly.config import GatewayConfig
+
 EVERY_SERVICE = {"metrics": {"serviceMonitor": {"enabled": True}}}
 NAMES = {"mayfly-gateway", "mayfly-gateway-callbacks", "mayfly-metrics"}
 
@@ -34,9 +36,8 @@ def test_the_charts_policies_are_of_no_family(default):
     assert "ipBlock" not in str(policies)
 
 
-def test_no_setting_names_an_address_of_one_family(default):
-    for file in ("controller.json", "gateway.json"):
-        assert "listenHost" not in default.config(file)
+def test_the_gateway_listens_on_every_address(default):
+    assert GatewayConfig.model_validate(default.config("gateway.json")).listen_host == "::"
 
 
 @pytest.mark.parametrize("address", ["fd00:10:96::", "::1", "fd00::a:1", "10.96.0.80"])

@@ -261,6 +261,7 @@ class Lives(RuleBasedStateMachine):
         assert self.world.pods == {}
         assert self.ends == 1
         assert self.world.run.metadata.uid == UID
+        self.its_end_is_told_if_bad_and_only_by_one_reason()
 
 
 Lives.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
