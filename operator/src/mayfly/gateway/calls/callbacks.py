@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import uvicorn
@@ -16,7 +17,7 @@ from fastapi import APIRouter, FastAPI
 from mayfly.config import ModelsConfig
 from mayfly.gateway.http import errors
 from mayfly.gateway.http.serving import Server
-from mayfly.ports import EVERY, listening
+from mayfly.ports import listening
 from mayfly_runtime.spec import urls
 
 
@@ -70,7 +71,7 @@ class CallbackListener:
             return self._external_url.rstrip("/")
         if self._config.callback_url:
             return self._config.callback_url.rstrip("/")
-        here = "127.0.0.1" if self._host == EVERY else urls.bracketed(self._host)
+        here = "127.0.0.1" if ip_address(self._host).is_unspecified else urls.bracketed(self._host)
         return f"http://{here}:{self.port}"
 
     def bind(self) -> None:
