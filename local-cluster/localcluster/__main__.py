@@ -78,7 +78,10 @@ def _images(arguments: argparse.Namespace) -> None:
                 "REGISTRY is not set: name one that your cluster can pull from, for example\n"
                 "  make images REGISTRY=registry.example.com/mayfly"
             )
-        pushed = {each.name: registry.push(each, arguments.registry) for each in recipes.INSTALLED}
+        pushed = {
+            each.name: registry.push(each, arguments.registry, again=True)
+            for each in recipes.INSTALLED
+        }
         print(" \\\n".join(f"  --set {value}" for value in chart.image_values(pushed)))
         return
     cluster = choose(state.current())

@@ -12,6 +12,7 @@ SERVICE_NAMES = (
     "mayfly-gateway.mayfly-system.svc.cluster.local",
     "localhost",
     "127.0.0.1",
+    "::1",
 )
 
 
@@ -57,10 +58,11 @@ def test_the_certificate_is_for_nothing_else(default, tmp_path):
 
 
 def test_more_names_and_addresses(render, tmp_path):
-    extra = {"extraNames": ["mayfly.example"], "extraIPs": ["192.0.2.7"]}
+    extra = {"extraNames": ["mayfly.example"], "extraIPs": ["192.0.2.7", "fd00:10:96::"]}
     served = material(render({"tls": extra}))
     assert trusted(served["ca.crt"], served, "mayfly.example", tmp_path)
     assert trusted(served["ca.crt"], served, "192.0.2.7", tmp_path)
+    assert trusted(served["ca.crt"], served, "fd00:10:96::", tmp_path)
 
 
 def test_an_upgrade_keeps_certificate_and_signing_key(default, upgrade):

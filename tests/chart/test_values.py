@@ -10,6 +10,11 @@ import yaml
 from mayfly.config import ControllerConfig, GatewayConfig
 
 CASES = {
+    "a family that is none": ({"services": {"ipFamilies": ["IPv5"]}}, "/services/ipFamilies/0"),
+    "a policy that is none": (
+        {"services": {"ipFamilyPolicy": "DualStack"}},
+        "/services/ipFamilyPolicy",
+    ),
     "a tag is no digest": (
         {"image": {"reference": "mayfly:1"}},
         'image.reference is "mayfly:1": name',

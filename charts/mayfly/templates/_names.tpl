@@ -36,6 +36,17 @@ app.kubernetes.io/component: {{ .part }}
 {{ .Values.gateway.service.port | default (ternary 80 443 (eq .Values.tls.mode "none")) | int }}
 {{- end }}
 
+{{/* Which IP families a Service has; nothing where the cluster's default holds. */}}
+{{- define "mayfly.ipFamilies" -}}
+{{- with .Values.services.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.services.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* The gateway as run pods reach it. */}}
 {{- define "mayfly.internalURL" -}}
 {{- $scheme := include "mayfly.scheme" . -}}

@@ -6,7 +6,7 @@ kind: PipelineRuntime
 metadata:
   name: {{ $runtime.name }}
 spec:
-  image: {{ $runtime.image }}
+  image: {{ $runtime.image | quote }}
   resources:
     {{- toYaml $runtime.resources | nindent 4 }}
   packages:

@@ -1,4 +1,4 @@
-{{/* The gateway's names, as a YAML list. localhost serves `kubectl port-forward`. */}}
+{{/* The gateway's names, as a YAML list. localhost and its addresses serve `kubectl port-forward`. */}}
 {{- define "mayfly.tls.dnsNames" -}}
 {{- $service := include "mayfly.gateway" . -}}
 {{- $inNamespace := printf "%s.%s" $service .Release.Namespace -}}
@@ -8,7 +8,7 @@
 {{- end }}
 
 {{- define "mayfly.tls.ips" -}}
-{{- concat (list "127.0.0.1") .Values.tls.extraIPs | uniq | toYaml }}
+{{- concat (list "127.0.0.1" "::1") .Values.tls.extraIPs | uniq | toYaml }}
 {{- end }}
 
 {{- define "mayfly.tls.names" -}}

@@ -72,14 +72,17 @@ class Buildah:
             packing = ["--compression-format=zstd", "--compression-level=1"]
             current.run([*buildah, "push", "--format=oci", *packing, newest, target], env=_ENV)
 
-    def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
+    def push(
+        self, archive: Path, target: str, digest: Path, current: Step, *, tls: bool = True
+    ) -> None:
         """Copy a built archive to a registry, and write its digest there to a file."""
         with self._storage() as buildah:
             pulled = subprocess.run(
                 [*buildah, "pull", "--quiet", f"oci-archive:{archive}"],
                 capture_output=True, text=True, check=True,
             ).stdout.strip()  # fmt: skip
-            current.run([*buildah, "push", "--digestfile", digest, pulled, f"docker://{target}"])
+            how = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
+            current.run([*buildah, "push", *how, pulled, f"docker://{target}"])
 
     def _shrink(self, buildah: list[str]) -> None:
         """Replace a storage that has grown too large.

@@ -37,7 +37,9 @@ class Docker:
         current.run([self._tool, "build", "--build-arg", base, "--tag", tagged, context])
         current.run([self._tool, "save", "--output", archive, tagged])
 
-    def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
+    def push(
+        self, archive: Path, target: str, digest: Path, current: Step, *, tls: bool = True
+    ) -> None:
         """Push a built archive to a registry, and write its digest there to a file."""
         loaded = subprocess.run(
             [self._tool, "load", "--quiet", "--input", archive],
@@ -45,7 +47,8 @@ class Docker:
         ).stdout.rpartition(": ")[2].strip()  # fmt: skip
         current.run([self._tool, "tag", loaded, target])
         if self._tool == "podman":  # the digest that it shows is that of the local copy
-            current.run(["podman", "push", "--digestfile", digest, target])
+            how = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
+            current.run(["podman", "push", *how, target])
             return
         current.run([self._tool, "push", target])
         pushed = subprocess.run(

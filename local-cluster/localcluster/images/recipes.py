@@ -69,8 +69,13 @@ class Builder(Protocol):
         """Build `context` on the base image, and write the image to `archive`."""
         ...
 
-    def push(self, archive: Path, target: str, digest: Path, current: Step) -> None:
-        """Copy a built archive to a registry, and write its digest there to a file."""
+    def push(
+        self, archive: Path, target: str, digest: Path, current: Step, *, tls: bool = True
+    ) -> None:
+        """Copy a built archive to a registry, and write its digest there to a file.
+
+        Without `tls`, plain HTTP and any certificate will do.
+        """
         ...
 
 

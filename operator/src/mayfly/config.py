@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from mayfly.ports import EVERY
+
 
 def _network(text: str) -> IPv4Network | IPv6Network:
     """A CIDR as NetworkPolicies read it: 10.20.3.4/16 is 10.20.0.0/16."""
@@ -172,6 +174,7 @@ class GatewayConfig(ConfigPart):
     """The gateway's settings.
 
     Attributes:
+        listen_host: the address of all its ports; `::` is every address, of IPv4 too.
         tls_cert_file: PEM of the certificate; None to serve plain HTTP.
         database_url: sqlite:////path or postgresql://…
         files_url: file:///folder, s3://…, gs://…, az://…
@@ -185,7 +188,7 @@ class GatewayConfig(ConfigPart):
         depth_limit: how many levels deep pipelines may call pipelines; the controller's too.
     """
 
-    listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known at render time
+    listen_host: str = EVERY
     listen_port: int = Field(default=8443, ge=0, le=65535)
     metrics_port: int = Field(default=8080, ge=0, le=65535)
     tls_cert_file: str | None = None

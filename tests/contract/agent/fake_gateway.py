@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from mayfly_runtime.spec.disposition import attachment
+from mayfly_runtime.spec.urls import bracketed
 
 PATIENCE_S = 60
 """How long a test waits for a message that must come. Never a measure of speed."""
@@ -67,6 +68,7 @@ class Session:
 class Gateway:
     """Answers the agent's calls and hands its sessions to the test."""
 
+    host: str = "127.0.0.1"
     port: int = 0
     scheme: str = "http"
     sessions: asyncio.Queue[Session] = field(default_factory=asyncio.Queue)
@@ -80,7 +82,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
     async def session(self) -> Session:
         return await asyncio.wait_for(self.sessions.get(), PATIENCE_S)

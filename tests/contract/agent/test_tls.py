@@ -30,7 +30,7 @@ def certificates(tmp_path_factory) -> Path:
         *["-keyout", str(folder / "server.key"), "-out", str(pem)],
     )
     (folder / "extensions").write_text(
-        "subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\nbasicConstraints=CA:FALSE\n"
+        "subjectAltName=IP:127.0.0.1,IP:::1\nauthorityKeyIdentifier=keyid\nbasicConstraints=CA:FALSE\n"
     )
     openssl(
         *["x509", "-req", "-in", str(pem), "-CA", str(ca), "-CAkey", str(key), "-CAcreateserial"],
@@ -40,18 +40,20 @@ def certificates(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-async def secure(gateway: Gateway, certificates: Path):
-    """The gateway moved behind TLS."""
+async def secure(gateway: Gateway, certificates: Path, request: pytest.FixtureRequest):
+    """The gateway moved behind TLS, at a test's parameter: 127.0.0.1 or another address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
     runner = web.AppRunner(gateway.app(), shutdown_timeout=0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    gateway.host = getattr(request, "param", "127.0.0.1")
+    await web.TCPSite(runner, gateway.host, 0, ssl_context=context).start()
     gateway.port, gateway.scheme = runner.addresses[0][1], "https"
     yield gateway
     await runner.cleanup()
 
 
+@pytest.mark.parametrize("secure", ["127.0.0.1", "::1"], indirect=True)
 async def test_a_run_over_tls(launch: Launcher, secure: Gateway, certificates: Path):
     secure.paths["/x.txt"] = b"fetched"
     agent = await launch(MAYFLY_CA_PEM=(certificates / "ca.pem").read_text())

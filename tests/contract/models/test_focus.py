@@ -12,7 +12,8 @@ from support.gateway.world import Run, Running
 from support.tools.focus_validator import validate
 
 from mayfly.clock import utc_now
-from mayfly.metering import tree
+from mayfly.metering import periods, tree
+from mayfly.metering.periods import Month
 from mayfly.metering.records import Correction
 
 PRICE = [
@@ -35,6 +36,15 @@ async def work(gateway: Running, run: Run, **end) -> None:
     await gateway.closed(run.uid)
 
 
+async def in_the_next_month(gateway: Running, run: Run, **end) -> None:
+    """A run that works in a month that is closed before it is recorded."""
+    async with run.working(gateway) as agent:
+        async with gateway.gateway.process.database.write() as tx:
+            await periods.draw_line(tx, Month.of(utc_now()), utc_now(), "admin")
+        await agent.end(**end)
+    await gateway.closed(run.uid)
+
+
 async def never_started(gateway: Running, run: Run) -> None:
     async with run.dial(gateway) as agent:
         await agent.hello()
@@ -47,7 +57,7 @@ async def never_started(gateway: Running, run: Run) -> None:
 
 @pytest.fixture
 async def export(world: ModelWorld, cog) -> str:
-    """Every kind of record: run, model, failed, cancelled, free, corrected now and later."""
+    """Every kind of record: run, model, failed, cancelled, free, late, corrected now and later."""
     world.cluster.allowed.add(("reader", ""))
     world.at(await cog("echo"), price=PRICE)
     world.at(await cog("echo"), "free")
@@ -62,6 +72,7 @@ async def export(world: ModelWorld, cog) -> str:
             await ended(reader, made["id"])
         await correct(gateway, good.uid, "-0.003", utc_now())
         await correct(gateway, good.uid, "-0.001", utc_now() + timedelta(days=32))
+        await in_the_next_month(gateway, world.claimed("late"), activeMs=5)
         answer = await reader.get("/v1/usage/focus")
         report = (await reader.get("/v1/usage")).json()
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -71,7 +82,9 @@ async def export(world: ModelWorld, cog) -> str:
     assert {row["ServiceName"] for row in rows} == {"Mayfly Pipelines", "Mayfly Models"}
     assert {row["ChargeClass"] for row in rows} == {"", "Correction"}
     assert {row["ChargeCategory"] for row in rows} == {"Usage", "Adjustment"}
-    assert len({row["x_RecordId"] for row in rows}) == 7
+    assert len({row["x_RecordId"] for row in rows}) == 8
+    (late,) = [row for row in rows if '"mayfly.dev/name":"late"' in row["Tags"]]
+    assert late["ChargePeriodStart"] < late["ChargePeriodEnd"] <= late["BillingPeriodStart"]
     return answer.text
 
 

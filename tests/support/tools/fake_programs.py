@@ -32,8 +32,10 @@ def main(folder: Path, tool: str, words: Words) -> int:
             Path(archive).write_text(tagged)
         case ["docker" | "podman", "load", "--quiet", "--input", archive]:
             print(f"Loaded image: {Path(archive).read_text()}")
-        case ["podman", "push", "--digestfile", file, target]:
+        case ["podman", "push", _, "--digestfile", file, target]:
             Path(file).write_text(digest(host.read("docker-tags")[target]))
+        case ["buildah", *_, "push", _, "--digestfile", file, _, target]:
+            Path(file).write_text(digest(target))
         case ["docker" | "podman", "tag", name, other]:
             host.write("docker-tags", {**host.read("docker-tags"), other: name})
         case ["docker", "image", "inspect", _, target]:

@@ -11,7 +11,7 @@ from support.controller.looks import World
 from mayfly.controller.failing import Failing
 from mayfly.controller.key import Key
 from mayfly.controller.worker import PATIENCE_TRIES
-from mayfly.kube.errors import KubeError, Refused, Unavailable
+from mayfly.kube.errors import KubeError, Refused, Unavailable, error_for
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS
 from mayfly.reconcile.failing import END_SECONDS, END_TRIES, TELL_TRIES
 from mayfly.reconcile.observed import PodSettings
@@ -66,6 +66,25 @@ async def test_the_clusters_own_words_stand_on_a_run_that_gets_no_pod(
     if plural == NETWORK_POLICIES.plural:
         assert "NetworkPolicy mayfly-runs" in started["message"]
     assert key in world.queue._later
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 413, 422, 500, 501, 502, 503, 504])
+@pytest.mark.parametrize("plural", [NETWORK_POLICIES.plural, PODS.plural])
+async def test_a_refusals_words_stand_on_the_run_whatever_its_status(
+    plural: str, status: int
+) -> None:
+    world = World(network_enabled=plural == NETWORK_POLICIES.plural)
+    failing_at(world, plural, error_for(status, f"because of ж {status}"))
+    key = world.run("first")
+    for _ in range(PATIENCE_TRIES + 1):
+        try:
+            await world.worker.look(key)
+            break
+        except Unavailable:
+            world.queue.retry(key)
+    started = condition(world.cluster.now(RUNS, "team", "first"), "Started")
+    assert (started["status"], started["reason"]) == ("False", "PodRefused")
+    assert f"because of ж {status}" in started["message"]
 
 
 @pytest.mark.parametrize("status", [0, 429])

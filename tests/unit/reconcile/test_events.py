@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.builders import CLAIMED, at, claimed, condition, pod, run, runtime, seen, target
 
-from mayfly.api.v1alpha1 import Model, Reason
+from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRuntime, Reason
+from mayfly.api.v1alpha1.conditions import REASONS, ConditionType
 from mayfly.reconcile.actions import WriteRunStatus
 from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import Refusal, Terminated
@@ -64,6 +65,33 @@ def test_an_end_of_the_controller_is_told():
     ((reason, note, warning),) = told(plan_run(seen(claimed(STARTED), pod=gone)))
     assert (reason, warning) == ("OutOfMemory", True)
     assert "more memory" in note
+
+
+@pytest.mark.parametrize("reason", REASONS[ConditionType.SUCCEEDED])
+def test_an_end_is_told_by_its_reason_unless_all_went_well(reason):
+    truth = "True" if reason == Reason.SUCCEEDED else "False"
+    plan = plan_run(seen(ended(reason, "Its own words.", truth)))
+    if truth == "True":
+        assert plan.events == ()
+    else:
+        assert told(plan) == [(reason, "Its own words.", reason != Reason.CANCELED)]
+
+
+@pytest.mark.parametrize("kind", [Model, Pipeline, PipelineRuntime])
+@pytest.mark.parametrize("reason", REASONS[ConditionType.READY])
+def test_whatever_keeps_an_object_from_being_ready_is_told(kind, reason):
+    spec = {
+        Model: {"endpoint": {"url": "https://models.example"}},
+        Pipeline: {"source": {"inline": "x = 1"}},
+        PipelineRuntime: {"image": "example.test/runtime:1"},
+    }[kind]
+    truth = "True" if reason == Reason.READY else "False"
+    conditions = [condition("Ready", truth, reason, "Its own words.")]
+    body = {"metadata": {"name": "one", "uid": "u"}, "spec": spec}
+    made = kind.model_validate({**body, "status": {"conditions": conditions}})
+    events = not_ready(made, made.status.conditions)
+    wanted = [] if truth == "True" else [(kind.kind_name, reason, "Its own words.")]
+    assert [(each.kind, each.reason, each.note) for each in events] == wanted
 
 
 @pytest.mark.parametrize("where", ["before a pod", "in its pod"])

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.builders import NOW, UID, run, seen, target
 
 from mayfly.api.v1alpha1 import PipelineRun, Reason
+from mayfly.api.v1alpha1.conditions import ConditionType, find
 from mayfly.reconcile.actions import CreatePod, DeletePod, WriteRunStatus
 from mayfly.reconcile.ending import End, ended
 from mayfly.reconcile.observed import ObservedPod, Terminated
@@ -61,6 +62,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self.now = NOW
         self.ends = 0
+        self.told: set[tuple[str, str]] = set()
 
     @initialize(cancel_late=st.booleans())
     def begin(self, cancel_late: bool) -> None:
@@ -107,9 +109,12 @@ class Lives(RuleBasedStateMachine):
                 resolution=target(),
             )
         )
+        assert all(event.note for event in plan.events)
         for action in plan.actions[:dies_after]:
             if not self.carry_out(look, name, action):
-                break
+                return
+        if dies_after >= len(plan.actions):
+            self.told |= {(event.reason, event.occasion) for event in plan.events}
 
     def ask(self, look: Look, name: str, uid: str) -> ObservedPod:
         """A controller that knows nothing of a claimed pod asks, and remembers."""
@@ -226,6 +231,15 @@ class Lives(RuleBasedStateMachine):
         assert self.ends <= 1
 
     @invariant()
+    def its_end_is_told_if_bad_and_only_by_one_reason(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        ends = [reason for reason, occasion in self.told if occasion == "end"]
+        succeeded = find(self.world.run.status.conditions, ConditionType.SUCCEEDED)
+        well = succeeded is None or succeeded.status == "True"
+        assert ends == [] if well else ends in ([], [succeeded.reason])
+
+    @invariant()
     def attempts_are_bounded(self) -> None:
         if hasattr(self, "world"):
             assert (self.world.run.status.attempt or 0) <= 3
@@ -247,6 +261,7 @@ class Lives(RuleBasedStateMachine):
         assert self.world.pods == {}
         assert self.ends == 1
         assert self.world.run.metadata.uid == UID
+        self.its_end_is_told_if_bad_and_only_by_one_reason()
 
 
 Lives.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -21,6 +21,7 @@ from mayfly.controller.capacity import Capacity
 from mayfly.controller.key import Key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
 from mayfly.workqueue import WorkQueue
+from mayfly_runtime.spec import urls
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def login_by_address(**given: Any) -> kopf.ConnectionInfo | None:
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     if found is None or not host or not port:
         return found
-    return replace(found, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
+    return replace(found, server=f"https://{urls.bracketed(host)}:{port}")
 
 
 def _is_not_ready(body: Json) -> bool:

@@ -33,6 +33,7 @@ from mayfly.controller.worker import Worker
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError, Unavailable
 from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
+from mayfly.ports import EVERY, listening
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
 from mayfly.source_check import SourceChecker
@@ -184,7 +185,7 @@ class Controller:
     async def _serve(self) -> web.AppRunner:
         runner = web.AppRunner(self.health.app(), access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, port=self._config.listen_port).start()
+        await web.SockSite(runner, listening(EVERY, self._config.listen_port)).start()
         return runner
 
     async def _apply_runtime(self, cluster: Cluster) -> None:

@@ -24,6 +24,7 @@ from mayfly.gateway.app import Gateway
 from mayfly.gateway.http.serving import Server
 from mayfly.gateway.process import Process
 from mayfly.kube.client import Cluster
+from mayfly.ports import listening
 
 PING_SECONDS = 20.0
 GOODBYE_SECONDS = 0.5
@@ -65,8 +66,6 @@ def server_for(gateway: Gateway, config: GatewayConfig) -> GatewayServer:
     return GatewayServer(
         uvicorn.Config(
             gateway.app,
-            host=config.listen_host,
-            port=config.listen_port,
             ssl_certfile=config.tls_cert_file,
             ssl_keyfile=config.tls_key_file,
             ws="websockets-sansio",
@@ -125,12 +124,15 @@ async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
         gateway = Gateway(process, SigningKey.load(Path(config.signing_key_file)))
         await _open(process.database)
         registry = gateway.metrics.counters.registry
-        metrics, thread = start_http_server(config.metrics_port, registry=registry)
+        api = listening(config.listen_host, config.listen_port)
+        metrics, thread = start_http_server(
+            config.metrics_port, addr=api.getsockname()[0], registry=registry
+        )
         server = server_for(gateway, config)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, server)
         try:
-            await server.serve()
+            await server.serve(sockets=[api])
         finally:
             metrics.shutdown()
             thread.join()

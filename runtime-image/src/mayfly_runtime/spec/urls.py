@@ -53,7 +53,7 @@ class URL:
     @property
     def authority(self) -> str:
         """Host and port for the Host header: without the scheme's own port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
@@ -102,6 +102,11 @@ class URL:
         if there.credentials or there.origin != self.origin:
             return there
         return replace(there, credentials=self.credentials)
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in URLs before `:port`: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_http(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,8 @@ from fastapi import APIRouter, FastAPI
 from mayfly.config import ModelsConfig
 from mayfly.gateway.http import errors
 from mayfly.gateway.http.serving import Server
+from mayfly.ports import listening
+from mayfly_runtime.spec import urls
 
 
 class CallbackListener:
@@ -66,8 +69,10 @@ class CallbackListener:
         """The URL by which a Model's server reaches us; the public one for servers elsewhere."""
         if target["endpoint"].get("url") and self._external_url:
             return self._external_url.rstrip("/")
-        inside = self._config.callback_url or f"http://127.0.0.1:{self.port}"
-        return inside.rstrip("/")
+        if self._config.callback_url:
+            return self._config.callback_url.rstrip("/")
+        here = "127.0.0.1" if ip_address(self._host).is_unspecified else urls.bracketed(self._host)
+        return f"http://{here}:{self.port}"
 
     def bind(self) -> None:
         """Open the port.
@@ -75,9 +80,7 @@ class CallbackListener:
         Raises:
             OSError: the port is in use.
         """
-        self._socket = socket.socket(socket.AF_INET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((self._host, self._config.callback_port))
+        self._socket = listening(self._host, self._config.callback_port)
 
     def close(self) -> None:
         """Close the port, even if nothing was ever served."""

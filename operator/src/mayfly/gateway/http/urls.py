@@ -6,7 +6,12 @@ import re
 
 from starlette.requests import Request
 
+from mayfly_runtime.spec import urls
+
 HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_MAPPED = re.compile(r"^::ffff:(?=[0-9]+\.)")
+"""What IPv4 addresses begin with on a port of both families."""
+
 NAMESPACE = re.compile(r"/ns/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$")
 
 
@@ -20,11 +25,19 @@ def base_of(request: Request, namespace: str | None) -> str:
     if not HOST.fullmatch(host):
         host = headers.get("host", "")
     if not HOST.fullmatch(host):
-        host = request.url.netloc
+        host = _own(request)
     scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     if scheme not in {"http", "https"}:
-        scheme = request.url.scheme
+        scheme = request.scope["scheme"]
     return f"{scheme}://{host}" + (f"/ns/{namespace}" if namespace else "")
+
+
+def _own(request: Request) -> str:
+    """Our address, which a client without a usable Host header has reached."""
+    address, port = request.scope.get("server") or ("localhost", None)
+    host = urls.bracketed(_MAPPED.sub("", address))
+    usual = urls.DEFAULT_PORTS.get(request.scope["scheme"])
+    return host if port in {None, usual} else f"{host}:{port}"
 
 
 def host_of(base: str) -> str:
