@@ -1,11 +1,9 @@
 """`Input(...)`: what an author says about an input. Read from the source, not at run time."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class InputInfo:
+class InputInfo(NamedTuple):
     """The words of one `Input(...)`; None where nothing was said."""
 
     default: Any

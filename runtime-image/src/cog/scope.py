@@ -1,6 +1,5 @@
 """What a run knows about itself: the token for downstream calls, and its cancellation."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -19,12 +18,12 @@ class CancelationException(BaseException):
 CancellationException = CancelationException
 
 
-@dataclass
 class Scope:
     """The run's scope. One process runs one run, so every thread sees the same."""
 
-    context: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.context: dict[str, str] = {}
+        self.metrics: dict[str, Any] = {}
 
     def record_metric(self, name: str, value: Any) -> None:
         """Accepted for pipelines that call it; nothing reports it."""

@@ -1,6 +1,5 @@
 """Framed JSON between PID 1 and its worker, over a socketpair that the worker inherits."""
 
-import fcntl
 import json
 import socket
 import struct
@@ -8,9 +7,6 @@ from typing import Any
 
 REST_BYTES = 16 * 2**20
 """What a message may hold beside an output: the places of its files, or the URLs of an input."""
-
-MIN_FD = 200
-"""The worker's descriptor is at least this, out of the way of code that closes low numbers."""
 
 _HEADER = struct.Struct(">I")
 
@@ -93,11 +89,3 @@ def frame_bytes(output_bytes: int) -> int:
     no other character takes more room than before.
     """
     return 2 * output_bytes + REST_BYTES
-
-
-def pair() -> tuple[socket.socket, socket.socket]:
-    """A connected pair; the second is for the worker and has a high number, close-on-exec."""
-    ours, theirs = socket.socketpair()
-    high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, MIN_FD)
-    theirs.close()
-    return ours, socket.socket(fileno=high)

@@ -1,5 +1,6 @@
 """One run from `work` to its end: what main() gets, what it may return, how it may fail."""
 
+import gc
 import time
 
 import pytest
@@ -480,3 +481,33 @@ async def test_the_author_may_use_processes(run, method):
         """
     )
     assert ended.output == [0, 2, 4]
+
+
+async def test_garbage_is_collected_as_usual_once_main_is_called(run):
+    """While `main.py` is imported there is less of it to collect, and nothing walks it later."""
+    ended = await run(
+        """
+        import gc
+        importing = gc.get_threshold()
+        def main() -> dict:
+            frozen = gc.get_freeze_count()
+            return {"enabled": gc.isenabled(), "threshold": gc.get_threshold(),
+                    "fewer": importing > gc.get_threshold(), "frozen": frozen > 1000}
+        """
+    )
+    threshold = list(gc.get_threshold())
+    expected = {"enabled": True, "threshold": threshold, "fewer": True, "frozen": True}
+    assert ended.output == expected
+
+
+async def test_an_author_may_choose_how_garbage_is_collected(run):
+    ended = await run(
+        """
+        import gc
+        gc.set_threshold(9, 8, 7)
+        gc.disable()
+        def main() -> list:
+            return [gc.isenabled(), *gc.get_threshold()]
+        """
+    )
+    assert ended.output == [False, 9, 8, 7]

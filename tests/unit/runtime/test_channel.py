@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mayfly_runtime import channel
 from mayfly_runtime.agent.messages import Limits
+from mayfly_runtime.agent.process import channel_pair
 from mayfly_runtime.spec import strict_json
 
 LIMIT = Limits().outputBytes
@@ -16,7 +17,7 @@ FRAME = channel.frame_bytes(LIMIT)
 
 
 def ends(max_received=FRAME):
-    ours, theirs = channel.pair()
+    ours, theirs = channel_pair()
     return channel.Channel(ours, max_received), channel.Channel(theirs, max_received), theirs
 
 

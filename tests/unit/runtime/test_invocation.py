@@ -1,16 +1,19 @@
 """One call of `main()`: what is told, and in which order."""
 
 import errno
+import functools
+import inspect
 import os
 import signal
 import textwrap
+import types
 from pathlib import Path
 
 import pytest
 
 from mayfly_runtime.worker.entrypoint import Entrypoint
 from mayfly_runtime.worker.errors import Failure
-from mayfly_runtime.worker.invocation import Interrupts, Invocation, _put
+from mayfly_runtime.worker.invocation import Interrupts, Invocation, _put, is_async, is_awaitable
 
 SLOW = """
 class Slow(os.PathLike):
@@ -112,3 +115,67 @@ def test_a_file_in_tmp_is_linked_as_one_in_the_working_directory(tmp_path, monke
     monkeypatch.setattr(os, "link", pytest.fail)
     _put(str(source), target, keep=True)
     assert not target.samefile(source)
+
+
+async def plain_async():
+    """An `async def`."""
+
+
+async def stream():
+    """An async generator."""
+    yield 1
+
+
+def items():
+    """A generator."""
+    yield 1
+
+
+@types.coroutine
+def old_style():
+    """A coroutine as before `async def`."""
+    yield 1
+
+
+class Awaitable:
+    """An object with the method that `await` calls."""
+
+    def __await__(self):
+        return iter(())
+
+    async def method(self):
+        """An `async def` that is bound."""
+
+
+@functools.wraps(plain_async)
+def wrapper():
+    """A decorated function: `inspect` looks at the wrapper itself."""
+    return plain_async()
+
+
+def marked():
+    """A function that says that it returns a coroutine."""
+
+
+if hasattr(inspect, "markcoroutinefunction"):
+    inspect.markcoroutinefunction(marked)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *[plain_async, stream, items, old_style, wrapper, marked, len, Awaitable],
+        *[Awaitable().method, functools.partial(plain_async), functools.partial(items)],
+    ],
+)
+def test_async_functions_are_those_of_inspect(function):
+    expected = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    assert is_async(function) == expected
+
+
+@pytest.mark.parametrize("make", [plain_async, stream, items, old_style, Awaitable, dict])
+def test_awaitables_are_those_of_inspect(make):
+    value = make()
+    assert is_awaitable(value) == inspect.isawaitable(value)
+    if inspect.iscoroutine(value):
+        value.close()

@@ -64,15 +64,23 @@ def test_a_safe_name_is_one(name):
     [
         ("https://g.ns.svc", Address(True, "g.ns.svc", 443, "")),
         ("http://127.0.0.1:8080/base/", Address(False, "127.0.0.1", 8080, "/base")),
+        ("https://[fd00::1]", Address(True, "fd00::1", 443, "")),
+        ("http://[fd00::1]:8080/a/b", Address(False, "fd00::1", 8080, "/a/b")),
     ],
 )
 def test_gateway_addresses(url, address):
     assert Address.of(url) == address
 
 
-def test_a_gateway_address_that_is_none():
+@pytest.mark.parametrize(
+    "url", ["", "g.ns.svc", "ftp://g.ns.svc", "https://", "https:///x", "http://g:x", "http://[::1"]
+)
+def test_a_gateway_address_that_is_none(url):
     with pytest.raises(ValueError, match="not an http"):
-        Address.of("g.ns.svc")
+        Address.of(url)
+
+
+def test_the_authority_of_a_gateway_address():
     assert Address.of("https://[::1]:8443").authority == "[::1]:8443"
 
 
@@ -113,6 +121,15 @@ def test_limits_default_and_unknown_ones_are_passed_over():
     read = messages.decode(json.dumps(work).encode())
     assert read.limits == messages.Limits(fileBytes=5)
     assert read.inputJSON is None
+
+
+def test_work_is_shown_without_its_secrets():
+    work = messages.Work(
+        *["r", 1, "the-token", {}, "e", '{"key":"the-input"}', {}, 1, 1, messages.Limits()],
+        secrets={"KEY": "the-secret"},
+    )
+    assert repr(work) == "Work(run='r', attempt=1)"
+    assert "the-" not in f"{work} {[work]}"
 
 
 @pytest.mark.parametrize("text", ['{"b":1.0,"a":1e400}', '"\\ud800"', '"ж"'])

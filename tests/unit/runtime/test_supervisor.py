@@ -112,7 +112,7 @@ class World:
         self._from_gateway(WORK)
 
     def other_work(self):
-        self._from_gateway(Work("other", *list(WORK.__getstate__())[1:]))
+        self._from_gateway(WORK._replace(run="other"))
 
     def cancel(self):
         self._from_gateway(Cancel("r"))

@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mayfly_runtime.agent import process
 from mayfly_runtime.agent.clock import Clock
@@ -15,23 +14,20 @@ from mayfly_runtime.channel import Channel, ChannelError, frame_bytes
 _UNREAD_MESSAGES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A message from the worker, and when it arrived. Call `Child.took` after handling it."""
 
     message: dict[str, Any]
     heard_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Silent:
+class Silent(NamedTuple):
     """The channel is closed or broken; an exit status, if one follows, says more than `problem`."""
 
     problem: str
     heard_ns: int
 
 
-@dataclass(frozen=True, slots=True)
 class Logged:
     """The log grew, or its pipe was closed."""
 

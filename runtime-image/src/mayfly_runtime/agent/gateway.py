@@ -2,12 +2,12 @@
 
 import json
 import ssl
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from mayfly_runtime.agent.address import Parts
 
 if TYPE_CHECKING:
     import http.client
@@ -23,8 +23,7 @@ class GatewayError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """The gateway's address."""
 
     secure: bool
@@ -39,11 +38,12 @@ class Address:
         Raises:
             ValueError: it is not an http(s) URL.
         """
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        parts = Parts(url)
+        secure = parts.scheme == "https"
+        port = parts.port or ("443" if secure else "80")
+        if parts.scheme not in {"http", "https"} or not parts.host or not port.isdecimal():
             raise ValueError(f"MAYFLY_GATEWAY_URL is not an http(s) URL: {url!r}")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme == "https", parts.hostname, port, parts.path.rstrip("/"))
+        return cls(secure, parts.host, int(port), parts.path.rstrip("/"))
 
     @property
     def authority(self) -> str:
@@ -52,7 +52,6 @@ class Address:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True)
 class Gateway:
     """The gateway's address, its trusted CA, and our credentials.
 
@@ -60,10 +59,17 @@ class Gateway:
     secret is known to PID 1 only.
     """
 
-    address: Address
-    context: ssl.SSLContext | None
-    token_file: Path
-    session_secret: str
+    def __init__(
+        self,
+        address: Address,
+        context: ssl.SSLContext | None,
+        token_file: Path,
+        session_secret: str,
+    ) -> None:
+        self.address = address
+        self.context = context
+        self.token_file = token_file
+        self.session_secret = session_secret
 
     def headers(self) -> dict[str, str]:
         """Credentials for one call.
@@ -85,7 +91,7 @@ class Gateway:
         Raises:
             GatewayError: refused, or no answer.
         """
-        path = "/agent/v1/files/" + urllib.parse.quote(name, safe="")
+        path = "/agent/v1/files/" + _quoted(name)
         headers = {"Content-Type": content_type, "Content-Length": str(size)}
         with self._call("PUT", path, headers, body, timeout_s) as answer:
             try:
@@ -100,7 +106,7 @@ class Gateway:
         Raises:
             GatewayError: refused, or no answer.
         """
-        path = "/agent/v1/files/" + urllib.parse.quote(identifier, safe=":")
+        path = "/agent/v1/files/" + _quoted(identifier, safe=":")
         with self._call("GET", path, {}, None, timeout_s) as answer:
             yield answer
 
@@ -154,6 +160,12 @@ class Gateway:
         return http.client.HTTPConnection(
             to.host, to.port, timeout=timeout_s, blocksize=_CHUNK_BYTES
         )
+
+
+def _quoted(text: str, safe: str = "") -> str:
+    import urllib.parse  # noqa: PLC0415 as http.client
+
+    return urllib.parse.quote(text, safe=safe)
 
 
 def _detail(answer: "http.client.HTTPResponse") -> str:

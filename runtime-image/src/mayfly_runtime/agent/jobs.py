@@ -9,8 +9,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
@@ -24,39 +24,34 @@ MAX_INPUT_BYTES = 6 * 2**20
 _PARALLEL = 8
 
 
-@dataclass(frozen=True, slots=True)
-class InputRead:
+class InputRead(NamedTuple):
     """An input that was not in the `work` message was read."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """Every file input was fetched."""
 
     paths: list[tuple[Pointer, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class FetchFailed:
+class FetchFailed(NamedTuple):
     """A file input could not be fetched."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The files of an output were uploaded; `index` is None unless it is an iterator's item."""
 
-    index: int | None
+    index: int | None  # type: ignore[assignment]
     text: str
     grown: int = 0
     """Bytes by which the files' ids made it longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResolveFailed:
+class ResolveFailed(NamedTuple):
     """The files of an output could not be uploaded."""
 
     reason: str
@@ -67,16 +62,31 @@ JobEvent = InputRead | Fetched | FetchFailed | Resolved | ResolveFailed
 Put = Callable[[JobEvent], None]
 
 
-@dataclass(frozen=True)
 class Jobs:
     """Starts jobs; their results go to `put`."""
 
-    gateway: Gateway
-    user_context: Callable[[], ssl.SSLContext]
-    allowed: str
-    """Private CIDRs, comma-separated, that user URLs may lead to."""
-    scratch: Path
-    put: Put
+    def __init__(
+        self,
+        gateway: Gateway,
+        user_context: Callable[[], ssl.SSLContext],
+        allowed: str,
+        scratch: Path,
+        put: Put,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            gateway: has the inputs, and takes the outputs.
+            user_context: the TLS context for URLs given by users, made when it is first needed.
+            allowed: private CIDRs, comma-separated, that user URLs may lead to.
+            scratch: the pod's scratch folder.
+            put: takes the end of each job.
+        """
+        self.gateway = gateway
+        self.user_context = user_context
+        self.allowed = allowed
+        self.scratch = scratch
+        self.put = put
 
     def read_input(self, limits: Limits) -> None:
         """Read the input's text from the gateway."""

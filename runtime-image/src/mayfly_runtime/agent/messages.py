@@ -1,14 +1,13 @@
-"""The messages between agent and gateway; one dataclass per row of the README's table.
+"""The messages between agent and gateway; one class per row of the README's table.
 
 Field names are camelCase as on the wire, so that a message documents itself.
 """
 
-# The dataclasses are the wire.
+# The classes are the wire. Those with an `index` hide a method of tuple that nobody calls.
 # ruff: noqa: N815
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -22,8 +21,7 @@ class ProtocolError(Exception):
     """The other side sent something that is not in the protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """First message of every connection; also the answer to a `work` that is refused."""
 
     state: State
@@ -32,16 +30,14 @@ class Hello:
     protocol: int = PROTOCOL
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The agent has accepted its one `work`."""
 
     run: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """Sent just before `main()` is called. From then on, the state is "running"."""
 
     run: str
@@ -49,8 +45,7 @@ class Started:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(NamedTuple):
     """A piece of the log; `offset` is the bytes of UTF-8 before it."""
 
     run: str
@@ -58,25 +53,22 @@ class Log:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """Consecutive items of an iterator output, from `index` on, as JSON texts."""
 
     run: str
-    index: int
+    index: int  # type: ignore[assignment]
     itemsJSON: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """Sent every 5 s while running: a lost pod is billed up to the last one."""
 
     run: str
     activeMs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of the run, sent on every connection until it is acknowledged."""
 
     run: str
@@ -97,14 +89,13 @@ ToGateway = Hello | Accepted | Started | Log | Output | Heartbeat | Result
 
 def encode(message: ToGateway) -> bytes:
     """The JSON text of a message, in UTF-8. Lone surrogates in user text become "?"."""
-    fields: dict[str, Any] = {"type": type(message).__name__.lower(), **asdict(message)}
+    fields: dict[str, Any] = {"type": type(message).__name__.lower(), **message._asdict()}
     if isinstance(message, Hello):
         fields = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The run's limits; sizes in bytes, times in milliseconds."""
 
     outputBytes: int = 6 * 2**20
@@ -117,8 +108,7 @@ class Limits:
     cancelGraceMs: int = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(NamedTuple):
     """The answer to `hello`: how much of log and output is stored, whether the end is recorded."""
 
     logOffset: int
@@ -126,16 +116,15 @@ class Welcome:
     recorded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """What to run. `inputJSON` is None if the input must be downloaded (`inputURL`)."""
 
     run: str
     attempt: int
-    token: str = field(repr=False)
+    token: str
     files: dict[str, str]
     entrypoint: str
-    inputJSON: str | None = field(repr=False)
+    inputJSON: str | None
     schema: dict[str, Any]
     timeoutMs: int
     startWithinMs: int
@@ -143,11 +132,14 @@ class Work:
     id: str = ""
     namespace: str = ""
     name: str = ""
-    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    secrets: dict[str, str] = {}  # noqa: RUF012 nobody changes it
+
+    def __repr__(self) -> str:  # type: ignore[explicit-override]
+        """Without the token, the input and the secrets."""
+        return f"Work(run={self.run!r}, attempt={self.attempt})"
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Stop the run: at once before `started`; after it, by exception, grace period and kill.
 
     With `unlessStarted` (the run's parent was cancelled), a run that has started continues and
@@ -158,29 +150,25 @@ class Cancel:
     unlessStarted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LogAck:
+class LogAck(NamedTuple):
     """The log is stored up to here."""
 
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutputAck:
+class OutputAck(NamedTuple):
     """The items before `index` are stored: the next ones may be sent."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """The result is recorded: the agent may exit."""
 
     run: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
 class Retire:
     """There is no work for this pod: an idle agent exits."""
 
@@ -223,7 +211,7 @@ def _read(fields: dict[str, Any]) -> FromGateway | None:
 
 
 def _work(fields: dict[str, Any]) -> Work:
-    known = Limits.__dataclass_fields__
+    known = Limits._fields
     limits = Limits(**{k: int(v) for k, v in fields.get("limits", {}).items() if k in known})
     text = None if fields.get("inputURL") else str(fields["inputJSON"])
     return Work(

@@ -1,15 +1,19 @@
-"""The worker's process: start, interrupt, kill with all descendants, reap."""
+"""The worker's process: start, interrupt, kill with all descendants, reap.
+
+Imported before the worker is started, so it imports little.
+"""
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from mayfly_runtime import channel
+MIN_FD = 200
+"""The worker's descriptor is at least this, out of the way of code that closes low numbers."""
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -43,13 +47,13 @@ def harden() -> None:
             raise OSError(number, f"prctl({option}): {os.strerror(number)}")
 
 
-@dataclass(frozen=True)
 class Worker:
     """A started worker: its process group, our end of its channel, the read end of its log."""
 
-    pid: int
-    channel: socket.socket
-    log: int
+    def __init__(self, pid: int, channel: socket.socket, log: int) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.log = log
 
     def interrupt(self) -> None:
         """Ask it to raise the cancellation in `main()`."""
@@ -62,6 +66,14 @@ class Worker:
         kill_orphans(spare=self.pid)
 
 
+def channel_pair() -> tuple[socket.socket, socket.socket]:
+    """A connected pair; the second is for the worker and has a high number, close-on-exec."""
+    ours, theirs = socket.socketpair()
+    high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, MIN_FD)
+    theirs.close()
+    return ours, socket.socket(fileno=high)
+
+
 def spawn(environment: dict[str, str], command: list[str] | None = None) -> Worker:
     """Start the worker in a session of its own, with /dev/null, the log pipe and the channel.
 
@@ -69,7 +81,7 @@ def spawn(environment: dict[str, str], command: list[str] | None = None) -> Work
         OSError: no process, pipe or descriptor is available.
     """
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
-    ours, theirs = channel.pair()
+    ours, theirs = channel_pair()
     number = theirs.fileno()
     os.set_inheritable(number, True)
     command = command or [sys.executable, "-I", "-X", "utf8", "-m", "mayfly_runtime.worker"]

@@ -1,6 +1,6 @@
 """State of the agent's one run: timestamps, outputs, end. No I/O."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mayfly_runtime.agent.clock import NS_PER_MS, Clock, ceil_ms
 from mayfly_runtime.agent.messages import Outcome, Result, Started, Work
@@ -14,8 +14,7 @@ FREE_TELLING_NS = 1_000 * NS_PER_MS
 """How long encoding the result of `main()` may take before the meter resumes."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Outcome, reason and error of a run."""
 
     outcome: Outcome
@@ -33,29 +32,34 @@ def failed(reason: str, error: str) -> End:
     return End("failed", reason, data.decode("utf-8", "ignore"))
 
 
-@dataclass(slots=True)
 class Run:
-    """What PID 1 knows about its run."""
+    """What PID 1 knows about its run.
 
-    work: Work
-    clock: Clock
-    accepted_ns: int
-    redactor: Redactor = field(default_factory=Redactor)
-    """Removes the run's secrets from its log and error."""
-    started_ns: int | None = None
-    over_ns: int | None = None
-    """When the worker reported the end of `main()`; the last such report counts."""
-    ended_ns: int | None = None
-    stop: End | None = None
-    """Set when the run is to be stopped: then this is the end, whatever the worker reports."""
-    end: End | None = None
-    outputs: list[str] = field(default_factory=list)
-    """JSON texts of an iterator's items whose files are uploaded."""
-    output_bytes: int = 1
-    """The size of the list of these items, its brackets included."""
-    streamed: bool = False
-    final: str | None = None
-    """JSON text of an output that is not an iterator's."""
+    Attributes:
+        redactor: removes the run's secrets from its log and error.
+        over_ns: when the worker reported the end of `main()`; the last such report counts.
+        stop: set when the run is to be stopped: then this is the end, whatever the worker reports.
+        outputs: JSON texts of an iterator's items whose files are uploaded.
+        output_bytes: the size of the list of these items, its brackets included.
+        final: JSON text of an output that is not an iterator's.
+    """
+
+    def __init__(
+        self, work: Work, clock: Clock, accepted_ns: int, redactor: Redactor | None = None
+    ) -> None:
+        self.work = work
+        self.clock = clock
+        self.accepted_ns = accepted_ns
+        self.redactor = redactor or Redactor()
+        self.started_ns: int | None = None
+        self.over_ns: int | None = None
+        self.ended_ns: int | None = None
+        self.stop: End | None = None
+        self.end: End | None = None
+        self.outputs: list[str] = []
+        self.output_bytes = 1
+        self.streamed = False
+        self.final: str | None = None
 
     @property
     def started(self) -> Started | None:

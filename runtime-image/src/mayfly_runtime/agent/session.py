@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mayfly_runtime.agent import websocket
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
@@ -99,28 +99,24 @@ class Connection:
             os.close(self._wake_write)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The connection is open; send `hello`."""
 
     connection: Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A message from the gateway."""
 
     connection: Connection
     message: FromGateway
 
 
-@dataclass(frozen=True, slots=True)
 class Drained:
     """The backlog is below the limit again: logs and outputs may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """The connection is closed; `code` is the WebSocket close code."""
 
     connection: Connection

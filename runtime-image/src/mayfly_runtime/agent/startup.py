@@ -74,8 +74,8 @@ def live(
         termination_log=Path(environment.get("MAYFLY_TERMINATION_LOG", "/dev/termination-log")),
         say=tell,
     )
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what is imported stays: no collection need walk it
+    gc.enable()
     return supervisor.live()
 
 

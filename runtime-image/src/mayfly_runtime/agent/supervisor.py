@@ -16,7 +16,6 @@ This module is longer than others, so that every transition is in one place.
 import os
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -74,12 +73,10 @@ class Phase(Enum):
     LEAVING = "leaving"
 
 
-@dataclass(frozen=True, slots=True)
 class ChildrenEnded:
     """SIGCHLD: a child has ended."""
 
 
-@dataclass(frozen=True, slots=True)
 class Terminated:
     """SIGTERM: the pod is being deleted."""
 

@@ -10,9 +10,8 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from mayfly_runtime.agent.gateway import Gateway, GatewayError
 from mayfly_runtime.agent.messages import Limits
@@ -24,8 +23,7 @@ _RETRY_S = 0.5
 _TOO_LARGE = 413
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(NamedTuple):
     """A file that the worker has put into the outbox, at `folder/name`."""
 
     pointer: Pointer

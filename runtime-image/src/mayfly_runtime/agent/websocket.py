@@ -6,8 +6,7 @@ can be tested without a socket. Extensions and subprotocols are not offered.
 
 import base64
 import hashlib
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_HEAD_BYTES = 16 * 1024
@@ -34,30 +33,26 @@ class HandshakeError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A whole message, reassembled from its fragments."""
 
     kind: Literal["text", "binary"]
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     """A ping; it must be answered with a pong with the same data."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(NamedTuple):
     """An answer to our ping; its content does not matter."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """The peer's close frame."""
 
     code: int

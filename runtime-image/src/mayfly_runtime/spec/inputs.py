@@ -8,8 +8,7 @@ defaults, makes an int of 3.0, and lists the files to fetch. JSON keeps what it 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.pointer import Pointer, pick
@@ -34,8 +33,7 @@ _MAX_COMPARED = 50
 FILE_SCHEMES = ("http://", "https://", "data:", "mayfly-file:")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with one field; the message follows the field's name."""
 
     field: str
@@ -46,21 +44,20 @@ class Problem:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
-@dataclass(frozen=True, slots=True)
-class FileRef:
+class FileRef(NamedTuple):
     """A file input to be fetched: where it goes, and its URL."""
 
     pointer: Pointer
     url: str
 
 
-@dataclass(slots=True)
 class Prepared:
     """Keyword arguments for `main()`, except those that only the pod can create."""
 
-    values: dict[str, Any]
-    files: list[FileRef] = field(default_factory=list)
-    secrets: list[Pointer] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.files: list[FileRef] = []
+        self.secrets: list[Pointer] = []
 
 
 def parse(text: str) -> object:
@@ -150,7 +147,7 @@ def secret_values(schema: Mapping[str, Any], text: str) -> list[str]:
 
 def prepare(schema: Mapping[str, Any], value: Mapping[str, Any]) -> Prepared:
     """Arguments for `main()`, from a valid input."""
-    prepared = Prepared({})
+    prepared = Prepared()
     for name, fragment in _properties(schema).items():
         resolved = _resolved(schema, fragment)
         if name in value:

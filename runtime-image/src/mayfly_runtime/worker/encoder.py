@@ -4,16 +4,14 @@ Runs in the worker, so nothing heavy is imported: numpy and pydantic values are 
 they have, and only if the author's code imported those packages itself.
 """
 
-import dataclasses
 import datetime as dt
 import enum
 import math
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from io import IOBase
-from typing import Any
+from typing import Any, NamedTuple
 
 from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.outputs import OutputError
@@ -26,16 +24,14 @@ MAX_DIGITS = 4300
 _TOO_LONG = 10**MAX_DIGITS
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFile:
+class OutputFile(NamedTuple):
     """A file in an output: where its id goes, and its path."""
 
     pointer: Pointer
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """JSON text with null in place of each file's id."""
 
     text: str
@@ -113,8 +109,10 @@ class _Encoder:
                 value.flush()
             self._files.append(OutputFile(at, name))
             return None
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = [field.name for field in dataclasses.fields(value)]
+        if hasattr(type(value), "__dataclass_fields__"):
+            import dataclasses  # noqa: PLC0415 10 ms, and whoever has made one has imported it
+
+            fields = [field.name for field in dataclasses.fields(value)]  # type: ignore[arg-type]
             return self._mapping({name: getattr(value, name) for name in fields}, at)
         names = getattr(type(value), "model_fields", None) or getattr(
             type(value), "__fields__", None

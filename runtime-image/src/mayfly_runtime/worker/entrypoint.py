@@ -4,17 +4,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mayfly_runtime.spec.source_text import SourceError, source_text
 from mayfly_runtime.worker.errors import Failure, exit_call, last_line, print_traceback
 from mayfly_runtime.worker.forks import Origin
 
 
-@dataclass(frozen=True)
-class Entrypoint:
+class Entrypoint(NamedTuple):
     """The author's function, and its name for messages."""
 
     function: Callable[..., Any]

@@ -1,18 +1,15 @@
 """Errors of the author's code, reported as its author would see them."""
 
 import os
+import site
 import sys
-import sysconfig
 import traceback
 from pathlib import Path
 
 MAX_ERROR_BYTES = 4096
 _NOT_THE_AUTHORS = (
     f"{Path(__file__).parent.parent}{os.sep}",
-    *{
-        f"{sysconfig.get_path(each)}{os.sep}"
-        for each in ("stdlib", "platstdlib", "purelib", "platlib")
-    },
+    *(f"{folder}{os.sep}" for folder in (Path(os.__file__).parent, *site.getsitepackages())),
     "<frozen ",
 )
 """How the names of files begin that are the runtime's, Python's or a package's."""

@@ -9,16 +9,12 @@ it carries a key by which the gateway finds what the first one made.
 httpx is not imported for this: the author's import of it is where this is put in.
 """
 
-import asyncio
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import secrets
-import sys
+import os
 import time
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
+
+from mayfly_runtime.worker.import_hooks import Execute, on_import
 
 AWAY_SECONDS = 600.0
 """Longer than any replacement of a gateway; the run's timeout may end it sooner."""
@@ -34,45 +30,13 @@ _KEY = "Idempotency-Key"
 
 def wait_for(gateway_url: str) -> None:
     """Make httpx, once it is imported, retry requests to the gateway at this URL."""
-    netloc = urlsplit(gateway_url).netloc
-    if "httpx" in sys.modules:
-        change(sys.modules["httpx"], netloc)
-    else:
-        sys.meta_path.insert(0, _OnImport(netloc))
+    netloc = gateway_url.partition("://")[2].partition("/")[0]
 
+    def load(execute: Execute, httpx: ModuleType) -> None:
+        execute(httpx)
+        change(httpx, netloc)
 
-class _OnImport:
-    """An import hook that patches httpx after it was imported."""
-
-    def __init__(self, netloc: str) -> None:
-        self._netloc = netloc
-
-    def find_spec(
-        self, fullname: str, _path: object, _target: ModuleType | None = None, /
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "httpx":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._netloc)
-        return spec
-
-
-class _Loader(importlib.abc.Loader):
-    def __init__(self, loader: Any, netloc: str) -> None:
-        self._loader = loader
-        self._netloc = netloc
-
-    def create_module(  # type: ignore[explicit-override]
-        self, spec: importlib.machinery.ModuleSpec
-    ) -> ModuleType | None:
-        made: ModuleType | None = self._loader.create_module(spec)
-        return made
-
-    def exec_module(self, module: ModuleType) -> None:  # type: ignore[explicit-override]
-        self._loader.exec_module(module)
-        change(module, self._netloc)
+    on_import("httpx", load)
 
 
 def change(httpx: Any, netloc: str) -> None:
@@ -105,6 +69,8 @@ def change(httpx: Any, netloc: str) -> None:
             except httpx.TransportError as error:
                 if not patience.has(error):
                     raise
+                import asyncio  # noqa: PLC0415 50 ms, and hardly ever needed
+
                 await asyncio.sleep(PAUSE_SECONDS)
 
     httpx.HTTPTransport.handle_request = handle_request
@@ -122,7 +88,7 @@ class _Patience:
         self._ours = request.url.netloc.decode("ascii") == netloc
         create = request.method == "POST" and request.url.path.endswith("/predictions")
         if self._ours and create:
-            request.headers.setdefault(_KEY, secrets.token_hex(16))
+            request.headers.setdefault(_KEY, os.urandom(16).hex())
         self._create = create
         self._repeatable = create or request.method in _REPEATABLE
 
