@@ -212,8 +212,11 @@ class KubeAPI:
 
 
 def _answer(answer: httpx.Response) -> Answer:
-    body: Json = answer.json()
-    said = answer.headers.get("warning", "") if answer.is_success else body["message"]
+    try:
+        body: Json = answer.json()
+    except ValueError:  # a server that starts or stops has no Status for it
+        body = {"message": answer.text}
+    said = answer.headers.get("warning", "") if answer.is_success else str(body["message"])
     return Answer(answer.is_success, said, body)
 
 
