@@ -23,11 +23,8 @@ def plane() -> Iterator[ControlPlane]:
     running = control_plane.start()
     try:
         running.apply(*(crd(kind) for kind in KINDS))
-        names = [f"crd/{kind.plural}.mayfly.dev" for kind in KINDS]
-        running.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
         # Established is not served yet: for a moment the answer is "storage is (re)initializing".
-        kinds = ",".join(kind.plural for kind in KINDS)
-        eventually(lambda: running.kubectl("get", kinds, "-A", check=False).returncode == 0)
+        eventually(lambda: all(running.api.serves(kind.short) for kind in KINDS), 60)
         yield running
     finally:
         running.stop()
@@ -39,9 +36,7 @@ def namespace(plane: ControlPlane) -> Iterator[str]:
     name = f"t{next(NAMES)}"
     plane.api.create("namespace", {"metadata": {"name": name}})
     yield name
-    # Nobody collects garbage here, and what one test leaves would take places from the next.
-    for kind in ("prun", "pod"):
-        plane.api.delete(kind, name)
+    plane.clean()
 
 
 @pytest.fixture
@@ -52,7 +47,8 @@ async def cluster(plane: ControlPlane) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-def controllers(plane, tmp_path) -> Iterator[Controllers]:
+def controllers(plane, namespace, tmp_path) -> Iterator[Controllers]:
+    """Controllers, which are gone when the namespaces are cleaned."""
     plane.api.delete("lease", "default", "mayfly-controller")
     started = Controllers(plane, tmp_path)
     yield started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -66,47 +65,42 @@ def pod(labels: dict) -> dict:
     }
 
 
-def create(plane, namespace: str, body: dict, user: str | None = None):
-    as_user = [f"--as={user}"] if user else []
-    return plane.kubectl(
-        "create", "-n", namespace, "-f", "-", "-o", "name", *as_user,
-        stdin=json.dumps(body), check=False,
-    )  # fmt: skip
+def create(plane, namespace: str, body: dict, user: str = ""):
+    return plane.api.try_create(body, namespace, user=user)
 
 
 def refused(done, words: str) -> bool:
-    return done.returncode != 0 and words in done.stderr
+    return not done.accepted and words in done.words
 
 
 def test_only_the_gateway_names_a_parent(plane, namespace, installed):
     child = run(parentRef={"name": "x", "uid": "y"})
     eventually(lambda: refused(create(plane, namespace, child), "Only the gateway sets"))
     done = create(plane, namespace, child, GATEWAY)
-    assert done.returncode == 0, done.stderr
-    assert create(plane, namespace, run()).returncode == 0
+    assert done.accepted, done.words
+    assert create(plane, namespace, run()).accepted
 
 
 def test_only_the_controller_labels_pods(plane, namespace, installed):
     body = pod({"mayfly.dev/id": "x"})
-    eventually(lambda: create(plane, namespace, body).returncode != 0)
+    eventually(lambda: not create(plane, namespace, body).accepted)
     done = create(plane, namespace, body, CONTROLLER)
-    assert done.returncode == 0, done.stderr
-    assert create(plane, namespace, pod({"app": "x"})).returncode == 0
-    name = done.stdout.strip()
-    taken = plane.kubectl("label", "-n", namespace, name, "mayfly.dev/id-", check=False)
-    assert taken.returncode != 0
+    assert done.accepted, done.words
+    assert create(plane, namespace, pod({"app": "x"})).accepted
+    name, without = done.body["metadata"]["name"], {"metadata": {"labels": {"mayfly.dev/id": None}}}
+    assert not plane.api.try_merge("pod", namespace, name, without).accepted
 
 
 def test_an_input_stands_still(plane, namespace, installed):
     done = create(plane, namespace, run(input={"a": [1, {"b": None}]}))
-    name = done.stdout.strip().rpartition("/")[2]
+    name = done.body["metadata"]["name"]
 
     def patch(spec: dict):
-        return plane.patch("prun", namespace, name, {"spec": spec}, check=False)
+        return plane.api.try_merge("prun", namespace, name, {"spec": spec})
 
     eventually(lambda: refused(patch({"input": {"a": [2]}}), "cannot change after its creation"))
-    assert patch({"cancel": True}).returncode == 0
-    assert patch({"ttlSecondsAfterFinished": 1}).returncode == 0
+    assert patch({"cancel": True}).accepted
+    assert patch({"ttlSecondsAfterFinished": 1}).accepted
 
 
 CAN = [
@@ -129,9 +123,4 @@ CAN = [
 
 @pytest.mark.parametrize(("user", "verb", "what", "answer"), CAN)
 def test_rights(plane, installed, user, verb, what, answer):
-    resource, _, sub = what.partition("/")
-    more = [f"--subresource={sub}"] if sub else []
-    done = plane.kubectl(
-        "auth", "can-i", verb, resource, *more, f"--as={user}", "-n", "default", check=False
-    )
-    assert done.stdout.strip() == answer
+    assert plane.api.may(user, verb, what, "default") is (answer == "yes")

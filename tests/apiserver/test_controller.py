@@ -47,7 +47,7 @@ def test_depth_and_lineage_are_the_controllers_words(controller, runs, plane):
         "spec": {"pipelineSpec": {"source": {"inline": SOURCE}}, "input": {"name": "a"}},
         "status": {"id": "forged", "depth": 0, "rootRef": {"name": "x", "uid": "y"}},
     }
-    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    plane.api.create("prun", body, runs.namespace)
     claimed = runs.claimed("a")
     uid, identity = claimed["metadata"]["uid"], run_id(claimed["metadata"]["uid"])
     assert claimed["status"]["id"] == identity
@@ -74,7 +74,7 @@ def test_a_runs_timeout_is_its_own_or_its_pipelines(
         "metadata": {"name": "slow", "namespace": runs.namespace},
         "spec": {name: value for name, value in spec.items() if value},
     }
-    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    plane.api.create("mpl", body, runs.namespace)
     runs.create("a", pipelineSpec=None, pipelineRef={"name": "slow"}, timeout=own)
     assert runs.claimed("a")["status"]["timeout"] == holds
     (pod,) = runs.pods()
@@ -84,8 +84,7 @@ def test_a_runs_timeout_is_its_own_or_its_pipelines(
 def test_a_namespace_gets_its_network_policy_before_the_first_pod(controller, runs, plane):
     runs.create("a")
     runs.claimed("a")
-    done = plane.kubectl("get", "networkpolicy", "mayfly-runs", "-n", runs.namespace, "-o", "json")
-    policy = json.loads(done.stdout)["spec"]
+    policy = plane.api.get("networkpolicy", "mayfly-runs", "-n", runs.namespace)["spec"]
     assert policy["ingress"] == [] if "ingress" in policy else True
     assert "Egress" in policy["policyTypes"]
     blocks = [to["ipBlock"] for rule in policy["egress"] for to in rule["to"] if "ipBlock" in to]
@@ -140,7 +139,7 @@ def test_a_secret_is_named_or_left_out(controller, runs):
 
 def test_secrets_stay_in_their_pipelines_namespace(controller, runs, plane):
     other = f"{runs.namespace}-other"
-    plane.kubectl("create", "namespace", other)
+    plane.api.create("namespace", {"metadata": {"name": other}})
     reference = {"name": "tokens", "key": "api"}
     for name, secrets in (("plain", []), ("with", [{"env": "KEY", "secretKeyRef": reference}])):
         plane.apply(
@@ -172,8 +171,7 @@ def test_a_pipeline_is_pinned_as_a_version(controller, runs, plane):
     plane.apply(pipeline)
     runs.create("a", pipelineSpec=None, pipelineRef={"name": "p"})
     first = runs.claimed("a")["status"]["version"]
-    listed = plane.kubectl("get", "mplv", "-n", runs.namespace, "-o", "json")
-    (version,) = json.loads(listed.stdout)["items"]
+    (version,) = plane.api.get("mplv", "-n", runs.namespace)["items"]
     assert version["spec"]["id"] == first
     assert version["metadata"]["name"] == f"p-{first[:10]}"
     assert (
@@ -203,7 +201,7 @@ def test_a_broken_pipeline_says_so_and_refuses_runs(controller, runs, plane):
 
 
 def test_a_cancel_before_the_claim_ends_it_in_one_write(controller, runs, plane):
-    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
+    plane.api.merge("mprt", "", "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     runs.claimed("first")
     runs.create("second")
@@ -217,7 +215,7 @@ def test_a_cancel_before_the_claim_ends_it_in_one_write(controller, runs, plane)
 
 
 def test_a_freed_place_goes_to_the_one_who_waits(controller, runs, plane):
-    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
+    plane.api.merge("mprt", "", "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     pod = runs.claimed("first")["status"]["podName"]
     runs.create("second")
@@ -230,20 +228,20 @@ def test_a_freed_place_goes_to_the_one_who_waits(controller, runs, plane):
 
 def test_a_namespaces_quota_of_active_runs(controller, runs, plane):
     quota = "mayfly.dev/max-active-runs"
-    plane.kubectl("annotate", "namespace", runs.namespace, f"{quota}=1")
+    runs.annotate_namespace(quota, "1")
     runs.create("first")
     runs.claimed("first")
     # The annotation and the run reach the controller by two watches, in any order.
-    plane.kubectl("annotate", "namespace", runs.namespace, "touched=yes")
+    runs.annotate_namespace("touched", "yes")
     runs.create("second")
     eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
     assert quota in message(runs.get("second"), "Started")
-    plane.kubectl("annotate", "namespace", runs.namespace, "--overwrite", f"{quota}=2")
+    runs.annotate_namespace(quota, "2")
     runs.claimed("second")
 
 
 def test_the_queue_deadline_ends_the_wait(controller, runs, plane):
-    plane.patch("mprt", None, "default", {"spec": {"maxPods": 1}})
+    plane.api.merge("mprt", "", "default", {"spec": {"maxPods": 1}})
     runs.create("first")
     runs.claimed("first")
     runs.create("second", queueDeadline="1s")
@@ -284,7 +282,7 @@ def test_an_image_that_cant_be_pulled_is_told_at_once(controller, runs):
 def test_a_pod_that_vanished_before_it_started_is_claimed_again(controller, runs, plane):
     runs.create("a")
     first = runs.claimed("a")["status"]
-    plane.kubectl("delete", "pod", first["podName"], "-n", runs.namespace, "--grace-period=0")
+    plane.api.delete("pod", runs.namespace, first["podName"])
     second = eventually(
         lambda: status if (status := runs.get("a")["status"])["attempt"] == 2 else None
     )
@@ -297,7 +295,7 @@ def test_a_pod_that_started_is_never_replaced(controller, runs, plane):
     first = runs.claimed("a")["status"]
     runs.run_pod(first["podName"])
     eventually(lambda: len(runs.pods()) == 1)
-    plane.kubectl("delete", "pod", first["podName"], "-n", runs.namespace, "--grace-period=0")
+    plane.api.delete("pod", runs.namespace, first["podName"])
     ended = runs.ended("a")
     assert reason(ended, "Succeeded", "False") == "Lost"
     assert ended["status"]["attempt"] == 1
@@ -362,8 +360,8 @@ def test_the_ttl_deletes_a_finished_run(controller, runs):
 
 
 def _names(runs: Runs) -> list[str]:
-    done = runs.plane.kubectl("get", "prun", "-n", runs.namespace, "-o", "name")
-    return done.stdout.split()
+    found = runs.plane.api.get("prun", "-n", runs.namespace)["items"]
+    return [each["metadata"]["name"] for each in found]
 
 
 def test_a_run_that_is_not_recorded_outlives_its_ttl(controller, runs):
@@ -372,7 +370,7 @@ def test_a_run_that_is_not_recorded_outlives_its_ttl(controller, runs):
     runs.create("other", ttlSecondsAfterFinished=0)
     runs.claimed("other")
     runs.finish("other")
-    eventually(lambda: _names(runs) == ["pipelinerun.mayfly.dev/wrong"])
+    eventually(lambda: _names(runs) == ["wrong"])
 
 
 def test_a_second_leader_takes_over_and_makes_no_second_pod(controllers, runtime, runs):
@@ -449,7 +447,7 @@ def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(
     """A run by kubectl has no pod before the gateway's word; a child, which is its own, has."""
     budget = "mayfly.dev/budget-monthly"
     # Before the controller: later, annotation and run would reach it by two watches, in any order.
-    plane.kubectl("annotate", "namespace", runs.namespace, f"{budget}=25")
+    runs.annotate_namespace(budget, "25")
     controllers.start()
     runs.create("first", queueDeadline="10m")
     eventually(lambda: reason(runs.get("first"), "Started", "False") == "Queued")
@@ -463,13 +461,13 @@ def test_where_a_namespace_has_a_budget_its_gateway_is_asked_first(
     # Without the annotation nobody is asked, and what waited goes on.
     runs.create("second")
     eventually(lambda: reason(runs.get("second"), "Started", "False") == "Queued")
-    plane.kubectl("annotate", "namespace", runs.namespace, f"{budget}-")
+    runs.annotate_namespace(budget, None)
     runs.claimed("second")
 
 
 def test_an_end_by_the_gateway_before_any_claim_is_left_alone(controllers, runtime, runs, plane):
     """Its queue place is free, no pod is made, and the run goes when its time is over."""
-    plane.kubectl("annotate", "namespace", runs.namespace, "mayfly.dev/budget-monthly=25")
+    runs.annotate_namespace("mayfly.dev/budget-monthly", "25")
     controllers.start()
     body = runs.create("beyond", ttlSecondsAfterFinished=2)
     eventually(lambda: reason(runs.get("beyond"), "Started", "False") == "Queued")

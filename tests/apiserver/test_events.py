@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
@@ -16,15 +15,29 @@ def describe(plane, runs, kind: str, name: str) -> str:
 
 
 def events(plane, runs) -> list[dict]:
-    found = plane.kubectl("get", "events", "-n", runs.namespace, "-o", "json").stdout
-    return json.loads(found)["items"]
+    found: list[dict] = plane.api.get("events", "-n", runs.namespace)["items"]
+    return found
+
+
+def described(plane, runs, kind: str, name: str, words: str) -> str:
+    """What `kubectl describe` shows of an object that has an event with this type and reason."""
+
+    def told(event: dict) -> bool:
+        return (event["involvedObject"]["name"], f"{event['type']} {event['reason']}") == (
+            name,
+            words,
+        )
+
+    eventually(lambda: any(map(told, events(plane, runs))))
+    shown = describe(plane, runs, kind, name)
+    assert words in shown
+    return shown
 
 
 def test_a_refused_run(controller, runs, plane):
     runs.create("a", input={"nam": "x"})
     runs.ended("a")
-    shown = eventually(lambda: (text := describe(plane, runs, "prun", "a")) != "<none>" and text)
-    assert "Warning InvalidInput" in shown
+    shown = described(plane, runs, "prun", "a", "Warning InvalidInput")
     assert "mayfly.dev/controller" in shown
 
 
@@ -33,10 +46,10 @@ def test_a_cancelled_run_and_one_whose_image_is_missing(controller, runs, plane)
     name = runs.claimed("a")["status"]["podName"]
     state = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown"}}
     runs.pod_status(name, {"phase": "Pending", "containerStatuses": [container(state)]})
-    eventually(lambda: "Warning ImagePull" in describe(plane, runs, "prun", "a"))
-    assert "manifest unknown" in describe(plane, runs, "prun", "a")
+    shown = described(plane, runs, "prun", "a", "Warning ImagePull")
+    assert "manifest unknown" in shown
     runs.create("b", cancel=True)
-    eventually(lambda: "Normal Canceled" in describe(plane, runs, "prun", "b"))
+    described(plane, runs, "prun", "b", "Normal Canceled")
 
 
 def test_a_run_that_the_gateway_ended_badly(controller, runs, plane):
@@ -61,7 +74,7 @@ def test_a_run_that_the_gateway_ended_badly(controller, runs, plane):
     kept = [each for each in kept if each["type"] not in {"Finished", "Succeeded"}]
     status = {"conditions": kept + new, "recorded": True, "finished": True}
     runs.write_status("a", {**status, "error": "ValueError: no"})
-    eventually(lambda: "Warning UserError" in describe(plane, runs, "prun", "a"))
+    described(plane, runs, "prun", "a", "Warning UserError")
     eventually(lambda: not runs.pods())
     time.sleep(1)
     assert len(events(plane, runs)) == 1
@@ -78,7 +91,7 @@ def test_a_pipeline_or_model_that_is_not_ready(controller, runs, plane, kind):
         "metadata": {"name": "writer", "namespace": runs.namespace},
         "spec": spec,
     }
-    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    plane.api.create(kind, body, runs.namespace)
     if kind == "mmdl":  # like the gateway
         condition = {
             "type": "Ready",
@@ -91,7 +104,7 @@ def test_a_pipeline_or_model_that_is_not_ready(controller, runs, plane, kind):
             "mmdl", runs.namespace, "writer", {"status": {"conditions": [condition]}}, "status"
         )
     why = "InvalidSource" if kind == "mpl" else "Unreachable"
-    eventually(lambda: f"Warning {why}" in describe(plane, runs, kind, "writer"))
+    described(plane, runs, kind, "writer", f"Warning {why}")
 
 
 def test_a_run_that_succeeds_has_none(controller, runs, plane):
@@ -100,5 +113,5 @@ def test_a_run_that_succeeds_has_none(controller, runs, plane):
     runs.finish("a")
     eventually(lambda: not runs.pods())
     runs.create("b", input={"nam": "x"})  # whose event comes after any of the first
-    eventually(lambda: "InvalidInput" in describe(plane, runs, "prun", "b"))
+    described(plane, runs, "prun", "b", "Warning InvalidInput")
     assert {each["involvedObject"]["name"] for each in events(plane, runs)} == {"b"}

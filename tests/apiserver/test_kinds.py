@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 SOURCE = "def main() -> str:\n    return 'hello'\n"
@@ -19,17 +17,13 @@ def run(name: str, **spec: object) -> dict:
     }
 
 
-def create(plane, namespace: str, body: dict, *arguments: str):
-    return plane.kubectl(
-        "create", "-n", namespace, "-f", "-", *arguments, stdin=json.dumps(body), check=False
-    )
+def create(plane, namespace: str, body: dict, **how: bool):
+    return plane.api.try_create(body, namespace, **how)
 
 
 def test_a_run_gets_its_defaults(plane, namespace):
-    assert create(plane, namespace, run("a")).returncode == 0
-    spec = json.loads(plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "json").stdout)[
-        "spec"
-    ]
+    assert create(plane, namespace, run("a")).accepted
+    spec = plane.api.get("prun", "a", "-n", namespace)["spec"]
     assert "timeout" not in spec
     assert spec["startDeadline"] == "5m"
     assert spec["queueDeadline"] == "1h"
@@ -67,8 +61,8 @@ def test_a_run_gets_its_defaults(plane, namespace):
 )
 def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):
     done = create(plane, namespace, run("wrong", **spec))
-    assert done.returncode != 0
-    assert words in done.stderr
+    assert not done.accepted
+    assert words in done.words
 
 
 @pytest.mark.parametrize(
@@ -82,30 +76,30 @@ def test_a_wrong_run_is_refused_in_words(plane, namespace, spec, words):
     ],
 )
 def test_a_webhook_that_can_be_called_is_accepted(plane, namespace, url):
-    assert create(plane, namespace, run("a", webhook={"url": url})).returncode == 0
+    assert create(plane, namespace, run("a", webhook={"url": url})).accepted
 
 
 def test_every_unit_of_a_duration_is_accepted(plane, namespace):
     spec = {"timeout": "29d23h59m59s1000ms", "startDeadline": "1ms", "queueDeadline": "1.5h"}
-    assert create(plane, namespace, run("a", **spec)).returncode == 0
+    assert create(plane, namespace, run("a", **spec)).accepted
 
 
 def test_an_unknown_field_is_named(plane, namespace):
-    done = create(plane, namespace, run("wrong", timeOut="5s"), "--validate=strict")
-    assert done.returncode != 0
-    assert "timeOut" in done.stderr
+    done = create(plane, namespace, run("wrong", timeOut="5s"))
+    assert not done.accepted
+    assert "timeOut" in done.words
 
 
 def test_names_are_bounded(plane, namespace):
     done = create(plane, namespace, run("a" * 64))
-    assert "at most 63 characters" in done.stderr
+    assert "at most 63 characters" in done.words
     pipeline = {
         "apiVersion": "mayfly.dev/v1alpha1",
         "kind": "Pipeline",
         "metadata": {"name": "p" * 53},
         "spec": {"source": {"inline": SOURCE}},
     }
-    assert "at most 52 characters" in create(plane, namespace, pipeline).stderr
+    assert "at most 52 characters" in create(plane, namespace, pipeline).words
 
 
 @pytest.mark.parametrize(
@@ -129,8 +123,8 @@ def test_a_pipelines_secrets(plane, namespace, secrets, words):
         "spec": {"source": {"inline": SOURCE}, "secrets": given},
     }
     done = create(plane, namespace, pipeline)
-    assert (done.returncode == 0) == (not words)
-    assert words in done.stderr
+    assert done.accepted == (not words)
+    assert words in done.words
 
 
 @pytest.mark.parametrize(
@@ -144,24 +138,24 @@ def test_a_pipelines_secrets(plane, namespace, secrets, words):
 )
 def test_a_spec_stands_still(plane, namespace, patch, words):
     create(plane, namespace, run("a"))
-    done = plane.patch("prun", namespace, "a", {"spec": patch}, check=False)
-    assert done.returncode != 0
-    assert words in done.stderr
+    done = plane.api.try_merge("prun", namespace, "a", {"spec": patch})
+    assert not done.accepted
+    assert words in done.words
 
 
 def test_cancel_is_asked_once_and_ttl_may_change(plane, namespace):
     create(plane, namespace, run("a"))
 
     def patch(**spec: object):
-        return plane.patch("prun", namespace, "a", {"spec": spec}, check=False)
+        return plane.api.try_merge("prun", namespace, "a", {"spec": spec})
 
-    assert patch(ttlSecondsAfterFinished=5).returncode == 0
-    assert patch(cancel=True).returncode == 0
-    assert "can't be taken back" in patch(cancel=False).stderr
+    assert patch(ttlSecondsAfterFinished=5).accepted
+    assert patch(cancel=True).accepted
+    assert "can't be taken back" in patch(cancel=False).words
 
 
 def status(plane, namespace: str, body: dict):
-    return plane.patch("prun", namespace, "a", {"status": body}, "status", check=False)
+    return plane.api.try_merge("prun", namespace, "a", {"status": body}, "status")
 
 
 def condition(kind: str, truth: str, reason: str) -> dict:
@@ -177,25 +171,25 @@ def condition(kind: str, truth: str, reason: str) -> dict:
 def test_an_end_is_written_once(plane, namespace):
     create(plane, namespace, run("a"))
     end = [condition("Finished", "True", "Finished"), condition("Succeeded", "True", "Succeeded")]
-    assert status(plane, namespace, {"conditions": end}).returncode == 0
+    assert status(plane, namespace, {"conditions": end}).accepted
     other = [condition("Finished", "True", "Finished"), condition("Succeeded", "False", "Lost")]
-    assert "an end is written once" in status(plane, namespace, {"conditions": other}).stderr
+    assert "an end is written once" in status(plane, namespace, {"conditions": other}).words
     reopened = [condition("Finished", "False", "Finished"), end[1]]
-    assert "Finished stays True" in status(plane, namespace, {"conditions": reopened}).stderr
+    assert "Finished stays True" in status(plane, namespace, {"conditions": reopened}).words
 
 
 def test_a_pod_is_written_once_an_attempt(plane, namespace):
     create(plane, namespace, run("a"))
-    assert status(plane, namespace, {"attempt": 1, "podUID": "u1"}).returncode == 0
-    assert "once an attempt" in status(plane, namespace, {"podUID": "u2"}).stderr
-    assert status(plane, namespace, {"attempt": 2, "podUID": "u2"}).returncode == 0
+    assert status(plane, namespace, {"attempt": 1, "podUID": "u1"}).accepted
+    assert "once an attempt" in status(plane, namespace, {"podUID": "u2"}).words
+    assert status(plane, namespace, {"attempt": 2, "podUID": "u2"}).accepted
 
 
 def test_finished_comes_with_recorded(plane, namespace):
     create(plane, namespace, run("a"))
-    assert "recorded" in status(plane, namespace, {"finished": True}).stderr
-    assert status(plane, namespace, {"finished": True, "recorded": True}).returncode == 0
-    assert "stays true" in status(plane, namespace, {"finished": False}).stderr
+    assert "recorded" in status(plane, namespace, {"finished": True}).words
+    assert status(plane, namespace, {"finished": True, "recorded": True}).accepted
+    assert "stays true" in status(plane, namespace, {"finished": False}).words
 
 
 def test_finished_is_selectable(plane, namespace):
@@ -216,8 +210,8 @@ def test_finished_is_selectable(plane, namespace):
 def test_runs_are_selected_by_pipeline_and_phase(plane, namespace):
     for name, pipeline, phase in (("a", "x", "Queued"), ("b", "x", "Failed"), ("c", "y", "Queued")):
         body = run(name, pipelineSpec=None, pipelineRef={"name": pipeline})
-        assert create(plane, namespace, body).returncode == 0
-        plane.patch("prun", namespace, name, {"status": {"phase": phase}}, "status")
+        assert create(plane, namespace, body).accepted
+        plane.api.merge("prun", namespace, name, {"status": {"phase": phase}}, "status")
 
     def found(selector: str) -> list[str]:
         asked = ("get", "prun", "-n", namespace, "-o", "name", "--field-selector", selector)
@@ -251,17 +245,17 @@ def test_a_version_never_changes(plane, namespace):
             "openapiSchema": {"a": [1, {"b": None}]},
         },
     }
-    assert create(plane, namespace, body).returncode == 0
+    assert create(plane, namespace, body).accepted
     changed = {"spec": {"source": {"inline": "x"}}}
-    done = plane.patch("mplv", namespace, "v", changed, check=False)
-    assert "never changes" in done.stderr
+    done = plane.api.try_merge("mplv", namespace, "v", changed)
+    assert "never changes" in done.words
 
 
 def test_the_wide_list_has_the_cost_of_the_whole_tree(plane, namespace):
-    assert create(plane, namespace, run("a")).returncode == 0
+    assert create(plane, namespace, run("a")).accepted
     usage = {"activeMilliseconds": 3, "cost": "0.01", "downstreamCost": "0.0000251"}
     usage |= {"totalCost": "0.0100251", "currency": "USD", "final": True}
-    assert status(plane, namespace, {"usage": usage}).returncode == 0
+    assert status(plane, namespace, {"usage": usage}).accepted
     wide = plane.kubectl("get", "prun", "a", "-n", namespace, "-o", "wide").stdout
     header, row = wide.splitlines()
     assert row[header.index("COST") :].split()[0] == "0.0100251"
@@ -277,7 +271,7 @@ def test_a_runtimes_labels_and_annotations_of_pods(plane, namespace, field):
             "metadata": {"name": name},
             "spec": {"image": "x@sha256:1", field: given},
         }
-        return create(plane, namespace, body, "--dry-run=server").stderr
+        return create(plane, namespace, body, dry_run=True).words
 
     assert "those are Mayfly's own" in made("a", {"mayfly.dev/id": "x"})
     assert "as Kubernetes takes them" in made("a", {"no key": "x"})

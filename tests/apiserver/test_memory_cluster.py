@@ -7,7 +7,7 @@ collection, finalizers) is not tried here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -35,17 +35,20 @@ async def cluster(request) -> AsyncIterator[MemoryCluster | Cluster]:
     connection = await Cluster.connect(plane.kubeconfig)
     yield connection
     await connection.close()
-    # The controllers of other tests would see them, and keep places for them.
-    plane.kubectl("delete", "prun,pods,mpl", "--all", "-A", "--force", "--wait=false")
 
 
 @pytest.fixture
-def namespace(request, cluster) -> str:
+def namespace(request, cluster) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"both{next(NUMBERS)}"
-    if isinstance(cluster, Cluster):
-        request.getfixturevalue("plane").kubectl("create", "namespace", name)
-    return name
+    if not isinstance(cluster, Cluster):
+        yield name
+        return
+    plane = request.getfixturevalue("plane")
+    plane.api.create("namespace", {"metadata": {"name": name}})
+    yield name
+    # The controllers of other tests would see what is left, and keep places for it.
+    plane.clean()
 
 
 def run(name: str = "a", *, metadata: Json | None = None, **more: Any) -> Json:
@@ -422,7 +425,8 @@ async def test_a_watch_that_runs_tells_what_happens(cluster, namespace):
 async def test_a_watch_of_one_namespace(cluster, namespace, request):
     other = f"{namespace}-other"
     if isinstance(cluster, Cluster):
-        request.getfixturevalue("plane").kubectl("create", "namespace", other)
+        plane = request.getfixturevalue("plane")
+        plane.api.create("namespace", {"metadata": {"name": other}})
     since = await listed(cluster, namespace)
     await cluster.create(RUNS, other, run("elsewhere"))
     await cluster.create(RUNS, namespace, run("here"))

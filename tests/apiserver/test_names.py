@@ -1,6 +1,5 @@
 """A Pipeline and a Model of one name: the later is told, and gets the name when the other goes."""
 
-import json
 import time
 from typing import Any
 
@@ -18,7 +17,7 @@ def apply(plane, runs, kind: str, spec: object) -> None:
         "metadata": {"name": "writer", "namespace": runs.namespace},
         "spec": spec,
     }
-    plane.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    plane.api.create({"Pipeline": "mpl", "Model": "mmdl"}[kind], body, runs.namespace)
 
 
 def into_the_next_second() -> None:
@@ -27,8 +26,8 @@ def into_the_next_second() -> None:
 
 
 def pipeline(plane, runs) -> Json:
-    done = plane.kubectl("get", "mpl", "writer", "-n", runs.namespace, "-o", "json")
-    return json.loads(done.stdout)
+    found: Json = plane.api.get("mpl", "writer", "-n", runs.namespace)
+    return found
 
 
 def test_a_pipeline_that_comes_after_a_model_of_its_name(controller, runs, plane):
@@ -43,7 +42,7 @@ def test_a_pipeline_that_comes_after_a_model_of_its_name(controller, runs, plane
     assert message(ended, "Accepted").startswith('Pipeline "writer": The older Model "writer"')
     assert runs.pods() == []
     # Once the Model is gone the name is free.
-    plane.kubectl("delete", "mmdl", "writer", "-n", runs.namespace)
+    plane.api.delete("mmdl", runs.namespace, "writer")
     eventually(lambda: reason(pipeline(plane, runs), "Ready") == "Ready")
 
 

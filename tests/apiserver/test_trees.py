@@ -10,9 +10,7 @@ from mayfly.controller.resolve import tree_finished
 
 
 def max_pods(plane, number: int) -> None:
-    plane.kubectl(
-        "patch", "mprt", "default", "--type=merge", "-p", f'{{"spec":{{"maxPods":{number}}}}}'
-    )
+    plane.api.merge("mprt", "", "default", {"spec": {"maxPods": number}})
 
 
 def queued(runs: Runs, name: str) -> None:
@@ -20,8 +18,8 @@ def queued(runs: Runs, name: str) -> None:
 
 
 def names(runs: Runs) -> set[str]:
-    done = runs.plane.kubectl("get", "prun", "-n", runs.namespace, "-o", "name")
-    return {line.partition("/")[2] for line in done.stdout.split()}
+    found = runs.plane.api.get("prun", "-n", runs.namespace)["items"]
+    return {each["metadata"]["name"] for each in found}
 
 
 def test_a_child_has_its_place_in_the_tree_from_its_parent(controller, runs):
@@ -150,8 +148,8 @@ async def test_a_tree_is_over_only_with_what_nobody_has_looked_at(runs, cluster)
     assert "status" not in runs.get("new")
     assert not await tree_finished(cluster, root)
     runs.write_status("new", {"depth": 2, "rootRef": reference})
-    label = ("label", "prun", "new", "-n", runs.namespace, "mayfly.dev/root-")
-    runs.plane.kubectl(*label)
+    unlabelled = {"metadata": {"labels": {"mayfly.dev/root": None}}}
+    runs.plane.api.merge("prun", runs.namespace, "new", unlabelled)
     assert not await tree_finished(cluster, root)
     runs.write_status("new", {"recorded": True, "finished": True})
     assert await tree_finished(cluster, root)
@@ -211,7 +209,7 @@ def test_a_root_deleted_by_hand_refuses_what_is_left_of_its_tree(controller, run
     """Garbage collection takes the children; nobody collects here."""
     runs.create("root")
     root = runs.claimed("root")
-    plane.kubectl("delete", "prun", "root", "-n", runs.namespace)
+    plane.api.delete("prun", runs.namespace, "root")
     runs.child("orphan", root)
     ended = runs.ended("orphan")
     assert reason(ended, "Accepted", "False") == "ParentEnded"

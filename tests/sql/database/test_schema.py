@@ -18,11 +18,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.engine import make_url
 from support.at_once import at_once
-from support.servers.postgresql import PostgreSQL
+from support.servers.postgresql import Databases, PostgreSQL
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
 from mayfly.database.engine import Database, metadata
-from mayfly.database.schema import SchemaMismatch
+from mayfly.database.schema import NEWEST, SchemaMismatch
 from mayfly.gateway.lifecycle import archive
 
 
@@ -107,6 +107,33 @@ async def test_items_of_outputs_become_chunks(database: Database) -> None:
         assert await archive.output_size(tx, "a") == archive.OutputSize(2, 4 + 3)
         assert await archive.append_items(tx, "a", 2, ["3"], 100) == 3
         assert await archive.items(tx, "b") is None
+
+
+def test_the_revision_that_this_code_needs_is_that_of_the_newest_file() -> None:
+    assert NEWEST == HEAD
+
+
+def test_a_start_with_nothing_to_upgrade_loads_no_alembic(
+    sqlite: Databases, tmp_path: Path
+) -> None:
+    """Nor the dialect of a database that it does not use, nor the controller's half."""
+    start = (
+        "import asyncio, sys, mayfly.gateway.server\n"
+        "from mayfly.database.engine import Database\n"
+        "async def main():\n"
+        "    database = Database(sys.argv[1])\n"
+        "    await database.create()\n"
+        "    await database.close()\n"
+        "asyncio.run(main())\n"
+        "print(*sys.modules)\n"
+    )
+    with sqlite(tmp_path) as url:
+        ended = run_python("-c", start, url)
+    assert ended.returncode == 0, ended.stderr
+    loaded = set(ended.stdout.split())
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    unused = {"alembic", "mako", "sqlalchemy.dialects.postgresql", "psycopg", "kopf"}
+    assert loaded & unused == set()
 
 
 async def test_tables_of_another_program_do_not_matter(database: Database) -> None:
@@ -229,14 +256,17 @@ def run_gateway(folder: Path, url: str) -> subprocess.CompletedProcess[str]:
     }
     (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
     (folder / "config.json").write_text(json.dumps(config))
+    return run_python(
+        *("-m", "mayfly", "gateway"),
+        MAYFLY_CONFIG=str(folder / "config.json"),
+        KUBECONFIG=str(folder / "kubeconfig"),
+    )
+
+
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mayfly", "gateway"],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "MAYFLY_CONFIG": str(folder / "config.json"),
-            "KUBECONFIG": str(folder / "kubeconfig"),
-        },
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         capture_output=True,
         text=True,
         timeout=60,

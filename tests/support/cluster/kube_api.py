@@ -23,6 +23,7 @@ KINDS = {
     "pod": (CORE, "pods"),
     "node": (CORE, "nodes"),
     "namespace": (CORE, "namespaces"),
+    "event": (CORE, "events"),
     "secret": (CORE, "secrets"),
     "service": (CORE, "services"),
     "serviceaccount": (CORE, "serviceaccounts"),
@@ -34,8 +35,30 @@ KINDS = {
 }
 """By kubectl's names of the kinds; some may have a plural "s"."""
 
-CLUSTER_WIDE = {"PipelineRuntime"}
+CLUSTER_WIDE = {
+    "PipelineRuntime",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 """Kinds that tests apply and that have no namespace."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server says to a write.
+
+    Attributes:
+        accepted: it did it.
+        words: why not; else its warnings, if there are any.
+        body: the object, or the Status that refuses it.
+    """
+
+    accepted: bool
+    words: str
+    body: Json
 
 
 class KubeAPI:
@@ -69,11 +92,26 @@ class KubeAPI:
         Raises:
             AssertionError: the server refuses it.
         """
-        query = {"fieldValidation": "Strict"}
-        answer = self._client.post(resource(kind, namespace), params=query, json=body)
-        assert answer.is_success, f"create {kind}: {answer.text}"
-        made: Json = answer.json()
-        return made
+        answer = self._created(resource(kind, namespace), body)
+        assert answer.accepted, f"create {kind}: {answer.words}"
+        return answer.body
+
+    def try_create(
+        self, body: Json, namespace: str, *, user: str = "", dry_run: bool = False
+    ) -> Answer:
+        """Create an object that may be refused.
+
+        Args:
+            body: the object, with its kind.
+            namespace: where, unless the kind has none.
+            user: who does it; an administrator by default.
+            dry_run: the server checks it, and keeps nothing.
+        """
+        return self._created(_place(body, namespace), body, user, dry_run=dry_run)
+
+    def _created(self, path: str, body: Json, user: str = "", *, dry_run: bool = False) -> Answer:
+        query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
+        return _answer(self._client.post(path, params=query, json=body, headers=_as(user)))
 
     def apply(self, body: Json, namespace: str) -> None:
         """Create or change an object, as `kubectl apply --server-side` does.
@@ -81,21 +119,12 @@ class KubeAPI:
         Raises:
             AssertionError: the server refuses it.
         """
-        version, kind = body["apiVersion"], body["kind"].lower()
-        group = f"/apis/{version}" if "/" in version else CORE
-        # Every kind that tests apply has the plural that English gives it.
-        plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
-        place = group if body["kind"] in CLUSTER_WIDE else f"{group}/namespaces/{namespace}"
-        name = body["metadata"]["name"]
+        path = f"{_place(body, namespace)}/{body['metadata']['name']}"
         query = {"fieldManager": "tests", "fieldValidation": "Strict", "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
-        answer = self._client.patch(
-            f"{place}/{plural}/{name}",
-            params=query,
-            headers=headers,
-            content=json.dumps(body),
-        )
-        assert answer.is_success, f"apply {plural} {name}: {answer.text}"
+        content = json.dumps(body)
+        answer = self._client.patch(path, params=query, headers=headers, content=content)
+        assert answer.is_success, f"apply {path}: {answer.text}"
 
     def token(self, namespace: str, account: str, audience: str) -> str:
         """A token of a ServiceAccount, as of `kubectl create token`.
@@ -114,10 +143,62 @@ class KubeAPI:
         Raises:
             AssertionError: the server refuses it.
         """
+        answer = self.try_merge(kind, namespace, name, patch, part)
+        assert answer.accepted, f"patch {kind} {name}: {answer.words}"
+
+    def try_merge(
+        self, kind: str, namespace: str, name: str, patch: Json, part: str = ""
+    ) -> Answer:
+        """Merge-patch an object, or a subresource of it; it may be refused."""
         path = "/".join(filter(None, (resource(kind, namespace), name, part)))
         headers = {"Content-Type": "application/merge-patch+json"}
-        answer = self._client.patch(path, content=json.dumps(patch), headers=headers)
-        assert answer.is_success, f"patch {kind} {name}: {answer.text}"
+        content = json.dumps(patch)
+        return _answer(self._client.patch(path, content=content, headers=headers))
+
+    def remove_namespace(self, name: str) -> None:
+        """Remove a namespace where no controller of Kubernetes does; what is in it stays.
+
+        Raises:
+            AssertionError: the server refuses it.
+        """
+        self.delete("namespace", name=name)
+        path = f"{resource('namespace')}/{name}/finalize"
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}
+        answer = self._client.put(path, json=body)
+        assert answer.is_success, f"remove namespace {name}: {answer.text}"
+
+    def may(self, user: str, verb: str, what: str, namespace: str) -> bool:
+        """Whether a user has a right, as `kubectl auth can-i --as` says it.
+
+        Args:
+            user: who.
+            verb: such as "get".
+            what: RESOURCE[.GROUP][/SUBRESOURCE].
+            namespace: where.
+        """
+        full, _, sub = what.partition("/")
+        plural, _, group = full.partition(".")
+        asked = {"verb": verb, "group": group, "resource": plural, "subresource": sub}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"namespace": namespace, **asked}},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        answer = _answer(self._client.post(path, json=review, headers=_as(user)))
+        assert answer.accepted, answer.words
+        return bool(answer.body["status"]["allowed"])
+
+    def ready(self) -> bool:
+        """Whether the server says that it is ready; not if it does not answer."""
+        try:
+            return self._client.get("/readyz").text == "ok"
+        except httpx.TransportError:
+            return False
+
+    def serves(self, kind: str) -> bool:
+        """Whether the server has a kind, and lists its objects."""
+        return self._client.get(resource(kind)).is_success
 
     def delete(self, kind: str, namespace: str = "", name: str = "") -> None:
         """Delete an object that may be gone, or all of a namespace; wait for none, nor for pods.
@@ -128,6 +209,32 @@ class KubeAPI:
         path = "/".join(filter(None, (resource(kind, namespace), name)))
         answer = self._client.delete(path, params={"gracePeriodSeconds": "0"})
         assert answer.is_success or answer.status_code == 404, f"delete {kind}: {answer.text}"
+
+
+def _answer(answer: httpx.Response) -> Answer:
+    try:
+        body: Json = answer.json()
+    except ValueError:  # a server that starts or stops has no Status for it
+        body = {"message": answer.text}
+    said = answer.headers.get("warning", "") if answer.is_success else str(body["message"])
+    return Answer(answer.is_success, said, body)
+
+
+def _as(user: str) -> dict[str, str]:
+    return {"Impersonate-User": user} if user else {}
+
+
+def _place(body: Json, namespace: str) -> str:
+    """The path of the objects of a body's kind."""
+    version, kind = body["apiVersion"], body["kind"].lower()
+    group = f"/apis/{version}" if "/" in version else CORE
+    # Every kind that tests make has the plural that English gives it.
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    return (
+        f"{group}/{plural}"
+        if body["kind"] in CLUSTER_WIDE
+        else (f"{group}/namespaces/{namespace}/{plural}")
+    )
 
 
 @dataclass

@@ -17,6 +17,12 @@ from support.cluster.kube_api import KubeAPI
 from support.servers.ports import free_port
 
 ADMIN = "test-admin-token"
+STAY = {"default", "kube-node-lease", "kube-public", "kube-system", "mayfly-system"}
+"""Namespaces that are of no test."""
+
+WATCHED = ("prun", "pod", "mpl", "mmdl")
+"""What a controller looks at when it starts, in whatever namespace."""
+
 TOKENS = f"""{ADMIN},admin,admin,"system:masters"
 """
 
@@ -52,8 +58,13 @@ class ControlPlane:
             )
         )
 
+    @property
+    def authority(self) -> str:
+        """The file of the certificates by which the API server is known, once it has started."""
+        return str(self.folder / "certs" / "apiserver.crt")
+
     def start(self) -> None:
-        self._certificates()
+        self._keys()
         self._write_kubeconfig()
         self.start_etcd()
         self.start_apiserver()
@@ -110,34 +121,26 @@ class ControlPlane:
         return done
 
     def apply(self, *objects: dict) -> None:
-        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        self.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+        for each in objects:
+            self.api.apply(each, each["metadata"].get("namespace", ""))
 
-    def patch(
-        self,
-        kind: str,
-        namespace: str | None,
-        name: str,
-        body: dict,
-        subresource: str | None = None,
-        *,
-        check: bool = True,
-    ) -> subprocess.CompletedProcess[str]:
-        """Merge-patch an object, or a subresource of it, as an administrator."""
-        where = ["-n", namespace] if namespace else []
-        of = [f"--subresource={subresource}"] if subresource else []
-        return self.kubectl(
-            "patch", kind, name, *where, *of, "--type=merge", "-p", json.dumps(body), check=check
-        )
+    def clean(self) -> None:
+        """Remove what a test has left in namespaces: nobody collects garbage here.
 
-    def _certificates(self) -> None:
+        It would take places from the next test, and each controller that starts would look at it.
+        """
+        found = {each["metadata"]["name"] for each in self.api.get("namespaces")["items"]}
+        for name in found - STAY:
+            for kind in WATCHED:
+                self.api.delete(kind, name)
+            self.api.remove_namespace(name)
+
+    def _keys(self) -> None:
         key, public = self.folder / "sa.key", self.folder / "sa.pub"
-        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-        subprocess.run(
-            ["openssl", "rsa", "-in", key, "-pubout", "-out", public],
-            check=True,
-            capture_output=True,
-        )
+        made = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key]
+        subprocess.run(made, check=True, capture_output=True)
+        told = ["openssl", "ec", "-in", key, "-pubout", "-out", public]
+        subprocess.run(told, check=True, capture_output=True)
         (self.folder / "tokens.csv").write_text(TOKENS)
 
     def _write_kubeconfig(self) -> None:
@@ -149,7 +152,7 @@ class ControlPlane:
                     "name": "test",
                     "cluster": {
                         "server": f"https://127.0.0.1:{self.port}",
-                        "insecure-skip-tls-verify": True,
+                        "certificate-authority": self.authority,
                     },
                 }
             ],
@@ -166,7 +169,8 @@ class ControlPlane:
                 [self.binary, command, *arguments],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "HOME": str(self.folder)},
+                # Garbage is collected half as often: a tenth less CPU for a hundred MB.
+                env={**os.environ, "HOME": str(self.folder), "GOGC": "200"},
             )
 
     def _wait_ready(self) -> None:
@@ -175,9 +179,9 @@ class ControlPlane:
             for name, process in self.processes.items():
                 if process.poll() is not None:
                     raise ControlPlaneError(f"{name} ended:\n{self.log(name)}")
-            if self.kubectl("get", "--raw", "/readyz", check=False).stdout == "ok":
+            if self.api.ready():
                 return
-            time.sleep(0.2)
+            time.sleep(0.1)
         raise ControlPlaneError(f"not ready:\n{self.log('kube-apiserver')}")
 
     def log(self, name: str) -> str:

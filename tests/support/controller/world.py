@@ -56,6 +56,9 @@ class Controllers:
         environment = {
             "MAYFLY_CONFIG": str(file),
             "KUBECONFIG": kubeconfig or self.plane.kubeconfig,
+            # As in a pod: it reads this authority, never the machine's hundreds, which take longer
+            # than all else that it does at its start.
+            "SSL_CERT_FILE": self.plane.authority,
             "POD_NAMESPACE": "default",
             "POD_NAME": identity or f"controller-{number}",
         }
@@ -113,6 +116,11 @@ class Runs:
 
     def get(self, name: str) -> Json:
         return self.plane.api.get("prun", name, "-n", self.namespace)
+
+    def annotate_namespace(self, name: str, value: str | None) -> None:
+        """Set an annotation of the namespace, or remove it."""
+        change = {"metadata": {"annotations": {name: value}}}
+        self.plane.api.merge("namespace", "", self.namespace, change)
 
     def pods(self) -> list[Json]:
         pods: list[Json] = self.plane.api.get("pods", "-n", self.namespace)["items"]

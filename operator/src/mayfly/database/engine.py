@@ -16,11 +16,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, literal, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -342,7 +342,8 @@ async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, An
     Returns:
         Whether the row is new.
     """
-    dialect = sqlite if tx.dialect.name == "sqlite" else postgresql
+    # The one that the engine has loaded: to import both would slow each start.
+    dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
     # RETURNING, because the drivers don't agree on how many rows an INSERT has touched.
     return (await tx.execute(statement.returning(literal(1)))).first() is not None

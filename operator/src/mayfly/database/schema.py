@@ -1,4 +1,4 @@
-"""Schema migrations: the revision of a database, and the upgrade to the one this code needs.
+"""The revision of a database, and its upgrade to the one that this code needs.
 
 A revision is a file in `migrations/versions`. All missing revisions are applied in one transaction
 of the caller's, so if a start fails, the database is unchanged.
@@ -7,13 +7,11 @@ of the caller's, so if a start fails, the database is unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
+
+NEWEST = "0002"
+"""The revision that this code needs: the newest file of `migrations/versions`."""
 
 
 class SchemaMismatch(Exception):
@@ -31,14 +29,14 @@ def bring_up_to_date(connection: Connection, tables: Iterable[str]) -> None:
         SchemaMismatch: a newer Mayfly has changed the database, or tables with our names have no
             revision.
     """
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    if current == {newest()}:
+    current = _current(connection)
+    if current == {NEWEST}:
         return
     unknown = current - revisions()
     if unknown:
         raise SchemaMismatch(
             f"The database has revision {', '.join(sorted(unknown))}, and this Mayfly knows none "
-            f"after {newest()}: a newer Mayfly has used it. Nothing was changed. "
+            f"after {NEWEST}: a newer Mayfly has used it. Nothing was changed. "
             "Install that Mayfly again, or restore a backup from before its first start."
         )
     taken = sorted(set(tables) & set(inspect(connection).get_table_names()))
@@ -51,27 +49,20 @@ def bring_up_to_date(connection: Connection, tables: Iterable[str]) -> None:
             "changed. Name another database (gateway.database.url of the chart), or remove these "
             "tables if nobody needs what is in them."
         )
-    command.upgrade(_config(connection=connection), "head")
+    # Alembic takes its time to import, and most starts have nothing to upgrade.
+    from mayfly.database import upgrade  # noqa: PLC0415
+
+    upgrade.to_newest(connection)
 
 
-@cache
-def newest() -> str | None:
-    """The revision that this code needs."""
-    return _scripts().get_current_head()
-
-
-@cache
 def revisions() -> frozenset[str]:
     """The revisions that this code knows."""
-    return frozenset(each.revision for each in _scripts().walk_revisions())
+    from mayfly.database import upgrade  # noqa: PLC0415
+
+    return upgrade.revisions()
 
 
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _config(**attributes: object) -> Config:
-    config = Config(attributes=attributes)
-    config.set_main_option("script_location", "mayfly.database:migrations")
-    return config
+def _current(connection: Connection) -> set[str]:
+    if not inspect(connection).has_table("alembic_version"):
+        return set()
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
