@@ -7,43 +7,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import random
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from benchmarks import machine
-from sqlalchemy import insert, text
-from support.bills import PRICES, bill
+from benchmarks.long_ledger import BASE, END, MONTH, NAMESPACES, PIPELINES, fill, records
 from support.servers.postgresql import server
 
 import mayfly.gateway.app  # noqa: F401 - every table hangs on the metadata
-from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database
+from mayfly.gateway.billing import presenter, routes
 from mayfly.gateway.cleanup import removal
-from mayfly.metering import ledger, listing, reports, sums
-from mayfly.metering.ledger import RunRow
+from mayfly.metering import focus, ledger, listing, reports
+from mayfly.metering.periods import Month
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.reports import Key
-from mayfly.metering.tables import call_counts, runs, usage_records
+from mayfly.metering.tables import runs
 
-MONTH = datetime(2026, 10, 1, tzinfo=UTC)
-END = datetime(2026, 11, 1, tzinfo=UTC)
-NAMESPACES = [f"team-{number}" for number in range(10)]
-PIPELINES = 20
-TREE = 10
-"""Predictions of a tree: one run and its children; every other tree is one prediction."""
-
-BATCH = 5_000
 TIMES = 5
+CLOSING = 10
+TOO_MANY = [Key.TREE, Key.MODEL]
 
 
 @dataclass(frozen=True)
@@ -62,126 +52,14 @@ class Took:
     blocked: float
 
 
-def records(number: int, seed: int = 1) -> Iterator[UsageRecord]:
-    """A month's records, oldest first; each prediction has one."""
-    dice = random.Random(seed)
-    step = (END - MONTH) / (number + 1)
-    root, like = "", bill(0)
-    for position in range(number):
-        own = str(UUID(int=dice.getrandbits(128)))
-        within = position % (2 * TREE)
-        is_root = within == 0 or within > TREE
-        root = own if is_root else root
-        at = MONTH + step * position
-        active_ms = dice.randrange(1, 60_000)
-        yield replace(
-            like,
-            record_id=own,
-            run_uid=own,
-            kind="run" if is_root else "model",
-            id=run_id(own),
-            namespace=NAMESPACES[position // (2 * TREE) % len(NAMESPACES)],
-            name=f"run-{position}",
-            pipeline=f"pipeline-{dice.randrange(PIPELINES)}",
-            root_uid=root,
-            parent_uid=None if is_root else root,
-            depth=1 if is_root else 2,
-            active_ms=active_ms,
-            cost=Decimal("0.01") + Decimal("0.000025") * active_ms / 1000,
-            started_at=at,
-            completed_at=at,
-            recorded_at=at,
-        )
-
-
-def row_of(record: UsageRecord) -> RunRow:
-    """The closed row of `runs` of a record; of the first half of the month, its data is removed."""
-    return RunRow(
-        uid=record.run_uid,
-        id=record.id,
-        namespace=record.namespace,
-        name=record.name,
-        pipeline_namespace=record.pipeline_namespace,
-        pipeline=record.pipeline,
-        version=record.version,
-        root_uid=record.root_uid,
-        parent_uid=record.parent_uid,
-        depth=record.depth,
-        runtime_digest=record.runtime_digest,
-        prices=PRICES,
-        currency=record.currency,
-        input_json='{"prompt": "an astronaut riding a rainbow unicorn"}',
-        output='"a text of some length that a pipeline returned"',
-        created_at=record.recorded_at,
-        opened_at=record.recorded_at,
-        outcome=record.outcome,
-        reason=record.reason,
-        completed_at=record.completed_at,
-        closed_at=record.recorded_at,
-        closed_by="gateway",
-        kind=record.kind,
-        downstream=Decimal(0),
-        data_removed=record.recorded_at < MONTH + (END - MONTH) / 2,
-    )
-
-
-async def fill(database: Database, number: int) -> None:
-    """Write a ledger of so many predictions, with its sums."""
-    days: dict[tuple[str, ...], dict[str, Any]] = {}
-    calls: dict[tuple[str, str], int] = {}
-    batch: list[UsageRecord] = []
-    for record in records(number):
-        batch.append(record)
-        _count(days, record)
-        key = (record.pipeline_namespace, record.pipeline)
-        calls[key] = calls.get(key, 0) + 1
-        if len(batch) == BATCH:
-            await _write(database, batch)
-            batch = []
-    await _write(database, batch)
-    async with database.write() as tx:
-        await tx.execute(insert(sums.usage_days), list(days.values()))
-        counted = [{"namespace": a, "name": b, "calls": n} for (a, b), n in calls.items()]
-        await tx.execute(insert(call_counts), counted)
-        await tx.execute(text("ANALYZE"))
-
-
-def _count(days: dict[tuple[str, ...], dict[str, Any]], record: UsageRecord) -> None:
-    place = {
-        "day": sums.day_of(record.recorded_at),
-        "namespace": record.namespace,
-        "kind": record.kind,
-        "model": record.model,
-        "currency": record.currency,
-    }
-    names = ("active_ms", "output_items", "input_tokens", "output_tokens", "cost")
-    empty = {**place, "predictions": 0, **dict.fromkeys(names, 0)}
-    day = days.setdefault(tuple(place.values()), empty)
-    day["predictions"] += 1
-    for name in names:
-        day[name] += getattr(record, name)
-
-
-async def _write(database: Database, batch: list[UsageRecord]) -> None:
-    if not batch:
-        return
-    async with database.write() as tx:
-        await tx.execute(insert(runs), [_values(row_of(each)) for each in batch])
-        await tx.execute(insert(usage_records), [_values(each) for each in batch])
-
-
-def _values(row: RunRow | UsageRecord) -> dict[str, Any]:
-    return {each.name: getattr(row, each.name) for each in fields(row)}
-
-
-async def measure(database: Database) -> list[Took]:
+async def measure(database: Database) -> AsyncIterator[Took]:
     """What each of them takes."""
     async with database.read() as tx:
         (newest,) = await listing.page(tx, listing.Span(limit=1))
         old = await listing.page(tx, listing.Span(limit=1, created_before=MONTH + timedelta(9)))
     root = next(each.root_uid for each in _some(100) if each.parent_uid)
     place = (old[0].created_at, old[0].id)
-    found = []
+    yield await _timed(database, "nothing", _nothing)
     for what, span in {
         "list, all namespaces": listing.Span(),
         "list, all namespaces, an old page": listing.Span(before=place),
@@ -190,14 +68,27 @@ async def measure(database: Database) -> list[Took]:
         "list, a run's tree": listing.Span(NAMESPACES[0], root_uid=root),
         "list, a namespace without any": listing.Span("nobody"),
     }.items():
-        found.append(await _timed(database, what, lambda span=span: _page(database, span)))
-    for keys in ([Key.PIPELINE, Key.DAY], [Key.NAMESPACE], [Key.MODEL], [], [Key.TREE]):
+        yield await _timed(database, what, lambda span=span: _page(database, span))
+    month = reports.Span(MONTH, END)
+    for keys in ([Key.PIPELINE, Key.DAY], [Key.NAMESPACE], [Key.MODEL], [], [Key.TREE], TOO_MANY):
         what = f"report of the month by {' and '.join(keys) or 'nothing'}"
-        found.append(await _timed(database, what, lambda keys=keys: _report(database, keys)))
+        what += ": too many rows" if keys is TOO_MANY else ""
+        yield await _timed(database, what, lambda keys=keys: _report(database, month, keys))
+    moved = reports.Span(MONTH + timedelta(hours=8), END - timedelta(hours=16))
+    what = "report of the month by tree, not by UTC"
+    yield await _timed(database, what, lambda: _report(database, moved, [Key.TREE]))
+    day = reports.Span(MONTH, MONTH + timedelta(days=1))
+    for what, header, lines in (
+        ("FOCUS of a day", focus.HEADER, focus.lines),
+        ("records of a day, CSV", reports.HEADER, lambda each, _: [reports.line_of(each)]),
+    ):
+        act = partial(_export, database, day, header, lines)
+        yield await _timed(database, what, act, times=1)
+    what = f"close of the month, {CLOSING} s of it"
+    yield await _timed(database, what, partial(_close, database), times=1)
     names = [("team", f"pipeline-{number}") for number in range(PIPELINES)]
-    found.append(await _timed(database, "counts for models", lambda: _counts(database, names)))
-    found.append(await _timed(database, "sweep's look at trees", lambda: _due(database)))
-    return found
+    yield await _timed(database, "counts for models", lambda: _counts(database, names))
+    yield await _timed(database, "sweep's look at trees", lambda: _due(database))
 
 
 def _some(number: int) -> list[UsageRecord]:
@@ -209,11 +100,28 @@ async def _page(database: Database, span: listing.Span) -> None:
         await listing.page(tx, span)
 
 
-async def _report(database: Database, keys: list[Key]) -> None:
+async def _nothing() -> None:
+    await asyncio.sleep(0.1)
+
+
+async def _report(database: Database, span: reports.Span, keys: Sequence[Key]) -> None:
     try:
-        await reports.report(database, reports.Span(MONTH, END), keys)
+        rows = await reports.report(database, span, keys)
     except reports.TooManyRows:
+        assert keys is TOO_MANY
         return
+    await routes.joined(presenter.report(span, keys, rows))
+
+
+async def _export(database: Database, span: reports.Span, header: str, lines: routes.Lines) -> None:
+    async for _ in routes.exported(database, span, header, lines):
+        pass
+
+
+async def _close(database: Database) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING):
+            await reports.close(database, Month.of(MONTH), END, "benchmark")
 
 
 async def _counts(database: Database, names: list[tuple[str, str]]) -> None:
@@ -233,10 +141,12 @@ async def _due(database: Database) -> None:
             assert not (await tx.execute(query)).all()
 
 
-async def _timed(database: Database, what: str, act: Callable[[], Awaitable[None]]) -> Took:
+async def _timed(
+    database: Database, what: str, act: Callable[[], Awaitable[None]], times: int = TIMES
+) -> Took:
     took = []
     async with _writer(database) as waits:
-        for _ in range(TIMES):
+        for _ in range(times):
             began = time.perf_counter()
             await act()
             took.append((time.perf_counter() - began) * 1000)
@@ -275,7 +185,7 @@ async def scenario(url: str, number: int) -> None:
         kind = url.partition(":")[0]
         _say(f"{kind}: {number} predictions, written in {time.monotonic() - began:.0f} s")
         _say(f"{'':40} {'ms':>9} {'longest':>9} {'a write':>9}")
-        for each in await measure(database):
+        async for each in measure(database):
             times = f"{each.typical:9.1f} {each.longest:9.1f} {each.blocked:9.1f}"
             _say(f"{each.what:40} {times}")
     finally:
@@ -293,6 +203,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("-n", type=int, default=200_000, help="predictions (200000)")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], help="one; both without")
     options = parser.parse_args(words)
+    if options.n > BASE and options.n % BASE:
+        parser.error(f"-n above {BASE} is a multiple of it")
     _say(f"{machine.describe()}; commit {machine.commit()}")
     with ExitStack() as stack:
         if options.database != "postgresql":

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from benchmarks import history
+from benchmarks import long_ledger
 from sqlalchemy import Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from support.servers.postgresql import BOTH
@@ -25,9 +25,10 @@ TREE = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-async def tx(database_url: str) -> AsyncIterator[AsyncConnection]:
+async def tx(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncConnection]:
+    monkeypatch.setattr(long_ledger, "TREE", 10)  # many trees in few predictions
     database = Database(database_url)
-    await history.fill(database, PREDICTIONS)
+    await long_ledger.fill(database, PREDICTIONS)
     async with database.read() as tx:
         yield tx
     await database.close()
@@ -62,7 +63,7 @@ def assert_served(shown: str, index: str) -> None:
     [
         (Span(), "ix_runs_created_at"),
         (Span(before=PLACE), "ix_runs_created_at"),
-        (Span(created_after=MOMENT, created_before=history.END), "ix_runs_created_at"),
+        (Span(created_after=MOMENT, created_before=long_ledger.END), "ix_runs_created_at"),
         (Span("team-1"), "ix_runs_namespace"),
         (Span("team-1", before=PLACE), "ix_runs_namespace"),
         (Span("team-1", root_uid=TREE), "ix_runs_tree"),
@@ -84,13 +85,27 @@ async def test_a_page_is_read_in_the_order_of_an_index(
 
 async def test_a_report_of_days_reads_no_record(tx: AsyncConnection) -> None:
     for namespace in (None, "team-1"):
-        shown = await plan(tx, sums.query_days("2026-10-05", "2026-10-07", namespace))
+        shown = await plan(tx, sums.query_days("2026-10-05", "2026-10-07", namespace, {"model"}))
         assert "usage_records" not in shown
         assert "usage_days" in shown
 
 
+@pytest.mark.parametrize("apart", [{"root_uid"}, {"root_uid", "kind", "model"}], ids=len)
+async def test_a_report_of_trees_reads_their_sums_in_order(
+    tx: AsyncConnection, apart: set[str]
+) -> None:
+    """So too many rows are seen before all of them are read."""
+    for namespace in (None, "team-1"):
+        query = sums.query_days("2026-10-05", "2026-10-07", namespace, apart)
+        shown = await plan(tx, query)
+        assert "usage_records" not in shown
+        assert "usage_trees" in shown
+        for word in ("TEMP B-TREE", "Sort", "SCAN usage_trees", "Seq Scan"):
+            assert word not in shown, shown
+
+
 async def test_the_rest_of_a_day_is_found_by_an_index(tx: AsyncConnection) -> None:
-    rest = sums.query_rest(MOMENT, MOMENT.replace(minute=10), None)
+    rest = sums.query_rest(MOMENT, MOMENT.replace(minute=10), None, {"model"})
     assert "ix_usage_records_recorded_at" in await plan(tx, rest)
 
 

@@ -13,6 +13,7 @@ from support.servers.postgresql import BOTH
 
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database
+from mayfly.gateway.billing import routes
 from mayfly.metering import records, reports
 from mayfly.metering.records import UsageRecord, exact_sum
 from mayfly.metering.reports import Key, Row, Span
@@ -109,6 +110,21 @@ async def test_batches_lose_and_repeat_nothing(
     assert found == sorted(each.record_id for each in made)
 
 
+async def test_an_export_is_sent_in_pieces_of_some_lines(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [bill(number, recorded_at=day(1 + number)) for number in range(30)]
+    await write(database, *made)
+    monkeypatch.setattr(reports, "BATCH", 4)
+    monkeypatch.setattr(routes, "LINES", 7)
+    found = routes.exported(
+        database, Span(), reports.HEADER, lambda each, _: [reports.line_of(each)]
+    )
+    pieces = [piece async for piece in found]
+    assert "".join(pieces) == "".join([reports.HEADER, *map(reports.line_of, made)])
+    assert [piece.count("\n") for piece in pieces] == [7, 7, 7, 7, 3]
+
+
 async def test_sums_are_exact_where_floats_are_not(database: Database) -> None:
     base = bill(0)
     costs = ["0.1", "0.2", "1" + "0" * 30, "0." + "0" * 29 + "1", "-0.3"]
@@ -149,9 +165,12 @@ async def test_kept_sums_are_those_of_the_records(database: Database, seed: int)
     for number in range(60):
         at = day(1) + timedelta(hours=dice.randrange(24 * 6), microseconds=dice.randrange(2))
         kind = dice.choice(["run", "model"])
-        namespace, pipeline = dice.choice(["team", "other"]), dice.choice(["answer", "ask"])
+        namespace, pipeline = dice.choice(["team", "other"]), dice.choice(["answer", "ask", ""])
         spent, currency = dice.randrange(10**7), dice.choice(["USD", "EUR"])
         parts = {"kind": kind, "namespace": namespace, "pipeline": pipeline, "currency": currency}
+        parts["called"] = dice.choice(["", "acme/llm"]) if kind == "model" else ""
+        if made and dice.random() < 0.5:
+            parts["root_uid"] = made[-1].root_uid
         made.append(bill(number, **parts, active_ms=spent, recorded_at=at))
         if dice.random() < 0.3:
             later = at + timedelta(hours=dice.randrange(30))
@@ -163,7 +182,13 @@ async def test_kept_sums_are_those_of_the_records(database: Database, seed: int)
         since, until = (day(1) + timedelta(hours=6 * dice.randrange(32)) for _ in range(2))
         namespace = dice.choice([None, "team"])
         span = Span(dice.choice([None, since]), dice.choice([None, max(since, until)]), namespace)
-        for keys in ([], [Key.PIPELINE, Key.DAY], [Key.NAMESPACE, Key.MODEL], [Key.TREE]):
+        for keys in (
+            [],
+            [Key.PIPELINE, Key.DAY],
+            [Key.NAMESPACE, Key.MODEL],
+            [Key.TREE],
+            list(Key),
+        ):
             rows = await reports.report(database, span, keys)
             wanted = [
                 each
@@ -178,6 +203,22 @@ async def test_kept_sums_are_those_of_the_records(database: Database, seed: int)
                 assert total.active_ms == sum(each.active_ms for each in own)
                 assert total.predictions == sum(each.corrects is None for each in own)
             if Key.DAY in keys:
-                assert {row.keys[1] for row in rows} == {
+                assert {row.keys[keys.index(Key.DAY)] for row in rows} == {
                     each.recorded_at.date().isoformat() for each in wanted
                 }
+            assert {(*row.keys, row.currency, row.cost) for row in rows} == grouped(wanted, keys)
+
+
+def grouped(made: list[UsageRecord], keys: list[Key]) -> set[tuple[object, ...]]:
+    """Keys, currency and cost of each row that a report of some records has."""
+    costs: dict[tuple[object, ...], list[Decimal]] = {}
+    for each in made:
+        of = {
+            Key.NAMESPACE: each.namespace,
+            Key.PIPELINE: each.model if each.kind == "run" else None,
+            Key.MODEL: None if each.kind == "run" else each.model,
+            Key.DAY: each.recorded_at.date().isoformat(),
+            Key.TREE: run_id(each.root_uid),
+        }
+        costs.setdefault((*(of[key] for key in keys), each.currency), []).append(each.cost)
+    return {(*place, exact_sum(parts)) for place, parts in costs.items()}

@@ -15,12 +15,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from importlib import import_module
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BigInteger, Connection, MetaData, String, Table, event, literal, text
+from sqlalchemy import BigInteger, Connection, MetaData, Table, event, literal, text
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -28,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
+from mayfly.database import exact
 from mayfly.database.schema import bring_up_to_date
 from mayfly.listeners import Listeners
 
@@ -99,21 +99,6 @@ class Instant(TypeDecorator[datetime]):
     @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-class Exact(TypeDecorator[Decimal]):
-    """A decimal as text, because SQLite would convert it to a float."""
-
-    impl = String(160)
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
-        return None if value is None else format(value, "f")
-
-    @override
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value)
 
 
 class Database:
@@ -329,11 +314,18 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    exact.configure(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("mayfly_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def insert_of(dialect: str, table: Table) -> Any:
+    """The INSERT of a database, which knows ON CONFLICT."""
+    # The one that the engine has loaded: to import both would slow each start.
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
 
 
 async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
@@ -342,8 +334,6 @@ async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, An
     Returns:
         Whether the row is new.
     """
-    # The one that the engine has loaded: to import both would slow each start.
-    dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    statement = insert_of(tx.dialect.name, table).values(**values).on_conflict_do_nothing()
     # RETURNING, because the drivers don't agree on how many rows an INSERT has touched.
     return (await tx.execute(statement.returning(literal(1)))).first() is not None

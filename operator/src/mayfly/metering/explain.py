@@ -16,6 +16,7 @@ from mayfly.metering import records, tree
 from mayfly.metering.pricing import Charge
 from mayfly.metering.records import UsageRecord, exact_sum, summed
 from mayfly.metering.tables import runs, usage_records
+from mayfly.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ async def _below(tx: AsyncConnection, uid: str) -> list[UsageRecord]:
     bills: dict[str, list[UsageRecord]] = {}
     made: dict[str | None, set[str]] = {}
     found = await tx.stream(select(usage_records).where(usage_records.c.root_uid == root))
+    turn = Turn()
     async for row in found.mappings():
+        await turn.pass_on()
         record = UsageRecord(**row)
         bills.setdefault(record.run_uid, []).append(record)
         made.setdefault(record.parent_uid, set()).add(record.run_uid)

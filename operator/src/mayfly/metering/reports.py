@@ -2,7 +2,7 @@
 
 Sums are made of those that are kept (`sums`). Records are read in batches, each in a transaction
 of its own, so that neither memory nor a slow reader of an answer holds anything up; what is behind
-a reader in time doesn't change any more.
+a reader in time doesn't change any more. Whatever is long is done in turns (`mayfly.turns`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mayfly.api.v1alpha1.identity import run_id
 from mayfly.database.engine import Database
 from mayfly.metering import periods, sums
 from mayfly.metering.periods import Month, Period, Totals
@@ -27,8 +28,10 @@ from mayfly.metering.records import UsageRecord, of
 from mayfly.metering.sheets import line
 from mayfly.metering.sums import Sum
 from mayfly.metering.tables import RUN, usage_records
+from mayfly.turns import Turn, in_turns
 
-BATCH = 1000
+BATCH = 100
+"""Number of records that are read at once: other tasks wait while they are made of rows."""
 
 MAX_ROWS = 10_000
 """Maximum number of rows of a report, which bounds its memory."""
@@ -56,11 +59,22 @@ class Key(StrEnum):
     DAY = "day"
     TREE = "tree"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The fields of a `Sum` that it looks at."""
+        match self:
+            case Key.PIPELINE | Key.MODEL:
+                return ("kind", "model")
+            case Key.TREE:
+                return ("root_uid",)
+            case _:
+                return (self.value,)
+
     def of(self, part: Sum) -> str | None:
         """Where a sum of records belongs; None where the key says nothing of it.
 
         A run of a Pipeline has no model and a call of a Model no pipeline; a day is one in UTC, of
-        `recorded_at`; a tree has the id of its root.
+        `recorded_at`; a tree is known by the UID of its root, until it is shown.
         """
         match self:
             case Key.NAMESPACE:
@@ -72,7 +86,11 @@ class Key(StrEnum):
             case Key.DAY:
                 return part.day
             case Key.TREE:
-                return part.tree
+                return part.root_uid
+
+    def shown(self, place: str | None) -> str | None:
+        """What a report says of where a sum belongs: of a tree, the id of its root."""
+        return run_id(place) if self is Key.TREE and place is not None else place
 
 
 @dataclass(frozen=True)
@@ -194,10 +212,10 @@ async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Ro
         TooManyRows: there are more of them than `MAX_ROWS`.
     """
     amounts: dict[tuple[tuple[str | None, ...], str], _Amounts] = {}
-    trees = Key.TREE in keys
+    apart = {part for key in keys for part in key.parts}
     async with (
         database.read() as tx,
-        aclosing(sums.find(tx, span.since, span.until, span.namespace, trees=trees)) as parts,
+        aclosing(sums.find(tx, span.since, span.until, span.namespace, apart)) as parts,
     ):
         async for batch in parts:
             for part in batch:
@@ -205,8 +223,13 @@ async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Ro
                 amounts.setdefault(place, _Amounts()).add(part)
             if len(amounts) > MAX_ROWS:
                 raise TooManyRows
-    rows = [Row(*place, **asdict(total)) for place, total in amounts.items()]
-    return sorted(rows, key=lambda row: ([key or "" for key in row.keys], row.currency))
+    # UIDs are in the order of ids.
+    places = sorted(amounts, key=lambda place: ([part or "" for part in place[0]], place[1]))
+    rows = []
+    async for place in in_turns(places):
+        shown = tuple(key.shown(part) for key, part in zip(keys, place[0], strict=True))
+        rows.append(amounts[place].row(shown, place[1]))
+    return rows
 
 
 def totals_of(rows: Sequence[Row]) -> list[Row]:
@@ -214,7 +237,7 @@ def totals_of(rows: Sequence[Row]) -> list[Row]:
     found: dict[str, _Amounts] = {}
     for row in rows:
         found.setdefault(row.currency, _Amounts()).add(row)
-    return [Row((), currency, **asdict(found[currency])) for currency in sorted(found)]
+    return [found[currency].row((), currency) for currency in sorted(found)]
 
 
 @dataclass(slots=True)
@@ -236,11 +259,18 @@ class _Amounts:
         self.output_tokens += more.output_tokens
         self.cost = EXACT.add(self.cost, more.cost)
 
+    def row(self, keys: tuple[str | None, ...], currency: str) -> Row:
+        """The row of them."""
+        counts = (self.predictions, self.active_ms, self.output_items)
+        return Row(keys, currency, *counts, self.input_tokens, self.output_tokens, self.cost)
+
 
 async def count(database: Database, month: Month) -> Totals:
     """The current totals of a month's records."""
     digest, number, sums = hashlib.sha256(), 0, dict[str, Decimal]()
+    turn = Turn()
     async for record in records(database, Span(month.start, month.end)):
+        await turn.pass_on()
         digest.update(line_of(record).encode())
         number += 1
         with localcontext(EXACT):

@@ -17,6 +17,9 @@ Cell = str | int | bool | Decimal | datetime | None
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Characters that begin a formula in a spreadsheet."""
 
+_PLAIN = re.compile(r"[0-9A-Za-z\[{][ -~]*|")
+"""Some texts that need no care: no control character, and no formula from the first one on."""
+
 _BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -34,6 +37,13 @@ def cell(value: Cell) -> str:
     apostrophe, and text of several lines becomes one line.
     """
     match value:
+        case str() if _PLAIN.fullmatch(value):  # nearly all are
+            return value
+        case str():
+            # Spaces before it hide a formula from us, and not from a spreadsheet.
+            flat = _BREAKS.sub(" ", value)
+            formula = flat.startswith(FORMULA) or flat.lstrip().startswith(FORMULA)
+            return f"'{flat}" if formula else flat
         case None:
             return ""
         case bool():
@@ -44,8 +54,3 @@ def cell(value: Cell) -> str:
             return decimal_text(value)
         case datetime():
             return rfc3339(value)
-        case str():
-            # Spaces before it hide a formula from us, and not from a spreadsheet.
-            flat = _BREAKS.sub(" ", value)
-            formula = flat.startswith(FORMULA) or flat.lstrip().startswith(FORMULA)
-            return f"'{flat}" if formula else flat

@@ -19,7 +19,8 @@ from decimal import Decimal, localcontext
 from sqlalchemy import Column, String, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.database.engine import Exact, insert_once, metadata
+from mayfly.database.engine import insert_once, metadata
+from mayfly.database.exact import Exact
 from mayfly.metering.pricing import EXACT, Consumption, cost, milliseconds, read_pins
 from mayfly.metering.tables import RUN, runs
 

@@ -2,31 +2,53 @@
 
 A record and its corrections are added in the transaction that writes them, so the sums are exact
 at every moment, and each record is in them once. A day is one in UTC, of `recorded_at`. The parts
-of a span that are no whole days are read from the records.
+of a span that are no whole days are read from the records. Whatever is read is added up by the
+database, into no more rows than the report tells apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Row, Select, String, Table, and_, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Insert,
+    Select,
+    String,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.names import INLINE
-from mayfly.database.engine import Exact, metadata
-from mayfly.metering.pricing import EXACT
+from mayfly.database.engine import insert_of, metadata
+from mayfly.database.exact import Exact, Plus, Total
 from mayfly.metering.tables import usage_records
 
 if TYPE_CHECKING:
     from mayfly.metering.records import UsageRecord
 
-BATCH = 1000
-"""Number of rows that are fetched at once; other work goes on in between."""
+BATCH = 100
+"""Number of rows that are fetched at once; other work goes on in between, and waits for each."""
+
+COUNTS = ("predictions", "active_ms", "output_items", "input_tokens", "output_tokens")
+
+
+def _amounts() -> list[Column[Any]]:
+    counts = (Column(name, BigInteger, nullable=False) for name in COUNTS)
+    return [*counts, Column("cost", Exact, nullable=False)]
+
 
 usage_days = Table(
     "usage_days",
@@ -36,23 +58,32 @@ usage_days = Table(
     Column("kind", String(8), primary_key=True),
     Column("model", String(320), primary_key=True),
     Column("currency", String(8), primary_key=True),
-    Column("predictions", BigInteger, nullable=False),
-    Column("active_ms", BigInteger, nullable=False),
-    Column("output_items", BigInteger, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cost", Exact, nullable=False),
+    *_amounts(),
 )
+
+usage_trees = Table(
+    "usage_trees",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("root_uid", String(64), primary_key=True),
+    Column("namespace", String(63), primary_key=True),
+    Column("currency", String(8), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("model", String(320), primary_key=True),
+    *_amounts(),
+    sqlite_with_rowid=False,
+)
+"""The same for each tree, in the order in which a report by tree reads them."""
 
 
 class Sum(NamedTuple):
-    """The sum of some records that belong together; the fields are those of `usage_days`, in order.
+    """The sum of some records. What they are not told apart by is "", but for the currency.
 
     Attributes:
         day: of `recorded_at`, in UTC: "2026-11-05".
         model: what was called, by `called_model`.
+        root_uid: of their tree.
         predictions: how many bills; corrections are none.
-        tree: the id of the root; "" where records of several trees are summed.
     """
 
     day: str
@@ -60,13 +91,13 @@ class Sum(NamedTuple):
     kind: str
     model: str
     currency: str
+    root_uid: str
     predictions: int
     active_ms: int
     output_items: int
     input_tokens: int
     output_tokens: int
     cost: Decimal
-    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,21 +107,23 @@ class Split:
     Attributes:
         days: the first day and the first one after the last, each None where there is no bound;
             None if there is no whole day.
-        rest: spans of moments before and after them: from (inclusive), to (exclusive).
+        rest: spans of moments of one day, before and after them: from (inclusive), to (exclusive).
     """
 
     days: tuple[str | None, str | None] | None
-    rest: tuple[tuple[datetime | None, datetime | None], ...]
+    rest: tuple[tuple[datetime, datetime | None], ...]
 
 
 def split(since: datetime | None, until: datetime | None) -> Split:
     """Split a span into whole days, whose sums are kept, and the rest."""
     first = None if since is None else _day_from(since)
     end = None if until is None else _midnight(until)
-    if (since and not first) or (first and end and first >= end):
+    if since is not None and (first is None or (end is not None and first > end)):
         return Split(None, ((since, until),))
-    before = ((since, first),) if since != first else ()
-    after = ((end, until),) if until != end else ()
+    before = () if since is None or since == first else ((since, first),)
+    after = () if end is None or until == end else ((end, until),)
+    if first is not None and first == end:
+        return Split(None, (*before, *after))
     days = (day_of(first) if first else None, day_of(end) if end else None)
     return Split(days, (*before, *after))
 
@@ -113,29 +146,35 @@ def _day_from(moment: datetime) -> datetime | None:
 
 
 async def add(tx: AsyncConnection, record: UsageRecord) -> None:
-    """Add a new usage record to its day, in the transaction that writes it."""
-    place = {
+    """Add a new usage record to its day and its tree, in the transaction that writes it."""
+    values = {
         "day": day_of(record.recorded_at),
         "namespace": record.namespace,
         "kind": record.kind,
         "model": record.model,
         "currency": record.currency,
-    }
-    amounts = {
         "predictions": int(record.corrects is None),
         "active_ms": record.active_ms,
         "output_items": record.output_items,
         "input_tokens": record.input_tokens,
         "output_tokens": record.output_tokens,
+        "cost": record.cost,
     }
-    here = and_(*(usage_days.c[name] == value for name, value in place.items()))
-    cost = await tx.scalar(select(usage_days.c.cost).where(here))
-    if cost is None:
-        await tx.execute(insert(usage_days).values(**place, **amounts, cost=record.cost))
-        return
-    more = {name: usage_days.c[name] + amount for name, amount in amounts.items()}
-    cost = EXACT.add(cost, record.cost)
-    await tx.execute(update(usage_days).where(here).values(**more, cost=cost))
+    await tx.execute(_adding(usage_days, tx.dialect.name), values)
+    await tx.execute(_adding(usage_trees, tx.dialect.name), values | {"root_uid": record.root_uid})
+
+
+@cache
+def _adding(table: Table, dialect: str) -> Insert:
+    """The statement that makes a row of a table of sums, or adds to it."""
+    insert = insert_of(dialect, table)
+    more: dict[str, ColumnElement[Any]] = {
+        name: table.c[name] + insert.excluded[name] for name in COUNTS
+    }
+    more["cost"] = Plus(table.c.cost, insert.excluded.cost)
+    places = list(table.primary_key)
+    statement: Insert = insert.on_conflict_do_update(index_elements=places, set_=more)
+    return statement
 
 
 async def find(
@@ -143,9 +182,8 @@ async def find(
     since: datetime | None,
     until: datetime | None,
     namespace: str | None,
-    *,
-    trees: bool,
-) -> AsyncGenerator[list[Sum], None]:
+    apart: Collection[str],
+) -> AsyncGenerator[Sequence[Sum], None]:
     """Sums that add up to those of a span's records, in batches.
 
     Args:
@@ -153,43 +191,65 @@ async def find(
         since: from this `recorded_at` on; None for the first record.
         until: before this; None for all after it.
         namespace: who pays; None for all.
-        trees: whether each belongs to one tree: then every record is read.
+        apart: what they are told apart by: fields of `Sum`. Several may still belong together.
     """
-    parts = Split(None, ((since, until),)) if trees else split(since, until)
-    queries = [] if parts.days is None else [(query_days(*parts.days, namespace), _of_day)]
-    queries += [(query_rest(start, end, namespace), _of_record) for start, end in parts.rest]
-    for query, read in queries:
+    parts = split(since, until)
+    queries = [] if parts.days is None else [query_days(*parts.days, namespace, apart)]
+    queries += [query_rest(start, end, namespace, apart) for start, end in parts.rest]
+    for query in queries:
         found = await tx.stream(query.execution_options(yield_per=BATCH))
         try:
             async for batch in found.partitions():
-                yield [read(row) for row in batch]
+                yield [Sum._make(row) for row in batch]
         finally:
             await found.close()
 
 
-def query_days(first: str | None, end: str | None, namespace: str | None) -> Select[Any]:
-    """The query of daily sums, from a day (inclusive) to another (exclusive)."""
-    wanted = select(usage_days)
+def query_days(
+    first: str | None, end: str | None, namespace: str | None, apart: Collection[str]
+) -> Select[Any]:
+    """The query of sums that are kept, from a day (inclusive) to another (exclusive).
+
+    Days are told apart, so that none adds up much at once. Sums of trees are read in the order of
+    their key, so that too many are seen before all are read.
+    """
+    table, apart = usage_days, {*apart, "day"}
+    if "root_uid" in apart:
+        table, apart = usage_trees, {*apart, "namespace"}
+    wanted = _added_up(
+        {column.name: column for column in table.primary_key},
+        {name: func.sum(table.c[name]) for name in COUNTS},
+        table.c.cost,
+        apart,
+    )
     if first is not None:
-        wanted = wanted.where(usage_days.c.day >= first)
+        wanted = wanted.where(table.c.day >= first)
     if end is not None:
-        wanted = wanted.where(usage_days.c.day < end)
+        wanted = wanted.where(table.c.day < end)
     if namespace is not None:
-        wanted = wanted.where(usage_days.c.namespace == namespace)
+        # Not the bare column, because SQLite would leave it out of the order, and sort all.
+        wanted = wanted.where(table.c.namespace + _text("") == namespace)
     return wanted
 
 
 def query_rest(
-    since: datetime | None, until: datetime | None, namespace: str | None
+    since: datetime, until: datetime | None, namespace: str | None, apart: Collection[str]
 ) -> Select[Any]:
-    """The query of what is summed of records, from a moment (inclusive) to another (exclusive)."""
+    """The query of sums of records from a moment (inclusive) to another (exclusive) of its day."""
     record = usage_records.c
-    place = (record.namespace, record.kind, record.pipeline_namespace, record.pipeline)
-    what = (record.called, record.root_uid, record.recorded_at, record.currency, record.corrects)
-    amounts = (record.active_ms, record.output_items, record.input_tokens, record.output_tokens)
-    wanted = select(*place, *what, *amounts, record.cost)
-    if since is not None:
-        wanted = wanted.where(record.recorded_at >= since)
+    places: dict[str, ColumnElement[Any]] = {
+        "root_uid": record.root_uid,
+        "namespace": record.namespace,
+        "currency": record.currency,
+        "kind": record.kind,
+        "model": _CALLED,
+    }
+    counts: dict[str, ColumnElement[Any]] = {
+        "predictions": func.count() - func.count(record.corrects),
+        **{name: func.sum(record[name]) for name in COUNTS[1:]},
+    }
+    wanted = _added_up(places, counts, record.cost, apart, day=day_of(since))
+    wanted = wanted.where(record.recorded_at >= since)
     if until is not None:
         wanted = wanted.where(record.recorded_at < until)
     if namespace is not None:
@@ -197,25 +257,26 @@ def query_rest(
     return wanted
 
 
-def _of_day(row: Any) -> Sum:
-    return Sum(*row)
+def _added_up(
+    places: Mapping[str, ColumnElement[Any]],
+    counts: Mapping[str, ColumnElement[Any]],
+    cost: ColumnElement[Any],
+    apart: Collection[str],
+    day: str = "",
+) -> Select[Any]:
+    """The query of a `Sum` of each combination of some places, which are grouped in their order."""
+    grouped = {name: each for name, each in places.items() if name in {*apart, "currency"}}
+    shown = {"day": _text(day), **grouped}
+    return select(
+        *(shown.get(name, _text("")).label(name) for name in Sum._fields[:6]),
+        *(cast(counts[name], BigInteger).label(name) for name in COUNTS),
+        Total(cost).label("cost"),
+    ).group_by(*grouped.values())
 
 
-def _of_record(row: Row[Any]) -> Sum:
-    return Sum(
-        day=day_of(row.recorded_at),
-        namespace=row.namespace,
-        kind=row.kind,
-        model=called_model(row.called, row.pipeline_namespace, row.pipeline),
-        currency=row.currency,
-        predictions=int(row.corrects is None),
-        active_ms=row.active_ms,
-        output_items=row.output_items,
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cost=row.cost,
-        tree=run_id(row.root_uid),
-    )
+def _text(constant: str) -> ColumnElement[str]:
+    """A constant in the text of a query: parameters of two places are not the same to GROUP BY."""
+    return literal(constant, literal_execute=True)
 
 
 def called_model(called: str, pipeline_namespace: str, pipeline: str) -> str:
@@ -223,3 +284,11 @@ def called_model(called: str, pipeline_namespace: str, pipeline: str) -> str:
     if called or not pipeline:
         return called or INLINE
     return f"{pipeline_namespace}/{pipeline}"
+
+
+_CALLED: ColumnElement[str] = case(
+    (usage_records.c.called != _text(""), usage_records.c.called),
+    (usage_records.c.pipeline == _text(""), _text(INLINE)),
+    else_=usage_records.c.pipeline_namespace + _text("/") + usage_records.c.pipeline,
+)
+"""The same in SQL."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
 
-from mayfly.database.engine import Exact, Instant, metadata
+from mayfly.database.engine import Instant, metadata
+from mayfly.database.exact import Exact
 
 RUN = "run"
 MODEL = "model"

@@ -27,19 +27,24 @@ PARTS = 1000
 """The maximum number of downstream predictions in an explanation; their sum includes all."""
 
 
-def report(span: Span, keys: Sequence[Key], rows: Sequence[Row]) -> Json:
-    """A usage report as JSON; the totals, one per currency, are the sums of its rows."""
-    return {
+def report(span: Span, keys: Sequence[Key], rows: Sequence[Row]) -> Iterator[str]:
+    """A usage report as JSON, in pieces; the totals, one per currency, are the sums of its rows."""
+    head = {
         "from": rfc3339(span.since) if span.since else None,
         "to": rfc3339(span.until) if span.until else None,
         "namespace": span.namespace,
         "by": [key.value for key in keys],
-        "rows": [
-            {**dict(zip((key.value for key in keys), row.keys, strict=True)), **_sums(row)}
-            for row in rows
-        ],
-        "totals": [_sums(row) for row in totals_of(rows)],
     }
+    yield f'{_compact(head)[:-1]},"rows":['
+    for number, row in enumerate(rows):
+        words = dict(zip((key.value for key in keys), row.keys, strict=True))
+        yield ("," if number else "") + _compact({**words, **_sums(row)})
+    totals = _compact([_sums(row) for row in totals_of(rows)])
+    yield f'],"totals":{totals}}}'
+
+
+def _compact(value: Json | list[Json]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def report_lines(keys: Sequence[Key], rows: Sequence[Row]) -> Iterator[str]:

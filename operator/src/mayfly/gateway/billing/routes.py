@@ -27,6 +27,7 @@ from mayfly.metering.explain import Explanation, Namesake, explain, named
 from mayfly.metering.periods import Month
 from mayfly.metering.records import UsageRecord
 from mayfly.metering.reports import Key, Span
+from mayfly.turns import Turn, in_turns
 
 CSV = "text/csv; charset=utf-8"
 
@@ -35,6 +36,9 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 
 NAMESAKES = 10
 """How many runs of one name an error lists."""
+
+LINES = 200
+"""Number of lines of an export that are sent at once."""
 
 From = Annotated[
     str | None,
@@ -46,6 +50,8 @@ By = Annotated[
 ]
 Format = Annotated[str | None, Query(alias="format", description="json or csv.")]
 Namespace = str | None
+Lines = Callable[[UsageRecord, UsageRecord | None], Iterable[str]]
+"""The lines of a record; a correction comes with the bill that it corrects."""
 
 
 class UsageRoutes:
@@ -99,9 +105,10 @@ class UsageRoutes:
                 f"namespace, or fewer keys in `by`."
             ) from None
         if as_csv:
-            text = "".join(presenter.report_lines(keys, rows))
+            text = await joined(presenter.report_lines(keys, rows))
             return Response(text, media_type=CSV, headers=_attached("usage"))
-        return JSONResponse(presenter.report(span, keys, rows), headers=UNCACHED)
+        text = await joined(presenter.report(span, keys, rows))
+        return Response(text, media_type="application/json", headers=UNCACHED)
 
     async def records(
         self,
@@ -271,19 +278,26 @@ class UsageRoutes:
             raise Invalid("`to` is not after `from`; without `from`, this month is meant.")
         return Span(start, end, namespace)
 
-    def _streamed(
-        self,
-        span: Span,
-        header: str,
-        lines: Callable[[UsageRecord, UsageRecord | None], Iterable[str]],
-        name: str,
-    ) -> Response:
-        async def body() -> AsyncIterator[str]:
-            yield header
-            async for record, corrected in reports.with_corrected(self._database, span):
-                yield "".join(lines(record, corrected))
+    def _streamed(self, span: Span, header: str, lines: Lines, name: str) -> Response:
+        pieces = exported(self._database, span, header, lines)
+        return StreamingResponse(pieces, media_type=CSV, headers=_attached(name))
 
-        return StreamingResponse(body(), media_type=CSV, headers=_attached(name))
+
+async def exported(database: Database, span: Span, header: str, lines: Lines) -> AsyncIterator[str]:
+    """The records of a span as CSV, in pieces of a few lines."""
+    pieces, turn = [header], Turn()
+    async for record, corrected in reports.with_corrected(database, span):
+        pieces += lines(record, corrected)
+        await turn.pass_on()
+        if len(pieces) >= LINES:
+            yield "".join(pieces)
+            pieces.clear()
+    yield "".join(pieces)
+
+
+async def joined(pieces: Iterable[str]) -> str:
+    """The whole of some pieces, made in turns."""
+    return "".join([each async for each in in_turns(pieces)])
 
 
 def _where(request: Request, namespace: str | None) -> str | None:

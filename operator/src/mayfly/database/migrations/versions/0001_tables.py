@@ -141,6 +141,24 @@ Table(
 )
 
 Table(
+    "usage_trees",
+    tables,
+    Column("day", String(10), primary_key=True),
+    Column("root_uid", String(64), primary_key=True),
+    Column("namespace", String(63), primary_key=True),
+    Column("currency", String(8), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("model", String(320), primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("active_ms", BigInteger, nullable=False),
+    Column("output_items", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", String(160), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+Table(
     "usage_periods",
     tables,
     Column("period", String(7), primary_key=True),
