@@ -71,9 +71,9 @@ usage_trees = Table(
     Column("kind", String(8), primary_key=True),
     Column("model", String(320), primary_key=True),
     *_amounts(),
-    sqlite_with_rowid=False,
 )
-"""The same for each tree, in the order in which a report by tree reads them."""
+"""The same for each tree, in the order in which a report by tree reads them (in SQLite without
+row ids, which only the migration says: to say it here would load its dialect at each start)."""
 
 
 class Sum(NamedTuple):
