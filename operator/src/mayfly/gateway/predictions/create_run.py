@@ -116,7 +116,7 @@ class RunMaker:
             Busy: the API server does not answer; nothing was made, or a repeat will find it.
         """
         namespace = plan.order.namespace
-        name = f"{plan.callee.entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
+        name = plan.name or f"{plan.callee.entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
         async with self._database.write() as tx:
             await idempotency.remember(tx, known, Created(namespace, name), self._clock())
         body = {
@@ -196,7 +196,8 @@ class RunMaker:
         try:
             made = await self._created(body)
         except (Forbidden, Invalid, Missing):
-            await self._sealed.forget_unmade(namespace, name)
+            # Only its own: another gateway may be creating the same run.
+            await self._sealed.forget_unmade(namespace, name, given.texts)
             raise
         try:
             await self._sealed.bind(made["metadata"]["uid"], namespace, name, made["spec"])
