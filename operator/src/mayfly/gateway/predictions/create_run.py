@@ -30,7 +30,7 @@ from mayfly.gateway.predictions.create import Callee, Order, Plan
 from mayfly.gateway.predictions.idempotency import Created, Fingerprint
 from mayfly.gateway.predictions.snapshots import Snapshot, Snapshots
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
-from mayfly.kube.client import Cluster
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.reconcile.lineage import child_depth, too_deep
@@ -135,11 +135,8 @@ class RunMaker:
         Raises:
             KubeError: the API server could not be asked.
         """
-        try:
-            seen = Seen(await self._cluster.get(RUNS, made.namespace, made.name))
-        except NotFound:
-            return None
-        return await self._snapshots.of_run(seen)
+        body = await find_object(self._cluster, RUNS, made.namespace, made.name)
+        return None if body is None else await self._snapshots.of_run(Seen(body))
 
     def _metadata(self, plan: Plan, name: str) -> Json:
         labels = {
