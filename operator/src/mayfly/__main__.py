@@ -15,6 +15,9 @@ from pathlib import Path
 
 from mayfly.clock import monotonic, utc_now
 
+DATABASE_URL = "MAYFLY_DATABASE_URL"
+"""The variable that overrides the settings' database: its password is in a Secret."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the processes, write what is generated, or ask a gateway something."""
@@ -95,9 +98,12 @@ def _controller() -> int:
 def _gateway() -> int:
     with loading():
         from mayfly.config import GatewayConfig  # noqa: PLC0415
-        from mayfly.gateway import serve  # noqa: PLC0415
+        from mayfly.gateway.server import serve  # noqa: PLC0415
 
-    serve(GatewayConfig.model_validate_json(_config_text()))
+    config = GatewayConfig.model_validate_json(_config_text())
+    url = os.environ.get(DATABASE_URL) or config.database_url
+    config = config.model_copy(update={"database_url": url})
+    asyncio.run(serve(config, os.environ.get("KUBECONFIG")))
     return 0
 
 
@@ -105,7 +111,7 @@ def _database(action: str, file: str) -> int:
     from mayfly.config import GatewayConfig  # noqa: PLC0415
     from mayfly.database import backup  # noqa: PLC0415
 
-    url = os.environ.get("MAYFLY_DATABASE_URL")
+    url = os.environ.get(DATABASE_URL)
     url = url or GatewayConfig.model_validate_json(_config_text()).database_url
     writes = action == "backup"
     act = backup.backup if writes else backup.restore

@@ -59,6 +59,9 @@ class Failure:
 OnFailure = Callable[[K, Failure], Awaitable[None]]
 """Called after each unexpected error of a key; errors of its own are logged."""
 
+Observe = Callable[[K, Result, float], None]
+"""Called after each look at a key with its result and how many seconds it took."""
+
 
 class WorkQueue(Generic[K]):
     """A queue of keys to reconcile, and the loop that reconciles them."""
@@ -68,18 +71,18 @@ class WorkQueue(Generic[K]):
         monotonic: Monotonic,
         *,
         passing: tuple[type[Exception], ...] = (),
-        observe: Callable[[K, Result, float], None] | None = None,
+        observe: Observe[K] | None = None,
     ) -> None:
         """Get ready.
 
         Args:
             monotonic: of waits, timers and durations.
             passing: errors of others that pass: a warning. Any other one is logged as a bug's.
-            observe: called after each look with its result and how many seconds it took.
+            observe: told of each look, for metrics.
         """
         self._monotonic = monotonic
         self._passing = passing
-        self.observe = observe
+        self._observe = observe
         self._ready: OrderedDict[K, float] = OrderedDict()
         self._busy: set[K] = set()
         self._again: set[K] = set()
@@ -206,8 +209,8 @@ class WorkQueue(Generic[K]):
             began = self._monotonic()
             try:
                 result = await self._look(key, work, failing)
-                if self.observe is not None:
-                    self.observe(key, result, self._monotonic() - began)
+                if self._observe is not None:
+                    self._observe(key, result, self._monotonic() - began)
             finally:
                 self.done(key)
 

@@ -74,7 +74,7 @@ async def test_every_port_of_a_gateway_is_open_to_both_families(
     ports = {"listen_port": free_port(), "metrics_port": free_port()}
     models = ModelsConfig(callback_port=free_port())
     config = world.config().model_copy(update={"listen_host": EVERY, "models": models, **ports})
-    serving = asyncio.create_task(server._serve(config, None))
+    serving = asyncio.create_task(server.serve(config, None))
     async for _ in looks():
         if await asyncio.to_thread(reached, config.listen_port, "/healthz"):
             break

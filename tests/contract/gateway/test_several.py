@@ -1,13 +1,18 @@
 """Two gateways on one PostgreSQL: a run has one life, one bill, one webhook, whoever is asked."""
 
 import asyncio
+import json
 from itertools import cycle
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from support.gateway.receiver import receiving
-from support.gateway.world import BUILDER, Running, World
+from support.gateway.world import BUILDER, NAMESPACE, Run, Running, World
 
+from mayfly.gateway.secrets.sealed import Sealed
+from mayfly.kube.errors import Refused, Unavailable
+from mayfly.kube.kinds import RUNS
 from mayfly.metering import tables
 
 pytestmark = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
@@ -77,3 +82,45 @@ async def test_a_cancel_that_one_is_asked_for_reaches_the_pod_of_the_other(world
         status = await run.finished()
         assert status["phase"] == "Canceled"
         assert await records(other) == 1
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+async def test_creates_with_one_key_make_one_run_whoever_is_asked(
+    world: World, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = iter(range(refused))
+    keep, kept = Sealed.keep_for_run, iter(range(2))
+    both = asyncio.Event()
+
+    async def noted(*given: Any) -> None:
+        await keep(*given)
+        if next(kept, None) == 1:
+            both.set()
+
+    def away(verb: str, _body: Any) -> None:
+        if verb == "POST" and not both.is_set():
+            raise Unavailable(0, "no answer")
+        if verb == "POST" and next(refusals, None) is not None:
+            raise Refused(403, "exceeded quota: runs")
+
+    monkeypatch.setattr(Sealed, "keep_for_run", noted)
+    monkeypatch.setattr("mayfly.gateway.predictions.create_run.COMMIT_SECONDS", 60.0)
+    secret = {"type": "string", "format": "password", "x-cog-secret": True}
+    world.schema({"type": "object", "properties": {"key": secret}})
+    world.cluster.on_write = away
+    path, body = f"/v1/models/{NAMESPACE}/answer/predictions", {"input": {"key": "one"}}
+    async with world.gateway() as one, world.gateway() as other:
+        async with one.client(BUILDER) as mine, other.client(BUILDER) as theirs:
+            key = {"Idempotency-Key": "k"}
+            answers = await asyncio.gather(
+                mine.post(path, json=body, headers=key), theirs.post(path, json=body, headers=key)
+            )
+        (made,) = world.cluster.every(RUNS)
+        run = Run(world, made)
+        told = sorted(each.status_code for each in answers)
+        assert told == [201, 403 if refused else 201]
+        assert {each.json()["id"] for each in answers if each.is_success} == {run.id}
+        run.claim()
+        async with run.dial(other) as agent:
+            await agent.hello()
+            assert json.loads((await agent.accept())["inputJSON"]) == {"key": "one"}

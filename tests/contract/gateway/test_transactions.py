@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from sqlalchemy import event
 from support.gateway.transactions import Transactions
 from support.gateway.world import KEY, NAMESPACE, World
 from support.waiting import looks
@@ -31,10 +32,15 @@ async def test_of_a_create_that_may_come_again(
         seen = Transactions(monkeypatch, gateway.gateway.process.database)
         path = f"/v1/models/{NAMESPACE}/answer/predictions"
         key = {"Idempotency-Key": "one"}
+        asked: list[str] = []
+        engine = gateway.gateway.process.database._engine.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
         made = await caller.post(path, json={"input": {}}, headers=key)
         assert made.status_code == 201, made.text
-        # That nothing was made before is found by the transaction that remembers what is made.
+        # That nothing was made before is told by the insert of what is made.
         assert seen.taken() == (0, 1)
+        of_creates = [each.split()[0] for each in asked if " creates" in each]
+        assert of_creates == ["DELETE", "INSERT"]
         again = await caller.post(path, json={"input": {}}, headers=key)
         assert again.json()["id"] == made.json()["id"]
         assert seen.taken() == (1, 1)

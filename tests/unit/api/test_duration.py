@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from support.builders import NOW
 
+from mayfly.api.crd import KINDS, schema
 from mayfly.api.v1alpha1.duration import LONGEST, PATTERN, Duration, seconds
 
 UNITS = {"ms": Fraction(1, 1000), "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -108,3 +111,26 @@ def test_what_is_printed_is_read_again(terms):
     exact = sum((whole + Fraction(part, 100)) * UNITS[unit] for whole, part, unit in terms)
     if len(text) <= 32:
         assert seconds(text) == pytest.approx(float(exact), rel=1e-12, abs=1e-12)
+
+
+def durations(node: object, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The fields of a schema that look like durations: by their name, example or default."""
+    if not isinstance(node, dict):
+        return
+    texts = {str(node.get("default", "")), *re.findall(r"\b90s\b", node.get("description", ""))}
+    if node.get("type") == "string" and any(re.fullmatch(r"[0-9]+[smh]", each) for each in texts):
+        yield name, node
+    for key, each in node.items():
+        yield from durations(each, key)
+
+
+def test_every_duration_of_a_kind_has_the_one_grammar_and_its_bounds():
+    found = [(kind.kind_name, *each) for kind in KINDS for each in durations(schema(kind))]
+    assert {(kind, name) for kind, name, _ in found} >= {
+        ("Pipeline", "timeout"),
+        ("PipelineRun", "startDeadline"),
+        ("Model", "timeout"),
+    }
+    for kind, name, field in found:
+        assert field["pattern"] == PATTERN, (kind, name)
+        assert len(field["x-kubernetes-validations"]) == 2, (kind, name)

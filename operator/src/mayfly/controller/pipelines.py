@@ -11,8 +11,8 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
 from mayfly.controller.resolve import Resolver
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Conflict, KubeError, NotFound
+from mayfly.kube.client import Cluster, find_object
+from mayfly.kube.errors import Conflict, KubeError
 from mayfly.kube.kinds import MODELS, PIPELINES, RUNTIMES, VERSIONS
 from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import ObservedPipeline
@@ -47,9 +47,8 @@ class PipelineWorker:
 
     async def look_at_pipeline(self, key: Key) -> None:
         """Reconcile a Pipeline: its versions, its status, and the runs that wait for it."""
-        try:
-            body = await self._cluster.get(PIPELINES, key.namespace, key.name)
-        except NotFound:
+        body = await find_object(self._cluster, PIPELINES, key.namespace, key.name)
+        if body is None:
             self._caches.pipelines.pop((key.namespace, key.name), None)
             self._release_dependents(key)
             return
@@ -73,11 +72,8 @@ class PipelineWorker:
         self._release_dependents(key)
 
     async def _model(self, key: Key) -> Model | None:
-        try:
-            body = await self._cluster.get(MODELS, key.namespace, key.name)
-        except NotFound:
-            return None
-        return Model.model_validate(body)
+        body = await find_object(self._cluster, MODELS, key.namespace, key.name)
+        return None if body is None else Model.model_validate(body)
 
     async def look_at_model(self, key: Key) -> None:
         """Tell of a Model that is not ready; its status is the gateway's."""
@@ -105,9 +101,8 @@ class PipelineWorker:
 
     async def look_at_runtime(self, key: Key) -> None:
         """Reconcile a PipelineRuntime, and queue the Pipelines that use it."""
-        try:
-            body = await self._cluster.get(RUNTIMES, None, key.name)
-        except NotFound:
+        body = await find_object(self._cluster, RUNTIMES, None, key.name)
+        if body is None:
             self._caches.runtimes.pop(key.name, None)
             return
         runtime = PipelineRuntime.model_validate(body)

@@ -20,8 +20,7 @@ from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.source import MAX_BYTES
 from mayfly.controller.caches import Caches
 from mayfly.controller.key import Key
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES, VERSIONS
 from mayfly.reconcile.lineage import Lineage, lineage
 from mayfly.reconcile.observed import (
@@ -82,13 +81,11 @@ class Resolver:
             KubeError: the API server could not be asked.
         """
         ref = run.spec.parent_ref
-        if ref is None:
-            return lineage(run, None, self._depth_limit)
-        try:
-            body = await self._cluster.get(RUNS, run.metadata.namespace, ref.name)
-        except NotFound:
-            return lineage(run, None, self._depth_limit)
-        return lineage(run, PipelineRun.model_validate(body), self._depth_limit)
+        parent: PipelineRun | None = None
+        if ref is not None:
+            body = await find_object(self._cluster, RUNS, run.metadata.namespace, ref.name)
+            parent = None if body is None else PipelineRun.model_validate(body)
+        return lineage(run, parent, self._depth_limit)
 
     async def resolve(self, key: Key, run: PipelineRun, place: Place) -> Resolution:
         """The resolved target, a refusal with a sentence, or "not yet".
@@ -128,11 +125,9 @@ class Resolver:
         Raises:
             KubeError: the API server could not be asked.
         """
-        try:
-            body = self._caches.runtimes.get(name) or await self._cluster.get(RUNTIMES, None, name)
-        except NotFound:
-            return None
-        return PipelineRuntime.model_validate(body)
+        cached = self._caches.runtimes.get(name)
+        body = cached or await find_object(self._cluster, RUNTIMES, None, name)
+        return None if body is None else PipelineRuntime.model_validate(body)
 
     async def _pinned(self, name: str) -> PipelineRuntime:
         runtime = await self.runtime(name)
@@ -176,10 +171,8 @@ class Resolver:
         return self._versions.get(version)
 
     async def _read_version(self, namespace: str, pipeline: str, wanted: str) -> _Version:
-        try:
-            body = await self._cluster.get(VERSIONS, namespace, version_name(pipeline, wanted))
-        except NotFound:
-            body = None
+        name = version_name(pipeline, wanted)
+        body = await find_object(self._cluster, VERSIONS, namespace, name)
         if body is None or body["spec"]["id"] != wanted:
             words = (
                 f'Pipeline "{pipeline}" has no version {wanted}; '
@@ -194,11 +187,10 @@ class Resolver:
 
     async def _pipeline(self, namespace: str, name: str) -> Pipeline:
         """The Pipeline, read now: a cache may lag behind the edit that the run was made for."""
-        try:
-            body = await self._cluster.get(PIPELINES, namespace, name)
-        except NotFound:
+        body = await find_object(self._cluster, PIPELINES, namespace, name)
+        if body is None:
             words = f'There is no Pipeline "{name}" in namespace {namespace}; `kubectl get mpl -n '
-            raise _Stop(Refusal(Reason.NOT_FOUND, f"{words}{namespace}` lists them.")) from None
+            raise _Stop(Refusal(Reason.NOT_FOUND, f"{words}{namespace}` lists them."))
         return Pipeline.model_validate(body)
 
     def _latest(self, key: Key, namespace: str, pipeline: Pipeline) -> str:

@@ -19,7 +19,7 @@ from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
 from mayfly.controller.resolve import Resolver, tree_finished
-from mayfly.kube.client import Cluster
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import PODS, RUNS
 from mayfly.reconcile import network
@@ -137,9 +137,8 @@ class Worker:
         known = self._caches.runs.get(key)
         if known is not None and not live:
             return known
-        try:
-            body = await self._cluster.get(RUNS, key.namespace, key.name)
-        except NotFound:
+        body = await find_object(self._cluster, RUNS, key.namespace, key.name)
+        if body is None:
             self._forget(key, known["metadata"]["uid"] if known else None)
             return None
         if not body.get("status", {}).get("finished"):
@@ -203,10 +202,7 @@ class Worker:
             return known.seen
         if run.status.finished:
             return None
-        try:
-            body = await self._cluster.get(PODS, run.metadata.namespace, name)
-        except NotFound:
-            body = None
+        body = await find_object(self._cluster, PODS, run.metadata.namespace, name)
         if body is not None and body["metadata"]["uid"] == uid:
             self._caches.put_pod(body, self._clock())
         else:

@@ -12,7 +12,7 @@ from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database, StorageError
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
-from mayfly.workqueue import K, WorkQueue
+from mayfly.workqueue import K, Observe, WorkQueue
 
 Tasks = Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 """Background tasks of a room: coroutine functions by task name."""
@@ -42,6 +42,6 @@ class Process:
     new_uid: Callable[[], str]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def workqueue(self) -> WorkQueue[K]:
+    def workqueue(self, observe: Observe[Any]) -> WorkQueue[K]:
         """A new queue of work that is put off while the API server or the database is away."""
-        return WorkQueue(self.monotonic, passing=(KubeError, StorageError))
+        return WorkQueue(self.monotonic, passing=(KubeError, StorageError), observe=observe)

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import signal
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -95,21 +94,13 @@ def new_uid() -> str:
     return str(UUID(int=secrets.randbits(128), version=4))
 
 
-def serve(config: GatewayConfig, environ: Mapping[str, str]) -> None:
+async def serve(config: GatewayConfig, kubeconfig: str | None) -> None:
     """Run the gateway until the process is told to stop.
 
     Args:
         config: the settings.
-        environ: MAYFLY_DATABASE_URL overrides the database (its password is in a Secret);
-            KUBECONFIG names a cluster when not in a pod.
+        kubeconfig: names a cluster when not in a pod.
     """
-    override_url = environ.get("MAYFLY_DATABASE_URL")
-    if override_url:
-        config = config.model_copy(update={"database_url": override_url})
-    asyncio.run(_serve(config, environ.get("KUBECONFIG")))
-
-
-async def _serve(config: GatewayConfig, kubeconfig: str | None) -> None:
     cluster = await Cluster.connect(kubeconfig)
     try:
         process = Process(

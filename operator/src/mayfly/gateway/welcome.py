@@ -25,7 +25,7 @@ def router() -> APIRouter:
 
 async def welcome(request: Request) -> Response:
     """Name, version, where the API is described, how to get a token."""
-    base = urls.base_of(request, None)
+    base = urls.base_of(request)
     return JSONResponse(
         {
             "name": "Mayfly",

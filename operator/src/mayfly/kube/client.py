@@ -17,7 +17,7 @@ import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
-from mayfly.kube.errors import KubeError, Unavailable, error_for
+from mayfly.kube.errors import KubeError, NotFound, Unavailable, error_for
 from mayfly.kube.kinds import ACCESS_REVIEWS, TOKEN_REVIEWS, Kind
 
 Json = dict[str, Any]
@@ -302,3 +302,17 @@ def _message(body: bytes) -> str:
         return str(json.loads(body).get("message", ""))
     except (ValueError, AttributeError):
         return body[:500].decode(errors="replace")
+
+
+async def find_object(
+    cluster: Cluster, kind: Kind, namespace: str | None, name: str
+) -> Json | None:
+    """Read one object; None if it does not exist.
+
+    Raises:
+        KubeError: any other error.
+    """
+    try:
+        return await cluster.get(kind, namespace, name)
+    except NotFound:
+        return None

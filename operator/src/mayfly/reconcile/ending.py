@@ -28,6 +28,7 @@ from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.summary import summarised
 from mayfly.clock import rfc3339, rfc3339_seconds
 from mayfly.reconcile.observed import ObservedPod, Refusal
+from mayfly.reconcile.run_status import marked
 from mayfly_runtime.spec import strict_json
 
 ERROR_BYTES = 4096
@@ -149,19 +150,9 @@ def _ended_conditions(run: PipelineRun, end: End, now: datetime) -> tuple[Condit
 
 def refused(run: PipelineRun, refusal: Refusal, *, now: datetime) -> PipelineRunStatus:
     """The status of a refused run: it ends at once, without a pod."""
-    conditions = with_condition(
-        run.status.conditions,
-        ConditionType.ACCEPTED,
-        "False",
-        refusal.reason,
-        refusal.message,
-        now=rfc3339_seconds(now),
-        generation=run.metadata.generation,
-    )
-    marked = run.model_copy(
-        update={"status": run.status.model_copy(update={"conditions": conditions})}
-    )
-    return ended(marked, End(Reason.REFUSED, refusal.message, started=False), now=now)
+    status = marked(run, now, (ConditionType.ACCEPTED, "False", refusal.reason, refusal.message))
+    told = run.model_copy(update={"status": status})
+    return ended(told, End(Reason.REFUSED, refusal.message, started=False), now=now)
 
 
 def from_pod(run: PipelineRun, pod: ObservedPod) -> End:

@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
-from mayfly.api.v1alpha1.conditions import Condition, ConditionType, find, with_condition
+from mayfly.api.v1alpha1.conditions import Condition, ConditionType, Truth, find, with_condition
 from mayfly.clock import rfc3339_seconds
 from mayfly.reconcile.actions import NOTHING, DeletePod, Plan
 from mayfly.reconcile.ending import End, ended
 from mayfly.reconcile.observed import ObservedRun
-from mayfly.reconcile.run_status import write
+from mayfly.reconcile.run_status import marked, write
 from mayfly_runtime.spec.printable import first_line
 
 Json = dict[str, Any]
@@ -137,16 +137,8 @@ def told_status(run: PipelineRun, trouble: Trouble, now: datetime) -> PipelineRu
     known = find(run.status.conditions, kind)
     if run.status.ended or (known is not None and known.reason == Reason.INTERNAL_ERROR):
         return None
-    conditions = with_condition(
-        run.status.conditions,
-        kind,
-        "Unknown" if begun else "False",
-        Reason.INTERNAL_ERROR,
-        trouble.words,
-        now=rfc3339_seconds(now),
-        generation=run.metadata.generation,
-    )
-    return run.status.model_copy(update={"conditions": conditions})
+    truth: Truth = "Unknown" if begun else "False"
+    return marked(run, now, (kind, truth, Reason.INTERNAL_ERROR, trouble.words))
 
 
 def not_ready(body: Json, trouble: Trouble, now: datetime) -> Json | None:

@@ -5,7 +5,9 @@ Ends are in `ending`.
 
 from __future__ import annotations
 
-from mayfly.api.v1alpha1 import PipelineRunStatus, Reason
+from datetime import datetime
+
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, Truth, with_condition
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.summary import summarised
@@ -14,38 +16,35 @@ from mayfly.reconcile.actions import WriteRunStatus
 from mayfly.reconcile.observed import ObservedPod, ObservedRun, Target
 
 
+def marked(
+    run: PipelineRun, now: datetime, *marks: tuple[ConditionType, Truth, Reason, str]
+) -> PipelineRunStatus:
+    """A run's status with conditions set.
+
+    Args:
+        run: the run.
+        now: when they are decided.
+        marks: type, status, reason and message of each.
+    """
+    conditions = run.status.conditions
+    for mark in marks:
+        conditions = with_condition(
+            conditions, *mark, now=rfc3339_seconds(now), generation=run.metadata.generation
+        )
+    return run.status.model_copy(update={"conditions": conditions})
+
+
 def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -> PipelineRunStatus:
     """The claim: one write that assigns the pod to the run and pins what it runs."""
-    run, stamp = seen.run, rfc3339_seconds(seen.now)
-    generation = run.metadata.generation
-    conditions = with_condition(
-        run.status.conditions,
-        ConditionType.ACCEPTED,
-        "True",
-        Reason.ACCEPTED,
-        "The run was checked.",
-        now=stamp,
-        generation=generation,
+    run = seen.run
+    status = marked(
+        run,
+        seen.now,
+        (ConditionType.ACCEPTED, "True", Reason.ACCEPTED, "The run was checked."),
+        (ConditionType.STARTED, "False", Reason.POD_PENDING, f"Pod {pod.name} is starting."),
+        (ConditionType.SUCCEEDED, "Unknown", Reason.RUNNING, "The run has not ended."),
     )
-    conditions = with_condition(
-        conditions,
-        ConditionType.STARTED,
-        "False",
-        Reason.POD_PENDING,
-        f"Pod {pod.name} is starting.",
-        now=stamp,
-        generation=generation,
-    )
-    conditions = with_condition(
-        conditions,
-        ConditionType.SUCCEEDED,
-        "Unknown",
-        Reason.RUNNING,
-        "The run has not ended.",
-        now=stamp,
-        generation=generation,
-    )
-    status = run.status.model_copy(
+    status = status.model_copy(
         update={
             "id": run_id(run.metadata.uid),
             "version": target.version,
@@ -55,7 +54,6 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
             "pod_name": pod.name,
             "pod_uid": pod.uid,
             "timeout": target.timeout,
-            "conditions": conditions,
         }
     )
     return summarised(seen.run, status)
@@ -63,35 +61,16 @@ def claimed(seen: ObservedRun, target: Target, pod: ObservedPod, attempt: int) -
 
 def started_false(seen: ObservedRun, reason: Reason, message: str) -> PipelineRunStatus:
     """Why main() was not called yet."""
-    conditions = with_condition(
-        seen.run.status.conditions,
-        ConditionType.STARTED,
-        "False",
-        reason,
-        message,
-        now=rfc3339_seconds(seen.now),
-        generation=seen.run.metadata.generation,
-    )
-    status = seen.run.status.model_copy(
-        update={"conditions": conditions, "id": run_id(seen.run.metadata.uid)}
-    )
-    return summarised(seen.run, status)
+    status = marked(seen.run, seen.now, (ConditionType.STARTED, "False", reason, message))
+    named = status.model_copy(update={"id": run_id(seen.run.metadata.uid)})
+    return summarised(seen.run, named)
 
 
 def cancel_marked(
     seen: ObservedRun, truth: Truth, reason: Reason, message: str
 ) -> PipelineRunStatus:
     """The state of a cancel: False once claims have stopped, True once nothing below can start."""
-    conditions = with_condition(
-        seen.run.status.conditions,
-        ConditionType.CANCEL_ACCEPTED,
-        truth,
-        reason,
-        message,
-        now=rfc3339_seconds(seen.now),
-        generation=seen.run.metadata.generation,
-    )
-    return seen.run.status.model_copy(update={"conditions": conditions})
+    return marked(seen.run, seen.now, (ConditionType.CANCEL_ACCEPTED, truth, reason, message))
 
 
 def write(seen: ObservedRun, status: PipelineRunStatus) -> WriteRunStatus:

@@ -4,10 +4,13 @@ import ast
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from mayfly_runtime.spec import bindings, exported_names
 from mayfly_runtime.spec.bindings import Binding, Bindings, BoundAgainError
 from mayfly_runtime.spec.source_text import SourceError, lines
+
+_N = TypeVar("_N", bound=ast.AST)
 
 _MAX_HOPS = 20
 _MAX_SHOWN = 200
@@ -104,10 +107,7 @@ class Module:
         Raises:
             SourceError: which one it is depends on what runs.
         """
-        found = self._followed(node)
-        if found is None or not isinstance(found[1].value, ast.expr):
-            return None
-        return found[0], found[1].value
+        return self._behind(node, ast.expr)
 
     def class_named(self, node: ast.expr) -> "tuple[Module, ast.ClassDef] | None":
         """The class behind a name, here or in a sibling file.
@@ -115,10 +115,7 @@ class Module:
         Raises:
             SourceError: which one it is depends on what runs.
         """
-        found = self._followed(node)
-        if found is None or not isinstance(found[1].value, ast.ClassDef):
-            return None
-        return found[0], found[1].value
+        return self._behind(node, ast.ClassDef)
 
     def constant(self, node: ast.expr) -> "tuple[Module, ast.expr] | None":
         """The expression behind a name that keeps one value; None if none is known.
@@ -126,10 +123,7 @@ class Module:
         Raises:
             SourceError: the name is bound or changed more than once, or used before it is set.
         """
-        found = self._followed(node, is_value=True)
-        if found is None or not isinstance(found[1].value, ast.expr):
-            return None
-        return found[0], found[1].value
+        return self._behind(node, ast.expr, is_value=True)
 
     def check_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         """Check that a function's name still means it when the file has been imported.
@@ -151,6 +145,15 @@ class Module:
             "is can't be known without running the code: write a literal, or use a name that is "
             "set once"
         )
+
+    def _behind(
+        self, node: ast.expr, kind: type[_N], *, is_value: bool = False
+    ) -> "tuple[Module, _N] | None":
+        """What a name is bound to, and the file that binds it; None if that is of another kind."""
+        found = self._followed(node, is_value=is_value)
+        if found is None or not isinstance(found[1].value, kind):
+            return None
+        return found[0], found[1].value
 
     def _followed(
         self, node: ast.expr, *, is_value: bool = False

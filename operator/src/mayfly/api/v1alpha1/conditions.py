@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mayfly.api.v1alpha1.resource import Part
+from mayfly.api.v1alpha1.resource import Part, column
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -197,6 +197,29 @@ class Condition(Part):
     observed_generation: int | None = Field(
         default=None, ge=0, description="The generation of the spec that the condition is about."
     )
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=8,
+        description="The conditions, by type.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    ),
+]
+
+ObservedGeneration = Annotated[
+    int | None, Field(description="The generation of the spec that this status is about.")
+]
+
+READY_COLUMNS = tuple(
+    column(name, f'.status.conditions[?(@.type=="Ready")].{field}')
+    for name, field in (("Ready", "status"), ("Reason", "reason"))
+)
+MESSAGE_COLUMN = column("Message", '.status.conditions[?(@.type=="Ready")].message', wide=True)
 
 
 def find(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:

@@ -6,9 +6,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions, SecretKeyRef
+from mayfly.api.v1alpha1.conditions import (
+    MESSAGE_COLUMN,
+    READY_COLUMNS,
+    Conditions,
+    ObservedGeneration,
+)
+from mayfly.api.v1alpha1.duration import Duration
+from mayfly.api.v1alpha1.pipeline import SecretKeyRef
 from mayfly.api.v1alpha1.pipelineruntime import Price
-from mayfly.api.v1alpha1.resource import Part, Resource
+from mayfly.api.v1alpha1.resource import AGE_COLUMN, Part, Resource, column
 from mayfly.api.v1alpha1.url import url_rule
 
 OWNER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -107,12 +114,8 @@ class ModelSpec(Part):
         le=10_000,
         description="The maximum number of predictions sent to it at a time.",
     )
-    timeout: str = Field(
-        default="30m",
-        pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$",
-        max_length=32,
-        examples=["90s", "1h30m"],
-        description="How long one prediction may take, from its dispatch.",
+    timeout: Duration = Field(
+        default="30m", description="How long one prediction may take, from its dispatch."
     )
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
         default=(), description="What predictions cost; pinned when one is dispatched."
@@ -122,15 +125,11 @@ class ModelSpec(Part):
 class ModelStatus(Part):
     """What the gateway knows about a model."""
 
-    observed_generation: int | None = Field(
-        default=None, description="The generation of the spec that this status is about."
-    )
+    observed_generation: ObservedGeneration = None
     latest_version: str | None = Field(
         default=None, max_length=64, description="The id of the version that is called."
     )
-    conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
-    )
+    conditions: Conditions = ()
 
 
 class Model(Resource):
@@ -141,26 +140,12 @@ class Model(Resource):
     singular: ClassVar[str] = "model"
     short: ClassVar[str] = "mmdl"
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {
-            "name": "Ready",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
-        },
-        {
-            "name": "Reason",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-        },
-        {"name": "Alias", "type": "string", "jsonPath": ".spec.alias"},
-        {"name": "Concurrency", "type": "integer", "jsonPath": ".spec.concurrency"},
-        {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility", "priority": 1},
-        {
-            "name": "Message",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
-            "priority": 1,
-        },
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        *READY_COLUMNS,
+        column("Alias", ".spec.alias"),
+        column("Concurrency", ".spec.concurrency", kind="integer"),
+        column("Visibility", ".spec.visibility", wide=True),
+        MESSAGE_COLUMN,
+        AGE_COLUMN,
     )
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         ("self.metadata.name.size() <= 63", "a Model's name is at most 63 characters"),

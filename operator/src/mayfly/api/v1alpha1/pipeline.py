@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from pydantic.config import JsonDict
 
-from mayfly.api.v1alpha1.conditions import Condition
+from mayfly.api.v1alpha1.conditions import (
+    MESSAGE_COLUMN,
+    READY_COLUMNS,
+    Conditions,
+    ObservedGeneration,
+)
 from mayfly.api.v1alpha1.duration import Duration
-from mayfly.api.v1alpha1.resource import Part, Resource
-from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, TOTAL, Source
-
-Conditions = Annotated[tuple[Condition, ...], Field(max_length=8)]
-CONDITIONS_SCHEMA: JsonDict = {
-    "x-kubernetes-list-type": "map",
-    "x-kubernetes-list-map-keys": ["type"],
-}
+from mayfly.api.v1alpha1.resource import AGE_COLUMN, Part, Resource, column
+from mayfly.api.v1alpha1.source import MAX_BYTES, TOTAL, Entrypoint, RuntimeName, Source
 
 
 class SecretKeyRef(Part):
@@ -73,18 +71,8 @@ class PipelineSpec(Part):
         description="public: other namespaces may call it, and callers may read its source.",
     )
     source: Source = Field(description="The Python source: one file inline, or several files.")
-    entrypoint: str = Field(
-        default="main.py:main",
-        pattern=ENTRYPOINT,
-        max_length=253,
-        description="The function that a run calls, as file:function.",
-    )
-    runtime: str = Field(
-        default="default",
-        min_length=1,
-        max_length=253,
-        description="The PipelineRuntime (image, resources, price) to run it on.",
-    )
+    entrypoint: Entrypoint = "main.py:main"
+    runtime: RuntimeName = "default"
     timeout: Duration | None = Field(
         default=None,
         description="The timeout of runs that set none, in active time; 30m by default.",
@@ -100,15 +88,11 @@ class PipelineSpec(Part):
 class PipelineStatus(Part):
     """What the controller knows about a pipeline."""
 
-    observed_generation: int | None = Field(
-        default=None, description="The generation of the spec that this status is about."
-    )
+    observed_generation: ObservedGeneration = None
     latest_version: str | None = Field(
         default=None, max_length=64, description="The id of the newest PipelineVersion."
     )
-    conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
-    )
+    conditions: Conditions = ()
 
 
 class Pipeline(Resource):
@@ -119,31 +103,17 @@ class Pipeline(Resource):
     singular: ClassVar[str] = "pipeline"
     short: ClassVar[str] = "mpl"
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {
-            "name": "Ready",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
-        },
-        {
-            "name": "Reason",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-        },
-        {"name": "Visibility", "type": "string", "jsonPath": ".spec.visibility"},
-        {"name": "Runtime", "type": "string", "jsonPath": ".spec.runtime"},
+        *READY_COLUMNS,
+        column("Visibility", ".spec.visibility"),
+        column("Runtime", ".spec.runtime"),
         {
             "name": "Latest",
             "type": "string",
             "jsonPath": ".status.latestVersion",
             "priority": 1,
         },
-        {
-            "name": "Message",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].message',
-            "priority": 1,
-        },
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        MESSAGE_COLUMN,
+        AGE_COLUMN,
     )
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         (

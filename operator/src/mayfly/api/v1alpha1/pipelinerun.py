@@ -7,12 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from mayfly.api.v1alpha1.conditions import ConditionType, find, is_true
+from mayfly.api.v1alpha1.conditions import Conditions, ConditionType, find, is_true
 from mayfly.api.v1alpha1.duration import Duration
-from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
 from mayfly.api.v1alpha1.pipelineversion import OPEN_OBJECT
-from mayfly.api.v1alpha1.resource import Part, Resource
-from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, TOTAL, Source
+from mayfly.api.v1alpha1.resource import AGE_COLUMN, Part, Resource, column
+from mayfly.api.v1alpha1.source import MAX_BYTES, TOTAL, Entrypoint, RuntimeName, Source
 from mayfly.api.v1alpha1.url import url_rule
 
 ANY_JSON: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
@@ -43,18 +42,8 @@ class PipelineRunTemplate(Part):
     """A pipeline that lives on the run alone."""
 
     source: Source = Field(description="The Python source: one file inline, or several files.")
-    entrypoint: str = Field(
-        default="main.py:main",
-        pattern=ENTRYPOINT,
-        max_length=253,
-        description="The function that the run calls, as file:function.",
-    )
-    runtime: str = Field(
-        default="default",
-        min_length=1,
-        max_length=253,
-        description="The PipelineRuntime (image, resources, price).",
-    )
+    entrypoint: Entrypoint = "main.py:main"
+    runtime: RuntimeName = "default"
 
 
 class InputFrom(Part):
@@ -339,9 +328,7 @@ class PipelineRunStatus(Part):
         description="The runs and calls it made. Written at its end, and again when all of them "
         "have ended.",
     )
-    conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
-    )
+    conditions: Conditions = ()
 
     @property
     def ended(self) -> bool:
@@ -380,14 +367,14 @@ class PipelineRun(Resource):
         ".spec.pipelineRef.name",
     )
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"name": "Pipeline", "type": "string", "jsonPath": ".status.pipeline"},
-        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-        {"name": "Reason", "type": "string", "jsonPath": ".status.reason"},
-        {"name": "Active-ms", "type": "integer", "jsonPath": ".status.usage.activeMilliseconds"},
-        {"name": "Cost", "type": "string", "jsonPath": ".status.usage.totalCost", "priority": 1},
-        {"name": "Id", "type": "string", "jsonPath": ".status.id", "priority": 1},
-        {"name": "Error", "type": "string", "jsonPath": ".status.error", "priority": 1},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        column("Pipeline", ".status.pipeline"),
+        column("Phase", ".status.phase"),
+        column("Reason", ".status.reason"),
+        column("Active-ms", ".status.usage.activeMilliseconds", kind="integer"),
+        column("Cost", ".status.usage.totalCost", wide=True),
+        column("Id", ".status.id", wide=True),
+        column("Error", ".status.error", wide=True),
+        AGE_COLUMN,
     )
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         ("self.metadata.name.size() <= 63", "a PipelineRun's name is at most 63 characters"),

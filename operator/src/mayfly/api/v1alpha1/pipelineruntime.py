@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mayfly.api.v1alpha1.pipeline import CONDITIONS_SCHEMA, Conditions
-from mayfly.api.v1alpha1.resource import Part, Resource
+from mayfly.api.v1alpha1.conditions import READY_COLUMNS, Conditions, ObservedGeneration
+from mayfly.api.v1alpha1.resource import AGE_COLUMN, Part, Resource, column
 
 Meter = Literal["predictSeconds", "prediction", "outputItems", "inputTokens", "outputTokens"]
 
@@ -157,15 +157,11 @@ class PipelineRuntimeSpec(Part):
 class PipelineRuntimeStatus(Part):
     """What the controller knows about a runtime."""
 
-    observed_generation: int | None = Field(
-        default=None, description="The generation of the spec that this status is about."
-    )
+    observed_generation: ObservedGeneration = None
     packages: Packages = Field(
         default=(), description="The Python packages available to runs, each name==version."
     )
-    conditions: Conditions = Field(
-        default=(), json_schema_extra=CONDITIONS_SCHEMA, description="The conditions, by type."
-    )
+    conditions: Conditions = ()
 
 
 class PipelineRuntime(Resource):
@@ -177,21 +173,12 @@ class PipelineRuntime(Resource):
     short: ClassVar[str] = "mprt"
     namespaced: ClassVar[bool] = False
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {
-            "name": "Ready",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
-        },
-        {
-            "name": "Reason",
-            "type": "string",
-            "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-        },
-        {"name": "CPU", "type": "string", "jsonPath": ".spec.resources.limits.cpu"},
-        {"name": "Memory", "type": "string", "jsonPath": ".spec.resources.limits.memory"},
-        {"name": "Max-Pods", "type": "integer", "jsonPath": ".spec.maxPods"},
-        {"name": "Image", "type": "string", "jsonPath": ".spec.image", "priority": 1},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        *READY_COLUMNS,
+        column("CPU", ".spec.resources.limits.cpu"),
+        column("Memory", ".spec.resources.limits.memory"),
+        column("Max-Pods", ".spec.maxPods", kind="integer"),
+        column("Image", ".spec.image", wide=True),
+        AGE_COLUMN,
     )
 
     spec: PipelineRuntimeSpec = Field(description="The image, the size and the price.")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from mayfly.api.v1alpha1.resource import Part, Resource
-from mayfly.api.v1alpha1.source import ENTRYPOINT, Source
+from mayfly.api.v1alpha1.resource import AGE_COLUMN, Part, Resource, column
+from mayfly.api.v1alpha1.source import Entrypoint, Source
 
 OPEN_OBJECT: JsonDict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -31,7 +31,7 @@ class PipelineVersionSpec(Part):
         description="sha256 over the Pipeline's UID, source, entrypoint and runtime digest.",
     )
     source: Source = Field(description="The source of this version.")
-    entrypoint: str = Field(pattern=ENTRYPOINT, max_length=253, description="file:function.")
+    entrypoint: Entrypoint
     runtime: str = Field(max_length=253, description="The PipelineRuntime's name.")
     runtime_digest: str = Field(max_length=512, description="The runtime's image, by digest.")
     openapi_schema: dict[str, Any] = Field(
@@ -50,9 +50,9 @@ class PipelineVersion(Resource):
     short: ClassVar[str] = "mplv"
     has_status: ClassVar[bool] = False
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
-        {"name": "Id", "type": "string", "jsonPath": ".spec.id"},
-        {"name": "Runtime", "type": "string", "jsonPath": ".spec.runtime"},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        column("Id", ".spec.id"),
+        column("Runtime", ".spec.runtime"),
+        AGE_COLUMN,
     )
 
     spec: PipelineVersionSpec = Field(description="What the version pins.")

@@ -12,6 +12,14 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
+def column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> dict[str, Any]:
+    """A column of `kubectl get`; a wide one only with `-o wide`."""
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+AGE_COLUMN = column("Age", ".metadata.creationTimestamp", kind="date")
+
+
 class Part(BaseModel):
     """A piece of a kind: camel case in JSON, immutable in Python."""
 

@@ -13,7 +13,23 @@ MAX_BYTES = 131_072
 
 MAX_FILES = 64
 
-ENTRYPOINT = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py:[A-Za-z_][A-Za-z0-9_]*$"
+Entrypoint = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py:[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=253,
+        description="The function that a run calls, as file:function.",
+    ),
+]
+
+RuntimeName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        description="The PipelineRuntime (image, resources, price) to run it on.",
+    ),
+]
 
 Text = Annotated[str, Field(max_length=MAX_BYTES)]
 

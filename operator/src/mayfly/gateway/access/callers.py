@@ -8,14 +8,16 @@ anybody else                   in the namespace of what is called
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from starlette.requests import Request
 
 from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Authenticator, User
 from mayfly.gateway.access.authorization import Access
 from mayfly.gateway.access.denials import NAME, denied
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.http import urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing, Unauthenticated
 from mayfly.reconcile.visibility import not_callable
 
@@ -56,18 +58,15 @@ class Callers:
         self._runs = runs
         self._directory = directory
 
-    async def caller(self, headers: Mapping[str, str], namespace: str | None) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Authenticate the sender of a request.
-
-        Args:
-            headers: of the request.
-            namespace: of the base URL, if it names one.
 
         Raises:
             Unauthenticated: no valid token, or the token of an ended run.
             Forbidden: a run that acts for another namespace.
         """
-        identity = await self._authenticator.identify(headers)
+        namespace = urls.namespace_of(request)
+        identity = await self._authenticator.identify(request.headers)
         if isinstance(identity, User):
             return Caller(identity, None, namespace or _own_namespace(identity))
         seen = self._runs.get(identity.uid)

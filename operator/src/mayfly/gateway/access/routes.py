@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from mayfly.gateway.access.callers import Caller, Callers
+from mayfly.gateway.access.callers import Callers
 from mayfly.gateway.http.errors import Missing
 from mayfly.gateway.http.routing import UNCACHED, under_bases
 
@@ -58,7 +58,7 @@ class AccountRoutes:
 
     async def account(self, request: Request) -> Response:
         """The caller; `username` is the namespace, which owns what the caller creates."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         name = caller.user.name if caller.user else caller.run.key[1] if caller.run else ""
         body = {
             "type": "user",
@@ -71,17 +71,14 @@ class AccountRoutes:
 
     async def none(self, request: Request) -> Response:
         """An empty list."""
-        await self._caller(request)
+        await self._callers.caller(request)
         return JSONResponse({"previous": None, "next": None, "results": []}, headers=UNCACHED)
 
     def _missing(self, words: str) -> Callable[[Request], Awaitable[Response]]:
         async def missing(request: Request) -> Response:
-            await self._caller(request)
+            await self._callers.caller(request)
             named = {name: str(text)[:64] for name, text in request.path_params.items()}
             raise Missing(words.format(**named))
 
         missing.__doc__ = words
         return missing
-
-    async def _caller(self, request: Request) -> Caller:
-        return await self._callers.caller(request.headers, request.path_params.get("namespace"))

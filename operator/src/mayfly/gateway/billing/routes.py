@@ -127,15 +127,9 @@ class UsageRoutes:
                 span, reports.HEADER, lambda each, _: iter((reports.line_of(each),)), "records"
             )
         found = await reports.page(self._database, span, after, pages.SIZE + 1)
-        shown = found[: pages.SIZE]
-        more = len(found) > len(shown)
-        text = pages.page(
-            request,
-            urls.base_of(request, request.path_params.get("namespace")),
-            [rawjson.RawJSON(rawjson.dumps(presenter.record(each))) for each in shown],
-            pages.cursor(shown[-1].recorded_at, shown[-1].record_id) if more else None,
-        )
-        return Response(text, media_type="application/json", headers=UNCACHED)
+        shown, following = pages.cut(found, lambda each: (each.recorded_at, each.record_id))
+        texts = (rawjson.RawJSON(rawjson.dumps(presenter.record(each))) for each in shown)
+        return pages.page(request, texts, following)
 
     async def focus(
         self, request: Request, since: From = None, to: To = None, namespace: Namespace = None
@@ -147,7 +141,7 @@ class UsageRoutes:
     async def explain(self, request: Request, identity: str) -> Response:
         """Explain a prediction's cost: each line of its bill, and everything below it."""
         caller = await self._caller(request)
-        found = await self._explained(caller, identity, request.path_params.get("namespace"))
+        found = await self._explained(caller, identity, urls.namespace_of(request))
         if found is None:
             raise Missing(
                 f'There is no bill of a prediction "{identity[:64]}" that you may read; a '
@@ -173,8 +167,8 @@ class UsageRoutes:
 
     async def correct(self, request: Request, identity: str) -> Response:
         """Correct a prediction's bill, by a signed difference with a reason."""
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
+        namespace = urls.namespace_of(request)
+        caller = await self._callers.caller(request)
         body = await body_of(request, BODY_BYTES)
         record, bill = await self._corrections.make(
             caller, identity, namespace, body, request.headers
@@ -213,7 +207,7 @@ class UsageRoutes:
     # -- who and what ----------------------------------------------------------------------------
 
     async def _caller(self, request: Request) -> Caller:
-        caller = await self._callers.caller(request.headers, request.path_params.get("namespace"))
+        caller = await self._callers.caller(request)
         if caller.run is not None:
             raise Forbidden("A run's token may not read usage.")
         return caller

@@ -21,8 +21,7 @@ from mayfly.api.v1alpha1.names import CANCEL_AFTER, ROOT_LABEL, UNFINISHED
 from mayfly.clock import Monotonic, parse_rfc3339
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.gateway.cache.ttl import Cache
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.kinds import RUNS
 from mayfly.listeners import Listeners
 from mayfly.reconcile.lineage import canceled_above, reaches_children
@@ -220,15 +219,11 @@ class Runs:
         Raises:
             KubeError: no answer.
         """
-        try:
-            body = await self._cluster.get(RUNS, namespace, name)
-        except NotFound:
-            return None
-        seen = Seen(body)
-        if seen.uid != uid:
-            return None  # another run has the name now
+        body = await find_object(self._cluster, RUNS, namespace, name)
+        if body is None or body["metadata"]["uid"] != uid:
+            return None  # or another run has the name now
         self.update(body)
-        return seen
+        return Seen(body)
 
     async def find_finished(self, identity: str) -> Seen | None:
         """Read a run by id from the API server, if SQL does not have it."""

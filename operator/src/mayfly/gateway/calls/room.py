@@ -75,8 +75,7 @@ def build(
         dispatches=lifecycle.dispatches,
         clock=clock,
     )
-    reports: WorkQueue[str] = process.workqueue()
-    telemetry.counters.count_errors("reports", reports)
+    reports: WorkQueue[str] = process.workqueue(telemetry.counters.errors_of("reports"))
     replies = Replies(
         calls=recorder,
         database=process.database,
@@ -115,7 +114,7 @@ def _probe(
     cog: CogServer,
     replicate: ReplicateServer,
 ) -> Probe:
-    workqueue: WorkQueue[Key] = process.workqueue()
+    workqueue: WorkQueue[Key] = process.workqueue(telemetry.counters.errors_of("models"))
     telemetry.counters.show_queue("models", workqueue)
     return Probe(
         cluster=process.cluster,

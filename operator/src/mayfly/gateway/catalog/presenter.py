@@ -12,8 +12,7 @@ from mayfly.gateway.catalog import schemas
 from mayfly.gateway.catalog.schemas import NO_VERSION
 from mayfly.gateway.http.errors import Missing
 from mayfly.gateway.http.urls import host_of
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.kinds import VERSIONS
 from mayfly.metering import listing
 
@@ -149,10 +148,9 @@ class ModelPresenter:
         if found is None:
             raise Missing("A Model has no source here.")
         metadata = found.body["metadata"]
-        try:
-            body = await self._cluster.get(VERSIONS, metadata["namespace"], metadata["name"])
-        except NotFound:
-            raise Missing("The version was deleted just now.") from None
+        body = await find_object(self._cluster, VERSIONS, metadata["namespace"], metadata["name"])
+        if body is None:
+            raise Missing("The version was deleted just now.")
         source = body["spec"]["source"]
         return dict(source.get("files") or {"main.py": source.get("inline") or ""})
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from mayfly.api.v1alpha1.model import OWNER_NAME, Endpoint, ReplicateUpstream
 from mayfly.api.v1alpha1.pipelineruntime import Price
 from mayfly.api.v1alpha1.resource import API_VERSION
-from mayfly.api.v1alpha1.source import ENTRYPOINT, MAX_BYTES, MAX_FILES
+from mayfly.api.v1alpha1.source import MAX_BYTES, MAX_FILES, Entrypoint
 from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.programs import Programs
@@ -55,7 +55,7 @@ class Draft(BaseModel):
     hardware: str | None = Field(default=None, max_length=128)
     source: str | None = Field(default=None, max_length=MAX_BYTES)
     files: dict[str, str] | None = Field(default=None, min_length=1, max_length=MAX_FILES)
-    entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT, max_length=253)
+    entrypoint: Entrypoint | None = None
     timeout: str | None = Field(default=None, max_length=32)
     endpoint: Endpoint | None = None
     replicate: ReplicateUpstream | None = None

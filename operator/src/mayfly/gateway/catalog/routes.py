@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -20,7 +19,6 @@ from mayfly.gateway.catalog.source_archive import ARCHIVE_BYTES
 from mayfly.gateway.http import pages, urls
 from mayfly.gateway.http.errors import Forbidden, Invalid, Missing
 from mayfly.gateway.http.multipart import Form
-from mayfly.gateway.http.rawjson import RawJSON
 from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
 
 WORDS_BYTES = 4096
@@ -81,21 +79,21 @@ class ModelRoutes:
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
         """List what the caller may call, newest first."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         return await self._page(request, await self._presenter.visible(caller), cursor)
 
     async def query(self, request: Request, cursor: str | None = None) -> Response:
         """Search: models whose name, alias or description contains every word of the body."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         text = (await body_of(request, WORDS_BYTES)).decode(errors="replace")
         found = await self._presenter.visible(caller, _unquoted(text))
         return await self._page(request, found, cursor)
 
     async def search(self, request: Request, query: str = "", limit: int = 20) -> Response:
         """Search, in the format of the 2.x clients."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         found = await self._presenter.visible(caller, query[:WORDS_BYTES])
-        shown = await self._presenter.many(found[: min(max(limit, 1), 50)], _base(request))
+        shown = await self._presenter.many(found[: min(max(limit, 1), 50)], urls.base_of(request))
         models = [{"model": each, "metadata": {"tags": []}} for each in shown]
         body = {"query": query, "models": models, "collections": [], "pages": []}
         return JSONResponse(body, headers=UNCACHED)
@@ -104,8 +102,8 @@ class ModelRoutes:
         entries, following = pages.after(
             found, lambda each: (parse_rfc3339(each.created), each.uid), cursor
         )
-        base = _base(request)
-        return _listed(request, base, await self._presenter.many(entries, base), following)
+        shown = await self._presenter.many(entries, urls.base_of(request))
+        return pages.page(request, shown, following)
 
     # -- one -------------------------------------------------------------------------------------
 
@@ -122,11 +120,11 @@ class ModelRoutes:
     async def examples(self, request: Request, owner: str, name: str) -> Response:
         """Examples; always an empty list."""
         await self._find(request, owner, name)
-        return _listed(request, _base(request), [], None)
+        return pages.page(request, [], None)
 
     async def create(self, request: Request) -> Response:
         """Create a Pipeline (`source`, `files`, or neither: empty) or a Model (`endpoint`, …)."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         draft = publishing.read(await body_of(request, DRAFT_BYTES))
         entry = await self._publishing.create(caller, draft)
         return await self._answer(request, entry, f"{entry.namespace}/{entry.name}", 201)
@@ -149,7 +147,7 @@ class ModelRoutes:
     async def versions(self, request: Request, owner: str, name: str) -> Response:
         """List all versions, newest first."""
         _, entry = await self._find(request, owner, name)
-        return _listed(request, _base(request), self._presenter.versions(entry), None)
+        return pages.page(request, self._presenter.versions(entry), None)
 
     async def version(self, request: Request, owner: str, name: str, version: str) -> Response:
         """One version."""
@@ -166,7 +164,7 @@ class ModelRoutes:
 
     async def push(self, request: Request, owner: str, name: str) -> Response:
         """Push a new version: JSON with `source` or `files`, or a form with `source_archive`."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         draft = await _pushed(request)
         entry = await self._publishing.push(caller, owner, name, draft)
         latest = self._presenter.version(entry, entry.latest_version or "")
@@ -198,7 +196,7 @@ class ModelRoutes:
 
     async def hardware(self, request: Request) -> Response:
         """List the PipelineRuntimes."""
-        await self._caller(request)
+        await self._callers.caller(request)
         names = await self._programs.runtimes()
         found = [{"sku": name, "name": name} for name in names]
         # A client that chooses from a list wants one; `cpu` always means the usual runtime.
@@ -216,30 +214,15 @@ class ModelRoutes:
             headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=60"},
         )
 
-    async def _caller(self, request: Request) -> Caller:
-        return await self._callers.caller(request.headers, request.path_params.get("namespace"))
-
     async def _find(self, request: Request, owner: str, name: str) -> tuple[Caller, Entry]:
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         return caller, await self._callers.entry(caller, owner, name)
 
     async def _answer(
         self, request: Request, entry: Entry, called: str, status: int = 200
     ) -> Response:
-        body = await self._presenter.one(entry, called, _base(request))
+        body = await self._presenter.one(entry, called, urls.base_of(request))
         return JSONResponse(body, status, UNCACHED)
-
-
-def _base(request: Request) -> str:
-    return urls.base_of(request, request.path_params.get("namespace"))
-
-
-def _listed(
-    request: Request, base: str, results: Sequence[dict[str, Any]], following: str | None
-) -> Response:
-    texts = [RawJSON(json.dumps(each)) for each in results]
-    text = pages.page(request, base, texts, following)
-    return Response(text, media_type="application/json", headers=UNCACHED)
 
 
 def _unquoted(text: str) -> str:

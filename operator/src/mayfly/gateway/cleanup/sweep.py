@@ -21,8 +21,8 @@ from mayfly.gateway.files.store import references
 from mayfly.gateway.files.uploads import Uploads
 from mayfly.gateway.predictions import idempotency
 from mayfly.gateway.secrets.sealed import Sealed
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import KubeError, NotFound
+from mayfly.kube.client import Cluster, find_object
+from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import RUNS
 from mayfly.metering import ledger, listing
 
@@ -156,10 +156,7 @@ class Sweep:
                         await self._sealed.forget(tx, uid)
 
     async def _unmade(self, namespace: str, name: str) -> None:
-        try:
-            body = await self._cluster.get(RUNS, namespace, name)
-        except NotFound:
-            pass
-        else:
+        body = await find_object(self._cluster, RUNS, namespace, name)
+        if body is not None:
             await self._sealed.bind(body["metadata"]["uid"], namespace, name, body["spec"])
         await self._sealed.forget_unmade(namespace, name)

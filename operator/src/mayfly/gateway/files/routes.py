@@ -6,13 +6,11 @@ because clients do not follow redirects.
 
 from __future__ import annotations
 
-import json
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from mayfly.clock import Clock
-from mayfly.gateway.access.callers import Caller, Callers
+from mayfly.gateway.access.callers import Callers
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.files.fields import METADATA_BYTES
 from mayfly.gateway.files.links import link_holds
@@ -21,7 +19,6 @@ from mayfly.gateway.files.uploads import Uploads
 from mayfly.gateway.http import pages, urls
 from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.http.multipart import Form
-from mayfly.gateway.http.rawjson import RawJSON
 from mayfly.gateway.http.routing import UNCACHED, under_bases
 from mayfly_runtime.spec.disposition import attachment
 
@@ -74,41 +71,34 @@ class FileRoutes:
 
         It may have `filename`, `type`, and `metadata` as JSON or as `metadata[key]`.
         """
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         length = request.headers.get("content-length", "")
         announced = int(length) - FORM_BYTES if length.isdecimal() else None
         upload = await self._uploads.take(caller, Form(request), announced)
-        return JSONResponse(self._uploads.body(upload, _base(request)), 201, UNCACHED)
+        return JSONResponse(self._uploads.body(upload, urls.base_of(request)), 201, UNCACHED)
 
     async def list(self, request: Request, cursor: str | None = None) -> Response:
         """List uploads, newest first."""
-        caller = await self._caller(request)
+        caller = await self._callers.caller(request)
         found = await self._uploads.page(caller, pages.position(cursor), pages.SIZE + 1)
-        shown = found[: pages.SIZE]
-        last = shown[-1].stored if len(found) > len(shown) else None
-        base = _base(request)
-        texts = [RawJSON(json.dumps(self._uploads.body(each, base))) for each in shown]
-        following = pages.cursor(last.created_at, last.id) if last else None
-        text = pages.page(request, base, texts, following)
-        return Response(text, media_type="application/json", headers=UNCACHED)
+        shown, following = pages.cut(found, lambda each: (each.stored.created_at, each.stored.id))
+        base = urls.base_of(request)
+        return pages.page(request, (self._uploads.body(each, base) for each in shown), following)
 
     async def get(self, request: Request, file_id: str) -> Response:
         """Get a file's metadata."""
-        found = await self._uploads.find(await self._caller(request), file_id)
-        return JSONResponse(self._uploads.body(found, _base(request)), headers=UNCACHED)
+        found = await self._uploads.find(await self._callers.caller(request), file_id)
+        return JSONResponse(self._uploads.body(found, urls.base_of(request)), headers=UNCACHED)
 
     async def delete(self, request: Request, file_id: str) -> Response:
         """Delete an upload."""
-        await self._uploads.delete(await self._caller(request), file_id)
+        await self._uploads.delete(await self._callers.caller(request), file_id)
         return Response(status_code=204)
 
     async def download_own(self, request: Request, file_id: str) -> Response:
         """Download a file, with a token."""
-        found = await self._uploads.find(await self._caller(request), file_id)
+        found = await self._uploads.find(await self._callers.caller(request), file_id)
         return await self._sent(found.stored)
-
-    async def _caller(self, request: Request) -> Caller:
-        return await self._callers.caller(request.headers, request.path_params.get("namespace"))
 
     # -- by signed link --------------------------------------------------------------------------
 
@@ -138,7 +128,3 @@ class FileRoutes:
                 "Access-Control-Allow-Origin": "*",
             },
         )
-
-
-def _base(request: Request) -> str:
-    return urls.base_of(request, request.path_params.get("namespace"))

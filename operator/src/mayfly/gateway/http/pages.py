@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from mayfly.clock import parse_rfc3339
+from mayfly.gateway.http import urls
 from mayfly.gateway.http.errors import Invalid
-from mayfly.gateway.http.rawjson import RawJSON, dumps
+from mayfly.gateway.http.rawjson import array, dumps
+from mayfly.gateway.http.routing import json_text
 
 SIZE = 100
 """Entries per page."""
@@ -46,25 +49,36 @@ def position(text: str | None) -> tuple[datetime, str] | None:
         raise Invalid("The cursor is not valid; start without one.") from None
 
 
-def page(request: Request, base: str, results: list[RawJSON], following: str | None) -> str:
-    """One page as JSON text.
+def page(request: Request, results: Iterable[Any], following: str | None) -> Response:
+    """The answer with one page.
 
     Args:
         request: of the list; its other parameters are kept in the link to the next page.
-        base: the reader's base URL.
-        results: the entries.
+        results: the entries: JSON values, or `RawJSON`.
         following: the cursor of the next page; None on the last one.
     """
     link = None
     if following is not None:
         kept = [(name, text) for name, text in request.query_params.items() if name != "cursor"]
         path = request.url.path
-        namespace = request.path_params.get("namespace")
+        namespace = urls.namespace_of(request)
         if namespace:
             path = path.removeprefix(f"/ns/{namespace}")
-        link = f"{base}{path}?{urlencode([*kept, ('cursor', following)])}"
-    joined = RawJSON("[" + ",".join(each.text for each in results) + "]")
-    return dumps({"previous": None, "next": link, "results": joined})
+        link = f"{urls.base_of(request)}{path}?{urlencode([*kept, ('cursor', following)])}"
+    return json_text(dumps({"previous": None, "next": link, "results": array(results)}))
+
+
+def cut(
+    found: Sequence[T], place: Callable[[T], tuple[datetime, str]]
+) -> tuple[Sequence[T], str | None]:
+    """The entries of a page, and the cursor of the next page.
+
+    Args:
+        found: the entries from the page's first one on; more than `SIZE` if there is a next page.
+        place: time and id of an entry, by which they are sorted.
+    """
+    shown = found[:SIZE]
+    return shown, cursor(*place(shown[-1])) if len(found) > len(shown) else None
 
 
 def after(
@@ -82,8 +96,7 @@ def after(
     """
     start = position(text)
     left = [each for each in entries if start is None or place(each) < start]
-    shown = left[:SIZE]
-    return shown, cursor(*place(shown[-1])) if len(left) > len(shown) else None
+    return cut(left, place)
 
 
 def moment_of(text: str | None, name: str) -> datetime | None:

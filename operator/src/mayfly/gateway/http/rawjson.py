@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,16 @@ class RawJSON:
 
 def dumps(fields: Mapping[str, Any]) -> str:
     """A JSON object whose fields may be `RawJSON`."""
-    members = (
-        f"{json.dumps(key)}:{value.text if isinstance(value, RawJSON) else json.dumps(value)}"
-        for key, value in fields.items()
-    )
-    return "{" + ",".join(members) + "}"
+    return "{" + ",".join(f"{json.dumps(key)}:{_text(fields[key])}" for key in fields) + "}"
+
+
+def array(items: Iterable[Any]) -> RawJSON:
+    """A JSON array whose items may be `RawJSON`."""
+    return RawJSON("[" + ",".join(map(_text, items)) + "]")
+
+
+def _text(value: Any) -> str:
+    return value.text if isinstance(value, RawJSON) else json.dumps(value)
 
 
 def split(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import compile_path
 
 from mayfly.gateway.http.errors import Invalid, TooLarge
@@ -62,6 +63,11 @@ def _under(base: str, route: APIRoute) -> APIRoute:
     other.path_regex, other.path_format, other.param_convertors = compile_path(other.path)
     other.include_in_schema = False
     return other
+
+
+def json_text(text: str) -> Response:
+    """An answer of JSON text, unchanged."""
+    return Response(text, media_type="application/json", headers=UNCACHED)
 
 
 async def body_of(request: Request, limit: int) -> bytes:

@@ -15,8 +15,10 @@ _MAPPED = re.compile(r"^::ffff:(?=[0-9]+\.)")
 NAMESPACE = re.compile(r"/ns/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$")
 
 
-def base_of(request: Request, namespace: str | None) -> str:
+def base_of(request: Request) -> str:
     """The base URL of this reader, as given by the request or by the proxy in front of us.
+
+    With the namespace that the request's own base URL names.
 
     A forwarded host that is not a valid host is ignored: it would end up in links.
     """
@@ -29,6 +31,7 @@ def base_of(request: Request, namespace: str | None) -> str:
     scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     if scheme not in {"http", "https"}:
         scheme = request.scope["scheme"]
+    namespace = namespace_of(request)
     return f"{scheme}://{host}" + (f"/ns/{namespace}" if namespace else "")
 
 
@@ -38,6 +41,11 @@ def _own(request: Request) -> str:
     host = urls.bracketed(_MAPPED.sub("", address))
     usual = urls.DEFAULT_PORTS.get(request.scope["scheme"])
     return host if port in {None, usual} else f"{host}:{port}"
+
+
+def namespace_of(request: Request) -> str | None:
+    """The namespace that the base URL of a request names, by ending with /ns/<namespace>."""
+    return request.path_params.get("namespace")
 
 
 def host_of(base: str) -> str:

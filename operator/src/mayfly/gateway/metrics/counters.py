@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from mayfly.api.v1alpha1 import Reason
@@ -16,7 +15,7 @@ from mayfly.metering.tables import MODEL, RUN
 from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.telemetry.payers import Exists, Payers, PayerSettings
-from mayfly.workqueue import Result, WorkQueue
+from mayfly.workqueue import Observe, Result, WorkQueue
 
 FAILURES = REASONS[ConditionType.SUCCEEDED].keys() - {
     Reason.SUCCEEDED,
@@ -93,19 +92,19 @@ class Metrics:
         self._queue_oldest = families.labelled_gauge(catalog.GATEWAY_QUEUE_OLDEST, QUEUES)
 
     def show_queue(self, name: str, queue: WorkQueue[Any]) -> None:
-        """Shows how a work queue stands, and counts its unexpected errors."""
-        self.count_errors(name, queue)
+        """Show how a work queue stands."""
         for state, read in queue.depth.items():
             self._queue_depth.of(name, state).set_function(read)
         self._queue_oldest.of(name).set_function(lambda: queue.oldest_seconds)
 
-    def count_errors(self, name: str, queue: WorkQueue[Any]) -> None:
-        """Count the unexpected errors of a work queue."""
-        queue.observe = partial(self._looked, name)
+    def errors_of(self, part: str) -> Observe[Any]:
+        """What counts the unexpected errors of a work queue, for its constructor."""
 
-    def _looked(self, queue: str, _key: object, result: Result, _seconds: float) -> None:
-        if result == "failed":
-            self.failed(queue)
+        def looked(_key: object, result: Result, _seconds: float) -> None:
+            if result == "failed":
+                self.failed(part)
+
+        return looked
 
     def failed(self, part: str) -> None:
         """Count an unexpected error; `part` is one of `PARTS`."""

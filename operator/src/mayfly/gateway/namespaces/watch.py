@@ -7,8 +7,7 @@ from typing import Any
 
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
-from mayfly.kube.client import Cluster
-from mayfly.kube.errors import NotFound
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.kinds import NAMESPACES
 from mayfly.listeners import Listeners
 
@@ -44,11 +43,7 @@ class Namespaces:
         """
         if ("", name) in self._informer.objects:
             return True
-        try:
-            await self._cluster.get(NAMESPACES, None, name)
-        except NotFound:
-            return False
-        return True
+        return await find_object(self._cluster, NAMESPACES, None, name) is not None
 
     def _on_change(self, change: Change, body: Json) -> None:
         metadata = body["metadata"]

@@ -74,11 +74,13 @@ class Plan:
         order: what was asked for.
         callee: what it runs.
         given: the input without secrets, and with references to files of ours.
+        name: of a run that an earlier create has stored; "" for a new name.
     """
 
     order: Order
     callee: Callee
     given: Concealed
+    name: str = ""
 
 
 class Maker(Protocol):
@@ -203,8 +205,10 @@ class Creator:
         try:
             return await maker.make(plan, known)
         except MadeBefore as error:
-            first = await maker.recall(error.made)
+            made = error.made
+        first = await maker.recall(made)
         if first is not None:
             return first
-        # It was stored but not created: the API server refused it, or did not answer.
-        return await maker.make(plan, replace(known, repeat=False))
+        # It was stored but not created: the API server refused it, did not answer, or is about to
+        # be asked by another gateway. By its name, it is created once.
+        return await maker.make(replace(plan, name=made.name), replace(known, repeat=False))

@@ -30,7 +30,7 @@ from mayfly.gateway.predictions.create import Callee, Order, Plan
 from mayfly.gateway.predictions.idempotency import Created, Fingerprint
 from mayfly.gateway.predictions.snapshots import Snapshot, Snapshots
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
-from mayfly.kube.client import Cluster
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import RUNS
 from mayfly.reconcile.lineage import child_depth, too_deep
@@ -116,7 +116,7 @@ class RunMaker:
             Busy: the API server does not answer; nothing was made, or a repeat will find it.
         """
         namespace = plan.order.namespace
-        name = f"{plan.callee.entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
+        name = plan.name or f"{plan.callee.entry.name[:52]}-{self._new_id()[-SUFFIX:]}"
         async with self._database.write() as tx:
             await idempotency.remember(tx, known, Created(namespace, name), self._clock())
         body = {
@@ -135,11 +135,8 @@ class RunMaker:
         Raises:
             KubeError: the API server could not be asked.
         """
-        try:
-            seen = Seen(await self._cluster.get(RUNS, made.namespace, made.name))
-        except NotFound:
-            return None
-        return await self._snapshots.of_run(seen)
+        body = await find_object(self._cluster, RUNS, made.namespace, made.name)
+        return None if body is None else await self._snapshots.of_run(Seen(body))
 
     def _metadata(self, plan: Plan, name: str) -> Json:
         labels = {
@@ -196,7 +193,8 @@ class RunMaker:
         try:
             made = await self._created(body)
         except (Forbidden, Invalid, Missing):
-            await self._sealed.forget_unmade(namespace, name)
+            # Only its own: another gateway may be creating the same run.
+            await self._sealed.forget_unmade(namespace, name, given.texts)
             raise
         try:
             await self._sealed.bind(made["metadata"]["uid"], namespace, name, made["spec"])

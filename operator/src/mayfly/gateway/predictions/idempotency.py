@@ -128,23 +128,26 @@ async def recall(tx: AsyncConnection, known: Fingerprint, now: datetime) -> Crea
 
 
 async def remember(tx: AsyncConnection, known: Fingerprint, making: Created, now: datetime) -> None:
-    """Store what a create makes; replaces an older create with the same digest.
+    """Store what a create makes; one that is no repeat replaces an older one with its digest.
+
+    The digest is the table's key, so of repeats in several gateways one is the first.
 
     Raises:
         MadeBefore: it repeats one that is kept.
     """
-    made = await recall(tx, known, now) if known.repeat else None
-    if made is not None:
-        raise MadeBefore(made)
     await forget_old(tx, now)
-    await tx.execute(delete(creates).where(creates.c.digest == known.digest))
+    if not known.repeat:
+        await tx.execute(delete(creates).where(creates.c.digest == known.digest))
     values = {
         "digest": known.digest,
         "created_at": now,
         "namespace": making.namespace,
         "name": making.name,
     }
-    await insert_once(tx, creates, values)
+    if not await insert_once(tx, creates, values):
+        made = await recall(tx, known, now)
+        if made is not None:
+            raise MadeBefore(made)
 
 
 async def forget_old(tx: AsyncConnection, now: datetime) -> None:

@@ -137,7 +137,7 @@ def _webhooks(
     presenter: Presenter,
 ) -> Webhooks:
     config = process.config
-    workqueue: WorkQueue[str] = process.workqueue()
+    workqueue: WorkQueue[str] = process.workqueue(telemetry.counters.errors_of("webhooks"))
     telemetry.counters.show_queue("webhooks", workqueue)
     return Webhooks(
         predictions=finder,

@@ -12,7 +12,7 @@ from mayfly.gateway.access.callers import Caller, Callers
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.http import pages, rawjson, urls
 from mayfly.gateway.http.errors import Forbidden, Missing
-from mayfly.gateway.http.routing import UNCACHED, body_of, under_bases
+from mayfly.gateway.http.routing import UNCACHED, body_of, json_text, under_bases
 from mayfly.gateway.lifecycle.notices import Notices
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.predictions import request as order
@@ -94,15 +94,14 @@ class PredictionRoutes:
 
     async def _order(self, request: Request) -> tuple[Caller, CreateRequest]:
         # Who calls comes first: a stranger's body is not even read.
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
+        caller = await self._callers.caller(request)
         body = await body_of(request, self._input_bytes + BODY_EXTRA)
         return caller, order.read(body, request.headers, self._input_bytes)
 
     async def _created(
         self, request: Request, caller: Caller, target: Target, wanted: CreateRequest
     ) -> Response:
-        base = urls.base_of(request, request.path_params.get("namespace"))
+        base = urls.base_of(request)
         found = await self._creator.create(caller, target, wanted, request.headers, base)
         headers = dict(UNCACHED)
         if wanted.wait is not None:
@@ -120,11 +119,10 @@ class PredictionRoutes:
 
     async def get(self, request: Request, identity: str) -> Response:
         """Get a prediction; if a run polls without news, the answer is held for a while."""
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
-        found = await self._predictions.long_poll(caller, identity, namespace)
-        body = await self._presenter.body(found, urls.base_of(request, namespace))
-        return Response(body, media_type="application/json", headers=UNCACHED)
+        caller = await self._callers.caller(request)
+        named = urls.namespace_of(request)
+        found = await self._predictions.long_poll(caller, identity, named)
+        return json_text(await self._presenter.body(found, urls.base_of(request)))
 
     async def list(
         self,
@@ -134,8 +132,7 @@ class PredictionRoutes:
         created_before: str | None = None,
     ) -> Response:
         """List the namespace's predictions, newest first."""
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
+        caller = await self._callers.caller(request)
         span = Span(
             before=pages.position(cursor),
             created_after=pages.moment_of(created_after, "created_after"),
@@ -143,40 +140,32 @@ class PredictionRoutes:
             limit=pages.SIZE + 1,
         )
         found = await self._predictions.page(caller, span)
-        shown = found[: pages.SIZE]
-        last = shown[-1].row if len(found) > len(shown) else None
-        base = urls.base_of(request, namespace)
-        text = pages.page(
-            request,
-            base,
-            await self._presenter.listed(shown, base),
-            pages.cursor(last.created_at, last.id) if last else None,
-        )
-        return Response(text, media_type="application/json", headers=UNCACHED)
+        shown, following = pages.cut(found, lambda each: (each.row.created_at, each.row.id))
+        listed = await self._presenter.listed(shown, urls.base_of(request))
+        return pages.page(request, listed, following)
 
     async def tree(self, request: Request, identity: str) -> Response:
         """The prediction and everything below it, parents before children."""
-        found, base = await self._find(request, identity)
+        _, found = await self._find(request, identity)
         every = await self._predictions.tree(found, TREE_LIMIT)
-        shown = await self._presenter.listed(every, base)
-        joined = rawjson.RawJSON("[" + ",".join(each.text for each in shown) + "]")
-        text = rawjson.dumps({"id": found.row.id, "predictions": joined})
-        return Response(text, media_type="application/json", headers=UNCACHED)
+        shown = await self._presenter.listed(every, urls.base_of(request))
+        body = {"id": found.row.id, "predictions": rawjson.array(shown)}
+        return json_text(rawjson.dumps(body))
 
     async def output(self, request: Request, identity: str) -> Response:
         """The output exactly as the run made it, with its files as links."""
-        found, base = await self._find(request, identity)
+        _, found = await self._find(request, identity)
         _require_data(found)
         if not found.ended:
             found = await self._predictions.snapshot(found)
-        text = await self._presenter.linked(found.row, found.output, base)
+        text = await self._presenter.linked(found.row, found.output, urls.base_of(request))
         if text is None:
             raise Missing("The prediction has no output.")
-        return Response(text, media_type="application/json", headers=UNCACHED)
+        return json_text(text)
 
     async def source(self, request: Request, identity: str) -> Response:
         """The source that the prediction ran, even if its Pipeline has changed or was deleted."""
-        found, _ = await self._find(request, identity)
+        _, found = await self._find(request, identity)
         _require_data(found)
         kept = await self._presenter.source(found.row)
         if kept is None:
@@ -186,7 +175,7 @@ class PredictionRoutes:
 
     async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
         """The log as text; with `follow`, streamed until the prediction ends."""
-        found, _ = await self._find(request, identity)
+        _, found = await self._find(request, identity)
         _require_data(found)
         return StreamingResponse(
             self._log(found, follow=follow),
@@ -212,8 +201,7 @@ class PredictionRoutes:
 
     async def webhook_secret(self, request: Request) -> Response:
         """The signing secret of the namespace's webhooks."""
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
+        caller = await self._callers.caller(request)
         if caller.run is not None:
             raise Forbidden("A run's token may not read the webhooks' secret.")
         namespace = self._callers.own_namespace(caller)
@@ -224,19 +212,15 @@ class PredictionRoutes:
 
     async def cancel(self, request: Request, identity: str) -> Response:
         """Cancel a prediction; answers once the cancel is accepted."""
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
-        found = await self._predictions.find(caller, identity, namespace)
+        caller, found = await self._find(request, identity)
         found = await self._predictions.cancel(caller, found)
         shown = await self._predictions.snapshot(found)
-        body = await self._presenter.body(shown, urls.base_of(request, namespace))
-        return Response(body, media_type="application/json", headers=UNCACHED)
+        return json_text(await self._presenter.body(shown, urls.base_of(request)))
 
-    async def _find(self, request: Request, identity: str) -> tuple[Prediction, str]:
-        namespace = request.path_params.get("namespace")
-        caller = await self._callers.caller(request.headers, namespace)
-        found = await self._predictions.find(caller, identity, namespace)
-        return found, urls.base_of(request, namespace)
+    async def _find(self, request: Request, identity: str) -> tuple[Caller, Prediction]:
+        caller = await self._callers.caller(request)
+        named = urls.namespace_of(request)
+        return caller, await self._predictions.find(caller, identity, named)
 
 
 def _require_data(found: Prediction) -> None:

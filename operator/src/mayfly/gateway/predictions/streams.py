@@ -103,7 +103,7 @@ class Streams:
             raise Missing("The prediction is not there any more.")
         place = Place.of(request.headers.get("last-event-id", ""))
         return StreamingResponse(
-            self._events(found, place, urls.base_of(request, None), logs=logs),
+            self._events(found, place, urls.base_of(request), logs=logs),
             media_type="text/event-stream",
             headers={
                 "Cache-Control": "no-store",

@@ -65,7 +65,7 @@ def build(
     """Build the room; `queues` are what a run may have queued, to be closed by a cancel."""
     config, database, clock = process.config, process.database, process.clock
     sessions = Sessions()
-    workqueue: WorkQueue[str] = process.workqueue()
+    workqueue: WorkQueue[str] = process.workqueue(telemetry.counters.errors_of("runs"))
     telemetry.counters.show_queue("runs", workqueue)
     trees = Trees(process.cluster, database, caches.runs)
     opener = LedgerOpener(

@@ -12,16 +12,17 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun, PipelineRunStatus, Reason, Usage
-from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find, with_condition
+from mayfly.api.v1alpha1.conditions import ConditionType, Truth, find
 from mayfly.api.v1alpha1.pipelinerun import Children
 from mayfly.api.v1alpha1.summary import summarised
-from mayfly.clock import parse_rfc3339, rfc3339, rfc3339_seconds
+from mayfly.clock import parse_rfc3339, rfc3339
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.lifecycle.text import utf8_tail
 from mayfly.metering.ending import Ending, Outcome
 from mayfly.metering.pricing import EXACT, decimal_text
 from mayfly.reconcile import ending as shapes
 from mayfly.reconcile.observed import Place, Refusal
+from mayfly.reconcile.run_status import marked
 from mayfly_runtime.spec import strict_json
 
 Json = dict[str, Any]
@@ -62,17 +63,7 @@ def merged(seen: Seen, status: PipelineRunStatus) -> Json:
 def _conditioned(
     seen: Seen, kind: ConditionType, status: Truth, reason: Reason, message: str, now: datetime
 ) -> PipelineRunStatus:
-    run = seen.run
-    conditions = with_condition(
-        run.status.conditions,
-        kind,
-        status,
-        reason,
-        message,
-        now=rfc3339_seconds(now),
-        generation=run.metadata.generation,
-    )
-    return summarised(run, run.status.model_copy(update={"conditions": conditions}))
+    return summarised(seen.run, marked(seen.run, now, (kind, status, reason, message)))
 
 
 def started(seen: Seen, started_at: datetime, now: datetime) -> Json:

@@ -19,7 +19,7 @@ from mayfly.gateway.cache.programs import Program
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.files.store import Files
 from mayfly.gateway.secrets.sealed import SCHEME, Sealed, words
-from mayfly.kube.client import Cluster
+from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import NotFound, Refused
 from mayfly.kube.kinds import PIPELINES, SECRETS
 from mayfly_runtime.spec import inputs, pointer, strict_json
@@ -118,9 +118,8 @@ class SecretLookup:
         # A run of another namespace's Pipeline is given nothing of either's by that Pipeline.
         if reference is None or (reference.namespace or namespace) != namespace:
             return {}
-        try:
-            body = await self._cluster.get(PIPELINES, namespace, reference.name)
-        except NotFound:
+        body = await find_object(self._cluster, PIPELINES, namespace, reference.name)
+        if body is None:
             return {}  # deleted since the claim; the run has its version
         pipeline = Pipeline.model_validate(body)
         return {each.env: each.secret_key_ref for each in pipeline.spec.secrets}

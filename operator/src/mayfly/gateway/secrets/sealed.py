@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -203,7 +203,7 @@ class Sealed:
                 try:
                     text = self._unseal(row.id, _before(namespace, name, spec), row.box)
                 except InvalidTag:
-                    logger.warning("a run reuses another run's name and gets none of its secrets")
+                    logger.warning("a secret of another create with this run's name stays sealed")
                     continue
                 await tx.execute(
                     update(sealed_secrets)
@@ -254,16 +254,19 @@ class Sealed:
         """Delete the secrets of an ended prediction."""
         await tx.execute(delete(sealed_secrets).where(sealed_secrets.c.prediction_uid == uid))
 
-    async def forget_unmade(self, namespace: str, name: str) -> None:
-        """Delete the secrets of a run that was not created."""
+    async def forget_unmade(
+        self, namespace: str, name: str, ids: Collection[str] | None = None
+    ) -> None:
+        """Delete the secrets of a run that was not created; only those with these ids, if given."""
+        unmade = delete(sealed_secrets).where(
+            sealed_secrets.c.namespace == namespace,
+            sealed_secrets.c.name == name,
+            sealed_secrets.c.prediction_uid.is_(None),
+        )
         async with self._database.write() as tx:
-            await tx.execute(
-                delete(sealed_secrets).where(
-                    sealed_secrets.c.namespace == namespace,
-                    sealed_secrets.c.name == name,
-                    sealed_secrets.c.prediction_uid.is_(None),
-                )
-            )
+            if ids is not None:
+                unmade = unmade.where(sealed_secrets.c.id.in_(list(ids)))
+            await tx.execute(unmade)
 
     async def kept_before(self, moment: datetime) -> Sequence[tuple[str | None, str, str]]:
         """Owners of secrets that were stored before a moment: UID if known, namespace, name."""
