@@ -1,14 +1,17 @@
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from support.lengths import length
-from support.servers.postgresql import Databases, PostgreSQL, make_tables, server
+from support.servers import postgresql as servers
+from support.servers.postgresql import Databases, PostgreSQL, make_tables
 
 # No test judges how fast a busy machine is.
 settings.register_profile("patient", deadline=None, max_examples=length(50, 100))
@@ -21,18 +24,37 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+POSTGRESQL = pytest.StashKey[Path]()
+"""The folder of the one server that all processes of this run share."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    ours = getattr(config, "workerinput", {}).get("postgresql")
+    config.stash[POSTGRESQL] = Path(ours) if ours else servers.new_folder()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist where the server is."""
+    node.workerinput["postgresql"] = str(node.config.stash[POSTGRESQL])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        servers.remove(config.stash[POSTGRESQL])
+
+
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A server; one for each process of the tests."""
-    with server() as running:
-        running.make_template()
-        yield running
+def postgresql(pytestconfig: pytest.Config) -> PostgreSQL:
+    """The server of this run; tests must not stop it."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return servers.shared(pytestconfig.stash[POSTGRESQL], process)
 
 
 @pytest.fixture
 def own_postgresql() -> Iterator[PostgreSQL]:
     """A server of one test alone, that it may stop."""
-    with server() as running:
+    with servers.server() as running:
         running.make_template()
         yield running
 

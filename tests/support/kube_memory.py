@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -223,8 +224,10 @@ class MemoryCluster:
             while True:
                 await self._flowing.wait()
                 looked = self._version
-                for version, of, change, before, after in tuple(self._log):
-                    if version <= seen or of is not kind:
+                # The log is in order of versions, and may be long.
+                since = bisect_right(self._log, seen, key=lambda entry: entry[0])
+                for _, of, change, before, after in self._log[since:]:
+                    if of is not kind:
                         continue
                     if namespace not in {None, after["metadata"].get("namespace")}:
                         continue
@@ -260,6 +263,11 @@ class MemoryCluster:
         return
 
     # -- what tests call -------------------------------------------------------------------------
+
+    @property
+    def version(self) -> int:
+        """The newest resourceVersion: it grows with each change."""
+        return self._version
 
     def now(self, kind: Kind, namespace: str | None, name: str) -> Json:
         """The object as it is stored now."""

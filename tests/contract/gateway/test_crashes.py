@@ -60,7 +60,7 @@ class Scene:
         """Wait for the ledger."""
         with gateway.gateway.lifecycle.notices.subscribe(self.run.uid) as news:
             while (row := await gateway.row(self.run.uid)) is None or not holds(row):
-                await news.wait(0.01)  # not all that the ledger notes is news
+                await news.wait(0.05)  # not all that the ledger notes is news
 
     @asynccontextmanager
     async def connected(self, gateway: Running) -> AsyncIterator[Agent]:

@@ -70,17 +70,23 @@ class Player:
 
     async def watch(self) -> None:
         """Look for work until cancelled."""
+        seen = 0
         while True:
-            for body in self.world.cluster.every(RUNS):
-                uid = body["metadata"]["uid"]
-                if uid not in self._taken and "status" not in body:
-                    self._taken.add(uid)
-                    self._start(self._run(Run(self.world, body)))
-            for body in self.world.cluster.every(PIPELINES):
-                generation = body["metadata"]["generation"]
-                if (body.get("status") or {}).get("observedGeneration") != generation:
-                    self.publish(body)
+            if seen != self.world.cluster.version:
+                seen = self.world.cluster.version
+                self._look()
             await asyncio.sleep(0.02)
+
+    def _look(self) -> None:
+        for body in self.world.cluster.every(RUNS):
+            uid = body["metadata"]["uid"]
+            if uid not in self._taken and "status" not in body:
+                self._taken.add(uid)
+                self._start(self._run(Run(self.world, body)))
+        for body in self.world.cluster.every(PIPELINES):
+            generation = body["metadata"]["generation"]
+            if (body.get("status") or {}).get("observedGeneration") != generation:
+                self.publish(body)
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -7,16 +7,19 @@ import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
-from fastapi import routing
-from fastapi.dependencies import models as dependencies
 from support.gateway.fate import Fate
+from support.gateway.once import (
+    compile_statements_once,
+    forget_handlers,
+    look_for_sniffio_once,
+    read_handlers_once,
+)
 from support.kube_memory import WAIT_SECONDS, MemoryCluster, condition
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -520,6 +523,7 @@ class World:
         )
         gateway = Gateway(process, KEY)
         fate.rule(process.database)
+        compile_statements_once(process.database)
         plain = server_for(gateway, config)
         server = ReadyServer(plain.config, gateway)
         listener = socket.socket()
@@ -541,29 +545,8 @@ class World:
             forget_handlers()
 
 
-def read_signatures_once() -> None:
-    """Read the signature of each handler once, not once a gateway: that is half of its start."""
-    read, known = routing.get_dependant, {}
-
-    def get_dependant(*, path: str, call: Any, **options: Any) -> dependencies.Dependant:
-        key = (path, getattr(call, "__func__", None))
-        if key[1] is None or options != {"scope": "function"}:
-            return read(path=path, call=call, **options)
-        if key not in known:
-            known[key] = read(path=path, call=call, **options)
-        return replace(known[key], call=call)
-
-    routing.get_dependant = get_dependant
-
-
-read_signatures_once()
-
-
-def forget_handlers() -> None:
-    """Clear FastAPI's registry of handlers, which would keep every test's gateway in memory."""
-    for cache in vars(dependencies).values():
-        if hasattr(cache, "cache_clear"):
-            cache.cache_clear()
+look_for_sniffio_once()
+read_handlers_once()
 
 
 async def first_of(*waiting: Coroutine[Any, Any, Any]) -> None:

@@ -1,11 +1,15 @@
 """A PostgreSQL server for tests: Debian's programs, a temporary folder, no port.
 
+All processes of a run of pytest share one server; whichever needs it first starts it, and pytest's
+own process stops it. Tests that stop their server have one of their own.
+
 Tests that must pass on both databases say so for their whole file: `pytestmark = BOTH`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
@@ -36,8 +40,9 @@ SETTINGS = {
     "fsync": "off",  # the machine does not lose power in a test
     "full_page_writes": "off",
     "autovacuum": "off",  # no database here gets old
-    "max_connections": "60",
-    "shared_buffers": "16MB",
+    "max_wal_size": "128MB",  # its files may be in memory
+    "max_connections": "200",  # of three processes, each with several gateways
+    "shared_buffers": "32MB",
     "timezone": "UTC",
 }
 
@@ -66,8 +71,15 @@ class PostgreSQL:
         folder: all of its files, its socket included.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: str = "test") -> None:
+        """Name a server that may be there already.
+
+        Args:
+            folder: for its files.
+            prefix: of the names of databases; each process that uses the server has its own.
+        """
         self.folder = folder
+        self._prefix = prefix
         self._data = folder / "data"
         self._user = "postgres" if os.geteuid() == 0 else None
         self._numbers = count()
@@ -107,6 +119,11 @@ class PostgreSQL:
         """Stop it at once, like a crash: its clients lose their connections."""
         self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self._data)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped."""
+        return (self._data / "postmaster.pid").exists()
+
     def url(self, name: str) -> str:
         """The URL of a database."""
         return f"postgresql://mayfly@/{name}?host={self.folder}"
@@ -124,7 +141,7 @@ class PostgreSQL:
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """Create a database that is dropped when the test ends."""
-        name = f"test{next(self._numbers)}"
+        name = f"{self._prefix}{next(self._numbers)}"
         self.say(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
@@ -137,7 +154,8 @@ class PostgreSQL:
 
         The server's write-ahead log stays elsewhere: without space for that, the server stops.
         """
-        disk = self.folder / "disk"
+        disk = self.folder / f"{self._prefix}disk"
+        name = f"{self._prefix}small"
         disk.mkdir()
         size = f"size={DISK_BYTES}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", disk], check=True)
@@ -146,13 +164,13 @@ class PostgreSQL:
             space.mkdir()
             if self._user:
                 shutil.chown(space, self._user, self._user)
-            self.say(f"CREATE TABLESPACE small LOCATION '{space}'")
-            self.say(f"CREATE DATABASE small TEMPLATE {TEMPLATE} TABLESPACE small")
+            self.say(f"CREATE TABLESPACE {name} LOCATION '{space}'")
+            self.say(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} TABLESPACE {name}")
             try:
-                yield self.url("small"), disk
+                yield self.url(name), disk
             finally:
-                self.say("DROP DATABASE small WITH (FORCE)")
-                self.say("DROP TABLESPACE small")
+                self.say(f"DROP DATABASE {name} WITH (FORCE)")
+                self.say(f"DROP TABLESPACE {name}")
         finally:
             # Lazily: the server may hold a file a moment longer.
             subprocess.run(["umount", "--lazy", disk], check=True)
@@ -161,15 +179,46 @@ class PostgreSQL:
 
 @contextmanager
 def server() -> Iterator[PostgreSQL]:
-    """A running server; everything is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="mayfly-postgresql-"))
-    postgresql = PostgreSQL(folder)
+    """A running server of the caller's own; everything is removed afterwards."""
+    folder = new_folder()
     try:
+        postgresql = PostgreSQL(folder)
         postgresql.make()
         postgresql.start()
-        try:
-            yield postgresql
-        finally:
+        yield postgresql
+    finally:
+        remove(folder)
+
+
+def shared(folder: Path, process: str) -> PostgreSQL:
+    """The server of a run of pytest, started by the first process that needs it.
+
+    Args:
+        folder: the same for all processes of the run; whoever made it removes it.
+        process: the name of this process.
+    """
+    postgresql = PostgreSQL(folder, f"test_{process}_")
+    ready = folder / "ready"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+        if not ready.exists():
+            postgresql.make()
+            postgresql.start()
+            postgresql.make_template()
+            ready.touch()
+    return postgresql
+
+
+def new_folder() -> Path:
+    """A folder for a server."""
+    return Path(tempfile.mkdtemp(prefix="mayfly-postgresql-"))
+
+
+def remove(folder: Path) -> None:
+    """Stop the server of a folder, if it runs, and remove the folder."""
+    try:
+        postgresql = PostgreSQL(folder)
+        if postgresql.runs:
             postgresql.stop()
     finally:
         shutil.rmtree(folder)

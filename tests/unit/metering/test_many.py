@@ -1,4 +1,4 @@
-"""Thousands of predictions, their events in any order and more than once: the same bill."""
+"""Many predictions, their events in any order and more than once: the same bill."""
 
 import random
 from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ from mayfly.metering.records import Correction
 from mayfly.metering.tables import MODEL, usage_records
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-RUNS = length(1_000, 10_000)
-ROOTS = 200
+RUNS = length(400, 10_000)
+ROOTS = length(80, 200)
 BATCH = 2000
 SETTLED = 10
 """Trees that are settled too: one question a run, so not all of them."""
