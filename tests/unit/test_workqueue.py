@@ -86,6 +86,31 @@ async def test_an_add_wakes_a_waiting_worker():
     assert await taking == "a"
 
 
+async def test_an_add_wakes_one_worker_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue: WorkQueue[str] = WorkQueue(Time())
+    looked: list[str] = []
+    waits = 0
+
+    async def work(key: str) -> None:
+        looked.append(key)
+
+    async def wait() -> None:
+        nonlocal waits
+        waits += 1
+        await unpatched()
+
+    unpatched = queue._wait
+    monkeypatch.setattr(queue, "_wait", wait)
+    async with working(queue, work, workers=16):
+        await asyncio.sleep(0.01)
+        before = waits
+        for key in ("a", "b", "c"):
+            queue.add(key)
+            await asyncio.sleep(0.01)
+        assert looked == ["a", "b", "c"]
+        assert waits - before == 3
+
+
 async def test_a_cancel_is_not_lost_to_news_that_comes_with_it():
     queue: WorkQueue[str] = WorkQueue(Time())
     queue.add_after("later", 60)

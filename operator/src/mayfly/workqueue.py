@@ -94,6 +94,7 @@ class WorkQueue(Generic[K]):
         # Of unexpected errors in a row: how many, and when the first one was.
         self._unexpected: dict[K, tuple[int, float]] = {}
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -169,13 +170,14 @@ class WorkQueue(Generic[K]):
 
     async def take(self) -> K:
         """Take the next key; the caller must call `done` afterwards."""
-        while True:
-            self._promote()
-            if self._ready:
-                key, _ = self._ready.popitem(last=False)
-                self._busy.add(key)
-                return key
-            await self._wait()
+        async with self._turn:  # one worker waits for news, so that an add does not wake them all
+            while True:
+                self._promote()
+                if self._ready:
+                    key, _ = self._ready.popitem(last=False)
+                    self._busy.add(key)
+                    return key
+                await self._wait()
 
     def done(self, key: K) -> None:
         """Mark a key as done; if it was added in the meantime, it is queued again."""

@@ -1,7 +1,9 @@
 """How often a request asks the database: what the process has in hand is not read again."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -70,3 +72,33 @@ async def test_of_a_run_that_polls(world: World, monkeypatch: pytest.MonkeyPatch
         await below.say("log", offset=0, data="a word\n")
         assert (await held).json()["logs"] == "a word\n"
         assert seen.taken() == (2, 0)
+
+
+async def test_of_what_a_running_agent_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = world.claimed()
+    async with world.gateway() as gateway, run.working(gateway, written=True) as agent:
+        await agent.say("log", offset=0, data="a word\n")
+        await agent.expect_last("logack")
+        await asyncio.sleep(1)  # until nothing looks at the run any more
+        begun: list[str] = []
+        database = gateway.gateway.process.database
+        for kind in ("read", "write"):
+            monkeypatch.setattr(database, kind, noted(begun, kind, getattr(database, kind)))
+        for offset in (7, 14):
+            await agent.say("log", offset=offset, data="a word\n")
+            await agent.expect_last("logack")
+        await agent.say("heartbeat", activeMs=5)
+        await agent.say("log", offset=21, data="a word\n")
+        await agent.expect_last("logack")
+        assert begun == ["write"] * 4
+
+
+def noted(begun: list[str], kind: str, begin: Callable[..., Any]) -> Callable[..., Any]:
+    """Note the short transactions; the others are those of clocks."""
+
+    def note(*, bulk: bool = False) -> Any:
+        if not bulk:
+            begun.append(kind)
+        return begin(bulk=bulk)
+
+    return note

@@ -72,16 +72,16 @@ class Fate:
         read, write = database.read, database.write
 
         @asynccontextmanager
-        async def mortal_read() -> AsyncIterator[AsyncConnection]:
+        async def mortal_read(*, bulk: bool = False) -> AsyncIterator[AsyncConnection]:
             await self.alive()
-            async with read() as tx:
+            async with read(bulk=bulk) as tx:
                 yield tx
 
         @asynccontextmanager
-        async def mortal_write() -> AsyncIterator[AsyncConnection]:
+        async def mortal_write(*, bulk: bool = False) -> AsyncIterator[AsyncConnection]:
             await self.alive()
             number = None
-            async with write() as tx:
+            async with write(bulk=bulk) as tx:
                 self._changes.clear()  # one writer at a time
                 yield tx
                 if self._changes:
@@ -89,7 +89,8 @@ class Fate:
             if number is not None:
                 await self._die_at(number, "after")
 
-        event.listen(database._engine.sync_engine, "before_cursor_execute", self._note)
+        for engine in database.engines:
+            event.listen(engine.sync_engine, "before_cursor_execute", self._note)
         database.read, database.write = mortal_read, mortal_write  # type: ignore[method-assign]
 
     def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:

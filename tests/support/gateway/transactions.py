@@ -22,12 +22,12 @@ class Transactions:
         for kind in ("read", "write"):
             patch.setattr(database, kind, self._counted(kind, getattr(database, kind)))
 
-    def _counted(self, kind: str, begin: Callable[[], Any]) -> Callable[[], Any]:
-        def counted() -> Any:
+    def _counted(self, kind: str, begin: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(**options: bool) -> Any:
             task = asyncio.current_task()
             if task is not None and getattr(task.get_coro(), "__qualname__", "") == REQUEST:
                 self._begun.append(kind)
-            return begin()
+            return begin(**options)
 
         return counted
 

@@ -15,15 +15,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib import import_module
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import BigInteger, Connection, MetaData, Table, event, literal, text
+from sqlalchemy import BigInteger, MetaData, Table, literal, text
 from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
@@ -37,14 +39,14 @@ metadata = MetaData(
     naming_convention={"ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
 )
 
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_DRIVERS = {"postgresql": "postgresql+psycopg"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED = "mayfly_noted"
 PATIENCE_SECONDS = 5.0
 """How long a request waits for a database that is unavailable."""
 
 RETRY_SECONDS = 0.5
-_SQLITE = {"connect_args": {"timeout": 5}}
+_SQLITE_BULK: dict[str, Any] = {"connect_args": {"timeout": 5}}
 _POSTGRESQL = {
     "connect_args": {
         "connect_timeout": 5,
@@ -65,7 +67,7 @@ _WRITERS_LOCK = 0x6D6179666C79  # "mayfly"
 _POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _stands_by: ContextVar[bool] = ContextVar("stands_by", default=False)
 T = TypeVar("T")
-Begin = Callable[[AsyncExitStack], Awaitable[AsyncConnection]]
+Begin = Callable[[AsyncExitStack, AsyncEngine], Awaitable[AsyncConnection]]
 _alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Alembic keeps its context in a module, so only one task may be in it at a time."""
 
@@ -116,19 +118,30 @@ class Database:
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
-        driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
-        self._sqlite = driver.startswith("sqlite")
-        options: dict[str, Any] = _SQLITE if self._sqlite else _POSTGRESQL
-        self._engine = create_async_engine(parsed.set(drivername=driver), **options)
-        self._reading: dict[str, Any] = {} if self._sqlite else _POSTGRESQL_READ
+        self._sqlite = parsed.drivername.startswith("sqlite")
+        if self._sqlite:
+            from mayfly.database import sqlite  # noqa: PLC0415 - as few dialects as are used
+
+            on_loop = parsed.set(drivername=sqlite.ON_LOOP)
+            in_threads = parsed.set(drivername=sqlite.IN_THREADS)
+            self._engine = create_async_engine(on_loop, **sqlite.OPTIONS)
+            self._bulk = create_async_engine(in_threads, **_SQLITE_BULK)
+            for engine in self.engines:
+                sqlite.configure(engine)
+        else:
+            driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+            named = parsed.set(drivername=driver)
+            self._engine = self._bulk = create_async_engine(named, **_POSTGRESQL)
         self._writers = asyncio.Lock()
         self.full = False
         self.errors: Counter[str] = Counter()
         self.commits: Listeners[object] = Listeners()
         self._away = False
-        if self._sqlite:
-            event.listen(self._engine.sync_engine, "connect", _configure_sqlite)
-            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    @property
+    def engines(self) -> set[AsyncEngine]:
+        """The engines of all transactions."""
+        return {self._engine, self._bulk}
 
     async def create(self) -> None:
         """Create or migrate the tables.
@@ -138,7 +151,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         alembic = _alembic.setdefault(loop, asyncio.Lock())
-        async with self.write() as tx, alembic:
+        async with self.write(bulk=True) as tx, alembic:
             await tx.run_sync(bring_up_to_date, metadata.tables)
 
     async def ping(self) -> None:
@@ -148,25 +161,32 @@ class Database:
             StorageAway: it does not.
         """
         async with self._translated(), AsyncExitStack() as stack:
-            await (await self._begin_read(stack)).execute(text("SELECT 1"))
+            await (await self._begin_read(stack, self._engine)).execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        for engine in self.engines:
+            await engine.dispose()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, bulk: bool = False) -> AsyncIterator[AsyncConnection]:
         """A read-only transaction that sees one snapshot of the database.
+
+        Args:
+            bulk: it may look at many rows; SQLite does that in a thread, not on the event loop.
 
         Raises:
             StorageAway: the database does not answer, or stopped answering.
         """
         async with self._translated(), AsyncExitStack() as stack:
-            yield await self._begun(stack, self._begin_read)
+            yield await self._begun(stack, self._begin_read, bulk=bulk)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, bulk: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write; committed at the end, rolled back on an exception.
+
+        Args:
+            bulk: as in `read`.
 
         Raises:
             StorageFull: the disk is full.
@@ -175,7 +195,7 @@ class Database:
         """
         async with self._translated():
             async with AsyncExitStack() as stack:
-                yield await self._begun(stack, self._begin_write)
+                yield await self._begun(stack, self._begin_write, bulk=bulk)
             if self.full:
                 self.full = False
                 logger.info("the database's disk has space again")
@@ -201,14 +221,14 @@ class Database:
             self._away = True
             logger.warning("the database does not answer: %s", error)
 
-    async def _begun(self, stack: AsyncExitStack, begin: Begin) -> AsyncConnection:
+    async def _begun(self, stack: AsyncExitStack, begin: Begin, *, bulk: bool) -> AsyncConnection:
         """Begin a transaction; if the database is unavailable, retry: nothing happened yet."""
         clock = asyncio.get_running_loop().time
         until = math.inf if _stands_by.get() else clock() + PATIENCE_SECONDS
         while True:
             try:
                 async with AsyncExitStack() as attempt:
-                    tx = await begin(attempt)
+                    tx = await begin(attempt, self._bulk if bulk else self._engine)
                     stack.push_async_exit(attempt.pop_all())
             except SQLAlchemyError as error:
                 if not _is_away(error) or clock() >= until:
@@ -221,13 +241,12 @@ class Database:
                 logger.info("the database answers again")
             return tx
 
-    async def _begin_read(self, attempt: AsyncExitStack) -> AsyncConnection:
-        connection = await attempt.enter_async_context(self._engine.connect())
-        tx = await connection.execution_options(**self._reading)
-        _ = await attempt.enter_async_context(tx.begin())
-        return tx
+    async def _begin_read(self, attempt: AsyncExitStack, engine: AsyncEngine) -> AsyncConnection:
+        # It begins with the first statement, and is rolled back: there is nothing to commit.
+        tx = await attempt.enter_async_context(engine.connect())
+        return tx if self._sqlite else await tx.execution_options(**_POSTGRESQL_READ)
 
-    async def _begin_write(self, attempt: AsyncExitStack) -> AsyncConnection:
+    async def _begin_write(self, attempt: AsyncExitStack, engine: AsyncEngine) -> AsyncConnection:
         try:
             patience = None if _stands_by.get() else PATIENCE_SECONDS
             async with asyncio.timeout(patience):
@@ -235,7 +254,7 @@ class Database:
         except TimeoutError as error:
             raise PoolTimeout("another transaction of this process writes") from error
         attempt.callback(self._writers.release)
-        connection = await attempt.enter_async_context(self._engine.connect())
+        connection = await attempt.enter_async_context(engine.connect())
         noted: list[object] = []
         tx = await connection.execution_options(mayfly_write=True, **{_NOTED: noted})
         # Between commit and giving the connection back, where nothing is awaited.
@@ -308,20 +327,6 @@ def _what_failed(error: SQLAlchemyError) -> str:
     return "busy" if waited or getattr(cause, "sqlstate", None) == _LOCK_NOT_HAD else "connection"
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-    exact.configure(connection)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("mayfly_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
 def insert_of(dialect: str, table: Table) -> Any:
     """The INSERT of a database, which knows ON CONFLICT."""
     # The one that the engine has loaded: to import both would slow each start.
@@ -334,6 +339,13 @@ async def insert_once(tx: AsyncConnection, table: Table, values: Mapping[str, An
     Returns:
         Whether the row is new.
     """
-    statement = insert_of(tx.dialect.name, table).values(**values).on_conflict_do_nothing()
     # RETURNING, because the drivers don't agree on how many rows an INSERT has touched.
-    return (await tx.execute(statement.returning(literal(1)))).first() is not None
+    return (await tx.execute(_insert_once(tx.dialect.name, table), values)).first() is not None
+
+
+@cache
+def _insert_once(dialect: str, table: Table) -> ReturningInsert[Any]:
+    made: ReturningInsert[Any] = (
+        insert_of(dialect, table).on_conflict_do_nothing().returning(literal(1))
+    )
+    return made

@@ -46,7 +46,7 @@ class Explanation:
 
 async def explain(database: Database, uid: str) -> Explanation | None:
     """Explain a prediction's bill; None before its end, or if there is no bill."""
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         own = await records.of(tx, uid)
         if not own:
             return None
@@ -76,7 +76,7 @@ class Namesake(NamedTuple):
 
 async def named(database: Database, namespace: str, name: str, limit: int) -> Sequence[Namesake]:
     """The billed runs that had a name in a namespace, newest first, at most `limit` of them."""
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         found = await tx.execute(query_named(namespace, name).limit(limit))
         return [Namesake(*row) for row in found]
 

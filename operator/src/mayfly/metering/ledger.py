@@ -17,7 +17,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once
@@ -134,6 +134,17 @@ class RunRow:
         )
 
 
+# Built once: to build a query of so many columns takes longer than to execute it.
+_BY_UID = select(runs).where(runs.c.uid == bindparam("value"))
+_BY_ID = select(runs).where(runs.c.id == bindparam("value"))
+_CLOSE = update(runs).where(runs.c.uid == bindparam("value"), runs.c.closed_at.is_(None))
+_JOURNAL = _CLOSE.where(runs.c.outcome.is_(None))
+_DISPATCH = _JOURNAL.where((runs.c.attempt != bindparam("known")) | runs.c.sent_at.is_(None))
+_UNENDED = update(runs).where(runs.c.uid == bindparam("value"), runs.c.outcome.is_(None))
+_START = _UNENDED.where(runs.c.started_at.is_(None))
+_HEARTBEAT = _UNENDED.where(runs.c.active_ms <= bindparam("now"))
+
+
 async def open_run(tx: AsyncConnection, row: RunRow) -> bool:
     """Open a run's row; an existing row is not changed. Returns whether it is new.
 
@@ -176,12 +187,12 @@ async def unsettle(tx: AsyncConnection, uid: str | None) -> None:
 
 async def find(tx: AsyncConnection, uid: str) -> RunRow | None:
     """The row of a run by UID."""
-    return await _one(tx, runs.c.uid == uid)
+    return await _one(tx, _BY_UID, uid)
 
 
 async def find_by_id(tx: AsyncConnection, run_id: str) -> RunRow | None:
     """The row of a run by its 26-character id."""
-    return await _one(tx, runs.c.id == run_id)
+    return await _one(tx, _BY_ID, run_id)
 
 
 async def find_by_pod(tx: AsyncConnection, pod_uid: str) -> Sequence[RunRow]:
@@ -232,8 +243,8 @@ async def begun(tx: AsyncConnection, uids: Sequence[str]) -> set[str]:
     return found
 
 
-async def _one(tx: AsyncConnection, condition: Any) -> RunRow | None:
-    found = (await tx.execute(select(runs).where(condition))).mappings().one_or_none()
+async def _one(tx: AsyncConnection, query: Select[Any], value: str) -> RunRow | None:
+    found = (await tx.execute(query, {"value": value})).mappings().one_or_none()
     return None if found is None else RunRow(**found)
 
 
@@ -241,30 +252,19 @@ async def note_dispatch(
     tx: AsyncConnection, uid: str, *, pod_uid: str, attempt: int, sent_at: datetime | None
 ) -> None:
     """Record which pod a run was claimed for, and when its work was first sent there."""
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.closed_at.is_(None))
-        .where((runs.c.attempt != attempt) | runs.c.sent_at.is_(None))
-        .values(pod_uid=pod_uid, attempt=attempt, sent_at=sent_at)
-    )
+    values = {"pod_uid": pod_uid, "attempt": attempt, "sent_at": sent_at}
+    await tx.execute(_DISPATCH, {"value": uid, "known": attempt, **values})
 
 
 async def note_start(tx: AsyncConnection, uid: str, started_at: datetime) -> None:
     """Record when main() was called; the first report counts."""
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.started_at.is_(None), runs.c.outcome.is_(None))
-        .values(started_at=started_at, heard_at=started_at)
-    )
+    await tx.execute(_START, {"value": uid, "started_at": started_at, "heard_at": started_at})
 
 
 async def note_heartbeat(tx: AsyncConnection, uid: str, active_ms: int, heard_at: datetime) -> None:
     """Record how long a run has worked; a late heartbeat does not decrease it."""
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.active_ms <= active_ms)
-        .values(active_ms=active_ms, heard_at=heard_at)
-    )
+    values = {"active_ms": active_ms, "heard_at": heard_at}
+    await tx.execute(_HEARTBEAT, {"value": uid, "now": active_ms, **values})
 
 
 def _journal_values(ending: Ending, at: datetime) -> dict[str, Any]:
@@ -289,11 +289,7 @@ async def journal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -
     Returns:
         False if the row has an end already, is closed, or does not exist.
     """
-    done = await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.outcome.is_(None), runs.c.closed_at.is_(None))
-        .values(**_journal_values(ending, at))
-    )
+    done = await tx.execute(_JOURNAL, {"value": uid, **_journal_values(ending, at)})
     return done.rowcount == 1
 
 
@@ -322,13 +318,8 @@ async def close(
         The run's own cost.
     """
     record = _record(row, ending, at)
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == row.uid, runs.c.closed_at.is_(None))
-        .values(
-            **_journal_values(ending, row.journalled_at or at), closed_at=at, closed_by=by.value
-        )
-    )
+    values = _journal_values(ending, row.journalled_at or at)
+    await tx.execute(_CLOSE, {"value": row.uid, **values, "closed_at": at, "closed_by": by.value})
     await records.add(tx, record)
     return record.cost
 

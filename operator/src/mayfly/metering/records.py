@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.database.engine import insert_once, note
@@ -202,15 +202,16 @@ def exact_sum(costs: Iterable[Decimal]) -> Decimal:
         return sum(costs, Decimal(0))
 
 
+_COSTS = select(usage_records.c.run_uid, usage_records.c.cost).where(
+    usage_records.c.run_uid.in_(bindparam("uids", expanding=True))
+)
+
+
 async def costs(tx: AsyncConnection, uids: Sequence[str]) -> dict[str, Decimal]:
     """The costs of predictions by their records; those without a record are left out."""
     parts: dict[str, list[Decimal]] = {}
     for start in range(0, len(uids), BATCH):
-        found = await tx.execute(
-            select(usage_records.c.run_uid, usage_records.c.cost).where(
-                usage_records.c.run_uid.in_(uids[start : start + BATCH])
-            )
-        )
+        found = await tx.execute(_COSTS, {"uids": uids[start : start + BATCH]})
         for uid, part in found:
             parts.setdefault(uid, []).append(part)
     return {uid: exact_sum(each) for uid, each in parts.items()}

@@ -148,7 +148,7 @@ async def page(
         after: behind the one of this moment and id; None from the first on.
         limit: at most so many.
     """
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         found = await tx.execute(_in_order(span, after, _by_bytes(tx)).limit(limit))
         return [UsageRecord(**each) for each in found.mappings()]
 
@@ -195,7 +195,7 @@ async def with_corrected(
     async for record in records(database, span):
         corrected = None
         if record.corrects is not None:
-            async with database.read() as tx:
+            async with database.read(bulk=True) as tx:
                 corrected = (await of(tx, record.run_uid))[0]
         yield record, corrected
 
@@ -214,7 +214,7 @@ async def report(database: Database, span: Span, keys: Sequence[Key]) -> list[Ro
     amounts: dict[tuple[tuple[str | None, ...], str], _Amounts] = {}
     apart = {part for key in keys for part in key.parts}
     async with (
-        database.read() as tx,
+        database.read(bulk=True) as tx,
         aclosing(sums.find(tx, span.since, span.until, span.namespace, apart)) as parts,
     ):
         async for batch in parts:
@@ -292,12 +292,12 @@ async def close(database: Database, month: Month, at: datetime, by: str) -> Peri
     """
     if at < month.end:
         raise NotOver(f"{month} is not over: it can be closed from {month.end:%Y-%m-%d} UTC on.")
-    async with database.write() as tx:
+    async with database.write(bulk=True) as tx:
         await periods.draw_line(tx, month, at, by)
         found = await periods.find(tx, month)
     if found is None or found.totals is None:
         totals = await count(database, month)
-        async with database.write() as tx:
+        async with database.write(bulk=True) as tx:
             await periods.keep(tx, month, totals)
             found = await periods.find(tx, month)
     if found is None:
@@ -311,7 +311,7 @@ async def verify(database: Database, month: Month) -> tuple[Period, Totals]:
     Raises:
         NotClosed: there is nothing to compare with.
     """
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         found = await periods.find(tx, month)
     if found is None or found.totals is None:
         raise NotClosed(str(month))
@@ -320,5 +320,5 @@ async def verify(database: Database, month: Month) -> tuple[Period, Totals]:
 
 async def closed(database: Database) -> Sequence[Period]:
     """The closed months, newest first."""
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         return await periods.every(tx)

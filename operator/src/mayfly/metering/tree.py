@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering import ledger, records
@@ -41,17 +42,17 @@ class Below:
     settled: bool = True
 
 
-async def below(tx: AsyncConnection, uid: str) -> Below:
-    """What a prediction has made. Only unsettled branches are descended into."""
+def _query_below() -> Select[Any]:
     columns = (runs.c.uid, runs.c.parent_uid, runs.c.downstream)
-    tree = select(*columns).where(runs.c.parent_uid == uid).cte("tree", recursive=True)
+    top = runs.c.parent_uid == bindparam("top")
+    tree = select(*columns).where(top).cte("tree", recursive=True)
     unsettled = tree.alias()
     tree = tree.union_all(
         select(*columns).where(
             runs.c.parent_uid == unsettled.c.uid, unsettled.c.downstream.is_(None)
         )
     )
-    found = await tx.execute(
+    return (
         select(
             tree.c.uid,
             tree.c.parent_uid,
@@ -64,6 +65,14 @@ async def below(tx: AsyncConnection, uid: str) -> Below:
         .join(runs, runs.c.uid == tree.c.uid)
         .outerjoin(usage_records, usage_records.c.run_uid == tree.c.uid)
     )
+
+
+_BELOW = _query_below()  # built once: that takes longer than to execute it
+
+
+async def below(tx: AsyncConnection, uid: str) -> Below:
+    """What a prediction has made. Only unsettled branches are descended into."""
+    found = await tx.execute(_BELOW, {"top": uid})
     # A prediction comes once a record: once when it has none, more often when it was corrected.
     every = found.all()
     rows = {row.uid: row for row in every}.values()

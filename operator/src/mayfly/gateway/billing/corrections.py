@@ -103,7 +103,7 @@ class Corrections:
             raise Forbidden("A run's token may not correct bills.")
         await self._callers.require(caller, "update", "pipelineruns/status", payer)
         change = _read(body, user.name, _digest(user.name, headers))
-        async with self._database.write() as tx:
+        async with self._database.write(bulk=True) as tx:
             try:
                 record = await tree.correct(tx, uid, change, self._clock())
             except NotBilled as error:

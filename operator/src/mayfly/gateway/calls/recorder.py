@@ -73,12 +73,12 @@ class CallRecorder:
 
     async def unfinished(self) -> list[tuple[Call, str, str]]:
         """Unfinished calls, oldest first, each with its payer and the root of its tree."""
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             return await rows.unfinished(tx)
 
     async def bounded(self, limited: Collection[str]) -> list[Bounded]:
         """Waiting calls that are subject to a budget."""
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             return await rows.bounded(tx, limited)
 
     # -- made ------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ class CallRecorder:
             The UIDs of the calls that ended.
         """
         now = self._dispatches.now()
-        async with self._database.write() as tx:
+        async with self._database.write(bulk=True) as tx:
             await shut_parents.shut(tx, parent_uid)
             ended = await rows.queued_by(tx, parent_uid)
             for row in await _rows(tx, ended):
@@ -350,7 +350,7 @@ class CallRecorder:
 
     async def forget_shut(self, before: datetime, is_there: Callable[[str], bool]) -> None:
         """Delete the records of cancelled runs whose token has expired."""
-        async with self._database.write() as tx:
+        async with self._database.write(bulk=True) as tx:
             await shut_parents.forget(tx, before, is_there)
 
     async def _end_unstarted(self, tx: AsyncConnection, row: RunRow, now: Moment) -> None:

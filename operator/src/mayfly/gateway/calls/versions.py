@@ -92,7 +92,7 @@ class Versions:
             model_versions.c.model,
             model_versions.c.model_uid,
         )
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             for each in await tx.execute(select(*columns)):
                 self._directory.learn_version(each.id, each.namespace, each.model, each.model_uid)
         for entry in self._directory.models():
@@ -160,7 +160,7 @@ class Versions:
         columns = (model_versions.c.id, model_versions.c.model_uid, model_versions.c.seen_at)
         newer: Counter[str] = Counter()
         gone: list[str] = []
-        async with self._database.write() as tx:
+        async with self._database.write(bulk=True) as tx:
             named = set(await listing.versions_in_use(tx))
             found = await tx.execute(select(*columns).order_by(model_versions.c.seen_at.desc()))
             for row in found:

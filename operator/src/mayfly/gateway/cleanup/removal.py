@@ -76,7 +76,7 @@ class Removal:
     async def _remove(self, theirs: ColumnElement[bool], before: datetime) -> None:
         last: tuple[datetime, str] | None = None
         while True:
-            async with self._database.read() as tx:
+            async with self._database.read(bulk=True) as tx:
                 found = (await tx.execute(over(theirs, before, after=last))).all()
             if not found:
                 return
@@ -89,10 +89,10 @@ class Removal:
 
     async def _remove_tree(self, root: str, named: Collection[str]) -> None:
         kept = (runs.c.root_uid == root, runs.c.data_removed.is_(False))
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             uids = list((await tx.execute(select(runs.c.uid).where(*kept))).scalars())
         for batch in _batches(uids, PREDICTIONS):
-            async with self._database.write() as tx:
+            async with self._database.write(bulk=True) as tx:
                 await _remove(tx, batch, named)
 
     async def named(self) -> set[str]:
@@ -106,7 +106,7 @@ class Removal:
             found.add(source.file.removeprefix(SCHEME))
             text = await self._files.text(source.file, source.sha256, self._input_bytes)
             found.update(references(text))
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             async for text in listing.open_texts(tx, '"mayfly-file:'):
                 found.update(references(text))
         return found
@@ -114,7 +114,7 @@ class Removal:
     async def _left_files(self, now: datetime) -> None:
         """Files that an unfinished tree named, and inputs of runs that were never created."""
         left: list[str] = []
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             for theirs, before in self._retention.scopes(files.c.namespace, now):
                 found = await tx.execute(
                     select(files.c.id).where(
@@ -129,7 +129,7 @@ class Removal:
             return
         named = await self.named()
         for batch in _batches([each for each in left if each not in named], 500):
-            async with self._database.write() as tx:
+            async with self._database.write(bulk=True) as tx:
                 await _doom(tx, batch)
 
 

@@ -112,7 +112,7 @@ class Sweep:
     # -- by their own age ------------------------------------------------------------------------
 
     async def _creates(self) -> None:
-        async with self._database.write() as tx:
+        async with self._database.write(bulk=True) as tx:
             await idempotency.forget_old(tx, self._clock())
 
     async def _shut(self) -> None:
@@ -135,7 +135,7 @@ class Sweep:
         if not expired:
             return
         named = await self._removal.named()
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             async for text in listing.kept_texts(tx, '"mayfly-file:'):
                 named.update(references(text))
         for file_id in expired:

@@ -312,14 +312,14 @@ class Files:
     async def delete_doomed(self) -> None:
         """Delete the bytes of deleted files, including those that an earlier process left."""
         while True:
-            async with self._database.read() as tx:
+            async with self._database.read(bulk=True) as tx:
                 ids = list((await tx.execute(select(doomed_files.c.id).limit(500))).scalars())
             if not ids:
                 return
             for file_id in ids:
                 with contextlib.suppress(FileNotFoundError):
                     await obstore.delete_async(self._store, _path(file_id))
-            async with self._database.write() as tx:
+            async with self._database.write(bulk=True) as tx:
                 await tx.execute(delete(doomed_files).where(doomed_files.c.id.in_(ids)))
 
     def _admit(self, size: int, others: int) -> None:

@@ -238,7 +238,7 @@ class Uploads:
         """The ids of uploads that are older than their namespace's retention."""
         await self._retention.synced()
         found: list[str] = []
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             for theirs, before in self._retention.scopes(uploads.c.namespace, now):
                 old = select(uploads.c.file_id).where(theirs, uploads.c.created_at < before)
                 found += (await tx.execute(old)).scalars()

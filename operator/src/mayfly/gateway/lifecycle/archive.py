@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     insert,
     select,
@@ -84,9 +85,12 @@ class LogSize:
         return f"[mayfly] {self.dropped} bytes of log were not kept\n"
 
 
+_LOG_SIZE = select(logs).where(logs.c.run_uid == bindparam("run_uid"))
+
+
 async def log_size(tx: AsyncConnection, run_uid: str) -> LogSize:
     """The size of a run's log."""
-    found = await tx.execute(select(logs).where(logs.c.run_uid == run_uid))
+    found = await tx.execute(_LOG_SIZE, {"run_uid": run_uid})
     row = found.one_or_none()
     return LogSize() if row is None else LogSize(row.received, row.kept, row.dropped)
 
@@ -128,12 +132,10 @@ async def append_log(tx: AsyncConnection, run_uid: str, offset: int, data: str, 
             log_chunks,
             {"run_uid": run_uid, "position": size.kept, "size": width, "data": text},
         )
-    await insert_once(tx, logs, {"run_uid": run_uid, "received": 0, "kept": 0, "dropped": 0})
-    await tx.execute(
-        update(logs)
-        .where(logs.c.run_uid == run_uid)
-        .values(received=end, kept=size.kept + width, dropped=size.dropped + whole - width)
-    )
+    now = LogSize(end, size.kept + width, size.dropped + whole - width)
+    new = {"run_uid": run_uid, **vars(now)}
+    if size != LogSize() or not await insert_once(tx, logs, new):
+        await tx.execute(update(logs).where(logs.c.run_uid == run_uid).values(**vars(now)))
     return end
 
 
@@ -158,17 +160,25 @@ async def read_log(
     return "".join(texts), position
 
 
+_FIRST = (
+    select(func.max(log_chunks.c.position))
+    .where(log_chunks.c.run_uid == bindparam("run_uid"))
+    .where(log_chunks.c.position <= bindparam("start"))
+    .scalar_subquery()
+)
+_CHUNKS = (
+    select(log_chunks.c.data)
+    .where(log_chunks.c.run_uid == bindparam("run_uid"))
+    .where(log_chunks.c.position >= func.coalesce(_FIRST, 0))
+    .order_by(log_chunks.c.position)
+)
+"""The pieces from the one on that has the byte `start`. Built once, like those of the ledger."""
+
+
 async def log_tail(tx: AsyncConnection, run_uid: str, size: int) -> str:
     """The end of a run's log in at most `size` bytes, including the line about dropped bytes."""
     known = await log_size(tx, run_uid)
-    found = await tx.execute(
-        select(log_chunks.c.data)
-        .where(
-            log_chunks.c.run_uid == run_uid,
-            log_chunks.c.position + log_chunks.c.size > known.kept - size,
-        )
-        .order_by(log_chunks.c.position)
-    )
+    found = await tx.execute(_CHUNKS, {"run_uid": run_uid, "start": known.kept - size})
     return utf8_tail("".join(found.scalars()) + known.dropped_line, size)
 
 

@@ -35,7 +35,7 @@ class LedgerWatch:
     async def look(self) -> None:
         """Update the gauges once."""
         try:
-            async with self._database.read() as tx:
+            async with self._database.read(bulk=True) as tx:
                 self._count, self._oldest = await ledger.unrecorded(tx)
         except (SQLAlchemyError, OSError):
             self._up = False

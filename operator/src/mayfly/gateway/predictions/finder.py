@@ -188,7 +188,7 @@ class Predictions:
     async def _span(self, span: Span) -> list[Prediction]:
         fresh = [row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
         wanted = {row.uid: row for row in fresh if span.holds(row)}
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             stored = await listing.page(tx, span)
             old = await ledger.known(tx, list(wanted))
         rows = [*stored, *(row for uid, row in wanted.items() if uid not in old)]

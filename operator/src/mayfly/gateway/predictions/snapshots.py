@@ -147,7 +147,7 @@ class Snapshots:
             logs=await archive.log_tail(tx, uid, self._log_tail_bytes),
             delivery=await deliveries.find(tx, uid),
             cost=(await costs(tx, [found])).get(uid),
-            tally=await self._trees.tally_in(tx, uid) if found.row.is_run else NOTHING_BELOW,
+            tally=await self._trees.tally(tx, uid) if found.row.is_run else NOTHING_BELOW,
             call=None if found.row.is_run else await calls.find(tx, uid),
         )
 

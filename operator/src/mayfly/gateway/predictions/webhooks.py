@@ -131,7 +131,7 @@ class Webhooks:
 
     async def run(self) -> None:
         """Deliver until cancelled, beginning with what an earlier process left."""
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             for uid in await deliveries.owed(tx):
                 self.expect(uid)
         await self._workqueue.run(self._look, failing=self._failed)

@@ -244,10 +244,10 @@ class Agents:
         if isinstance(message, Accepted):
             session.accepted = True
             # Other runs that were claimed for this pod have lost it; queue them.
-            await self._look(session)
+            for uid in {*self._runs.claimed_for(session.pod.uid)} - {session.run}:
+                self._workqueue.add(uid)
             return
-        if await self._row(message.run, session.pod) is None:
-            raise Rejected(RETIRED, "the run is unknown")
+        await self._check_claim(session, message.run)
         match message:
             case Started():
                 await self._recorder.start(message.run, message.at, self._dispatches.now())
@@ -262,6 +262,15 @@ class Agents:
                 await self._result(session, message)
             case _:
                 assert_never(message)
+
+    async def _check_claim(self, session: Session, uid: str) -> None:
+        """Check that the session's pod may report on its run, whose row is opened if need be."""
+        seen = self._runs.get(uid)
+        if session.opened and seen is not None and seen.run.status.pod_uid == session.pod.uid:
+            return
+        if await self._row(uid, session.pod) is None:
+            raise Rejected(RETIRED, "the run is unknown")
+        session.opened = True
 
     async def _log(self, session: Session, message: Log) -> None:
         async with self._database.write() as tx:

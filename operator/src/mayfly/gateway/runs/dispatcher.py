@@ -101,7 +101,7 @@ class Dispatcher:
     async def run(self, failing: OnFailure[str] | None = None) -> None:
         """Work until cancelled, beginning with what an earlier process left unfinished."""
         await self._runs.synced.wait()
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             for uid in (*await ledger.unclosed(tx), *await tree.unsettled(tx)):
                 self._workqueue.add(uid)
         await self._workqueue.run(self.look, failing=failing)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.names import PARENT_LABEL, UNFINISHED
@@ -147,9 +149,17 @@ class Gatherer:
         seen = max((each for each in (known, latest) if each), key=_version, default=None)
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
+            pod_seen = seen is None or await self._pod_seen(tx, seen)
         if seen is None:
             return await self._outside_watch(uid, row, refusal)
-        return await self._assemble(seen, row, refusal)
+        return await self._assemble(seen, row, refusal, pod_seen=pod_seen)
+
+    async def _pod_seen(self, tx: AsyncConnection, seen: Seen) -> bool:
+        """Whether a claimed pod has ever connected; True if there is none, or it is connected."""
+        pod_uid = seen.run.status.pod_uid
+        if not pod_uid or self._sessions.of_pod(pod_uid) is not None:
+            return True
+        return await pod_secrets.trace(tx, pod_uid) is pod_secrets.Trace.SEEN
 
     async def _outside_watch(
         self, uid: str, row: RunRow | None, refusal: Refusal | None
@@ -165,23 +175,24 @@ class Gatherer:
             return None  # a call of a Model, which the other engine ends; it never had an object
         key = (row.namespace, row.name) if row is not None else last.key if last else ("", "")
         found = await self._runs.fetch(*key, uid)
-        return departed if found is None else await self._assemble(found, row, refusal)
+        if found is None:
+            return departed
+        async with self._database.read() as tx:
+            pod_seen = await self._pod_seen(tx, found)
+        return await self._assemble(found, row, refusal, pod_seen=pod_seen)
 
-    async def _assemble(self, seen: Seen, row: RunRow | None, refusal: Refusal | None) -> View:
-        pod_uid = seen.run.status.pod_uid
-        session = self._sessions.of_pod(pod_uid)
+    async def _assemble(
+        self, seen: Seen, row: RunRow | None, refusal: Refusal | None, *, pod_seen: bool
+    ) -> View:
+        session = self._sessions.of_pod(seen.run.status.pod_uid)
         link = steps.link_of(seen.uid, session)
-        pod_seen = True
-        if link is Link.NONE and pod_uid:
-            async with self._database.read() as tx:
-                pod_seen = await pod_secrets.trace(tx, pod_uid) is pod_secrets.Trace.SEEN
         ours = session if link is Link.OURS else None
         below = await self._below(seen)
         facts = Facts(
             run=seen.run,
             row=row,
             link=link,
-            pod_seen=pod_seen,
+            pod_seen=pod_seen or link is not Link.NONE,
             cancel_sent=ours is not None and ours.cancelled,
             sent=ours.sent_at if ours else None,
             connected_at=ours.connected_at if ours else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
@@ -54,7 +56,10 @@ class LedgerOpener:
         """
         run = seen.run
         pod_uid = run.status.pod_uid
-        known = row or await self._new_row(seen)
+        if row is not None:
+            async with self._database.write() as tx:
+                return await self._dispatched(tx, seen, row, sent_at)
+        known = await self._new_row(seen)
         webhook = run.spec.webhook
         budget = own_budget(seen)
         source = await self._source(run) if pod_uid else None
@@ -68,12 +73,7 @@ class LedgerOpener:
                 await spending.open_budget(tx, known.uid, budget)
             if webhook is not None:
                 await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
-            if pod_uid:
-                attempt = run.status.attempt or 1
-                await ledger.note_dispatch(
-                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
-                )
-            return await ledger.find(tx, seen.uid) or known
+            return await self._dispatched(tx, seen, known, sent_at)
 
     async def open_bare(self, seen: Seen, sent_at: datetime | None) -> RunRow:
         """Open the row of a run at whose opening something fails: without source and webhook.
@@ -95,12 +95,18 @@ class LedgerOpener:
         )
         async with self._database.write() as tx:
             await ledger.open_run(tx, row)
-            pod_uid, attempt = seen.run.status.pod_uid, seen.run.status.attempt or 1
-            if pod_uid:
-                await ledger.note_dispatch(
-                    tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
-                )
-            return await ledger.find(tx, seen.uid) or row
+            return await self._dispatched(tx, seen, row, sent_at)
+
+    async def _dispatched(
+        self, tx: AsyncConnection, seen: Seen, row: RunRow, sent_at: datetime | None
+    ) -> RunRow:
+        """Record a run's newest attempt in its row, and return that."""
+        pod_uid, attempt = seen.run.status.pod_uid, seen.run.status.attempt or 1
+        if pod_uid:
+            await ledger.note_dispatch(
+                tx, seen.uid, pod_uid=pod_uid, attempt=attempt, sent_at=sent_at
+            )
+        return await ledger.find(tx, seen.uid) or row
 
     async def _new_row(self, seen: Seen) -> RunRow:
         # A run without a pod costs nothing, so it needs no price.

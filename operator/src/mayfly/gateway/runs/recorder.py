@@ -101,25 +101,20 @@ class Recorder:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def journal(self, uid: str, result: Result, received: Moment) -> RunRow | None:
-        """Journal an agent's result. A repeat, or a result that comes too late, changes nothing.
-
-        Returns:
-            The current row, or None if the run is unknown.
-        """
+    async def journal(self, uid: str, result: Result, received: Moment) -> None:
+        """Journal an agent's result. A repeat, or a result that comes too late, changes nothing."""
         if result.output_json is not None:
             text = await self.with_references(uid, result.output_json)
             result = result.model_copy(update={"output_json": text})
         async with self._database.write() as tx:
             row = await ledger.find(tx, uid)
             if row is None or row.journalled:
-                return row
+                return
             partial = None
             if result.output_json is None and result.outcome != "succeeded":
                 partial = await archive.items(tx, uid)
             ending = self._ending(row, result, partial, received)
             await ledger.journal(tx, uid, ending, received.at)
-            return await ledger.find(tx, uid)
 
     async def with_references(self, uid: str, text: str) -> str:
         """A run's output, with the files that it got from its children as references.
@@ -363,7 +358,7 @@ class Recorder:
         async with self._database.read() as tx:
             # More than the status carries, by a character at least, if the log is longer.
             tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES + 4)
-        tally = await self._trees.tally(row.uid)
+            tally = await self._trees.tally(tx, row.uid)
         base = (self._config.external_url or self._config.internal_url).rstrip("/")
         return status.Bill(
             cost=cost(ending.consumption, row.pins),

@@ -35,6 +35,7 @@ class Session:
         connected_at: when this connection began.
         run: UID of the run that the agent has, or whose work was sent to it.
         attempt: that work's attempt.
+        opened: that run has a row in the ledger, which is never deleted.
         accepted: the agent accepted that work, so it can accept no other.
         sent_at: when the work was sent on this connection.
         cancelled: `cancel` was sent on this connection.
@@ -48,6 +49,7 @@ class Session:
     connected_at: datetime
     run: str | None = None
     attempt: int = 0
+    opened: bool = False
     accepted: bool = False
     sent_at: datetime | None = None
     cancelled: bool = False

@@ -56,13 +56,8 @@ class Trees:
         self._database = database
         self._runs = runs
 
-    async def tally(self, uid: str) -> Tally:
+    async def tally(self, tx: AsyncConnection, uid: str) -> Tally:
         """The totals of a run so far: from the ledger's rows, and from runs without a row yet."""
-        async with self._database.read() as tx:
-            return await self.tally_in(tx, uid)
-
-    async def tally_in(self, tx: AsyncConnection, uid: str) -> Tally:
-        """Like `tally`, in a transaction of the caller's."""
         below = await tree.below(tx, uid)
         queued = {each.uid for each in self._runs.children_of(uid)} - below.children
         children = Children(
@@ -84,23 +79,18 @@ class Trees:
         """
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
-        if row is None or not row.closed:
+            if row is None or not row.closed:
+                return None
+            if not row.is_run or row.downstream is not None:
+                return await _waiting_parent(tx, row)
+            tally = await self.tally(tx, uid)
+            bill = await records.bill(tx, uid)
+        if not tally.settled or bill is None:
             return None
-        if row.is_run and row.downstream is None:
-            tally = await self.tally(uid)
-            if not tally.settled:
-                return None
-            async with self._database.read() as tx:
-                bill = await records.bill(tx, uid)
-            if bill is None:
-                return None
-            await self._tell(row, bill, tally)
-            async with self._database.write() as tx:
-                await tree.settle(tx, uid, own=bill.cost, downstream=tally.downstream)
-        async with self._database.read() as tx:
-            parent = await ledger.find(tx, row.parent_uid) if row.parent_uid else None
-        waits = parent is not None and parent.closed and parent.downstream is None
-        return row.parent_uid if waits else None
+        await self._tell(row, bill, tally)
+        async with self._database.write() as tx:
+            await tree.settle(tx, uid, own=bill.cost, downstream=tally.downstream)
+            return await _waiting_parent(tx, row)
 
     async def _tell(self, row: RunRow, bill: UsageRecord, tally: Tally) -> None:
         """Write the final totals to the object, if it still exists and does not have them."""
@@ -114,6 +104,12 @@ class Trees:
                 self._runs.update(body)
         except NotFound:
             return
+
+
+async def _waiting_parent(tx: AsyncConnection, row: RunRow) -> str | None:
+    parent = await ledger.find(tx, row.parent_uid) if row.parent_uid else None
+    waits = parent is not None and parent.closed and parent.downstream is None
+    return row.parent_uid if waits else None
 
 
 def _final_status(seen: Seen, record: UsageRecord, tally: Tally) -> dict[str, Any]:

@@ -275,7 +275,7 @@ class Sealed:
             sealed_secrets.c.namespace,
             sealed_secrets.c.name,
         )
-        async with self._database.read() as tx:
+        async with self._database.read(bulk=True) as tx:
             found = await tx.execute(
                 select(*columns).where(sealed_secrets.c.created_at < moment).distinct()
             )
