@@ -54,7 +54,7 @@ class Took:
 
 async def measure(database: Database) -> AsyncIterator[Took]:
     """What each of them takes."""
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         (newest,) = await listing.page(tx, listing.Span(limit=1))
         old = await listing.page(tx, listing.Span(limit=1, created_before=MONTH + timedelta(9)))
     root = next(each.root_uid for each in _some(100) if each.parent_uid)
@@ -96,7 +96,7 @@ def _some(number: int) -> list[UsageRecord]:
 
 
 async def _page(database: Database, span: listing.Span) -> None:
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         await listing.page(tx, span)
 
 
@@ -125,7 +125,7 @@ async def _close(database: Database) -> None:
 
 
 async def _counts(database: Database, names: list[tuple[str, str]]) -> None:
-    async with database.read() as tx:
+    async with database.read(bulk=True) as tx:
         assert sum((await listing.count_calls(tx, names)).values())
 
 
@@ -136,7 +136,7 @@ async def _due(database: Database) -> None:
         (runs.c.namespace.not_in(NAMESPACES), END),
         (runs.c.namespace == "nobody", END),
     ):
-        async with database.read() as tx:
+        async with database.read(bulk=True) as tx:
             query = removal.over(theirs, before, after=None)
             assert not (await tx.execute(query)).all()
 

@@ -124,7 +124,7 @@ async def fill(database: Database, number: int) -> None:
     """
     indexes = [*runs.indexes, *usage_records.indexes]
     made = islice(records(number), BASE)
-    async with database.write() as tx:
+    async with database.write(bulk=True) as tx:
         await _cache(tx, FILLING_KIB)
         for index in indexes:
             await tx.run_sync(index.drop)
@@ -132,10 +132,10 @@ async def fill(database: Database, number: int) -> None:
             await _write(tx, runs, [row_of(each) for each in batch])
             await _write(tx, usage_records, batch)
     for copy in range(1, number // BASE):
-        async with database.write() as tx:
+        async with database.write(bulk=True) as tx:
             await tx.execute(_again(runs, copy, number))
             await tx.execute(_again(usage_records, copy, number))
-    async with database.write() as tx:
+    async with database.write(bulk=True) as tx:
         for index in indexes:
             await tx.run_sync(index.create)
         await _sum_up(tx)

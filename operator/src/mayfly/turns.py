@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
 SECONDS = 0.003
-"""How long a turn is. A small write to the database takes some twenty turns of the loop."""
+"""How long a turn is. A transaction takes several turns of the loop, with `bulk` some twenty."""
 
 T = TypeVar("T")
 
