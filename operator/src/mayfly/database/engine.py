@@ -29,7 +29,6 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
-from mayfly.database import exact
 from mayfly.database.schema import bring_up_to_date
 from mayfly.listeners import Listeners
 
