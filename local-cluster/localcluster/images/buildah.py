@@ -12,7 +12,7 @@ from pathlib import Path
 from localcluster import mounts
 from localcluster.builds import cache, packages, wheels
 from localcluster.lock import exclusive
-from localcluster.progress import Far, Step
+from localcluster.progress import Command, Far, Step
 
 _SUITE = "trixie"
 _PACKAGES = (f"python{wheels.PYTHON}", f"python{wheels.PYTHON}-venv", "ca-certificates", "libgomp1")
@@ -81,7 +81,7 @@ class Buildah:
                 [*buildah, "pull", "--quiet", f"oci-archive:{archive}"],
                 capture_output=True, text=True, check=True,
             ).stdout.strip()  # fmt: skip
-            how = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
+            how: Command = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
             current.run([*buildah, "push", *how, pulled, f"docker://{target}"])
 
     def _shrink(self, buildah: list[str]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from localcluster.builds import wheels
-from localcluster.progress import Step
+from localcluster.progress import Command, Step
 
 
 def answers(tool: str = "docker") -> bool:
@@ -47,7 +47,7 @@ class Docker:
         ).stdout.rpartition(": ")[2].strip()  # fmt: skip
         current.run([self._tool, "tag", loaded, target])
         if self._tool == "podman":  # the digest that it shows is that of the local copy
-            how = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
+            how: Command = [f"--tls-verify={str(tls).lower()}", "--digestfile", digest]
             current.run(["podman", "push", *how, target])
             return
         current.run([self._tool, "push", target])

@@ -117,7 +117,8 @@ def durations(node: object, name: str = "") -> Iterator[tuple[str, dict[str, Any
     """The fields of a schema that look like durations: by their name, example or default."""
     if not isinstance(node, dict):
         return
-    texts = {str(node.get("default", "")), *re.findall(r"\b90s\b", node.get("description", ""))}
+    description = str(node.get("description", ""))  # of a field, or a field of this name
+    texts = {str(node.get("default", "")), *re.findall(r"\b90s\b", description)}
     if node.get("type") == "string" and any(re.fullmatch(r"[0-9]+[smh]", each) for each in texts):
         yield name, node
     for key, each in node.items():
