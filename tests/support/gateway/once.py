@@ -20,8 +20,8 @@ from sqlalchemy import Engine
 import mayfly.gateway.http.routing
 from mayfly.database.engine import Database
 
-_ENGINES: dict[str, Engine] = {}
-"""The first engine that has connected, by its dialect."""
+_ENGINES: dict[type, Engine] = {}
+"""The first engine that has connected, by the class of its dialect."""
 
 
 def read_handlers_once() -> None:
@@ -67,11 +67,12 @@ def forget_handlers() -> None:
 def compile_statements_once(database: Database) -> None:
     """Let a database use the statements that were compiled for others of its kind."""
     engine = database._engine.sync_engine
-    first = _ENGINES.setdefault(engine.dialect.name, engine)
+    kind = type(engine.dialect)
+    first = _ENGINES.setdefault(kind, engine)
     if first is engine:
         return
     if getattr(first.dialect, "server_version_info", None) is None:  # it has not connected yet
-        _ENGINES[engine.dialect.name] = engine
+        _ENGINES[kind] = engine
         return
     # The dialect is a part of each statement's key.
     engine.dialect = engine.pool._dialect = first.dialect
