@@ -63,19 +63,11 @@ def build(
     queues: Sequence[ChildQueue],
 ) -> Runs:
     """Build the room; `queues` are what a run may have queued, to be closed by a cancel."""
-    config, database, clock = process.config, process.database, process.clock
     sessions = Sessions()
     workqueue: WorkQueue[str] = process.workqueue(telemetry.counters.errors_of("runs"))
     telemetry.counters.show_queue("runs", workqueue)
-    trees = Trees(process.cluster, database, caches.runs)
-    opener = LedgerOpener(
-        database=database,
-        runs=caches.runs,
-        programs=caches.programs,
-        files=files.store,
-        config=config,
-        clock=clock,
-    )
+    trees = Trees(process.cluster, process.database, caches.runs)
+    opener = _opener(process, caches, files)
     recorder = _recorder(process, caches, lifecycle, telemetry, files, secrets, trees)
     gatherer = _gatherer(process, caches, namespaces, sessions, queues)
     dispatcher = Dispatcher(
@@ -86,7 +78,7 @@ def build(
         opener=opener,
         recorder=recorder,
         programs=caches.programs,
-        database=database,
+        database=process.database,
         workqueue=workqueue,
         trees=trees,
         dispatches=lifecycle.dispatches,
@@ -94,21 +86,12 @@ def build(
         budgets=namespaces.budgets,
         queues=queues,
         key=access.key,
-        limits=config.limits,
+        limits=process.config.limits,
         metrics=telemetry.counters,
-        clock=clock,
+        clock=process.clock,
         monotonic=process.monotonic,
     )
-    failing = FailingRuns(
-        cluster=process.cluster,
-        database=database,
-        runs=caches.runs,
-        sessions=sessions,
-        opener=opener,
-        recorder=recorder,
-        release=dispatcher.release,
-        clock=clock,
-    )
+    failing = _failing(process, caches, sessions, opener, recorder, dispatcher)
     agents = _agents(
         process, caches, lifecycle, telemetry, access, sessions, workqueue, opener, recorder
     )
@@ -118,6 +101,37 @@ def build(
     routes = AgentRoutes(agents, files.store, caches.runs)
     return Runs(
         sessions, workqueue, trees, recorder, dispatcher, failing, agents, [routes.router()]
+    )
+
+
+def _opener(process: Process, caches: Caches, files: FileStorage) -> LedgerOpener:
+    return LedgerOpener(
+        database=process.database,
+        runs=caches.runs,
+        programs=caches.programs,
+        files=files.store,
+        config=process.config,
+        clock=process.clock,
+    )
+
+
+def _failing(
+    process: Process,
+    caches: Caches,
+    sessions: Sessions,
+    opener: LedgerOpener,
+    recorder: Recorder,
+    dispatcher: Dispatcher,
+) -> FailingRuns:
+    return FailingRuns(
+        cluster=process.cluster,
+        database=process.database,
+        runs=caches.runs,
+        sessions=sessions,
+        opener=opener,
+        recorder=recorder,
+        release=dispatcher.release,
+        clock=process.clock,
     )
 
 
