@@ -62,6 +62,14 @@ CASES = {
         {"gateway": {"externalURL": "https://mayfly.example/ml"}},
         'gateway.externalURL is "https://mayfly.example/ml": the gateway is served at the root',
     ),
+    "a proxy with a password": (
+        {"outbound": {"proxy": "http://somebody:secret@proxy.example:3128"}},
+        "outbound.proxy is not a proxy's URL: write it as http://HOST:PORT",
+    ),
+    "a proxy without its scheme": (
+        {"outbound": {"proxy": "proxy.example:3128"}},
+        "outbound.proxy is not a proxy's URL",
+    ),
     "a query": (
         {"gateway": {"externalURL": "https://mayfly.example?a=b"}},
         "leave out everything after the host and port",

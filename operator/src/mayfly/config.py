@@ -136,10 +136,12 @@ class OutboundConfig(ConfigPart):
     Attributes:
         allow_cidrs: private networks that it may call all the same.
         deny_cidrs: networks that it may not: the cluster's, where they are public addresses.
+        proxy: URL of the HTTP proxy for addresses outside `allow_cidrs`; "" for none.
     """
 
     allow_cidrs: tuple[Network, ...] = Field(default=(), alias="allowCIDRs")
     deny_cidrs: tuple[Network, ...] = Field(default=(), alias="denyCIDRs")
+    proxy: str = Field(default="", pattern=r"^(https?://[^/?#@\s]+/?)?$")
 
 
 class RatesConfig(ConfigPart):

@@ -254,3 +254,84 @@ async def test_words_of_an_error_have_no_path_or_query() -> None:
     assert "secret" not in str(failure.value)
     assert "abc" not in str(failure.value)
     await client.close()
+
+
+@asynccontextmanager
+async def proxy() -> AsyncIterator[tuple[str, list[str]]]:
+    """An HTTP proxy: its URL, and the first line of each request that it got."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first, *_ = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        asked.append(first)
+        status = b"403 Forbidden" if first.startswith("CONNECT") else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nhi")
+        await writer.drain()
+
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}", asked
+
+
+async def unknown(host: str, _port: int) -> Sequence[str]:
+    """Resolves addresses to themselves, and no name."""
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        raise OSError("no such name") from None
+
+
+def known(**names: str) -> Callable[[str, int], Awaitable[Sequence[str]]]:
+    """Resolves these names, and addresses to themselves."""
+
+    async def resolve(host: str, _port: int) -> Sequence[str]:
+        return [names.get(host.partition(".")[0], host)]
+
+    return resolve
+
+
+async def test_public_addresses_are_called_through_the_proxy() -> None:
+    async with proxy() as (url, asked):
+        client = Outbound(proxy=url, resolve=known(receiver="1.1.1.1"))
+        answer = await client.request("POST", "http://receiver.example/a?b=c", content=b"{}")
+        assert (answer.status, answer.text) == (200, "hi")
+        with pytest.raises(Unsent, match=r"receiver\.example can't be reached: the proxy says 403"):
+            await client.request("GET", "https://receiver.example/a")
+        await client.close()
+    assert asked == [
+        "POST http://receiver.example:80/a?b=c HTTP/1.1",
+        "CONNECT receiver.example:443 HTTP/1.1",
+    ]
+
+
+async def test_a_name_that_only_the_proxy_knows_is_left_to_it() -> None:
+    async with proxy() as (url, asked):
+        client = Outbound(proxy=url, resolve=unknown)
+        assert (await client.request("GET", "http://elsewhere.example/")).text == "hi"
+        await client.close()
+    assert asked == ["GET http://elsewhere.example:80/ HTTP/1.1"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "inside.example", "[::1]", "169.254.169.254"])
+async def test_a_private_address_is_refused_before_the_proxy_hears_of_it(host: str) -> None:
+    async with proxy() as (url, asked):
+        client = Outbound(proxy=url, resolve=known(inside="10.0.0.8"))
+        with pytest.raises(Forbidden, match=r"outbound\.allowCIDRs"):
+            await client.request("GET", f"http://{host}/")
+        await client.close()
+    assert asked == []
+
+
+async def test_what_the_installation_allows_and_services_are_called_directly() -> None:
+    async with (
+        proxy() as (url, asked),
+        server(*[b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ndirect"] * 2) as (port, heads),
+    ):
+        near = Outbound(allowed=LOOPBACK, proxy=url, resolve=known(near="127.0.0.1"))
+        assert (await near.request("GET", f"http://near.example:{port}/")).text == "direct"
+        service = Outbound(proxy=url, resolve=known(service="127.0.0.1"))
+        got = await service.request("GET", f"http://service.team.svc:{port}/", inside=True)
+        assert got.text == "direct"
+        await near.close()
+        await service.close()
+    assert len(heads) == 2
+    assert asked == []

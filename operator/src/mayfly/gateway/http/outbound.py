@@ -6,6 +6,10 @@ installation allows. Redirects are not followed, sizes and times are limited, an
 not reused: on a connection that the server has just closed, it would be unknown whether a request
 was received.
 
+With a proxy, public addresses and names that only the proxy can resolve are reached through it;
+what resolves to a refused address is refused as without. The proxy resolves a name again, so it is
+the proxy that has to refuse what a name leads to by then.
+
     OutboundError          the request failed
     ├── Unsent             nothing was sent: retrying is safe
     │   └── Forbidden      the URL or its address can't be called: retrying is pointless
@@ -93,11 +97,27 @@ class Ranges:
         self._allowed = tuple(allowed)
         self._denied = tuple(denied)
 
+    def allows(self, address: addresses.Address) -> bool:
+        """Whether the installation allows an address by name."""
+        return addresses.within(address, self._allowed)
+
     def holds(self, address: addresses.Address) -> bool:
         """Whether an address may be reached."""
-        if addresses.within(address, self._allowed):
+        if self.allows(address):
             return True
         return addresses.is_public(address) and not addresses.within(address, self._denied)
+
+    def check(self, host: str, address: str) -> None:
+        """Refuse an address that may not be reached.
+
+        Raises:
+            Forbidden: `host` is there.
+        """
+        if not self.holds(ip_address(address)):
+            raise Forbidden(
+                f"{host} is at {address}, an address that the gateway does not call; the value "
+                f"outbound.allowCIDRs can allow it."
+            )
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
@@ -126,11 +146,8 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"the name {host} can't be resolved ({error})") from error
         last: Exception = httpcore.ConnectError(f"the name {host} has no address")
         for text in found:
-            if self._ranges is not None and not self._ranges.holds(ip_address(text)):
-                raise Forbidden(
-                    f"{host} is at {text}, an address that the gateway does not call; the value "
-                    f"outbound.allowCIDRs can allow it."
-                )
+            if self._ranges is not None:
+                self._ranges.check(host, text)
             try:
                 return await self._plain.connect_tcp(
                     text, port, timeout, local_address, socket_options
@@ -152,29 +169,31 @@ class Outbound:
         *,
         allowed: Iterable[addresses.Network] = (),
         denied: Iterable[addresses.Network] = (),
+        proxy: str | None = None,
         resolve: Resolve = system_resolve,
     ) -> None:
         """Create the client.
 
         Args:
-            allowed: private networks that may be called nevertheless.
+            allowed: private networks that may be called nevertheless; never through the proxy.
             denied: further networks that may not be called: the cluster's.
+            proxy: the URL of an HTTP proxy for everything else.
             resolve: resolves names.
         """
-        checked = _Pinned(Ranges(allowed, denied), resolve)
-        self._checked = httpcore.AsyncConnectionPool(
-            max_connections=None, max_keepalive_connections=0, network_backend=checked
-        )
-        self._inside = httpcore.AsyncConnectionPool(
-            max_connections=None,
-            max_keepalive_connections=0,
-            network_backend=_Pinned(None, resolve),
+        self._ranges = Ranges(allowed, denied)
+        self._resolve = resolve
+        one_use: dict[str, Any] = {"max_connections": None, "max_keepalive_connections": 0}
+        checked, unchecked = _Pinned(self._ranges, resolve), _Pinned(None, resolve)
+        self._checked = httpcore.AsyncConnectionPool(network_backend=checked, **one_use)
+        self._inside = httpcore.AsyncConnectionPool(network_backend=unchecked, **one_use)
+        self._proxied = (
+            httpcore.AsyncHTTPProxy(proxy, network_backend=unchecked, **one_use) if proxy else None
         )
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._checked.aclose()
-        await self._inside.aclose()
+        for pool in filter(None, (self._checked, self._inside, self._proxied)):
+            await pool.aclose()
 
     async def request(
         self,
@@ -235,7 +254,7 @@ class Outbound:
         """
         to = _read(url)
         host = to.authority
-        pool = self._inside if inside else self._checked
+        pool = self._inside if inside else await self._way_to(to)
         timeouts = {
             "connect": CONNECT_SECONDS,
             "pool": CONNECT_SECONDS,
@@ -262,10 +281,30 @@ class Outbound:
                 yield answer.status, told, answer.aiter_stream()
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
             raise Unsent(f"{host} can't be reached: {_words(error)}") from error
+        except httpcore.ProxyError as error:
+            raise Unsent(f"{host} can't be reached: the proxy says {_words(error)}") from error
         except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError) as error:
             raise Unsent(f"{host} can't be called: {_words(error)}") from error
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise Unanswered(f"{host} gave no answer: {_words(error)}") from error
+
+    async def _way_to(self, to: urls.URL) -> httpcore.AsyncConnectionPool:
+        """How to reach what may be private: directly, or through the proxy if there is one.
+
+        Raises:
+            Forbidden: the address can't be called.
+        """
+        if self._proxied is None:
+            return self._checked
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                found = await self._resolve(to.host, to.port)
+        except (OSError, UnicodeError, TimeoutError):
+            return self._proxied  # a name that only the proxy knows
+        for text in found:
+            self._ranges.check(to.host, text)
+        near = all(self._ranges.allows(ip_address(text)) for text in found)
+        return self._checked if near else self._proxied
 
 
 def _read(url: str) -> urls.URL:

@@ -18,4 +18,8 @@ class HTTP:
 def build(process: Process) -> HTTP:
     """Build the room."""
     outbound = process.config.outbound
-    return HTTP(Outbound(allowed=outbound.allow_cidrs, denied=outbound.deny_cidrs))
+    return HTTP(
+        Outbound(
+            allowed=outbound.allow_cidrs, denied=outbound.deny_cidrs, proxy=outbound.proxy or None
+        )
+    )
