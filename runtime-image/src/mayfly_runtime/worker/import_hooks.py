@@ -12,9 +12,12 @@ Execute = Callable[[ModuleType], None]
 def on_import(name: str, load: Callable[[Execute, ModuleType], None]) -> None:
     """Have a module loaded by `load(execute, module)`, where `execute(module)` runs its code.
 
-    A module that is there already stays as it is.
+    If it is there already (a site hook has imported it), `execute` does nothing.
     """
-    sys.meta_path.insert(0, _Finder(name, load))
+    if name in sys.modules:
+        load(lambda _module: None, sys.modules[name])
+    else:
+        sys.meta_path.insert(0, _Finder(name, load))
 
 
 class _Finder:
@@ -27,13 +30,21 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != self._name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._name = ""  # this asks every finder, also this one
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._name = fullname  # who only asks whether it is there has not imported it
         if spec is not None and spec.loader is not None:
-            execute, load = spec.loader.exec_module, self._load
+            execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
-                load(execute, module)
+                # The loader of a zip file loads other modules too.
+                if module.__name__ == fullname and self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    self._load(execute, module)
+                else:
+                    execute(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
