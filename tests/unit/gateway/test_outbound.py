@@ -303,6 +303,19 @@ async def test_public_addresses_are_called_through_the_proxy() -> None:
     ]
 
 
+async def test_an_ipv6_address_is_in_brackets_before_the_proxy() -> None:
+    async with proxy() as (url, asked):
+        client = Outbound(proxy=url, resolve=unknown)
+        assert (await client.request("GET", "http://[2606:4700::1111]/a")).text == "hi"
+        with pytest.raises(Unsent, match="the proxy says 403"):
+            await client.request("GET", "https://[2606:4700::1111]:8443/a")
+        await client.close()
+    assert asked == [
+        "GET http://[2606:4700::1111]:80/a HTTP/1.1",
+        "CONNECT [2606:4700::1111]:8443 HTTP/1.1",
+    ]
+
+
 async def test_a_name_that_only_the_proxy_knows_is_left_to_it() -> None:
     async with proxy() as (url, asked):
         client = Outbound(proxy=url, resolve=unknown)

@@ -255,6 +255,8 @@ class Outbound:
         to = _read(url)
         host = to.authority
         pool = self._inside if inside else await self._way_to(to)
+        # httpcore tells the proxy the host as it is here, and puts no brackets around it.
+        place = urls.bracketed(to.host) if pool is self._proxied else to.host
         timeouts = {
             "connect": CONNECT_SECONDS,
             "pool": CONNECT_SECONDS,
@@ -269,7 +271,7 @@ class Outbound:
         try:
             async with pool.stream(
                 method,
-                httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.target),
+                httpcore.URL(scheme=to.scheme, host=place, port=to.port, target=to.target),
                 headers=sent,
                 content=content,
                 extensions={"timeout": timeouts},
