@@ -334,6 +334,21 @@ async def test_a_private_address_is_refused_before_the_proxy_hears_of_it(host: s
     assert asked == []
 
 
+@pytest.mark.parametrize("host", ["010.0.0.1", "0127.1", "4294967297", "0x7f.1", "a.localhost"])
+async def test_what_a_proxy_could_read_differently_is_refused(host: str) -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        if host != "010.0.0.1":
+            raise OSError("no such name")
+        return ["8.0.0.1"]
+
+    async with proxy() as (url, asked):
+        client = Outbound(proxy=url, resolve=resolve)
+        with pytest.raises(Forbidden, match="proxies read differently"):
+            await client.request("GET", f"http://{host}/")
+        await client.close()
+    assert asked == []
+
+
 async def test_what_the_installation_allows_and_services_are_called_directly() -> None:
     async with (
         proxy() as (url, asked),

@@ -20,6 +20,7 @@ the proxy that has to refuse what a name leads to by then.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +34,9 @@ from typing_extensions import override
 from mayfly_runtime.spec import addresses, urls
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+_NO_NAME = re.compile(r"(.*\.)?(localhost|[0-9]+|0x[0-9a-f]*)")
+"""Hosts that some programs read as an address, or always as their own machine."""
+
 """Resolves a host and port to addresses; raises OSError if there are none."""
 
 CONNECT_SECONDS = 5.0
@@ -302,11 +306,23 @@ class Outbound:
             async with asyncio.timeout(CONNECT_SECONDS):
                 found = await self._resolve(to.host, to.port)
         except (OSError, UnicodeError, TimeoutError):
-            return self._proxied  # a name that only the proxy knows
+            found = ()  # a name that only the proxy knows
         for text in found:
             self._ranges.check(to.host, text)
-        near = all(self._ranges.allows(ip_address(text)) for text in found)
-        return self._checked if near else self._proxied
+        if found and all(self._ranges.allows(ip_address(text)) for text in found):
+            return self._checked
+        if _reads_differently(to.host):
+            raise Forbidden(f"{to.host} is an address or a name that proxies read differently.")
+        return self._proxied
+
+
+def _reads_differently(host: str) -> bool:
+    """Whether a proxy may take a host for another address than we: 010.0.0.1, a.localhost."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return _NO_NAME.fullmatch(host) is not None
+    return False
 
 
 def _read(url: str) -> urls.URL:
