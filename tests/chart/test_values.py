@@ -66,6 +66,10 @@ CASES = {
         {"outbound": {"proxy": "http://somebody:secret@proxy.example:3128"}},
         "outbound.proxy is not a proxy's URL: write it as http://HOST:PORT",
     ),
+    "a proxy whose port is a word": (
+        {"outbound": {"proxy": "http://proxy.example:port"}},
+        "outbound.proxy is not a proxy's URL",
+    ),
     "a proxy without its scheme": (
         {"outbound": {"proxy": "proxy.example:3128"}},
         "outbound.proxy is not a proxy's URL",

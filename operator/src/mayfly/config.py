@@ -141,7 +141,9 @@ class OutboundConfig(ConfigPart):
 
     allow_cidrs: tuple[Network, ...] = Field(default=(), alias="allowCIDRs")
     deny_cidrs: tuple[Network, ...] = Field(default=(), alias="denyCIDRs")
-    proxy: str = Field(default="", pattern=r"^(https?://[^/?#@\s]+/?)?$")
+    proxy: str = Field(
+        default="", pattern=r"^(https?://([^/?#@\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)?$"
+    )
 
 
 class RatesConfig(ConfigPart):
