@@ -34,10 +34,10 @@ from typing_extensions import override
 from mayfly_runtime.spec import addresses, urls
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Resolves a host and port to addresses; raises OSError if there are none."""
+
 _NO_NAME = re.compile(r"(.*\.)?(localhost|[0-9]+|0x[0-9a-f]*)")
 """Hosts that some programs read as an address, or always as their own machine."""
-
-"""Resolves a host and port to addresses; raises OSError if there are none."""
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 30.0
