@@ -114,9 +114,8 @@ async def _below(tx: AsyncConnection, uid: str) -> list[UsageRecord]:
     while left:
         children = made.get(left.pop(), set())
         left += children
-        below += [
-            summed(sorted(bills[child], key=lambda record: record.corrects is not None))
-            for child in children
-            if child in bills
-        ]
+        for child in children:
+            await turn.pass_on()
+            own = sorted(bills.get(child, ()), key=lambda record: record.corrects is not None)
+            below += [summed(own)] if own else []
     return sorted(below, key=lambda record: (record.recorded_at, record.record_id))
