@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from mayfly.database import sqlite
 from mayfly.database.engine import Database
@@ -137,3 +137,19 @@ async def test_many_rows_are_written_by_one_statement(database: Database) -> Non
         rows = [{"name": "one"}, {"name": "two"}]
         await tx.execute(text("INSERT INTO things VALUES (:name)"), rows)
     assert await names(database) == ["one", "two"]
+
+
+async def test_transactions_at_the_same_time_use_the_connections_of_earlier_ones(
+    database: Database,
+) -> None:
+    opened = 0
+
+    def count(*_: object) -> None:
+        nonlocal opened
+        opened += 1
+
+    for engine in database.engines:
+        event.listen(engine.sync_engine, "connect", count)
+    for _ in range(10):
+        await asyncio.gather(*(names(database) for _ in range(10)))
+    assert opened <= 10

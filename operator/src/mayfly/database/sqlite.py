@@ -78,10 +78,14 @@ class Connection(sqlite3.Connection):
 
 
 OPTIONS: dict[str, Any] = {
-    "connect_args": {"timeout": 0, "check_same_thread": False, "factory": Connection}
+    "connect_args": {"timeout": 0, "check_same_thread": False, "factory": Connection},
+    "pool_size": 15,
+    "max_overflow": 0,
+    "pool_use_lifo": True,
 }
 """For an engine with `ON_LOOP`. A lock that another process has is not waited for on the loop:
-`Database` asks again."""
+`Database` asks again. No connection is closed after use, because to open one takes longer than
+most transactions."""
 
 
 class OnLoop(SQLiteDialect_pysqlite):
