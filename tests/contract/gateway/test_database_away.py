@@ -10,7 +10,7 @@ from support.gateway.world import Running, World
 from support.lengths import length
 from support.servers.postgresql import PostgreSQL
 
-from mayfly.database import engine
+from mayfly.database import engine, sqlite
 from mayfly.metering import tables
 
 AWAY = "The database does not answer; try again."
@@ -78,7 +78,7 @@ async def test_runs_that_end_while_the_server_is_away_are_recorded_once_it_is_ba
 async def test_a_database_that_somebody_has_locked_is_waited_for(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_SQLITE_BULK", {"connect_args": {"timeout": 0.2}})
+    monkeypatch.setattr(sqlite, "BULK_OPTIONS", {"connect_args": {"timeout": 0.2}})
     run = world.claimed()
     async with world.gateway() as gateway, gateway.client() as reader:
         async with run.working(gateway, written=True) as agent:

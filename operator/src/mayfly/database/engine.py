@@ -45,7 +45,6 @@ PATIENCE_SECONDS = 5.0
 """How long a request waits for a database that is unavailable."""
 
 RETRY_SECONDS = 0.5
-_SQLITE_BULK: dict[str, Any] = {"connect_args": {"timeout": 5}}
 _POSTGRESQL = {
     "connect_args": {
         "connect_timeout": 5,
@@ -124,7 +123,7 @@ class Database:
             on_loop = parsed.set(drivername=sqlite.ON_LOOP)
             in_threads = parsed.set(drivername=sqlite.IN_THREADS)
             self._engine = create_async_engine(on_loop, **sqlite.OPTIONS)
-            self._bulk = create_async_engine(in_threads, **_SQLITE_BULK)
+            self._bulk = create_async_engine(in_threads, **sqlite.BULK_OPTIONS)
             for engine in self.engines:
                 sqlite.configure(engine)
         else:

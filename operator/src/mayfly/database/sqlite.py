@@ -87,6 +87,9 @@ OPTIONS: dict[str, Any] = {
 `Database` asks again. No connection is closed after use, because to open one takes longer than
 most transactions."""
 
+BULK_OPTIONS: dict[str, Any] = {"connect_args": {"timeout": 5}}
+"""For an engine with `IN_THREADS`: a thread may wait for a lock."""
+
 
 class OnLoop(SQLiteDialect_pysqlite):
     """SQLAlchemy's dialect for `sqlite3`, for an asynchronous engine."""
