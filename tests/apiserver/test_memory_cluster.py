@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.kube_memory import MemoryCluster, condition
+from support.waiting import within
 
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, Gone, NotFound, Refused
@@ -485,7 +486,7 @@ async def test_a_watch_ends_in_time_with_a_bookmark_of_what_it_did_not_tell(clus
     watching = asyncio.create_task(watch())
     await asyncio.sleep(0.5)
     other = await cluster.create(RUNS, namespace, run("b"))
-    found = await asyncio.wait_for(watching, SECONDS)
+    found = await within(SECONDS, watching)
     assert {each["type"] for each in found} == {"BOOKMARK"}
     body = found[-1]["object"]
     assert (body["apiVersion"], body["kind"]) == ("mayfly.dev/v1alpha1", "PipelineRun")

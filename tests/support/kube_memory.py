@@ -18,6 +18,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
+from support.waiting import within
+
 from mayfly.api.v1alpha1 import PipelineRun
 from mayfly.clock import rfc3339_seconds, utc_now
 from mayfly.kube.errors import Conflict, Gone, NotFound, Refused, Unavailable
@@ -284,7 +286,7 @@ class MemoryCluster:
         """An object of a kind, once there is one."""
         async with self._changed:
             there = self._changed.wait_for(lambda: bool(self.every(kind)))
-            await asyncio.wait_for(there, WAIT_SECONDS)
+            await within(WAIT_SECONDS, there)
         return self.every(kind)[0]
 
     def add(self, kind: Kind, body: Json) -> Json:
@@ -338,7 +340,7 @@ class MemoryCluster:
             return body is not None and holds(body)
 
         async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(there), WAIT_SECONDS)
+            await within(WAIT_SECONDS, self._changed.wait_for(there))
         return self.now(kind, namespace, name)
 
     # -- inside ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,6 +30,12 @@ def eventually(
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s; last seen: {seen!r}"
         time.sleep(pause)
         pause = min(pause * PAUSES_GROW_BY, LONGEST_PAUSE_SECONDS)
+
+
+async def within(seconds: float, result: Awaitable[T]) -> T:
+    """Wait for a result, at most this long. A cancel is never lost, as it may be by `wait_for`."""
+    async with asyncio.timeout(seconds):
+        return await result
 
 
 async def looks(seconds: float = SECONDS) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from contract.agent.fake_gateway import PATIENCE_S, Gateway, Session
 from contract.agent.messages import work
+from support.waiting import within
 
 SOURCE = Path(__file__).parents[3] / "runtime-image" / "src"
 
@@ -83,7 +84,7 @@ class Agent:
         return session
 
     async def exit_code(self) -> int:
-        await asyncio.wait_for(self.process.wait(), PATIENCE_S)
+        await within(PATIENCE_S, self.process.wait())
         return self.process.returncode
 
     def termination(self) -> dict[str, Any]:

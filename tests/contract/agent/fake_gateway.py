@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
+from support.waiting import within
 
 from mayfly_runtime.spec.disposition import attachment
 from mayfly_runtime.spec.urls import bracketed
@@ -40,7 +41,7 @@ class Session:
     async def receive(self, *kinds: str) -> dict[str, Any]:
         """The next message of these kinds; others are passed over."""
         while True:
-            message = await asyncio.wait_for(self._inbox.get(), PATIENCE_S)
+            message = await within(PATIENCE_S, self._inbox.get())
             assert message is not None, f"closed while waiting for {kinds}: {self.messages}"
             if message["type"] in kinds:
                 return message
@@ -85,7 +86,7 @@ class Gateway:
         return f"{self.scheme}://{bracketed(self.host)}:{self.port}"
 
     async def session(self) -> Session:
-        return await asyncio.wait_for(self.sessions.get(), PATIENCE_S)
+        return await within(PATIENCE_S, self.sessions.get())
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**30)

@@ -1,6 +1,5 @@
 """The same contract over TLS, with a CA of the gateway's own."""
 
-import asyncio
 import ssl
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from aiohttp import web
 from contract.agent.conftest import Launcher
 from contract.agent.fake_gateway import PATIENCE_S, Gateway
 from contract.agent.messages import work
+from support.waiting import within
 
 
 def openssl(*arguments: str) -> None:
@@ -81,6 +81,6 @@ async def test_a_run_over_tls(launch: Launcher, secure: Gateway, certificates: P
 
 async def test_a_gateway_that_is_not_trusted_gets_no_token(launch: Launcher, secure: Gateway):
     agent = await launch(stderr=True)
-    told = await asyncio.wait_for(agent.process.stderr.readline(), PATIENCE_S)
+    told = await within(PATIENCE_S, agent.process.stderr.readline())
     assert b"certificate verify failed" in told
     assert secure.sessions.empty()

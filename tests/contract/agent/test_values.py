@@ -1,10 +1,10 @@
 """What the worker says arrives as it was meant: any characters, one speaker, the log at once."""
 
-import asyncio
 import time
 
 import pytest
 from contract.agent.messages import work
+from support.waiting import within
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ async def test_a_line_is_seen_before_it_ends(launch):
                 time.sleep(0.01)
         """
     await session.send("work", **work(source))
-    message = await asyncio.wait_for(session.receive("log"), 60)
+    message = await within(60, session.receive("log"))
     assert message["data"] == "half a line"
     (agent.scratch / "run/tmp/go").touch()
     await agent.finish(session)

@@ -8,6 +8,7 @@ import pytest
 from support.gateway.player import playing
 from support.gateway.world import BUILDER, NAMESPACE, World
 from support.tools.clients import environment
+from support.waiting import within
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "api.md"
@@ -46,7 +47,7 @@ async def test_its_commands_work_in_their_order(world: World, tmp_path: Path) ->
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, errors = await asyncio.wait_for(process.communicate(), 60)
+        out, errors = await within(60, process.communicate())
     assert process.returncode == 0, errors.decode() + out.decode()
     assert '"status":"succeeded"' in out.decode().replace(" ", "")
     assert "{'text': 'hi'}" in out.decode().splitlines()[-1]

@@ -18,6 +18,7 @@ from support.gateway.world import KEY, Run, World
 from support.kube_memory import WAIT_SECONDS
 from support.lengths import length
 from support.servers.postgresql import BOTH, Databases
+from support.waiting import within
 
 from mayfly.clock import monotonic, rfc3339, utc_now
 from mayfly.database.engine import Database
@@ -288,4 +289,4 @@ async def closed(gateway: Gateway, uid: str, *, needed: bool) -> ledger.RunRow |
 @given(EVENTS)
 def test_one_end_and_one_record(databases: Databases, events: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, databases(Path(folder)) as url:
-        asyncio.run(asyncio.wait_for(play(events, Path(folder), url), 60))
+        asyncio.run(within(60, play(events, Path(folder), url)))

@@ -20,6 +20,7 @@ from support.gateway.fate import Edge, Fate
 from support.gateway.world import Agent, Run, Running, World, first_of
 from support.kube_memory import WAIT_SECONDS, condition
 from support.servers.postgresql import BOTH, Databases
+from support.waiting import within
 
 from mayfly.clock import rfc3339
 from mayfly.kube.kinds import RUNS
@@ -221,7 +222,7 @@ async def live(life: Life, world: World, fate: Fate) -> Json:
     async with world.gateway() as gateway:
         await gateway.gateway.cache.runs.synced.wait()
         if not scene.over:
-            await asyncio.wait_for(life.play(scene, gateway), LIFE_SECONDS)
+            await within(LIFE_SECONDS, life.play(scene, gateway))
         return await facts(scene, gateway)
 
 

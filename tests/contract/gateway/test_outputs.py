@@ -1,6 +1,5 @@
 """Items of an iterator's output: stored several at a time, once, whatever is slow or lost."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from support.gateway.world import Agent, Run, World
 from support.kube_memory import WAIT_SECONDS
 from support.lengths import length
 from support.servers.postgresql import BOTH
+from support.waiting import within
 
 from mayfly.gateway.lifecycle import archive
 
@@ -80,7 +80,7 @@ async def test_a_pong_does_not_wait_for_what_is_to_be_stored(world: World) -> No
         async with gateway.gateway.process.database.write():
             for index in range(count):
                 await agent.say("output", index=index, itemsJSON=texts(["x" * 10_000]))
-            await asyncio.wait_for(await agent.connection.ping(), WAIT_SECONDS)
+            await within(WAIT_SECONDS, await agent.connection.ping())
         acks = [(await agent.expect("outputack"))["index"] for _ in range(count)]
         assert acks == list(range(1, count + 1))
 

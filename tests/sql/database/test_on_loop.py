@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from support.waiting import within
 
 from mayfly.database import sqlite
 from mayfly.database.engine import Database
@@ -71,7 +72,7 @@ async def test_the_loop_turns_while_a_commit_waits_for_the_disk(
 ) -> None:
     disk = SlowDisk(monkeypatch)
     writing = asyncio.create_task(put(database, "one"))
-    await asyncio.wait_for(asyncio.to_thread(disk.begun.wait), 10)
+    await within(10, asyncio.to_thread(disk.begun.wait))
     assert await names(database) == []  # read meanwhile
     disk.goes_on.set()
     await writing
@@ -84,7 +85,7 @@ async def test_a_cancelled_commit_is_whole_and_the_next_write_waits_for_it(
 ) -> None:
     disk = SlowDisk(monkeypatch)
     writing = asyncio.create_task(put(database, "one"))
-    await asyncio.wait_for(asyncio.to_thread(disk.begun.wait), 10)
+    await within(10, asyncio.to_thread(disk.begun.wait))
     after = asyncio.create_task(put(database, "two"))
     for _ in range(times):
         writing.cancel()

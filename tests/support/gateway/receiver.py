@@ -9,6 +9,7 @@ from typing import Any
 
 from support.kube_memory import WAIT_SECONDS
 from support.servers.plain_server import PlainServer, Request, reply
+from support.waiting import within
 from typing_extensions import override
 
 
@@ -52,7 +53,7 @@ class Receiver(PlainServer):
         """Wait until the calls satisfy the condition."""
         async with self._news:
             there = self._news.wait_for(lambda: holds(self.calls))
-            await asyncio.wait_for(there, WAIT_SECONDS)
+            await within(WAIT_SECONDS, there)
         return self.calls
 
     @override

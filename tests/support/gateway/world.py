@@ -21,6 +21,7 @@ from support.gateway.once import (
     read_handlers_once,
 )
 from support.kube_memory import WAIT_SECONDS, MemoryCluster, condition
+from support.waiting import within
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -159,7 +160,7 @@ class Agent:
         await self.send(kind, run=self.run.uid, **fields)
 
     async def receive(self) -> Json:
-        return dict(json.loads(await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)))
+        return dict(json.loads(await within(WAIT_SECONDS, self.connection.recv())))
 
     async def expect(self, kind: str) -> Json:
         """The next message, which is of this kind; that items are stored is passed over."""
@@ -178,7 +179,7 @@ class Agent:
         """Wait for the gateway to close the connection; returns the close code."""
         try:
             while True:
-                await asyncio.wait_for(self.connection.recv(), WAIT_SECONDS)
+                await within(WAIT_SECONDS, self.connection.recv())
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else 1006
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.waiting import within
 
 from mayfly.gateway.lifecycle.notices import Notices
 
@@ -20,7 +21,7 @@ async def test_a_cancel_that_comes_with_the_news_is_not_forgotten() -> None:
     notices.tell_all()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await within(5, task)
 
 
 async def test_a_wait_ends_without_news_too() -> None:
