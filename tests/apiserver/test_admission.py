@@ -10,6 +10,8 @@ import pytest
 import yaml
 from support.waiting import eventually
 
+from mayfly.api.v1alpha1.names import PIPELINE_LABEL, RUN_ID_LABEL, WAITING
+
 CHART = Path(__file__).parents[2] / "charts" / "mayfly"
 DIGEST = f"@sha256:{'0' * 64}"
 CONTROLLER = "system:serviceaccount:mayfly-system:mayfly-controller"
@@ -91,6 +93,32 @@ def test_only_the_controller_labels_pods(plane, namespace, installed):
     assert not plane.api.try_merge("pod", namespace, name, without).accepted
 
 
+def test_the_controller_alone_gives_a_waiting_pod_to_a_run(plane, namespace, installed):
+    body = pod({RUN_ID_LABEL: WAITING})
+    eventually(lambda: not create(plane, namespace, body).accepted)
+    made = create(plane, namespace, body, CONTROLLER)
+    assert made.accepted, made.words
+    owner = create(plane, namespace, run()).body
+    reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True}
+    reference |= {each: owner["metadata"][each] for each in ("name", "uid")}
+    metadata = {
+        "labels": {RUN_ID_LABEL: "0" * 26, PIPELINE_LABEL: "p"},
+        "ownerReferences": [{**reference, "blockOwnerDeletion": True}],
+        "resourceVersion": made.body["metadata"]["resourceVersion"],
+    }
+    adoption = {"metadata": metadata, "spec": {"activeDeadlineSeconds": 60}}
+
+    def patch(body: dict, user: str = ""):
+        return plane.api.try_merge("pod", namespace, made.body["metadata"]["name"], body, user=user)
+
+    assert "Only Mayfly's controller" in patch(adoption).words
+    done = patch(adoption, CONTROLLER)
+    assert done.accepted, done.words
+    assert done.body["spec"]["activeDeadlineSeconds"] == 60
+    again = {"metadata": {"labels": {RUN_ID_LABEL: WAITING}}}
+    assert "Only Mayfly's controller" in patch(again).words
+
+
 def test_an_input_stands_still(plane, namespace, installed):
     done = create(plane, namespace, run(input={"a": [1, {"b": None}]}))
     name = done.body["metadata"]["name"]
@@ -106,6 +134,8 @@ def test_an_input_stands_still(plane, namespace, installed):
 CAN = [
     (CONTROLLER, "create", "pods", "yes"),
     (CONTROLLER, "delete", "pods", "yes"),
+    (CONTROLLER, "patch", "pods", "yes"),
+    (CONTROLLER, "update", "pods/status", "no"),
     (CONTROLLER, "patch", "pipelineruns.mayfly.dev/status", "yes"),
     (CONTROLLER, "delete", "pipelineruns.mayfly.dev", "yes"),
     (CONTROLLER, "create", "pipelineruns.mayfly.dev", "no"),
@@ -116,6 +146,7 @@ CAN = [
     (GATEWAY, "create", "tokenreviews.authentication.k8s.io", "yes"),
     (GATEWAY, "get", "pods", "no"),
     (GATEWAY, "create", "pods", "no"),
+    (GATEWAY, "patch", "pods", "no"),
     (GATEWAY, "get", "secrets", "no"),
     (GATEWAY, "patch", "pipelineruntimes.mayfly.dev", "no"),
 ]

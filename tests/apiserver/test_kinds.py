@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mayfly.api.v1alpha1.names import WARM_LABEL
+
 SOURCE = "def main() -> str:\n    return 'hello'\n"
 
 
@@ -260,6 +262,66 @@ def test_the_wide_list_has_the_cost_of_the_whole_tree(plane, namespace):
     header, row = wide.splitlines()
     assert row[header.index("COST") :].split()[0] == "0.0100251"
     assert "COST" not in plane.kubectl("get", "prun", "a", "-n", namespace).stdout
+
+
+def pooled(warm: dict | None, name: str = "pooled") -> dict:
+    spec = {"image": "x@sha256:1"} | ({} if warm is None else {"warm": warm})
+    return {
+        "apiVersion": "mayfly.dev/v1alpha1",
+        "kind": "PipelineRuntime",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize(
+    ("warm", "words"),
+    [
+        ({"min": 2}, ""),
+        ({"max": 2}, ""),
+        ({"min": 0, "max": 0}, ""),
+        ({"min": 1000, "max": 1000}, ""),
+        ({"min": 3, "max": 2}, "warm.min is at most warm.max"),
+        ({"min": -1}, "spec.warm.min"),
+        ({"min": 1001}, "spec.warm.min"),
+        ({"max": 1001}, "spec.warm.max"),
+    ],
+)
+def test_how_many_pods_of_a_runtime_wait(plane, namespace, warm, words):
+    done = create(plane, namespace, pooled(warm), dry_run=True)
+    assert done.accepted == (not words)
+    assert words in done.words
+
+
+def test_namespaces_can_be_labelled_with_a_runtime_that_has_waiting_pods(plane, namespace):
+    longest = "r" * 63
+    done = create(plane, namespace, pooled({"min": 1}, f"{longest}r"), dry_run=True)
+    assert "at most 63 characters" in done.words
+    assert create(plane, namespace, pooled(None, f"{longest}r"), dry_run=True).accepted
+    assert create(plane, namespace, pooled({"min": 1}, longest), dry_run=True).accepted
+    label = {"metadata": {"labels": {WARM_LABEL: longest}}}
+    assert plane.api.try_merge("namespace", "", namespace, label).accepted
+
+
+def test_the_wide_list_has_the_waiting_pods_of_runtimes_with_some(plane, namespace):
+    def row(name: str) -> str:
+        return plane.kubectl("get", "mprt", name, "-o", "wide").stdout
+
+    try:
+        assert create(plane, namespace, pooled({"min": 2})).accepted
+        assert create(plane, namespace, pooled(None, "bare")).accepted
+        pods = {"waiting": 11, "booting": 12, "claimed": 13, "namespaces": 14}
+        status = {"warm": pods, "conditions": [condition("Degraded", "True", "PodsFail")]}
+        assert plane.api.try_merge("mprt", "", "pooled", {"status": status}, "status").accepted
+        header, shown = row("pooled").splitlines()
+        columns = ("WAITING", "BOOTING", "CLAIMED", "DEGRADED")
+        found = [shown[header.index(each) :].split()[0] for each in columns]
+        assert found == ["11", "12", "13", "True"]
+        assert not any(number in row("bare") for number in ("11", "12", "13", "True"))
+        assert "WAITING" not in plane.kubectl("get", "mprt").stdout
+    finally:
+        for name in ("pooled", "bare"):
+            plane.api.delete("mprt", name=name)
 
 
 @pytest.mark.parametrize("field", ["podLabels", "podAnnotations"])

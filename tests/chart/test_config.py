@@ -124,6 +124,15 @@ def test_a_port_that_is_not_the_usual_one_is_said(render):
     assert rendered.named("Service", "mayfly-gateway")["spec"]["ports"][0]["port"] == 8443
 
 
+def test_waiting_pods_by_value(default, render):
+    assert "warm" not in default.config("runtime.json")["spec"]
+    for given in ({"min": 2}, {"min": 1, "max": 1000}, {"max": 4}):
+        rendered = render({"runtime": {"default": {"warm": given}}})
+        assert rendered.config("runtime.json")["spec"]["warm"] == given
+    none = render({"runtime": {"default": {"warm": None}}})
+    assert "warm" not in none.config("runtime.json")["spec"]
+
+
 def test_dns_by_value(render):
     dns = {"namespace": "openshift-dns", "ports": [5353], "cidrs": ["169.254.20.10/32"]}
     rendered = render({"networkPolicy": {"dns": dns}})

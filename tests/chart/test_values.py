@@ -106,6 +106,18 @@ CASES = {
         {"runtime": {"default": {"packages": ["torch"]}}},
         "/runtime/default/packages/0",
     ),
+    "more waiting pods at least than at most": (
+        {"runtime": {"default": {"warm": {"min": 3, "max": 2}}}},
+        "runtime.default.warm.min is 3, and warm.max is 2: min is at most max",
+    ),
+    "more than a thousand waiting pods": (
+        {"runtime": {"default": {"warm": {"min": 1001}}}},
+        "/runtime/default/warm/min",
+    ),
+    "waiting pods of a runtime whose name is no label's value": (
+        {"runtime": {"default": {"name": "a" * 64, "warm": {"min": 1}}}},
+        "runtime.default.name is longer than 63 characters",
+    ),
     "no pods at all": ({"runtime": {"default": {"maxPods": 0}}}, "/runtime/default/maxPods"),
     "a currency": ({"currency": "dollars"}, "/currency"),
     "a range to deny": ({"networkPolicy": {"denied": ["10.0.0.1"]}}, "/networkPolicy/denied/0"),

@@ -13,7 +13,7 @@ spec:
     {{- $own := trim (.Files.Get "files/packages.txt") | splitList "\n" }}
     {{- toYaml ($runtime.packages | default $own) | nindent 4 }}
   maxPods: {{ $runtime.maxPods | int }}
-  {{- range $key := list "imagePullSecrets" "price" "nodeSelector" "tolerations" "runtimeClassName" "podLabels" "podAnnotations" }}
+  {{- range $key := list "imagePullSecrets" "price" "warm" "nodeSelector" "tolerations" "runtimeClassName" "podLabels" "podAnnotations" }}
   {{- with get $runtime $key }}
   {{ $key }}:
     {{- toYaml . | nindent 4 }}

@@ -147,11 +147,11 @@ class KubeAPI:
         assert answer.accepted, f"patch {kind} {name}: {answer.words}"
 
     def try_merge(
-        self, kind: str, namespace: str, name: str, patch: Json, part: str = ""
+        self, kind: str, namespace: str, name: str, patch: Json, part: str = "", *, user: str = ""
     ) -> Answer:
-        """Merge-patch an object, or a subresource of it; it may be refused."""
+        """Merge-patch an object, or a subresource of it, as a user; it may be refused."""
         path = "/".join(filter(None, (resource(kind, namespace), name, part)))
-        headers = {"Content-Type": "application/merge-patch+json"}
+        headers = {"Content-Type": "application/merge-patch+json", **_as(user)}
         content = json.dumps(patch)
         return _answer(self._client.patch(path, content=content, headers=headers))
 

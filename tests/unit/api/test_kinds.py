@@ -19,7 +19,8 @@ from mayfly.api.v1alpha1.conditions import (
     with_condition,
 )
 from mayfly.api.v1alpha1.identity import CROCKFORD, run_id, version_id
-from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntimeSpec
+from mayfly.api.v1alpha1.names import WAITING
+from mayfly.api.v1alpha1.pipelineruntime import PipelineRuntimeSpec, Warm
 from mayfly.api.v1alpha1.source import Source
 from mayfly.api.v1alpha1.url import HTTP_URL
 from mayfly_runtime.spec import urls
@@ -46,6 +47,19 @@ def test_the_packages_of_a_lock_file_are_its_names_and_versions():
 def test_a_package_is_a_name_and_an_exact_version(line):
     with pytest.raises(ValueError, match="packages"):
         PipelineRuntimeSpec(image="x", packages=(line,))
+
+
+@pytest.mark.parametrize(
+    ("warm", "sizes"),
+    [({"min": 2}, (2, 2)), ({"min": 1, "max": 4}, (1, 4)), ({"max": 4}, (0, 4)), ({}, (0, 0))],
+)
+def test_without_a_maximum_exactly_the_minimum_of_pods_waits(warm, sizes):
+    found = Warm.model_validate(warm)
+    assert (found.min, found.most) == sizes
+
+
+def test_the_mark_of_a_waiting_pod_is_no_runs_id():
+    assert len(WAITING) < len(run_id(str(uuid.UUID(int=0))))
 
 
 @pytest.mark.parametrize(

@@ -27,3 +27,17 @@ def test_the_status_says_what_runs_find_and_is_written_once():
     assert plan_runtime(runtime(write.status, **spec), NOW) == NOTHING
     (again,) = plan_runtime(runtime(write.status, packages=["httpx==1.0"]), NOW).actions
     assert again.status["packages"] == ["httpx==1.0"]
+
+
+def test_what_is_written_of_waiting_pods_stays():
+    pods = {"waiting": 2, "booting": 1, "claimed": 0, "namespaces": 1}
+    degraded = {
+        "type": "Degraded",
+        "status": "True",
+        "reason": "PodsFail",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    (write,) = plan_runtime(runtime({"warm": pods, "conditions": [degraded]}), NOW).actions
+    assert write.status["warm"] == pods
+    assert [each["type"] for each in write.status["conditions"]] == ["Degraded", "Ready"]
+    assert plan_runtime(runtime(write.status), NOW) == NOTHING

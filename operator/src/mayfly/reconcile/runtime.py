@@ -21,6 +21,7 @@ def plan_runtime(runtime: PipelineRuntime, now: datetime) -> Plan:
     new = PipelineRuntimeStatus(
         observed_generation=metadata.generation,
         packages=runtime.spec.packages,
+        warm=runtime.status.warm,
         conditions=with_condition(
             runtime.status.conditions,
             ConditionType.READY,

@@ -16,6 +16,8 @@ from mayfly.api.v1alpha1.pipelineruntime import (
     PipelineRuntimeSpec,
     PipelineRuntimeStatus,
     Price,
+    Warm,
+    WarmStatus,
 )
 from mayfly.api.v1alpha1.pipelineversion import PipelineVersion, PipelineVersionSpec
 from mayfly.api.v1alpha1.resource import GROUP, VERSION, Metadata, Resource
@@ -48,4 +50,6 @@ __all__ = [
     "RootRef",
     "Source",
     "Usage",
+    "Warm",
+    "WarmStatus",
 ]

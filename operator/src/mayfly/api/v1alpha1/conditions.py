@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     FINISHED = "Finished"
     SUCCEEDED = "Succeeded"
     READY = "Ready"
+    DEGRADED = "Degraded"
 
 
 TYPES: dict[ConditionType, str] = {
@@ -38,6 +39,9 @@ TYPES: dict[ConditionType, str] = {
     "wrote the end, costs come a moment later: scripts wait for `status.finished`.",
     ConditionType.SUCCEEDED: "How the run ended; Unknown until then.",
     ConditionType.READY: "The object can be used (Pipeline, PipelineRuntime, Model).",
+    ConditionType.DEGRADED: "Fewer pods of the PipelineRuntime wait than should, and not only "
+    "because they are starting. Runs that find no waiting pod get one of their own. Absent if no "
+    "pods are to wait.",
 }
 
 
@@ -93,6 +97,11 @@ class Reason(StrEnum):
     NOT_PINNED = "NotPinned"
     NAME_CONFLICT = "NameConflict"
     UNREACHABLE = "Unreachable"
+    # Degraded
+    AS_EXPECTED = "AsExpected"
+    PODS_FAIL = "PodsFail"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    UNSCHEDULABLE = "Unschedulable"
 
 
 REASONS: dict[ConditionType, dict[Reason, str]] = {
@@ -180,6 +189,17 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         "has the error and says whose log to read.",
         Reason.SECRET_UNAVAILABLE: "The Secret that holds the model's token does not exist, or the "
         "gateway may not read it.",
+    },
+    ConditionType.DEGRADED: {
+        Reason.AS_EXPECTED: "As many pods wait as should, or the missing ones are starting.",
+        Reason.PODS_FAIL: "Waiting pods end, or don't become Ready in time, several in a row; "
+        "Mayfly makes new ones less and less often. The message has the last one's words.",
+        Reason.IMAGE_PULL: "A node can't pull the runtime's image.",
+        Reason.UNSCHEDULABLE: "No node has room for another waiting pod.",
+        Reason.QUOTA_EXCEEDED: "A namespace's ResourceQuota has no room for another waiting pod.",
+        Reason.POD_REFUSED: "The cluster refuses waiting pods, or the NetworkPolicy that they need "
+        "(policy, admission); creating them is retried.",
+        Reason.NOT_PINNED: "The image is not named by digest, so no pods are made to wait.",
     },
 }
 

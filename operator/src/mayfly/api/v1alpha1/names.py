@@ -9,7 +9,11 @@ have this name. In kubectl, usage reports, FOCUS, metrics and the API."""
 # Labels. On run pods, and all but RUN_ID_LABEL on the runs that the gateway makes.
 
 RUN_ID_LABEL = "mayfly.dev/id"
-"""The run's prediction id. On each run pod; the controller watches pods that have it."""
+"""The run's prediction id; `WAITING` on a pod that waits for a run. The controller watches pods
+that have the label, and NetworkPolicies select them, whatever its value is."""
+
+WAITING = "waiting"
+"""Value of RUN_ID_LABEL on a pod that waits for a run. No prediction id is that short."""
 
 PIPELINE_LABEL = "mayfly.dev/pipeline"
 """The Pipeline's name. On PipelineVersions too."""
@@ -33,6 +37,11 @@ RUNTIME_ANNOTATION = "mayfly.dev/runtime"
 
 CANCEL_AFTER = "mayfly.dev/cancel-after"
 """On a run: when the gateway cancels it unless it has ended (RFC 3339)."""
+
+# Labels of namespaces
+
+WARM_LABEL = "mayfly.dev/warm"
+"""The PipelineRuntime whose pods wait for runs in the namespace."""
 
 # Annotations of namespaces
 

@@ -95,10 +95,35 @@ class Resources(Part):
 
 
 class Warm(Part):
-    """Pods that wait for runs."""
+    """How many pods wait for runs, in each namespace with a pool."""
 
-    min: int = Field(default=0, ge=0, le=0, description="Pods that always wait: 0 so far.")
-    max: int = Field(default=0, ge=0, le=0, description="Pods that wait at most: 0 so far.")
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "!has(self.max) || self.min <= self.max",
+            "warm.min is at most warm.max; without warm.max, exactly warm.min pods wait",
+        ),
+    )
+
+    min: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        examples=[2],
+        description="How many pods wait at least, also while no runs come.",
+    )
+    max: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        examples=[10],
+        description="How many pods wait at most: above min, as many as the runs of the last "
+        "minutes suggest. The same as min if left out.",
+    )
+
+    @property
+    def most(self) -> int:
+        """How many pods wait at most: `max`, or `min` without it."""
+        return self.min if self.max is None else self.max
 
 
 class PipelineRuntimeSpec(Part):
@@ -127,7 +152,12 @@ class PipelineRuntimeSpec(Part):
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
         default=(), description="What runs cost; pinned on a run when its work is sent."
     )
-    warm: Warm | None = Field(default=None, description="Waiting pods; not in this version.")
+    warm: Warm | None = Field(
+        default=None,
+        description="Pods that wait for runs, booted and with their packages imported, in each "
+        "namespace labelled mayfly.dev/warm=<this runtime's name>. Each holds its requests while "
+        "it waits. None wait if left out.",
+    )
     node_selector: Annotated[dict[str, str], Field(max_length=32)] = Field(
         default_factory=dict, description="Nodes that run pods may use."
     )
@@ -154,12 +184,28 @@ class PipelineRuntimeSpec(Part):
     )
 
 
+class WarmStatus(Part):
+    """The pods of a runtime's pools, in all namespaces together."""
+
+    waiting: int = Field(default=0, ge=0, description="Pods that wait and are Ready.")
+    booting: int = Field(default=0, ge=0, description="Waiting pods that are not Ready yet.")
+    claimed: int = Field(
+        default=0, ge=0, description="Pods that waited once and that runs have now."
+    )
+    namespaces: int = Field(
+        default=0, ge=0, description="Namespaces in which pods of the runtime are to wait."
+    )
+
+
 class PipelineRuntimeStatus(Part):
     """What the controller knows about a runtime."""
 
     observed_generation: ObservedGeneration = None
     packages: Packages = Field(
         default=(), description="The Python packages available to runs, each name==version."
+    )
+    warm: WarmStatus | None = Field(
+        default=None, description="The runtime's waiting pods; absent if none are to wait."
     )
     conditions: Conditions = ()
 
@@ -172,11 +218,22 @@ class PipelineRuntime(Resource):
     singular: ClassVar[str] = "pipelineruntime"
     short: ClassVar[str] = "mprt"
     namespaced: ClassVar[bool] = False
+    rules: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "!has(self.spec.warm) || size(self.metadata.name) <= 63",
+            "a PipelineRuntime with spec.warm has a name of at most 63 characters: namespaces are "
+            "labelled with it",
+        ),
+    )
     columns: ClassVar[tuple[dict[str, Any], ...]] = (
         *READY_COLUMNS,
         column("CPU", ".spec.resources.limits.cpu"),
         column("Memory", ".spec.resources.limits.memory"),
         column("Max-Pods", ".spec.maxPods", kind="integer"),
+        column("Waiting", ".status.warm.waiting", kind="integer", wide=True),
+        column("Booting", ".status.warm.booting", kind="integer", wide=True),
+        column("Claimed", ".status.warm.claimed", kind="integer", wide=True),
+        column("Degraded", '.status.conditions[?(@.type=="Degraded")].status', wide=True),
         column("Image", ".spec.image", wide=True),
         AGE_COLUMN,
     )
