@@ -18,6 +18,7 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.metrics import Metrics as ControllerMetrics
+from mayfly.controller.metrics import Pools
 from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.app import Gateway
@@ -88,6 +89,7 @@ def controller_families() -> Families:
     queue = WorkQueue(monotonic)
     caches = Caches()
     metrics.show(queue, caches, Capacity(caches), Health(queue, metrics.registry))
+    metrics.show_pools(Pools)
     nobody: Any = None
     metrics.show_writes(nobody)
     return metrics.families

@@ -16,6 +16,7 @@ from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics as ControllerMetrics
+from mayfly.controller.metrics import Pools
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.metering.records import UsageRecord
 from mayfly.telemetry import catalog
@@ -215,6 +216,28 @@ def test_the_controller_has_few_series_whatever_comes() -> None:
         assert len(series(metrics.registry)) <= metrics.families.most <= MOST_SERIES
         assert total(metrics.registry, "mayfly_kubernetes_writes_total") == MANY
     assert total(metrics.registry, "mayfly_reconciles_total") == MANY
+
+
+def test_pools_are_shown_as_they_are_and_their_claims_and_boots_are_counted() -> None:
+    metrics, now = ControllerMetrics(), Pools()
+    metrics.show_pools(lambda: now)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"mayfly_warm_{name}", labels)
+
+    assert value("claims_total", result="hit") == value("claims_total", result="miss") == 0
+    now = Pools(booting=1, waiting=2, claimed=3, degraded=4)
+    shown = [value("pods", state=state) for state in ("booting", "waiting", "claimed")]
+    assert [*shown, value("pools_degraded")] == [1, 2, 3, 4]
+    metrics.claimed_from_pool(hit=True)
+    metrics.claimed_from_pool(hit=True)
+    metrics.claimed_from_pool(hit=False)
+    assert [value("claims_total", result=each) for each in ("hit", "miss")] == [2, 1]
+    metrics.boot_failed()
+    assert value("boot_failures_total") == 1
+    metrics.booted(-1)  # the clocks of two machines
+    metrics.booted(3)
+    assert (value("boot_duration_seconds_count"), value("boot_duration_seconds_sum")) == (2, 3)
 
 
 def test_the_standard_series_are_counted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +25,23 @@ WRITES = 60
 """Maximum number of write series: only half of all combinations occur."""
 
 
+@dataclass(frozen=True)
+class Pools:
+    """What is in all warm pools together.
+
+    Attributes:
+        booting: pods that are not Ready yet.
+        waiting: pods that are, and that no run has.
+        claimed: pods that waited once and that runs have now.
+        degraded: pools (of a runtime, in a namespace) whose pods fail, or can't be made or placed.
+    """
+
+    booting: int = 0
+    waiting: int = 0
+    claimed: int = 0
+    degraded: int = 0
+
+
 class Metrics:
     """The controller's metrics, on a registry of their own."""
 
@@ -40,6 +59,11 @@ class Metrics:
         )
         self.claims = self.families.counters(catalog.CLAIMS, 5, start=[("ok",), ("conflict",)])
         self._queue_seconds = self.families.histogram(catalog.RUN_QUEUE_DURATION, LONG)
+        self._warm_claims = self.families.counters(
+            catalog.WARM_CLAIMS, 2, start=[("hit",), ("miss",)]
+        )
+        self._boot_failures = self.families.counter(catalog.WARM_BOOT_FAILURES)
+        self._boot_seconds = self.families.histogram(catalog.WARM_BOOT_DURATION, LONG)
 
     def looked(self, key: Key, result: str, seconds: float) -> None:
         """Count a reconcile."""
@@ -59,6 +83,28 @@ class Metrics:
         if created and run.get("status", {}).get("attempt") == 1:
             waited = (now - parse_rfc3339(created)).total_seconds()
             self._queue_seconds.observe(max(0.0, waited))
+
+    def claimed_from_pool(self, *, hit: bool) -> None:
+        """Count a claim for a run whose namespace has a pool: whether a waiting pod was there."""
+        self._warm_claims.of("hit" if hit else "miss").inc()
+
+    def boot_failed(self) -> None:
+        """Count a pod of a pool that ended, or was given up, before it was Ready."""
+        self._boot_failures.inc()
+
+    def booted(self, seconds: float) -> None:
+        """Observe how long a pod of a pool took from its creation until it was Ready."""
+        self._boot_seconds.observe(max(0.0, seconds))
+
+    def show_pools(self, read: Callable[[], Pools]) -> None:
+        """Register the gauges of the pools; `read` is called when they are shown."""
+        states: dict[str, Callable[[], float]] = {
+            "booting": lambda: read().booting,
+            "waiting": lambda: read().waiting,
+            "claimed": lambda: read().claimed,
+        }
+        self.families.gauges(catalog.WARM_PODS, states)
+        self.families.gauge(catalog.WARM_POOLS_DEGRADED, lambda: read().degraded)
 
     def show_writes(self, cluster: Cluster) -> None:
         """Register the counter of writes to the Kubernetes API."""

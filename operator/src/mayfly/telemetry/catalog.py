@@ -308,6 +308,35 @@ RUN_PODS = _gauge("mayfly_run_pods", "Run pods that count against maxPods.", of=
 RUN_PODS_LIMIT = _gauge(
     "mayfly_run_pods_limit", "Sum of maxPods over all runtimes.", of=_CONTROLLER
 )
+WARM_PODS = _gauge(
+    "mayfly_warm_pods",
+    "Pods of warm pools, by state: booting (not Ready yet), waiting (Ready), claimed (a run has "
+    "it).",
+    "state",
+    of=_CONTROLLER,
+)
+WARM_POOLS_DEGRADED = _gauge(
+    "mayfly_warm_pools_degraded",
+    "Warm pools (of a runtime, in a namespace) whose pods fail, or can't be made or placed.",
+    of=_CONTROLLER,
+)
+WARM_CLAIMS = _counter(
+    "mayfly_warm_claims_total",
+    "Claims for runs of namespaces with a warm pool of their runtime, by result: hit (a waiting "
+    "pod), miss (a pod of their own, as none waited).",
+    "result",
+    of=_CONTROLLER,
+)
+WARM_BOOT_FAILURES = _counter(
+    "mayfly_warm_boot_failures_total",
+    "Pods of warm pools that ended, or were given up, before they were Ready.",
+    of=_CONTROLLER,
+)
+WARM_BOOT_DURATION = _histogram(
+    "mayfly_warm_boot_duration_seconds",
+    "Time from the creation of a pod of a warm pool until it is Ready (both in whole seconds).",
+    of=_CONTROLLER,
+)
 CAPACITY_STANDSTILLS = _gauge(
     "mayfly_capacity_standstills",
     "Runtimes and namespaces in which every pod is held by a run that waits for another run.",

@@ -97,6 +97,15 @@ INTERNALS = Board(
             lines("Dispatch latency", percentile(95, catalog.RUN_DISPATCH_DURATION)),
         ],
         [
+            lines(
+                "Boot time of warm pods",
+                percentile(50, catalog.WARM_BOOT_DURATION),
+                percentile(95, catalog.WARM_BOOT_DURATION),
+            ),
+            lines("Failed boots of warm pods", rate(catalog.WARM_BOOT_FAILURES, legend="failed")),
+            lines("Degraded warm pools", gauge(catalog.WARM_POOLS_DEGRADED, legend="degraded")),
+        ],
+        [
             lines("Model queue time", percentile(95, catalog.MODEL_QUEUE_DURATION)),
             lines("Database errors", rate(catalog.DATABASE_ERRORS, "error")),
         ],

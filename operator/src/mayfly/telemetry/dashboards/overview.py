@@ -9,6 +9,12 @@ SUCCESS = ratio(
     increase(catalog.RUNS, where='outcome="succeeded"'), increase(catalog.RUNS), "percentunit"
 )
 FAILURES = rate(catalog.RUN_FAILURES, "reason")
+HITS = ratio(
+    rate(catalog.WARM_CLAIMS, where='result="hit"'),
+    rate(catalog.WARM_CLAIMS),
+    "percentunit",
+    legend="hit rate",
+)
 
 OVERVIEW = Board(
     name="overview",
@@ -57,6 +63,15 @@ OVERVIEW = Board(
                 "Queue time",
                 percentile(50, catalog.RUN_QUEUE_DURATION),
                 percentile(95, catalog.RUN_QUEUE_DURATION),
+            ),
+        ],
+        [
+            lines("Warm pods", gauge(catalog.WARM_PODS, "state")),
+            lines(
+                "Hit rate of warm pools",
+                HITS,
+                description="Share of the claims, for runs of namespaces with a warm pool, that "
+                "found a waiting pod.",
             ),
         ],
         [
