@@ -14,7 +14,7 @@ import json
 import secrets
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -167,6 +167,24 @@ class MemoryCluster:
         merged.pop("status", None)
         status = {"status": known["status"]} if "status" in known else {}
         return self._store(kind, key, {**merged, **status})
+
+    async def json_patch(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Json]
+    ) -> Json:
+        key = (kind.plural, namespace, name)
+        self._before("PATCH", kind, key)
+        body = self.now(kind, namespace, name)
+        for each in operations:
+            *path, last = [part.replace("~1", "/") for part in each["path"][1:].split("/")]
+            there: Any = body
+            for part in path:
+                there = there[int(part) if isinstance(there, list) else part]
+            if each["op"] == "test":
+                if there.get(last) != each["value"]:
+                    raise Refused(422, f"testing value {each['path']} failed: test failed")
+            else:
+                there[last] = each["value"]
+        return self._store(kind, key, body)
 
     async def delete(
         self,

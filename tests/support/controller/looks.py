@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import Any
 
 from support.builders import IMAGE, NOW, runtime
@@ -16,6 +17,7 @@ from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
+from mayfly.controller.pools import Pools
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.worker import Worker
 from mayfly.kube.kinds import PIPELINES, PODS, RUNS, VERSIONS
@@ -41,23 +43,42 @@ class World:
 
     def __init__(self, *, network_enabled: bool = False) -> None:
         self.cluster: Any = MemoryCluster()
-        caches = Caches(runtimes={"default": runtime().body()})
+        caches = Caches(runtimes={"default": runtime().body()}, claims_known=True)
+        self.capacity, settings = Capacity(caches), PodSettings("https://gateway.test")
+        self.now = NOW
+        self.metrics = Metrics()
         queue, sources = WorkQueue[Key](lambda: 0.0), SourceChecker()
         self.queue = queue
         network = NetworkSettings(gateway_namespace="mayfly-system", gateway_labels={})
         self.executor = executor = Executor(self.cluster, network, lambda: True)
         resolver = Resolver(self.cluster, caches, sources, depth_limit=250)
+        suffixes = (f"{number:010}" for number in count())
+        clock = lambda: self.now  # noqa: E731
+        self.pools = Pools(
+            executor,
+            caches,
+            self.capacity,
+            queue,
+            settings,
+            self.metrics,
+            clock,
+            lambda: next(suffixes),
+        )
+        pipelines = PipelineWorker(
+            self.cluster, executor, caches, queue, sources, resolver, self.pools, clock
+        )
         self.worker = Worker(
             self.cluster,
             executor,
             caches,
-            Capacity(caches),
+            self.capacity,
             queue,
             resolver,
-            PipelineWorker(self.cluster, executor, caches, queue, sources, resolver, lambda: NOW),
-            PodSettings("https://gateway.test"),
-            Metrics(),
-            lambda: NOW,
+            pipelines,
+            self.pools,
+            settings,
+            self.metrics,
+            clock,
             network_enabled=network_enabled,
             horizon_seconds=300,
         )

@@ -14,7 +14,8 @@ KEY = Key("run", "team", "run")
 
 
 def run(version: int) -> dict[str, Any]:
-    return {"metadata": {"name": "run", "namespace": "team", "resourceVersion": str(version)}}
+    named = {"name": "run", "namespace": "team", "uid": UID}
+    return {"metadata": {**named, "resourceVersion": str(version)}}
 
 
 def pod(name: str = "pod-1", version: int = 1, uid: str = "u1", **status: Any) -> dict[str, Any]:

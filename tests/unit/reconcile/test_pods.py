@@ -9,7 +9,8 @@ from support.builders import run, runtime, target
 
 from mayfly.reconcile.network import NetworkSettings, network_policy
 from mayfly.reconcile.observed import PodSettings
-from mayfly.reconcile.pods import observed_pod, pod_for
+from mayfly.reconcile.pod_status import observed_pod
+from mayfly.reconcile.pods import pod_for
 
 SETTINGS = PodSettings("https://gateway.test", ca_pem="PEM")
 

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from mayfly.api.v1alpha1 import PipelineRuntime
+from mayfly.api.v1alpha1 import PipelineRuntime, Reason, WarmStatus
 from mayfly.reconcile.actions import NOTHING
+from mayfly.reconcile.observed import Failure
 from mayfly.reconcile.runtime import plan_runtime
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,15 +30,25 @@ def test_the_status_says_what_runs_find_and_is_written_once():
     assert again.status["packages"] == ["httpx==1.0"]
 
 
-def test_what_is_written_of_waiting_pods_stays():
-    pods = {"waiting": 2, "booting": 1, "claimed": 0, "namespaces": 1}
-    degraded = {
-        "type": "Degraded",
-        "status": "True",
-        "reason": "PodsFail",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
-    (write,) = plan_runtime(runtime({"warm": pods, "conditions": [degraded]}), NOW).actions
-    assert write.status["warm"] == pods
-    assert [each["type"] for each in write.status["conditions"]] == ["Degraded", "Ready"]
-    assert plan_runtime(runtime(write.status), NOW) == NOTHING
+def degraded(status: Any) -> tuple[str, str, str] | None:
+    found = [each for each in status["conditions"] if each["type"] == "Degraded"]
+    return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else None
+
+
+def test_the_status_says_what_waits_and_why_too_little():
+    pods = WarmStatus(waiting=2, booting=1, namespaces=1)
+    (write,) = plan_runtime(runtime(), NOW, pods).actions
+    assert write.status["warm"] == {"waiting": 2, "booting": 1, "claimed": 0, "namespaces": 1}
+    assert degraded(write.status)[:2] == ("False", "AsExpected")
+    assert plan_runtime(runtime(write.status), NOW, pods) == NOTHING
+    short = Failure(Reason.PODS_FAIL, "In namespace team: pod x ended with exit code 1")
+    (worse,) = plan_runtime(runtime(write.status), NOW, pods, short).actions
+    assert degraded(worse.status) == ("True", "PodsFail", short.words)
+    (none,) = plan_runtime(runtime(worse.status), NOW).actions
+    assert "warm" not in none.status
+    assert degraded(none.status) is None
+
+
+def test_a_runtime_that_is_not_pinned_has_no_waiting_pods_and_says_so():
+    (write,) = plan_runtime(runtime(image="x:latest"), NOW, WarmStatus(namespaces=1)).actions
+    assert degraded(write.status)[:2] == ("True", "NotPinned")

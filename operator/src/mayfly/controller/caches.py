@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mayfly.api.v1alpha1 import PipelineRun
@@ -17,21 +17,31 @@ from mayfly.api.v1alpha1.names import (
     DEPTH_LABEL,
     MAX_ACTIVE_RUNS,
     RUNTIME_ANNOTATION,
+    TEMPLATE_ANNOTATION,
+    WARM_LABEL,
 )
+from mayfly.clock import parse_rfc3339
 from mayfly.controller.key import Key
 from mayfly.listeners import Listeners
 from mayfly.reconcile.budget import needs_budget_check
 from mayfly.reconcile.observed import ObservedPod
-from mayfly.reconcile.pods import observed_pod
+from mayfly.reconcile.pod_status import condition, observed_pod
+from mayfly.reconcile.warm import WaitingPod
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass
 class RunPod:
-    """A run's pod, as last seen."""
+    """A run's pod, as last seen.
+
+    Attributes:
+        warm: it waited for a run; another one may have claimed it too.
+    """
 
     seen: ObservedPod
     version: int
@@ -39,6 +49,16 @@ class RunPod:
     namespace: str
     depth: int = 1
     run: str = ""
+    warm: bool = False
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The run that has a pod."""
+
+    uid: str
+    key: Key
+    depth: int
 
 
 @dataclass
@@ -56,6 +76,13 @@ class Caches:
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
         pod_refused: the cluster's message when it refused a run's pod.
+        waiting: pods that wait for runs, by namespace and then by name.
+        warm: the runtime of which a namespace wants waiting pods.
+        claims: the run that has claimed a pod, by the pod's UID, until it is forgotten.
+        claims_known: every unfinished run is known, and so every pod that is claimed.
+        spent: UIDs of waiting pods that were claimed and are still there.
+        booted: told of a waiting pod that has become ready: its namespace, itself, and the seconds
+            since its creation.
     """
 
     runs: dict[Key, Json] = field(default_factory=dict)
@@ -68,7 +95,16 @@ class Caches:
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
     pod_refused: dict[Key, str] = field(default_factory=dict)
+    waiting: dict[str, dict[str, WaitingPod]] = field(default_factory=dict)
+    warm: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, Owner] = field(default_factory=dict)
+    claims_known: bool = False
+    spent: set[str] = field(default_factory=set)
+    _claimed: dict[Key, set[str]] = field(default_factory=dict)
     departures: Listeners[RunPod] = field(default_factory=Listeners, repr=False, compare=False)
+    booted: Listeners[[str, WaitingPod, float]] = field(
+        default_factory=Listeners, repr=False, compare=False
+    )
 
     def put_run(self, key: Key, body: Json) -> None:
         """Update a run, unless a newer state of it is known."""
@@ -76,9 +112,62 @@ class Caches:
         if known is None or _version(known) <= _version(body):
             # An object of the same name may have been created again.
             self._disown(key)
+            self.release_claims(key, but=body["metadata"]["uid"])
             self.runs[key] = body
             if (parent := parent_uid(body)) is not None:
                 self.children.setdefault(parent, set()).add(key)
+            self.note_claim(key, body)
+
+    def note_claim(self, key: Key, body: Json) -> None:
+        """Note which pod an unfinished run has claimed; if it was waiting, it is the run's now."""
+        status = body.get("status", {})
+        pod_uid, name = status.get("podUID"), status.get("podName", "")
+        if not pod_uid:
+            return
+        owner = Owner(body["metadata"]["uid"], key, int(status.get("depth") or 1))
+        self.claims[pod_uid] = owner
+        self._claimed.setdefault(key, set()).add(pod_uid)
+        pod = self.waiting.get(key.namespace, {}).get(name)
+        if pod is not None and pod.seen.uid == pod_uid:
+            self._drop_waiting(key.namespace, name)
+            self.spent.add(pod_uid)
+            taken = RunPod(
+                pod.seen, pod.version, pod.runtime, key.namespace, owner.depth, key.name, warm=True
+            )
+            self.pods.setdefault(owner.uid, {})[name] = taken
+
+    def release_claims(self, key: Key, but: str = "") -> set[str]:
+        """The run of a key is gone: waiting pods that it had claimed are nobody's, and spent.
+
+        Args:
+            key: of the run.
+            but: the UID of another run that has the name now.
+
+        Returns:
+            The runtimes whose pools these pods are of.
+        """
+        released: set[str] = set()
+        for pod_uid in [
+            each for each in self._claimed.get(key, ()) if self.claims[each].uid != but
+        ]:
+            owner = self.claims.pop(pod_uid)
+            self._claimed[key].discard(pod_uid)
+            for name, pod in list(self.pods.get(owner.uid, {}).items()):
+                if pod.seen.uid == pod_uid and pod.seen.waits and not pod.seen.gone:
+                    del self.pods[owner.uid][name]
+                    begun = pod.seen.started_at or EPOCH
+                    left = WaitingPod(pod.seen, pod.runtime, "", begun, pod.version, spent=True)
+                    self.waiting.setdefault(key.namespace, {})[name] = left
+                    released.add(pod.runtime)
+        if not self._claimed.get(key):
+            self._claimed.pop(key, None)
+        return released
+
+    def forget_pods(self, key: Key, uid: str) -> None:
+        """Drop the pods of a run that is over."""
+        self.pods.pop(uid, None)
+        for pod_uid in self._claimed.pop(key, ()):
+            self.claims.pop(pod_uid, None)
 
     def drop_run(self, key: Key) -> None:
         """Remove a run that has left the watch; other data about it stays."""
@@ -101,7 +190,7 @@ class Caches:
         for keys in self.dependents.values():
             keys.discard(key)
         if uid is not None:
-            self.pods.pop(uid, None)
+            self.forget_pods(key, uid)
 
     def unclaimed_children(self, uid: str) -> list[Key]:
         """A run's unfinished children without a pod."""
@@ -124,12 +213,17 @@ class Caches:
         ]
 
     def put_namespace(self, body: Json, *, gone: bool = False) -> bool:
-        """Update a namespace's quota, and whether it has a budget.
+        """Update a namespace's quota, whether it has a budget, and what waits in it.
 
         Returns:
-            Whether either has changed.
+            Whether quota or budget have changed.
         """
         name = body["metadata"]["name"]
+        runtime = body["metadata"].get("labels", {}).get(WARM_LABEL)
+        if runtime and not gone and "deletionTimestamp" not in body["metadata"]:
+            self.warm[name] = runtime
+        else:
+            self.warm.pop(name, None)
         before = self.quotas.pop(name, None), name in self.budgeted
         self.budgeted.discard(name)
         annotations = {} if gone else body["metadata"].get("annotations", {})
@@ -148,16 +242,23 @@ class Caches:
         return before != (self.quotas.get(name), name in self.budgeted)
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
-        """Update a pod. Returns the UID of the run that owns it."""
-        uid = owner_uid(body)
-        if uid is None:
+        """Update a pod. Returns the UID of the run that has it; None if it waits for one."""
+        pod_uid = body["metadata"]["uid"]
+        owner = _owner(body) or self.claims.get(pod_uid)
+        if owner is None:
+            self._put_waiting(body, gone=gone)
             return None
-        name = body["metadata"]["name"]
-        known = self.pods.get(uid, {}).get(name)
+        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        self._drop_waiting(namespace, name)
+        annotations = body["metadata"].get("annotations", {})
+        warm = TEMPLATE_ANNOTATION in annotations
+        if warm:
+            (self.spent.discard if gone else self.spent.add)(pod_uid)
+        known = self.pods.get(owner.uid, {}).get(name)
         version = _version(body)
-        same = known is not None and known.seen.uid == body["metadata"]["uid"]
+        same = known is not None and known.seen.uid == pod_uid
         if known is not None and same and known.version > version:
-            return uid
+            return owner.uid
         seen = replace(observed_pod(body), gone=gone)
         if known is not None and same:
             # A listing may lack a pod before the watch has reported its last state, which counts.
@@ -170,21 +271,79 @@ class Caches:
             )
         if seen.over and seen.noticed is None:
             seen = replace(seen, noticed=now)
-        runtime = body["metadata"].get("annotations", {}).get(RUNTIME_ANNOTATION, "")
-        depth = int(body["metadata"].get("labels", {}).get(DEPTH_LABEL, "1"))
-        owner = owner_key(body)
-        pod = RunPod(
-            seen,
-            version,
-            runtime,
-            body["metadata"]["namespace"],
-            depth,
-            owner.name if owner else "",
-        )
-        self.pods.setdefault(uid, {})[name] = pod
+        runtime = annotations.get(RUNTIME_ANNOTATION, "")
+        pod = RunPod(seen, version, runtime, namespace, owner.depth, owner.key.name, warm)
+        self.pods.setdefault(owner.uid, {})[name] = pod
         if seen.over:
             self.departures.tell(pod)
-        return uid
+        return owner.uid
+
+    def _put_waiting(self, body: Json, *, gone: bool) -> None:
+        metadata = body["metadata"]
+        namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        annotations = metadata.get("annotations", {})
+        if gone:
+            self._drop_waiting(namespace, name)
+            self.spent.discard(uid)
+            return
+        known = self.waiting.get(namespace, {}).get(name)
+        version = _version(body)
+        same = known is not None and known.seen.uid == uid
+        if known is not None and same and known.version > version:
+            return
+        seen = observed_pod(body)
+        changed = condition(body.get("status", {}), "Ready").get("lastTransitionTime")
+        before = known is not None and same and known.was_ready
+        created = parse_rfc3339(metadata["creationTimestamp"])
+        pod = WaitingPod(
+            seen,
+            annotations.get(RUNTIME_ANNOTATION, ""),
+            annotations.get(TEMPLATE_ANNOTATION, ""),
+            created,
+            version,
+            was_ready=seen.ready or before,
+            spent=uid in self.spent,
+            ready_since=parse_rfc3339(changed) if changed else None,
+        )
+        self.waiting.setdefault(namespace, {})[name] = pod
+        if seen.ready and known is not None and not before and pod.ready_since is not None:
+            self.booted.tell(namespace, pod, (pod.ready_since - created).total_seconds())
+
+    def _drop_waiting(self, namespace: str, name: str) -> None:
+        pods = self.waiting.get(namespace)
+        if pods is not None and pods.pop(name, None) is not None and not pods:
+            del self.waiting[namespace]
+
+    def drop_waiting(self, namespace: str, name: str) -> None:
+        """Remove a waiting pod that is gone."""
+        pod = self.waiting.get(namespace, {}).get(name)
+        if pod is not None:
+            self.spent.discard(pod.seen.uid)
+        self._drop_waiting(namespace, name)
+
+    def pool(self, namespace: str, runtime: str) -> tuple[WaitingPod, ...]:
+        """The waiting pods of a runtime in a namespace."""
+        pods = self.waiting.get(namespace, {}).values()
+        return tuple(each for each in pods if each.runtime == runtime)
+
+    def pools(self, runtime: str = "") -> set[Key]:
+        """The pools that should be, or have pods; of one runtime if it is given."""
+        found = {Key("pool", namespace, name) for namespace, name in self.warm.items()}
+        found |= {
+            Key("pool", namespace, pod.runtime)
+            for namespace, pods in self.waiting.items()
+            for pod in pods.values()
+        }
+        return {each for each in found if runtime in {"", each.name}}
+
+    def key_of(self, body: Json) -> Key:
+        """What to look at when a pod has changed: the run that has it, or its pool."""
+        metadata = body["metadata"]
+        owner = _owner(body) or self.claims.get(metadata["uid"])
+        if owner is not None:
+            return owner.key
+        runtime = metadata.get("annotations", {}).get(RUNTIME_ANNOTATION, "")
+        return Key("pool", metadata["namespace"], runtime)
 
     def put_unseen_pod(self, run_uid: str, name: str, uid: str, now: datetime) -> None:
         """Record that a claimed pod is gone whose last state was not seen."""
@@ -203,19 +362,14 @@ class Caches:
         return int(self.runtimes.get(runtime, {}).get("spec", {}).get("maxPods", 0))
 
 
-def owner_uid(body: Json) -> str | None:
-    """The UID of the PipelineRun that owns an object."""
-    for owner in body["metadata"].get("ownerReferences", []):
+def _owner(body: Json) -> Owner | None:
+    """The PipelineRun that owns a pod."""
+    metadata = body["metadata"]
+    for owner in metadata.get("ownerReferences", []):
         if owner["kind"] == "PipelineRun":
-            return str(owner["uid"])
-    return None
-
-
-def owner_key(body: Json) -> Key | None:
-    """The key of the PipelineRun that owns an object."""
-    for owner in body["metadata"].get("ownerReferences", []):
-        if owner["kind"] == "PipelineRun":
-            return Key("run", body["metadata"]["namespace"], owner["name"])
+            depth = int(metadata.get("labels", {}).get(DEPTH_LABEL, "1"))
+            key = Key("run", metadata["namespace"], owner["name"])
+            return Owner(str(owner["uid"]), key, depth)
     return None
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, assert_never
 
-from mayfly.api.v1alpha1 import PipelineRunStatus
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.controller.events import Events
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Conflict, NotFound, Unavailable
+from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS, Kind
 from mayfly.reconcile.actions import (
     Action,
+    AdoptPod,
     CreatePod,
     CreateVersion,
     DeletePod,
@@ -30,6 +30,9 @@ Json = dict[str, Any]
 STATUS_KINDS = {kind.plural: kind for kind in (PIPELINES, RUNTIMES)}
 
 MANAGER = "mayfly-controller"
+
+NOT_AS_TESTED = 422
+"""Answered to a JSON patch whose `test` does not hold."""
 
 
 class Executor:
@@ -71,18 +74,18 @@ class Executor:
             case DeletePod(namespace, name, uid, grace):
                 await self._delete(PODS, namespace, name, uid, grace)
                 return None
-            case DeleteRun(namespace, name, uid):
-                await self._delete(RUNS, namespace, name, uid)
+            case AdoptPod():
+                return await self._adopt(action)
+            case DeleteRun(namespace, name, uid) | DeleteVersion(namespace, name, uid):
+                kind = RUNS if isinstance(action, DeleteRun) else VERSIONS
+                await self._delete(kind, namespace, name, uid)
                 return None
-            case DeleteVersion(namespace, name, uid):
-                await self._delete(VERSIONS, namespace, name, uid)
-                return None
-            case WriteRunStatus(namespace, name, version, status):
-                return await self._write_run(namespace, name, version, status)
-            case WriteStatus(plural, namespace, name, version, body):
-                patch = {"metadata": {"resourceVersion": version}, "status": body}
+            case WriteRunStatus():
+                return await self._write_run(action)
+            case WriteStatus(plural, namespace, name, version, status):
+                told = {"metadata": {"resourceVersion": version}, "status": status}
                 kind = STATUS_KINDS[plural]
-                return await self._cluster.patch_status(kind, namespace or None, name, patch)
+                return await self._cluster.patch_status(kind, namespace or None, name, told)
             case EnsureNetworkPolicy(namespace):
                 policy = network_policy(namespace, self._network, self._policy_owner)
                 return await self._cluster.apply(NETWORK_POLICIES, namespace, policy, MANAGER)
@@ -105,6 +108,16 @@ class Executor:
                 raise  # another owner's object has the name
             return there
 
+    async def _adopt(self, pod: AdoptPod) -> Json | None:
+        try:
+            return await self._cluster.json_patch(PODS, pod.namespace, pod.name, pod.patch)
+        except NotFound:
+            return None  # the watch tells
+        except Refused as error:
+            if error.status != NOT_AS_TESTED:
+                raise
+            return None  # another run's, or another pod of the name
+
     async def _delete(
         self, kind: Kind, namespace: str, name: str, uid: str, grace: int | None = None
     ) -> None:
@@ -113,9 +126,9 @@ class Executor:
         except (NotFound, Conflict):
             return  # it is gone already, or another object has the name now
 
-    async def _write_run(
-        self, namespace: str, name: str, version: str, status: PipelineRunStatus
-    ) -> Json:
+    async def _write_run(self, action: WriteRunStatus) -> Json:
+        namespace, name, status = action.namespace, action.name, action.status
+        version = action.resource_version
         body: Json = {
             "metadata": {"name": name, "namespace": namespace, "resourceVersion": version},
             "status": status.body(),

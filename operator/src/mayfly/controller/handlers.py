@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from mayfly.api.v1alpha1.names import RUN_ID_LABEL, RUNTIME_ANNOTATION, UNFINISHED
 from mayfly.clock import Clock
-from mayfly.controller.caches import Caches, owner_key
+from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.key import Key
 from mayfly.kube.kinds import MODELS, NAMESPACES, PIPELINES, PODS, RUNS, RUNTIMES
@@ -101,17 +101,15 @@ class Handlers:
         self._queue.add(key)
 
     async def on_pod(self, *, event: Any, **_: Any) -> None:
-        """A run's pod changed or was deleted."""
+        """A run's or a waiting pod changed or was deleted."""
         body = dict(event["object"])
-        key = owner_key(body)
-        if key is None:
-            return
         gone = event["type"] == "DELETED"
+        key = self._caches.key_of(body)
         uid = self._caches.put_pod(body, self._clock(), gone=gone)
-        if key in self._caches.runs:
+        if key.subject == "pool" or key in self._caches.runs:
             self._queue.add(key)
         elif gone:
-            self._caches.pods.pop(uid or "", None)
+            self._caches.forget_pods(key, uid or "")
         elif "deletionTimestamp" not in body["metadata"]:
             self._queue.add(key)  # its run has finished: the pod may have to go
         self._offer_places(body)
@@ -141,19 +139,28 @@ class Handlers:
         """A runtime changed or was deleted."""
         body = dict(event["object"])
         name = body["metadata"]["name"]
-        if event["type"] == "DELETED":
-            self._caches.runtimes.pop(name, None)
-        else:
+        known = self._caches.runtimes.pop(name, None)
+        if event["type"] != "DELETED":
             self._caches.runtimes[name] = body
+            if known is not None and _content(known) == _content(body):
+                return  # its status, which is ours
         self._queue.add(Key("runtime", "", name))
+        for pool in self._caches.pools(name):
+            self._queue.add(pool)
         self._wake_waiting(name)
 
     async def on_namespace(self, *, event: Any, **_: Any) -> None:
-        """A namespace may have a new quota or budget."""
+        """A namespace may have a new quota or budget, or another pool."""
         body = dict(event["object"])
+        name = body["metadata"]["name"]
+        before = self._caches.warm.get(name)
         if self._caches.put_namespace(body, gone=event["type"] == "DELETED"):
-            for key in self._caches.unclaimed_in(body["metadata"]["name"]):
+            for key in self._caches.unclaimed_in(name):
                 self._queue.add(key)
+        now = self._caches.warm.get(name)
+        if now != before:
+            for runtime in filter(None, (before, now)):
+                self._queue.add(Key("pool", name, runtime))
 
     def _offer_places(self, body: Json) -> None:
         """Offer the place of an ended pod to the run that is next in the queue."""
@@ -178,6 +185,11 @@ def login_by_address(**given: Any) -> kopf.ConnectionInfo | None:
     if found is None or not host or not port:
         return found
     return replace(found, server=f"https://{urls.bracketed(host)}:{port}")
+
+
+def _content(body: Json) -> tuple[str, int, bool]:
+    metadata = body["metadata"]
+    return metadata["uid"], metadata["generation"], "deletionTimestamp" in metadata
 
 
 def _is_not_ready(body: Json) -> bool:

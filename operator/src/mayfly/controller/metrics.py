@@ -17,8 +17,8 @@ from mayfly.telemetry import catalog
 from mayfly.telemetry.families import LONG, SHORT, Families
 from mayfly.workqueue import WorkQueue
 
-SUBJECTS = 4
-PARTS = ("run", "pipeline", "runtime", "model", "sweep")
+SUBJECTS = 5
+PARTS = ("run", "pipeline", "runtime", "model", "pool", "sweep")
 """What may fail unexpectedly."""
 RESULTS = 3
 WRITES = 60

@@ -10,6 +10,7 @@ from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
 from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
+from mayfly.controller.pools import Pools
 from mayfly.controller.resolve import Resolver
 from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, KubeError
@@ -35,6 +36,7 @@ class PipelineWorker:
         queue: WorkQueue[Key],
         sources: SourceChecker,
         resolver: Resolver,
+        pools: Pools,
         clock: Clock,
     ) -> None:
         self._cluster = cluster
@@ -43,6 +45,8 @@ class PipelineWorker:
         self._queue = queue
         self._sources = sources
         self._resolver = resolver
+        self._pools = pools
+        self._generations: dict[str, tuple[str, int | None]] = {}
         self._clock = clock
 
     async def look_at_pipeline(self, key: Key) -> None:
@@ -104,9 +108,11 @@ class PipelineWorker:
         body = await find_object(self._cluster, RUNTIMES, None, key.name)
         if body is None:
             self._caches.runtimes.pop(key.name, None)
+            self._generations.pop(key.name, None)
             return
         runtime = PipelineRuntime.model_validate(body)
-        plan = plan_runtime(runtime, self._clock())
+        warm, short = self._pools.status(key.name), self._pools.short(key.name)
+        plan = plan_runtime(runtime, self._clock(), warm, short)
         for action in plan.actions:
             try:
                 await self._executor.execute(action)
@@ -115,6 +121,10 @@ class PipelineWorker:
                     raise
                 logger.warning("runtime %s: %s", key.name, error)
         self._executor.tell(plan.events)
+        generation = (runtime.metadata.uid, runtime.metadata.generation)
+        if self._generations.get(key.name) == generation:
+            return  # only its pools have changed
+        self._generations[key.name] = generation
         for pipeline in list(self._caches.pipelines):
             if self._caches.pipelines[pipeline]["spec"].get("runtime", "default") == key.name:
                 self._queue.add(Key("pipeline", *pipeline))

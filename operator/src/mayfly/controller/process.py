@@ -27,6 +27,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.lease import Lease, LeaseSettings
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
+from mayfly.controller.pools import Pools, new_suffix
 from mayfly.controller.resolve import Resolver
 from mayfly.controller.sweep import Sweep
 from mayfly.controller.worker import Worker
@@ -107,25 +108,7 @@ class Controller:
         network = _network(self._config.network_policy)
         events = Events(cluster, self._clock, self._identity)
         executor = Executor(cluster, network, lambda: lease.held, self._owner, events)
-        sources = SourceChecker()
-        resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
-        pipelines = PipelineWorker(
-            cluster, executor, self.caches, self.queue, sources, resolver, self._clock
-        )
-        worker = Worker(
-            cluster,
-            executor,
-            self.caches,
-            self.capacity,
-            self.queue,
-            resolver,
-            pipelines,
-            self._pod_settings(),
-            self.metrics,
-            self._clock,
-            network_enabled=self._config.network_policy.enabled,
-            horizon_seconds=self._config.sweep_seconds,
-        )
+        worker = self._worker(cluster, executor)
         failing = Failing(cluster, executor, self.caches, self._pod_settings(), self._clock)
         sweep = Sweep(
             cluster,
@@ -161,6 +144,40 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _worker(self, cluster: Cluster, executor: Executor) -> Worker:
+        """The worker, and what it asks."""
+        sources = SourceChecker()
+        resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
+        pools = Pools(
+            executor,
+            self.caches,
+            self.capacity,
+            self.queue,
+            self._pod_settings(),
+            self.metrics,
+            self._clock,
+            new_suffix,
+        )
+        self.metrics.show_pools(pools.counts)
+        pipelines = PipelineWorker(
+            cluster, executor, self.caches, self.queue, sources, resolver, pools, self._clock
+        )
+        return Worker(
+            cluster,
+            executor,
+            self.caches,
+            self.capacity,
+            self.queue,
+            resolver,
+            pipelines,
+            pools,
+            self._pod_settings(),
+            self.metrics,
+            self._clock,
+            network_enabled=self._config.network_policy.enabled,
+            horizon_seconds=self._config.sweep_seconds,
+        )
 
     async def _work(self, worker: Worker, sweep: Sweep, failing: Failing) -> None:
         await sweep.pods_listed.wait()

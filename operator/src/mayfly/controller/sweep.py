@@ -15,7 +15,7 @@ from typing import Any
 
 from mayfly.api.v1alpha1.names import FINISHED, RUN_ID_LABEL, UNFINISHED
 from mayfly.clock import Clock
-from mayfly.controller.caches import Caches, owner_key
+from mayfly.controller.caches import Caches
 from mayfly.controller.health import Health
 from mayfly.controller.key import Key
 from mayfly.kube.client import Cluster
@@ -98,8 +98,10 @@ class Sweep:
             for body in page["items"]:
                 key = Key("run", body["metadata"]["namespace"], body["metadata"]["name"])
                 listed[key] = int(body["metadata"]["resourceVersion"])
+                self._caches.note_claim(key, body)
                 if key not in self._caches.runs:
                     self._queue.add(key)
+        self._caches.claims_known = True
         for key in self._caches.runs.keys() - listed.keys():
             self._caches.drop_run(key)
             self._queue.add(key)
@@ -131,19 +133,21 @@ class Sweep:
 
     async def _pods(self) -> None:
         """Find pods of finished runs, and pods that vanished unseen."""
+        # What is created while pages are read may not be in them.
+        known = {(uid, name) for uid, pods in self._caches.pods.items() for name in pods}
+        waited = {(space, name) for space, pods in self._caches.waiting.items() for name in pods}
         listed: set[tuple[str, str]] = set()
         async for page in self._cluster.pages(PODS, label_selector=RUN_ID_LABEL):
             for body in page["items"]:
+                key = self._caches.key_of(body)
                 uid = self._caches.put_pod(body, self._clock())
-                key = owner_key(body)
-                if uid is None or key is None:
-                    continue
-                listed.add((uid, body["metadata"]["name"]))
+                listed.add((uid or key.namespace, body["metadata"]["name"]))
                 self._queue.add(key)
-        for uid, pods in list(self._caches.pods.items()):
-            missing = [name for name in pods if (uid, name) not in listed]
-            for name in missing:
-                if not pods[name].seen.gone:
-                    self._caches.mark_gone(uid, name, self._clock())
-        for key in list(self._caches.runs):
+        for uid, name in known - listed:
+            pod = self._caches.pods.get(uid, {}).get(name)
+            if pod is not None and not pod.seen.gone:
+                self._caches.mark_gone(uid, name, self._clock())
+        for namespace, name in waited - listed:
+            self._caches.drop_waiting(namespace, name)
+        for key in (*self._caches.runs, *self._caches.pools()):
             self._queue.add(key)

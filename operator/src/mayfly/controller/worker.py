@@ -18,6 +18,7 @@ from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
+from mayfly.controller.pools import Pools
 from mayfly.controller.resolve import Resolver, tree_finished
 from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -25,6 +26,7 @@ from mayfly.kube.kinds import PODS, RUNS
 from mayfly.reconcile import network
 from mayfly.reconcile.actions import (
     Action,
+    AdoptPod,
     CreatePod,
     EnsureNetworkPolicy,
     Plan,
@@ -66,6 +68,7 @@ class Worker:
         queue: WorkQueue[Key],
         resolver: Resolver,
         pipelines: PipelineWorker,
+        pools: Pools,
         pods: PodSettings,
         metrics: Metrics,
         clock: Clock,
@@ -80,6 +83,7 @@ class Worker:
         self._queue = queue
         self._resolver = resolver
         self._pipelines = pipelines
+        self._pools = pools
         self._pods = pods
         self._metrics = metrics
         self._clock = clock
@@ -101,6 +105,8 @@ class Worker:
                 await self._pipelines.look_at_runtime(key)
             case "model":
                 await self._pipelines.look_at_model(key)
+            case "pool":
+                await self._pools.look(key)
 
     # Runs
 
@@ -115,7 +121,7 @@ class Worker:
             seen = await self._gather(key, run, target)
             target = seen.resolution if isinstance(seen.resolution, Target) else None
             plan = plan_run(seen)
-            self._reserve(key, plan, seen.resolution)
+            self._reserve(key, plan, seen)
             try:
                 again = await self._carry_out(key, plan)
                 fresh = False
@@ -126,6 +132,7 @@ class Worker:
             finally:
                 self._capacity.creating.pop(key, None)
             if not again:
+                self._pools.release(key)
                 self._wake(key, plan, seen.now)
                 self._wake_children(run)
                 if run.status.finished and not plan.actions:
@@ -172,6 +179,8 @@ class Worker:
                 resolution = known or await self._resolver.resolve(key, run, place)
             if isinstance(resolution, Target) and not self._caches.waits_for_budget(run):
                 resolution = self._with_place(key, run, resolution, next_pod)
+                if next_pod is None and not resolution.waits:
+                    next_pod = self._pools.take(key, resolution.runtime)
         return ObservedRun(
             run=run,
             now=self._clock(),
@@ -181,7 +190,11 @@ class Worker:
             strays=tuple(
                 pod.seen
                 for name, pod in pods.items()
-                if name != next_name and pod.seen.uid != run.status.pod_uid and not pod.seen.gone
+                if name != next_name
+                and pod.seen.uid != run.status.pod_uid
+                and not pod.seen.gone
+                # A pod that waited may have another run, by whose claim this one was lost.
+                and (pod.seen.over or not pod.warm)
             ),
             resolution=resolution,
             place=place,
@@ -207,7 +220,8 @@ class Worker:
             self._caches.put_pod(body, self._clock())
         else:
             self._caches.put_unseen_pod(run.metadata.uid, name, uid, self._clock())
-        return self._caches.pods[run.metadata.uid][name].seen
+        found = self._caches.pods.get(run.metadata.uid, {}).get(name)
+        return found.seen if found is not None else None  # None if it is another run's by now
 
     def _with_place(
         self, key: Key, run: PipelineRun, target: Target, next_pod: ObservedPod | None
@@ -245,6 +259,9 @@ class Worker:
         """Drop everything that is cached for a finished or deleted run."""
         self._caches.forget_run(key, uid)
         self._capacity.forget(key)
+        self._pools.release(key)
+        for runtime in self._caches.release_claims(key):
+            self._queue.add(Key("pool", key.namespace, runtime))
 
     def _leave_queue(self, key: Key) -> None:
         """Remove a run that ended without a pod from the queue."""
@@ -253,11 +270,12 @@ class Worker:
                 self._queue.add(other)
             self._watch_standstills(self._clock())
 
-    def _reserve(self, key: Key, plan: Plan, resolution: Resolution | None) -> None:
+    def _reserve(self, key: Key, plan: Plan, seen: ObservedRun) -> None:
+        target = seen.resolution
         makes_pod = any(isinstance(action, CreatePod) for action in plan.actions)
-        if makes_pod and isinstance(resolution, Target):
-            taken = Taken(resolution.runtime.metadata.name, resolution.depth)
-            self._capacity.creating[key] = taken
+        waited = seen.next_pod is not None and seen.next_pod.waits
+        if isinstance(target, Target) and (makes_pod or waited):
+            self._capacity.creating[key] = Taken(target.runtime.metadata.name, target.depth)
 
     async def _tree_finished(self, run: PipelineRun) -> bool:
         """Whether nothing below a root is unfinished; asked only once its TTL may be due."""
@@ -309,6 +327,12 @@ class Worker:
             self._metrics.claims.of(error.word).inc()
             raise
         self._metrics.claimed(left or {}, self._clock())
+        if left is not None:
+            self._caches.put_run(key, left)
+            pods = self._caches.pods.get(left["metadata"]["uid"], {})
+            pod = pods.get(left["status"].get("podName", ""))
+            if pod is not None:
+                self._pools.arrived(key, pod.runtime, hit=pod.warm)
         return left
 
     def _learn(self, key: Key, action: Action, left: Json | None) -> bool:
@@ -321,7 +345,11 @@ class Worker:
                 return True
             case WriteRunStatus() if left is not None:
                 self._caches.put_run(key, left)
+                if left.get("status", {}).get("podUID"):
+                    self._capacity.leave_queue(key)
                 return True
+            case AdoptPod() if left is not None:
+                self._caches.put_pod(left, self._clock())
             case EnsureNetworkPolicy(namespace):
                 self._caches.networks.add(namespace)
             case _:

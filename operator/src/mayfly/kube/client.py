@@ -30,6 +30,7 @@ WATCH_SECONDS = 300
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
 
 
 class Cluster:
@@ -139,6 +140,18 @@ class Cluster:
         path = kind.path(namespace, name)
         return await self._write("PATCH", kind, path, patch, content_type=MERGE_PATCH)
 
+    async def json_patch(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Json]
+    ) -> Json:
+        """JSON-patch an object.
+
+        Raises:
+            NotFound: it does not exist.
+            Refused: with status 422 if a `test` does not hold.
+        """
+        path = kind.path(namespace, name)
+        return await self._write("PATCH", kind, path, list(operations), content_type=JSON_PATCH)
+
     async def apply(self, kind: Kind, namespace: str | None, body: Json, manager: str) -> Json:
         """Server-side apply: create the object, or update the fields in the body."""
         path = kind.path(namespace, body["metadata"]["name"])
@@ -240,7 +253,7 @@ class Cluster:
         verb: str,
         kind: Kind,
         path: str,
-        body: Json,
+        body: Json | Sequence[Json],
         query: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
     ) -> Json:
@@ -258,7 +271,7 @@ class Cluster:
         verb: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        body: Json | None = None,
+        body: Json | Sequence[Json] | None = None,
         content_type: str = "application/json",
     ) -> Json:
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
@@ -275,7 +288,7 @@ class Cluster:
         verb: str,
         path: str,
         query: Mapping[str, Any] | None = None,
-        body: Json | None = None,
+        body: Json | Sequence[Json] | None = None,
         content_type: str = "application/json",
         limit: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:

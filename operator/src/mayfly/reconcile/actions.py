@@ -29,6 +29,15 @@ class DeletePod:
 
 
 @dataclass(frozen=True)
+class AdoptPod:
+    """Make a claimed waiting pod its run's, by a JSON patch; nothing if it is not to be had."""
+
+    namespace: str
+    name: str
+    patch: tuple[Json, ...]
+
+
+@dataclass(frozen=True)
 class WriteRunStatus:
     """Write a run's status, unless the run has changed since it was read."""
 
@@ -84,6 +93,7 @@ class WriteStatus:
 Action = (
     CreatePod
     | DeletePod
+    | AdoptPod
     | WriteRunStatus
     | DeleteRun
     | EnsureNetworkPolicy

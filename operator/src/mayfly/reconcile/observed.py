@@ -17,6 +17,11 @@ from mayfly.api.v1alpha1 import (
 )
 from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 
+PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+)
+"""What the kubelet says of a container whose image it can't pull."""
+
 
 @dataclass(frozen=True)
 class Terminated:
@@ -42,6 +47,9 @@ class ObservedPod:
             one that an admission webhook has put in.
         disruption: why the cluster evicted the pod: (reason, message) of DisruptionTarget.
         noticed: when this controller first saw it terminated or gone.
+        waits: it was made for no run, and is nobody's yet: its owner is its runtime.
+        ready: the kubelet says so; of a waiting pod, that its packages are imported.
+        started_at: when the kubelet took it, from which its deadline counts.
     """
 
     name: str
@@ -58,6 +66,9 @@ class ObservedPod:
     blocked: str = ""
     disruption: tuple[str, str] | None = None
     noticed: datetime | None = None
+    waits: bool = False
+    ready: bool = False
+    started_at: datetime | None = None
 
     @property
     def over(self) -> bool:
@@ -160,7 +171,7 @@ class ObservedRun:
     Attributes:
         run: the object.
         pod: the claimed pod, there or gone; None while nothing claimed it or nothing is known.
-        next_pod: the pod made for the next attempt and not claimed yet.
+        next_pod: the pod made for the next attempt and not claimed yet, or one that waits.
         strays: live pods of the run that no claim can ever name any more: those of earlier
             attempts, and one that a controller made on old news.
         resolution: only where the run is not claimed and not ended.
@@ -185,6 +196,14 @@ class ObservedRun:
     network_ready: bool = True
     pod_refused: str = ""
     waits_for_budget: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a pod did not come to wait for runs: a reason of the condition Degraded, and words."""
+
+    reason: Reason
+    words: str
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ token is for the gateway's audience, and the ServiceAccount's own token is not m
 
 from __future__ import annotations
 
-from datetime import timedelta
+import hashlib
+import json
+import math
+from datetime import datetime, timedelta
 from typing import Any
 
-from mayfly.api.v1alpha1 import PipelineRun
+from mayfly.api.v1alpha1 import PipelineRun, PipelineRuntime
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.api.v1alpha1.names import (
@@ -19,11 +22,13 @@ from mayfly.api.v1alpha1.names import (
     ROOT_LABEL,
     RUN_ID_LABEL,
     RUNTIME_ANNOTATION,
+    TEMPLATE_ANNOTATION,
     VERSION_LABEL,
+    WAITING,
 )
+from mayfly.api.v1alpha1.pipelinerun import DEFAULT_TIMEOUT
 from mayfly.api.v1alpha1.resource import API_VERSION
-from mayfly.clock import parse_rfc3339
-from mayfly.reconcile.observed import ObservedPod, PodSettings, Target, Terminated
+from mayfly.reconcile.observed import ObservedPod, PodSettings, Target
 
 Json = dict[str, Any]
 
@@ -46,6 +51,12 @@ WRITABLE = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - private to the pod
 Each is a subPath: one more volume would cost start time, and would need a limit of its own.
 """
 
+READY_FILE = f"{SCRATCH}/ready"
+"""Written by the agent of a waiting pod once it has imported the packages; gone before a run."""
+
+BOOT_SECONDS = 120
+"""How long a waiting pod's container may take until it is ready."""
+
 SYSTEM = "system"
 """The subPath of /tmp is system/tmp, and so on. The worker knows this folder: it links output
 files from there, because a hard link can't leave its mount."""
@@ -60,8 +71,101 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         attempt: 1 for the first.
         settings: the installation's.
     """
-    spec = target.runtime.spec
     identity = run_id(run.metadata.uid)
+    body = _pod(target.runtime, settings, pod_name(identity, attempt), run.metadata.namespace or "")
+    body["metadata"]["labels"] |= _labels(target, identity)
+    body["metadata"]["ownerReferences"] = [_owner(run)]
+    body["spec"]["activeDeadlineSeconds"] = _lifetime(run, target.timeout)
+    return body
+
+
+def waiting_pod(runtime: PipelineRuntime, namespace: str, name: str, settings: PodSettings) -> Json:
+    """A pod that waits for a run, owned by its runtime until a run has claimed it.
+
+    Its agent imports the runtime's packages and then writes `READY_FILE`. After that nothing
+    probes the container, and its pod is Ready.
+
+    Args:
+        runtime: its PipelineRuntime.
+        namespace: the runs' namespace.
+        name: from `waiting_name`.
+        settings: the installation's.
+    """
+    body = _pod(runtime, settings, name, namespace)
+    [agent] = body["spec"]["containers"]
+    agent["env"].append({"name": "MAYFLY_READY_FILE", "value": READY_FILE})
+    agent["startupProbe"] = {
+        "exec": {"command": ["test", "-e", READY_FILE]},
+        "periodSeconds": 1,
+        "failureThreshold": BOOT_SECONDS,
+    }
+    metadata = body["metadata"]
+    metadata["labels"][RUN_ID_LABEL] = WAITING
+    metadata["annotations"][TEMPLATE_ANNOTATION] = _template(body)
+    metadata["ownerReferences"] = [
+        {
+            "apiVersion": API_VERSION,
+            "kind": "PipelineRuntime",
+            "name": runtime.metadata.name,
+            "uid": runtime.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+    return body
+
+
+def waiting_name(suffix: str) -> str:
+    """The name of a waiting pod."""
+    return f"mayfly-warm-{suffix}"
+
+
+def template_of(runtime: PipelineRuntime, settings: PodSettings) -> str:
+    """What sets waiting pods of a runtime apart from those made before it, or Mayfly, changed."""
+    body = waiting_pod(runtime, "", "", settings)
+    return str(body["metadata"]["annotations"][TEMPLATE_ANNOTATION])
+
+
+def _template(body: Json) -> str:
+    told = json.dumps({**body, "metadata": {**body["metadata"], "name": "", "namespace": ""}})
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def adoption(run: PipelineRun, pod: ObservedPod, now: datetime) -> list[Json]:
+    """The JSON patch that makes a claimed waiting pod its run's; refused if it is another's.
+
+    Args:
+        run: claimed, with its pins in its status.
+        pod: the waiting pod that it has claimed.
+        now: the time of this look.
+    """
+    status, spec = run.status, run.spec
+    labels = labels_of(
+        run_id(run.metadata.uid),
+        version=status.version or "",
+        root=run_id(status.root_ref.uid) if status.root_ref else "",
+        depth=status.depth or 1,
+        pipeline=spec.pipeline_ref.name if spec.pipeline_ref else "",
+        parent=run_id(spec.parent_ref.uid) if spec.parent_ref else "",
+    )
+    # The kubelet counts from the pod's start, long before the run's.
+    waited = now - pod.started_at if pod.started_at else timedelta()
+    lifetime = _lifetime(run, status.timeout or DEFAULT_TIMEOUT) + math.ceil(waited.total_seconds())
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": pod.uid},
+        {"op": "test", "path": "/metadata/ownerReferences/0/kind", "value": "PipelineRuntime"},
+        {"op": "replace", "path": "/metadata/ownerReferences", "value": [_owner(run)]},
+        *(
+            {"op": "add", "path": f"/metadata/labels/{name.replace('/', '~1')}", "value": value}
+            for name, value in labels.items()
+        ),
+        {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": lifetime},
+    ]
+
+
+def _pod(runtime: PipelineRuntime, settings: PodSettings, name: str, namespace: str) -> Json:
+    """A pod of a runtime, without an owner."""
+    spec = runtime.spec
     body: Json = {
         "restartPolicy": "Never",
         # Every namespace has this one. Its own token is not mounted.
@@ -69,14 +173,13 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "activeDeadlineSeconds": _lifetime(run, target),
         "securityContext": {
             "runAsNonRoot": True,
             **({"runAsUser": UID, "runAsGroup": UID, "fsGroup": UID} if settings.set_ids else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_agent(target, settings)],
-        "volumes": _volumes(target, settings),
+        "containers": [_agent(runtime, settings)],
+        "volumes": _volumes(runtime, settings),
     }
     if spec.image_pull_secrets:
         body["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
@@ -90,30 +193,49 @@ def pod_for(run: PipelineRun, target: Target, attempt: int, settings: PodSetting
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": pod_name(identity, attempt),
-            "namespace": run.metadata.namespace,
-            "labels": {**spec.pod_labels, **_labels(target, identity)},
-            "annotations": {
-                **spec.pod_annotations,
-                RUNTIME_ANNOTATION: target.runtime.metadata.name,
-            },
-            "ownerReferences": [_owner(run)],
+            "name": name,
+            "namespace": namespace,
+            "labels": dict(spec.pod_labels),
+            "annotations": {**spec.pod_annotations, RUNTIME_ANNOTATION: runtime.metadata.name},
         },
         "spec": body,
     }
 
 
 def _labels(target: Target, identity: str) -> dict[str, str]:
+    return labels_of(
+        identity,
+        version=target.version,
+        root=target.root_id,
+        depth=target.depth,
+        pipeline=target.pipeline,
+        parent=target.parent_id,
+    )
+
+
+def labels_of(
+    identity: str, *, version: str, root: str, depth: int, pipeline: str, parent: str
+) -> dict[str, str]:
+    """Mayfly's own labels of a run's pod.
+
+    Args:
+        identity: the run's id.
+        version: of its pipeline, whole.
+        root: the id of its tree's root; "" for its own.
+        depth: 1 for a root.
+        pipeline: the Pipeline's name; "" for a run with its own source.
+        parent: the id of the run that made it; "" for a root.
+    """
     labels = {
         RUN_ID_LABEL: identity,
-        VERSION_LABEL: target.version[:10],
-        ROOT_LABEL: target.root_id or identity,
-        DEPTH_LABEL: str(target.depth),
+        VERSION_LABEL: version[:10],
+        ROOT_LABEL: root or identity,
+        DEPTH_LABEL: str(depth),
     }
-    if target.pipeline:
-        labels[PIPELINE_LABEL] = target.pipeline
-    if target.parent_id:
-        labels[PARENT_LABEL] = target.parent_id
+    if pipeline:
+        labels[PIPELINE_LABEL] = pipeline
+    if parent:
+        labels[PARENT_LABEL] = parent
     return labels
 
 
@@ -128,9 +250,9 @@ def _owner(run: PipelineRun) -> Json:
     }
 
 
-def _lifetime(run: PipelineRun, target: Target) -> int:
+def _lifetime(run: PipelineRun, timeout: str) -> int:
     """activeDeadlineSeconds: the kubelet enforces it even without controller and gateway."""
-    active = seconds(target.timeout)
+    active = seconds(timeout)
     start = seconds(run.spec.start_deadline)
     return int(
         active
@@ -142,7 +264,7 @@ def _lifetime(run: PipelineRun, target: Target) -> int:
     )
 
 
-def _agent(target: Target, settings: PodSettings) -> Json:
+def _agent(runtime: PipelineRuntime, settings: PodSettings) -> Json:
     environment = {
         "MAYFLY_GATEWAY_URL": settings.gateway_url,
         "MAYFLY_TOKEN_FILE": f"{TOKEN_FOLDER}/token",
@@ -158,10 +280,10 @@ def _agent(target: Target, settings: PodSettings) -> Json:
         environment["MAYFLY_FETCH_ALLOW"] = ",".join(settings.fetch_allow)
     if settings.ca_pem:
         environment["MAYFLY_CA_PEM"] = settings.ca_pem
-    resources = target.runtime.spec.resources
+    resources = runtime.spec.resources
     return {
         "name": "agent",
-        "image": target.runtime.spec.image,
+        "image": runtime.spec.image,
         "imagePullPolicy": settings.image_pull_policy,
         "env": [
             *({"name": name, "value": value} for name, value in environment.items()),
@@ -190,8 +312,8 @@ def _agent(target: Target, settings: PodSettings) -> Json:
     }
 
 
-def _volumes(target: Target, settings: PodSettings) -> list[Json]:
-    size = target.runtime.spec.resources.limits.get("ephemeral-storage", "5Gi")
+def _volumes(runtime: PipelineRuntime, settings: PodSettings) -> list[Json]:
+    size = runtime.spec.resources.limits.get("ephemeral-storage", "5Gi")
     return [
         {"name": "scratch", "emptyDir": {"sizeLimit": size}},
         {
@@ -211,72 +333,3 @@ def _volumes(target: Target, settings: PodSettings) -> list[Json]:
             },
         },
     ]
-
-
-def observed_pod(body: Json) -> ObservedPod:
-    """Parse the parts of a pod that matter for decisions."""
-    metadata, status = body["metadata"], body.get("status", {})
-    states = [each for each in status.get("containerStatuses", []) if each["name"] == "agent"]
-    state: Json = states[0].get("state", {}) if states else {}
-    last: Json = states[0].get("lastState", {}) if states else {}
-    ended: Json = state.get("terminated") or {}
-    finished = ended.get("finishedAt")
-    waiting: Json = state.get("waiting") or {}
-    started = (
-        "running" in state
-        or bool(ended.get("startedAt"))
-        or bool((last.get("terminated") or {}).get("startedAt"))
-        or bool(states and states[0].get("started"))
-    )
-    return ObservedPod(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        phase=status.get("phase", "Pending"),
-        deleting="deletionTimestamp" in metadata,
-        ever_started=started,
-        terminated=Terminated(
-            exit_code=int(ended.get("exitCode", 0)),
-            reason=ended.get("reason", ""),
-            message=ended.get("message", ""),
-            finished_at=parse_rfc3339(finished) if finished else None,
-        )
-        if ended
-        else None,
-        reason=status.get("reason", ""),
-        message=status.get("message", "") or _unschedulable(status),
-        waiting=(waiting["reason"], waiting.get("message", "")) if waiting.get("reason") else None,
-        blocked=_blocked(status),
-        disruption=_disruption(status),
-    )
-
-
-def _blocked(status: Json) -> str:
-    """What the first init container that has not done its part does, as words; "" if all have."""
-    for each in status.get("initContainerStatuses", []):
-        state = each.get("state") or {}
-        name = f'the init container "{each["name"]}"'
-        waiting, ended = state.get("waiting"), state.get("terminated")
-        if ended is not None and ended.get("exitCode"):
-            code, words = ended["exitCode"], ended.get("message") or ended.get("reason") or ""
-            return f"{name} ended with exit code {code}" + (f": {words[:1000]}" if words else "")
-        if waiting is not None and waiting.get("reason", "PodInitializing") != "PodInitializing":
-            words = waiting.get("message") or ""
-            return f"{name} waits: {waiting['reason']}" + (f": {words[:1000]}" if words else "")
-        # A sidecar is `started` once its startup probe has succeeded, and then runs on.
-        if "running" in state and not each.get("started"):
-            return f"{name} has not finished its start"
-    return ""
-
-
-def _disruption(status: Json) -> tuple[str, str] | None:
-    for condition in status.get("conditions", []):
-        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
-            return condition.get("reason", ""), condition.get("message", "")
-    return None
-
-
-def _unschedulable(status: Json) -> str:
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message", ""))
-    return ""

@@ -27,6 +27,7 @@ from mayfly.clock import parse_rfc3339
 from mayfly.reconcile.actions import (
     NOTHING,
     Action,
+    AdoptPod,
     CreatePod,
     DeletePod,
     DeleteRun,
@@ -44,6 +45,7 @@ from mayfly.reconcile.deadlines import (
 from mayfly.reconcile.ending import End, ended, from_pod, refused, termination_message
 from mayfly.reconcile.events import run_events
 from mayfly.reconcile.observed import (
+    PULL_REASONS,
     CanceledAbove,
     GivesUp,
     ObservedPod,
@@ -51,7 +53,7 @@ from mayfly.reconcile.observed import (
     Refusal,
     Unsettled,
 )
-from mayfly.reconcile.pods import pod_for
+from mayfly.reconcile.pods import adoption, pod_for
 from mayfly.reconcile.run_status import cancel_marked, claimed, started_false, write
 
 MAX_ATTEMPTS = 3
@@ -70,11 +72,6 @@ CANCEL_GRACE = timedelta(seconds=60)
 CANCEL_GRACE_POD_SECONDS = 5
 
 TREE_POLL = timedelta(seconds=30)
-
-PULL_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
-)
-"""What the kubelet says of a container whose image it can't pull."""
 
 PENDING_PATIENCE = timedelta(seconds=5)
 """A pod that starts within this time is not told to be pending: no write for what passes."""
@@ -95,7 +92,20 @@ def plan_run(seen: ObservedRun) -> Plan:
         return NOTHING
     plan = _step(seen)
     strays = tuple(_delete(seen, pod) for pod in seen.strays if not pod.deleting)
-    return replace(plan, actions=strays + plan.actions, events=run_events(seen, plan.actions))
+    actions = (*strays, *plan.actions, *_adopt(seen))
+    return replace(plan, actions=actions, events=run_events(seen, plan.actions))
+
+
+def _adopt(seen: ObservedRun) -> tuple[AdoptPod, ...]:
+    """Make a waiting pod that the run has claimed the run's own: nothing waits for it."""
+    run, pod = seen.run, seen.pod
+    if pod is None or not pod.waits or pod.over or pod.deleting or run.status.ended:
+        return ()
+    started = find(run.status.conditions, ConditionType.STARTED)
+    if started is not None and started.reason == Reason.CLAIM_LOST:
+        return ()  # it has another run
+    patch = tuple(adoption(run, pod, seen.now))
+    return (AdoptPod(run.metadata.namespace or "", pod.name, patch),)
 
 
 def _step(seen: ObservedRun) -> Plan:

@@ -35,6 +35,9 @@ DEPTH_LABEL = "mayfly.dev/depth"
 RUNTIME_ANNOTATION = "mayfly.dev/runtime"
 """On a run pod: the PipelineRuntime that it counts against."""
 
+TEMPLATE_ANNOTATION = "mayfly.dev/template"
+"""On a pod that was made to wait for a run: the hash of what it was made of."""
+
 CANCEL_AFTER = "mayfly.dev/cancel-after"
 """On a run: when the gateway cancels it unless it has ended (RFC 3339)."""
 
