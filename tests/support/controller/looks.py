@@ -63,6 +63,7 @@ class World:
             self.metrics,
             clock,
             lambda: next(suffixes),
+            network_enabled=network_enabled,
         )
         pipelines = PipelineWorker(
             self.cluster, executor, caches, queue, sources, resolver, self.pools, clock

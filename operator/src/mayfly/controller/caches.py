@@ -307,7 +307,9 @@ class Caches:
         )
         self.waiting.setdefault(namespace, {})[name] = pod
         if seen.ready and known is not None and not before and pod.ready_since is not None:
-            self.booted.tell(namespace, pod, (pod.ready_since - created).total_seconds())
+            # Of two clocks: the node's and the API server's.
+            seconds = max(0.0, (pod.ready_since - created).total_seconds())
+            self.booted.tell(namespace, pod, seconds)
 
     def _drop_waiting(self, namespace: str, name: str) -> None:
         pods = self.waiting.get(namespace)

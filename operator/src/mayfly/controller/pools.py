@@ -67,6 +67,8 @@ class Pools:
         metrics: Metrics,
         clock: Clock,
         new_suffix: Callable[[], str],
+        *,
+        network_enabled: bool,
     ) -> None:
         self._executor = executor
         self._caches = caches
@@ -76,6 +78,7 @@ class Pools:
         self._metrics = metrics
         self._clock = clock
         self._new_suffix = new_suffix
+        self._network_enabled = network_enabled
         self._pools: dict[tuple[str, str], Pool] = {}
         self._promised: dict[Key, str] = {}
         caches.booted.listen(self._booted)
@@ -176,7 +179,7 @@ class Pools:
             boots=pool.boots,
             booting=sum(each.lives and not each.was_ready for each in self._waiting()),
             room=self._room(key, runtime),
-            network_ready=key.namespace in self._caches.networks,
+            network_ready=not self._network_enabled or key.namespace in self._caches.networks,
             surplus_since=pool.surplus_since,
         )
 

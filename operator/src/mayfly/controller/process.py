@@ -158,6 +158,7 @@ class Controller:
             self.metrics,
             self._clock,
             new_suffix,
+            network_enabled=self._config.network_policy.enabled,
         )
         self.metrics.show_pools(pools.counts)
         pipelines = PipelineWorker(

@@ -54,9 +54,9 @@ def plan_runtime(
     )
     if new == runtime.status:
         return NOTHING
-    write = WriteStatus(
-        "pipelineruntimes", "", metadata.name, metadata.resource_version, new.body()
-    )
+    # In a merge patch, what is left out stays.
+    body = new.body() | ({"warm": None} if warm is None and runtime.status.warm else {})
+    write = WriteStatus("pipelineruntimes", "", metadata.name, metadata.resource_version, body)
     return Plan((write,), events=not_ready(runtime, new.conditions))
 
 
