@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 from support.cluster import example_models
-from support.cluster.installation import SYSTEM, Kubectl, reason
+from support.cluster.installation import SYSTEM, Kubectl, reason, runtime
 from support.cluster.prometheus import Prometheus
 from support.families import alerts, declared, family_of, names_in, queries
 from support.waiting import eventually
+
+from mayfly.api.v1alpha1.names import WARM_LABEL
 
 pytestmark = pytest.mark.timeout(900)  # the first one may build the models' image
 
@@ -41,11 +43,21 @@ def prometheus(kubectl: Kubectl, tmp_path_factory) -> Iterator[Prometheus]:
         server.stop()
 
 
-def work(namespace) -> None:
-    """Runs that end in each way, one by name, and calls of a Model."""
+@pytest.fixture
+def pooled(kubectl, namespace) -> Iterator[str]:
+    """A runtime, one pod of which waits in the test's namespace."""
+    spec = {**kubectl.json("get", "mprt", "default")["spec"], "warm": {"min": 1}}
+    with runtime(kubectl, f"pooled-{namespace.name}", spec) as name:
+        kubectl("label", "namespace", namespace.name, f"{WARM_LABEL}={name}")
+        yield name
+
+
+def work(namespace, pooled) -> None:
+    """Runs that end in each way, one by name, one of a pool, and calls of a Model."""
     example_models.pipeline(namespace, "numbers", GOOD)
+    from_pool = {"source": {"inline": GOOD}, "runtime": pooled}
     runs = [
-        namespace.run(GOOD, input={"number": 1}),
+        namespace.create({"pipelineSpec": from_pool, "input": {"number": 1}}),
         namespace.run(BAD),
         namespace.run(CALLS.replace("NAMESPACE", namespace.name), input={"number": 2}),
         namespace.create({"pipelineRef": {"name": "numbers"}, "input": {"number": 3}}),
@@ -65,11 +77,13 @@ def finds(prometheus: Prometheus, expr: str) -> bool:
     return any(not math.isnan(float(each["value"][1])) for each in prometheus.query(expr))
 
 
-def test_every_dashboard_and_alert_finds_its_data(prometheus, namespace, models_image) -> None:
+def test_every_dashboard_and_alert_finds_its_data(
+    prometheus, namespace, pooled, models_image
+) -> None:
     example_models.start(namespace, models_image, "echo")
     parts = "count by (component) (mayfly_build_info)"
     eventually(lambda: len(prometheus.query(parts)) == 2, seconds=SECONDS)
-    work(namespace)
+    work(namespace, pooled)
 
     known = declared()
     stored = prometheus.ask("label/__name__/values")
