@@ -135,7 +135,7 @@ async def test_a_job_that_hangs_ends(
     with job:
         assert await process._started(job)
         assert await asyncio.get_running_loop().sock_recv(job, 1) == b""
-    assert not forks(waiting)
+    await until(lambda: not forks(waiting))
     await works(sources, 1)
 
 
