@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-SECONDS = 0.003
+SECONDS = 0.001
 """How long a turn is. A transaction takes several turns of the loop, with `bulk` some twenty."""
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from mayfly.controller.worker import Worker
 from mayfly.kube.kinds import PIPELINES, PODS, RUNS, VERSIONS
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 from mayfly.workqueue import WorkQueue
 
 VERSION, OLD = "a" * 64, "b" * 64

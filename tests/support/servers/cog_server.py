@@ -12,7 +12,7 @@ import httpx
 from support.kube_memory import WAIT_SECONDS
 from support.servers.ports import free_port
 
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "models"
 Json = dict[str, Any]

@@ -15,7 +15,7 @@ from mayfly.controller.caches import Caches
 from mayfly.controller.key import Key
 from mayfly.controller.resolve import Resolver
 from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 ANY = "from typing import Any\ndef main(value: Any, words: list[str] = []): ...\n"
 MATCHED = "from cog import Input\ndef main(value: str = Input(regex='^a+$')): ...\n"

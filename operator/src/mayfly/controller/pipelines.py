@@ -19,7 +19,7 @@ from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import ObservedPipeline
 from mayfly.reconcile.pipeline import plan_pipeline
 from mayfly.reconcile.runtime import plan_runtime
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)

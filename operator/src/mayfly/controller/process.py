@@ -37,7 +37,7 @@ from mayfly.kube.kinds import CLUSTER_ROLES, RUNTIMES
 from mayfly.ports import EVERY, listening
 from mayfly.reconcile.network import NetworkSettings
 from mayfly.reconcile.observed import PodSettings
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 from mayfly.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,9 @@ class Controller:
         network = _network(self._config.network_policy)
         events = Events(cluster, self._clock, self._identity)
         executor = Executor(cluster, network, lambda: lease.held, self._owner, events)
-        worker = self._worker(cluster, executor)
+        sources = SourceChecker()
+        sources.start()
+        worker = self._worker(cluster, executor, sources)
         failing = Failing(cluster, executor, self.caches, self._pod_settings(), self._clock)
         sweep = Sweep(
             cluster,
@@ -144,10 +146,10 @@ class Controller:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            sources.close()
 
-    def _worker(self, cluster: Cluster, executor: Executor) -> Worker:
+    def _worker(self, cluster: Cluster, executor: Executor, sources: SourceChecker) -> Worker:
         """The worker, and what it asks."""
-        sources = SourceChecker()
         resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
         pools = Pools(
             executor,

@@ -33,7 +33,7 @@ from mayfly.reconcile.observed import (
 )
 from mayfly.reconcile.runtime import BY_DIGEST
 from mayfly.reconcile.visibility import not_callable
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 from mayfly_runtime.spec import strict_json
 from mayfly_runtime.spec.inputs import parse
 

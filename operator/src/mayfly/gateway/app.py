@@ -121,6 +121,7 @@ class Gateway:
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         try:
             await self.process.database.create()
+            self.cache.sources.start()
             stand_by()
             self.calls.listener.bind()
             self._start()
@@ -132,6 +133,7 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
             self.calls.listener.close()
+            self.cache.sources.close()
             await self.http.outbound.close()
             await self.process.database.close()
 

@@ -19,7 +19,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import NotFound
 from mayfly.kube.kinds import RUNTIMES, VERSIONS
 from mayfly.reconcile.observed import SourceProblem
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 logger = logging.getLogger(__name__)
 

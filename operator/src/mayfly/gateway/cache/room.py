@@ -8,7 +8,7 @@ from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.process import Process, Tasks
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 
 @dataclass(frozen=True)

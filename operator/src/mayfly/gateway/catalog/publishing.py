@@ -23,7 +23,7 @@ from mayfly.kube.client import Cluster
 from mayfly.kube.errors import Conflict, KubeError
 from mayfly.kube.kinds import MODELS, PIPELINES, VERSIONS, Kind
 from mayfly.reconcile.observed import SourceProblem
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 Json = dict[str, Any]
 

@@ -37,7 +37,7 @@ from mayfly.gateway.predictions.request import CreateRequest
 from mayfly.gateway.predictions.snapshots import Snapshot
 from mayfly.gateway.predictions.targets import Target
 from mayfly.gateway.secrets.sealed import Concealed, Sealed
-from mayfly.source_check import SourceChecker
+from mayfly.source_check.checker import SourceChecker
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parses users' source and checks inputs in a subprocess with hard limits on time and memory.
+"""Parses users' source and checks inputs in another process, with hard limits on time and memory.
 
 `ast.parse` and `re` can be made to take gigabytes or for ever by their input, so neither ever sees
 a user's text in this process. Answers are kept by content hash.
@@ -9,40 +9,47 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import resource
-import sys
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any
 
-import mayfly_runtime
 from mayfly.reconcile.observed import SourceProblem
+from mayfly.source_check.process import CheckProcess
 from mayfly_runtime.spec import inputs
 
 Json = dict[str, Any]
 
-CPU_SECONDS = 1
-MEMORY_BYTES = 256 * 1024 * 1024
-WALL_SECONDS = 15.0
-"""Well above a second of CPU, for overloaded nodes."""
-
 REMEMBERED = 256
-ANSWER_BYTES = 4 * 1024 * 1024
-
-FOLDER = str(Path(mayfly_runtime.__file__).parent.parent)
 
 
 class SourceChecker:
-    """Reads schemas of sources, and checks inputs, in limited subprocesses."""
+    """Reads schemas of sources, and checks inputs, each in a limited process of its own."""
 
     def __init__(self, parallel: int = 2) -> None:
         self._slots = asyncio.Semaphore(parallel)
+        self._process = CheckProcess()
+        self._asked: dict[bytes, asyncio.Task[Json | None]] = {}
         self._known: OrderedDict[str, Json | SourceProblem] = OrderedDict()
 
+    def start(self) -> None:
+        """Start what checks, so that the first source finds it ready.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        self._process.start()
+
+    def close(self) -> None:
+        """End what checks, and every check."""
+        self._process.close()
+
     async def schema(self, files: dict[str, str], entrypoint: str) -> Json | SourceProblem:
-        """The OpenAPI document of a source, or what is wrong with it."""
-        request = {"op": "schema", "files": files, "entrypoint": entrypoint}
-        name = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        """The OpenAPI document of a source, or what is wrong with it.
+
+        Raises:
+            NotCheckedError: no check can be started.
+        """
+        request = _text({"op": "schema", "files": files, "entrypoint": entrypoint})
+        name = hashlib.sha256(request).hexdigest()
         if name in self._known:
             self._known.move_to_end(name)
             return self._known[name]
@@ -64,13 +71,16 @@ class SourceChecker:
     ) -> list[str]:
         """What is wrong with an input, one sentence per field.
 
-        Patterns are tried in the subprocess.
+        Patterns are tried in the other process.
 
         Args:
             schema: the version's document.
             value: the input.
             references: it is a PipelineRun's, which names Secrets and never holds one.
             literals: it is a caller's, who may give secrets as they are too.
+
+        Raises:
+            NotCheckedError: no check can be started.
         """
         if not inputs.has_patterns(schema):
             return [
@@ -84,46 +94,36 @@ class SourceChecker:
             "references": references,
             "literals": literals,
         }
-        answer = await self._ask(request)
+        answer = await self._ask(_text(request))
         if answer is None:
             return ["checking the input against its pattern takes more than 1 s"]
         if not answer.get("ok"):
             return [_sentence(answer.get("error", {}))]
         return [f"{each['field']}: {each['message']}" for each in answer["problems"]]
 
-    async def _ask(self, request: Json) -> Json | None:
-        """The answer of the checker; None if it ran out of time or memory."""
+    async def _ask(self, request: bytes) -> Json | None:
+        """The answer of a check; None if it ran out of time or memory.
+
+        Who asks the same meanwhile gets the same answer. Whoever gives up waiting leaves the check
+        to its end, so that no more run at once than there are slots.
+        """
+        asked = self._asked.get(request)
+        if asked is None:
+            asked = self._asked[request] = asyncio.create_task(self._check(request))
+            asked.add_done_callback(lambda _: self._asked.pop(request))
+        return await asyncio.shield(asked)
+
+    async def _check(self, request: bytes) -> Json | None:
         async with self._slots:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-s",
-                "-P",
-                "-m",
-                "mayfly_runtime.spec.check",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env={"PYTHONPATH": FOLDER, "PATH": "/usr/bin:/bin"},
-                preexec_fn=_bound,
-                limit=ANSWER_BYTES,
-            )
-            try:
-                async with asyncio.timeout(WALL_SECONDS):
-                    out, _ = await process.communicate(json.dumps(request).encode())
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-                return None
+            answer = await self._process.ask(request)
         try:
-            return dict(json.loads(out))
+            return None if answer is None else dict(json.loads(answer))
         except ValueError:
             return None
 
 
-def _bound() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _text(request: Json) -> bytes:
+    return json.dumps(request, sort_keys=True).encode()
 
 
 def _sentence(error: Json) -> str:
