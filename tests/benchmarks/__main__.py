@@ -46,7 +46,10 @@ def main() -> None:
     if not os.environ.get("KUBECONFIG"):
         sys.exit('KUBECONFIG is not set: run `make bench`, or eval "$(make -s env)" first')
     bounds = limits.load(limits.FILE.read_text())
-    found, around = asyncio.run(_measure(options))
+    try:
+        found, around = asyncio.run(_measure(options))
+    except asyncio.CancelledError:
+        sys.exit("terminated: what was made for the benchmark is removed")
     measured = numbers_of_bills(found.bills) | reads.numbers(found.reads)
     for outcome in found.outcomes:
         measured |= numbers(outcome)
