@@ -180,11 +180,17 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def kill(process: asyncio.subprocess.Process) -> None:
     """SIGKILL an agent and its worker, which in a pod goes with PID 1."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = children_of(process)
     process.kill()
     for child in children:
         with suppress(ProcessLookupError):
-            os.kill(int(child), signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
+
+
+def children_of(process: asyncio.subprocess.Process) -> list[int]:
+    """The pids of an agent's worker, and of orphans that are the agent's now."""
+    told = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(each) for each in told.split()]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+from contract.agent.conftest import children_of
 from contract.agent.messages import RUN, work
 from support.waiting import eventually
 
@@ -276,11 +277,22 @@ async def test_each_heartbeat_is_in_the_termination_message(launch):
     assert agent.termination()["activeMs"] >= beat["activeMs"]
 
 
-async def test_a_deleted_idle_pod_just_goes(launch):
+async def test_a_deleted_idle_pod_says_that_it_goes(launch):
     agent = await launch()
-    await agent.session()
+    session = await agent.session()
     agent.process.send_signal(signal.SIGTERM)
     assert await agent.exit_code() == 0
+    assert [message["type"] for message in session.messages] == ["hello", "leaving"]
+
+
+async def test_an_idle_pod_whose_worker_was_killed_says_that_it_goes(launch):
+    """As for want of memory: the worker is killed first."""
+    agent = await launch()
+    session = await agent.session()
+    [worker] = children_of(agent.process)
+    os.kill(worker, signal.SIGKILL)
+    assert await agent.exit_code() == 1
+    assert session.messages[-1]["type"] == "leaving"
 
 
 async def test_the_stamps_are_there_when_the_agent_is_killed(launch):

@@ -3,8 +3,10 @@
 import json
 from decimal import Decimal
 
-from support.gateway.world import World
+import pytest
+from support.gateway.world import World, pod_user
 
+from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.kinds import RUNS
 
 
@@ -190,6 +192,72 @@ async def test_an_input_object_and_no_input_become_text(world: World) -> None:
     async with world.gateway() as gateway, plain.dial(gateway) as agent:
         await agent.hello()
         assert (await agent.expect("work"))["inputJSON"] == "{}"
+
+
+def lost(body: dict) -> bool:
+    return any(each["reason"] == "ClaimLost" for each in body["status"]["conditions"])
+
+
+@pytest.mark.parametrize("when", ["before the claim", "with the work", "the gateway restarts"])
+async def test_a_run_gets_another_pod_if_its_pods_agent_leaves_without_it(
+    world: World, when: str
+) -> None:
+    run = world.run()
+    async with world.gateway() as gateway, run.dial(gateway) as agent:
+        await agent.hello()
+        if when == "with the work":
+            run.claim()
+            await agent.expect("work")
+        await agent.send("leaving")
+        if when == "before the claim":
+            run.claim()
+        if when != "the gateway restarts":
+            await run.until(lost)
+        else:
+            # What was told last is stored before the connection is closed.
+            await agent.connection.close()
+    if when == "the gateway restarts":
+        run.claim()
+    async with world.gateway() as gateway:
+        await run.until(lost)
+        # It never gets the work, even if it comes back.
+        async with run.dial(gateway) as agent:
+            assert await agent.closed() == 4409
+        pod_uid = "another"
+        world.cluster.tokens["another"] = ({"mayfly-gateway"}, pod_user(pod_uid))
+        run.pod_token = "another"
+        run.claim(pod_uid=pod_uid, attempt=2)
+        async with run.dial(gateway) as agent:
+            await agent.hello()
+            await agent.accept()
+            await agent.say("started", attempt=2, at=rfc3339(utc_now()))
+            await agent.end(attempt=2)
+        await run.finished()
+        usage = await gateway.usage(run.uid)
+    assert (usage["outcome"], usage["active_ms"]) == ("succeeded", 3)
+
+
+async def test_a_cancelled_run_whose_pods_agent_has_left_ends_and_gets_no_other(
+    world: World,
+) -> None:
+    run = world.run()
+    async with world.gateway() as gateway, run.dial(gateway) as agent:
+        await agent.hello()
+        await agent.send("leaving")
+        run.claim()
+        run.cancel()
+        await run.finished()
+    assert run.condition("Succeeded")["reason"] == "Canceled"
+
+
+async def test_an_agent_with_a_run_does_not_leave(world: World) -> None:
+    run = world.claimed()
+    async with world.gateway() as gateway, run.dial(gateway) as agent:
+        await agent.hello()
+        await agent.start()
+        await agent.send("leaving")
+        assert await agent.closed() == 1007
+    assert not lost(run.now)
 
 
 async def test_a_pod_that_has_another_run_loses_the_claim(world: World) -> None:

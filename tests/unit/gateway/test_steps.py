@@ -95,6 +95,19 @@ TABLE = [
     ("journalled, and cancelled", facts(stopped, ENDED), Step.END),
     ("the pod has another run", facts(claimed, ROW, Link.TAKEN), Step.LOSE_CLAIM),
     ("that was told", facts(run(LOST, **CLAIMED), ROW, Link.TAKEN), Step.WAIT),
+    ("the pod's agent has left", facts(claimed, ROW, Link.RETIRED), Step.LOSE_CLAIM),
+    ("that was told, too", facts(run(LOST, **CLAIMED), ROW, Link.RETIRED), Step.WAIT),
+    ("its agent has left, cancelled", facts(stopped, ROW, Link.RETIRED), Step.BLOCK_POD),
+    (
+        "its agent has left, cancelled above",
+        facts(claimed, ROW, Link.RETIRED, canceled_above="no"),
+        Step.BLOCK_POD,
+    ),
+    (
+        "its agent has left, no money",
+        facts(claimed, ROW, Link.RETIRED, refusal=NO_MONEY),
+        Step.FAIL_UNSTARTED,
+    ),
     ("the pod may have another run", facts(claimed, ROW, Link.OTHER), Step.WAIT),
     ("idle", facts(claimed, ROW, Link.IDLE), Step.SEND),
     (
@@ -247,7 +260,6 @@ TABLE = [
         facts(run(FINISHED, STOPPED, recorded=True, finished=True, **CLAIMED), CLOSED),
         Step.DONE,
     ),
-    ("retired", facts(claimed, ROW, Link.RETIRED), Step.WAIT),
     ("just started", facts(claimed, replace(STARTED, started_at=NOW)), Step.WAIT),
     ("runs for a second", facts(claimed, STARTED), Step.MARK_STARTED),
     ("that was written", facts(run(RUNS, **CLAIMED), STARTED), Step.WAIT),

@@ -84,7 +84,11 @@ class Result(NamedTuple):
     logBytes: int
 
 
-ToGateway = Hello | Accepted | Started | Log | Output | Heartbeat | Result
+class Leaving(NamedTuple):
+    """The agent has no run, and ends: it will never accept one."""
+
+
+ToGateway = Leaving | Hello | Accepted | Started | Log | Output | Heartbeat | Result
 
 
 def encode(message: ToGateway) -> bytes:

@@ -32,6 +32,7 @@ from mayfly_runtime.agent.messages import (
     FromGateway,
     Heartbeat,
     Hello,
+    Leaving,
     LogAck,
     OutputAck,
     Result,
@@ -264,8 +265,11 @@ class Supervisor:
         linger = self._clock.monotonic_ns() + _TERMINATED_LINGER_NS
         if self._phase is Phase.DONE:
             self._deadlines["linger"] = linger
+        elif self._phase is Phase.IDLE:
+            self._uplink.say(Leaving())
+            self._abandon(0)
         elif self._attempt is None or self._attempt.run.started_ns is None:
-            self._abandon(0 if self._phase is Phase.IDLE else 1)
+            self._abandon(1)
         elif self._phase is not Phase.LEAVING:
             self._give_up(self._attempt)
             self._phase = Phase.LEAVING
@@ -276,6 +280,7 @@ class Supervisor:
         if self._child.note(process.reap()):
             if self._phase is Phase.IDLE:
                 self._say("the worker ended before there was work")
+                self._uplink.say(Leaving())
                 self._exit = 1
             # Its orphans may keep the channel or the log open, so they are killed too.
             process.kill_orphans()

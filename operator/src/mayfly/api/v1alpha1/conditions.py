@@ -123,7 +123,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
     ConditionType.STARTED: {
         Reason.STARTED: "main() is running, or has run.",
         Reason.QUEUED: "The runtime's pods are all in use; the run waits in the queue.",
-        Reason.CLAIM_LOST: "The claimed pod has another run; the run gets another pod.",
+        Reason.CLAIM_LOST: "The claimed pod has another run, or ended before it had this one; the "
+        "run gets another pod.",
         Reason.POD_PENDING: "The pod exists and is starting: scheduling, image pull, boot, import.",
         Reason.IMAGE_PULL: "The node can't pull the runtime's image.",
         Reason.POD_REFUSED: "The cluster refuses the run's pod, or the NetworkPolicy that it needs "

@@ -30,6 +30,7 @@ from mayfly.gateway.runs.messages import (
     BadMessage,
     Heartbeat,
     Hello,
+    Leaving,
     Log,
     Output,
     Result,
@@ -233,12 +234,18 @@ class Agents:
 
     # -- messages --------------------------------------------------------------------------------
 
-    async def _take(self, session: Session, message: Hello | RunMessage) -> None:
-        if isinstance(message, Hello):
-            # The answer to work that the agent refuses, because it has another run.
-            await self._bind(session, message)
-            await self._look(session)
-            return
+    async def _take(self, session: Session, message: Hello | Leaving | RunMessage) -> None:
+        match message:
+            case Hello():
+                # The answer to work that the agent refuses, because it has another run.
+                await self._bind(session, message)
+                await self._look(session)
+            case Leaving():
+                await self._leave(session)
+            case _:
+                await self._take_of_run(session, message)
+
+    async def _take_of_run(self, session: Session, message: RunMessage) -> None:
         if session.run is None or message.run != session.run:
             raise Rejected(BAD_MESSAGE, "the message is about another run")
         if isinstance(message, Accepted):
@@ -262,6 +269,16 @@ class Agents:
                 await self._result(session, message)
             case _:
                 assert_never(message)
+
+    async def _leave(self, session: Session) -> None:
+        """No work was accepted, and none will be: runs that were claimed for the pod lose it."""
+        if session.accepted:
+            raise Rejected(BAD_MESSAGE, "an agent with a run does not leave")
+        async with self._database.write() as tx:
+            await pod_secrets.retire(tx, session.pod.uid, self._clock())
+        session.run, session.retired = None, True
+        for uid in self._runs.claimed_for(session.pod.uid):
+            self._workqueue.add(uid)
 
     async def _check_claim(self, session: Session, uid: str) -> None:
         """Check that the session's pod may report on its run, whose row is opened if need be."""
@@ -323,7 +340,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _parsed(text: str) -> Hello | RunMessage:
+def _parsed(text: str) -> Hello | Leaving | RunMessage:
     try:
         return messages.parse(text)
     except BadMessage as error:

@@ -186,7 +186,7 @@ class Dispatcher:
         await self._release_early(view, row)
 
     async def lose_claim(self, view: View) -> None:
-        """Tell the controller that the pod has another run."""
+        """Tell the controller that the pod never takes the run."""
         await self._recorder.lose_claim(view.seen)
 
     async def refuse(self, view: View) -> None:

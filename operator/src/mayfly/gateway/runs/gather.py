@@ -21,6 +21,7 @@ from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.runs import pod_secrets, steps
+from mayfly.gateway.runs.pod_secrets import Trace
 from mayfly.gateway.runs.sessions import Session, Sessions
 from mayfly.gateway.runs.steps import Facts, Link
 from mayfly.kube.client import Cluster
@@ -149,17 +150,17 @@ class Gatherer:
         seen = max((each for each in (known, latest) if each), key=_version, default=None)
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
-            pod_seen = seen is None or await self._pod_seen(tx, seen)
+            trace = await self._trace(tx, seen) if seen is not None else Trace.SEEN
         if seen is None:
             return await self._outside_watch(uid, row, refusal)
-        return await self._assemble(seen, row, refusal, pod_seen=pod_seen)
+        return await self._assemble(seen, row, refusal, trace)
 
-    async def _pod_seen(self, tx: AsyncConnection, seen: Seen) -> bool:
-        """Whether a claimed pod has ever connected; True if there is none, or it is connected."""
+    async def _trace(self, tx: AsyncConnection, seen: Seen) -> Trace:
+        """What SQL knows of a claimed pod; not asked if there is none, or it is connected."""
         pod_uid = seen.run.status.pod_uid
         if not pod_uid or self._sessions.of_pod(pod_uid) is not None:
-            return True
-        return await pod_secrets.trace(tx, pod_uid) is pod_secrets.Trace.SEEN
+            return Trace.SEEN
+        return await pod_secrets.trace(tx, pod_uid)
 
     async def _outside_watch(
         self, uid: str, row: RunRow | None, refusal: Refusal | None
@@ -178,21 +179,23 @@ class Gatherer:
         if found is None:
             return departed
         async with self._database.read() as tx:
-            pod_seen = await self._pod_seen(tx, found)
-        return await self._assemble(found, row, refusal, pod_seen=pod_seen)
+            trace = await self._trace(tx, found)
+        return await self._assemble(found, row, refusal, trace)
 
     async def _assemble(
-        self, seen: Seen, row: RunRow | None, refusal: Refusal | None, *, pod_seen: bool
+        self, seen: Seen, row: RunRow | None, refusal: Refusal | None, trace: Trace
     ) -> View:
         session = self._sessions.of_pod(seen.run.status.pod_uid)
         link = steps.link_of(seen.uid, session)
+        if session is None and trace is Trace.RETIRED:
+            link = Link.RETIRED
         ours = session if link is Link.OURS else None
         below = await self._below(seen)
         facts = Facts(
             run=seen.run,
             row=row,
             link=link,
-            pod_seen=pod_seen or link is not Link.NONE,
+            pod_seen=trace is Trace.SEEN or link is not Link.NONE,
             cancel_sent=ours is not None and ours.cancelled,
             sent=ours.sent_at if ours else None,
             connected_at=ours.connected_at if ours else None,

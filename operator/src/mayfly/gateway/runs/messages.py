@@ -51,6 +51,12 @@ class Hello(_Message):
     attempt: int | None = None
 
 
+class Leaving(_Message):
+    """The agent has no run, and ends: its pod takes no work any more."""
+
+    type: Literal["leaving"]
+
+
 class Accepted(_Message):
     """The agent has accepted the work, and will accept no other."""
 
@@ -120,13 +126,14 @@ class Result(_Message):
 
 
 Message = Annotated[
-    Hello | Accepted | Started | Log | Output | Heartbeat | Result, Field(discriminator="type")
+    Hello | Leaving | Accepted | Started | Log | Output | Heartbeat | Result,
+    Field(discriminator="type"),
 ]
 RunMessage = Accepted | Started | Log | Output | Heartbeat | Result
-_ADAPTER: TypeAdapter[Hello | RunMessage] = TypeAdapter(Message)
+_ADAPTER: TypeAdapter[Hello | Leaving | RunMessage] = TypeAdapter(Message)
 
 
-def parse(text: str) -> Hello | RunMessage:
+def parse(text: str) -> Hello | Leaving | RunMessage:
     """Parse a message from an agent.
 
     Raises:

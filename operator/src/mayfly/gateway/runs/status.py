@@ -100,8 +100,8 @@ def tells_storage_full(run: PipelineRun) -> bool:
 
 
 def claim_lost(seen: Seen, now: datetime) -> Json:
-    """Status of a run whose claimed pod has another run: the controller may claim another pod."""
-    message = "The claimed pod has another run."
+    """Status of a run that its claimed pod never takes: the controller may claim another pod."""
+    message = "The claimed pod has another run, or ended before it had this one."
     return merged(
         seen, _conditioned(seen, ConditionType.STARTED, "False", Reason.CLAIM_LOST, message, now)
     )

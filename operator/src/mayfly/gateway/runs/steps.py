@@ -40,7 +40,7 @@ class Link(Enum):
     TAKEN = auto()
     """It has accepted another run, so it never accepts this one."""
     RETIRED = auto()
-    """Connected, but retired."""
+    """It takes no work any more, connected or not."""
 
 
 class Step(Enum):
@@ -55,7 +55,7 @@ class Step(Enum):
     END = auto()
     """The journal has an end: write it to the object."""
     LOSE_CLAIM = auto()
-    """Tell the controller that the pod has another run."""
+    """Tell the controller that the pod has another run, or takes none any more."""
     FAIL_UNSTARTED = auto()
     """A Secret is unavailable or a budget is spent: end the claimed run as not started."""
     REFUSE = auto()
@@ -65,7 +65,7 @@ class Step(Enum):
     RETIRE = auto()
     """The connected pod must not get the work: end the run as not started."""
     BLOCK_POD = auto()
-    """The pod has never connected and must not: end the run as not started."""
+    """The pod has no agent, and must not get one: end the run as not started."""
     CANCEL = auto()
     """Send `cancel` to the agent."""
     ASK_CANCEL = auto()
@@ -172,6 +172,7 @@ def decide(facts: Facts) -> Step:
         or _lost(facts)
         or _never_to_start(facts)
         or _never_connected(facts)
+        or _left(facts)
         or _cancelled_above(facts)
         or _cancelled(facts)
         or _sendable(facts)
@@ -236,8 +237,10 @@ def _unclaimed(facts: Facts) -> Step | None:
 
 
 def _lost(facts: Facts) -> Step | None:
-    if facts.link is not Link.TAKEN:
-        return None
+    return _claim_lost(facts) if facts.link is Link.TAKEN else None
+
+
+def _claim_lost(facts: Facts) -> Step:
     started = find(facts.run.status.conditions, ConditionType.STARTED)
     told = started is not None and started.reason == Reason.CLAIM_LOST
     return Step.WAIT if told else Step.LOSE_CLAIM
@@ -248,14 +251,31 @@ def _never_to_start(facts: Facts) -> Step | None:
         return None
     if facts.link is Link.IDLE:
         return Step.RETIRE
-    return Step.BLOCK_POD if facts.link is Link.NONE and not facts.pod_seen else None
+    return Step.BLOCK_POD if _without_agent(facts) else None
 
 
 def _never_connected(facts: Facts) -> Step | None:
-    """The step for a run that must not start and whose pod has never connected."""
+    """The step for a run that must not start and whose pod has no agent that may start it."""
     if facts.refusal is None or facts.run.spec.cancel or _started(facts):
         return None
-    return Step.FAIL_UNSTARTED if facts.link is Link.NONE and not facts.pod_seen else None
+    return Step.FAIL_UNSTARTED if _without_agent(facts) else None
+
+
+def _without_agent(facts: Facts) -> bool:
+    """Whether no agent of the pod has the run, or can get it unless it connects for the first time.
+
+    Once started, a run was never without one.
+    """
+    if facts.link is Link.RETIRED:
+        return not _started(facts)
+    return facts.link is Link.NONE and not facts.pod_seen
+
+
+def _left(facts: Facts) -> Step | None:
+    """The pod's agent has left without the run: the run gets another pod."""
+    if facts.link is not Link.RETIRED or _started(facts) or facts.run.spec.cancel:
+        return None
+    return _claim_lost(facts)
 
 
 def _started(facts: Facts) -> bool:
