@@ -21,6 +21,8 @@ Json = dict[str, Any]
 JOBS = Kind("batch", "v1", "jobs", "Job")
 NODES = Kind("", "v1", "nodes", "Node", namespaced=False)
 ACCOUNTS = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+BINDINGS = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+AUDIENCE = "mayfly"
 
 PATIENCE_SECONDS = 120.0
 SETTLE_SECONDS = 300.0
@@ -68,6 +70,7 @@ class Place:
             await self._await_account()
             for watch in (self.runs, self.pods, self.jobs):
                 await watch.start()
+            await self._admit(os.environ.get("MAYFLY_TOKEN", ""))
             for name, source in workload.PIPELINES.items():
                 await self.publish(name, source.replace("HERE", self.namespace))
         except BaseException:
@@ -164,6 +167,22 @@ class Place:
             else:
                 return
         raise TimeoutError("the new namespace gets no ServiceAccount")
+
+    async def _admit(self, token: str) -> None:
+        """Let the HTTP API's user call what is in the namespace."""
+        if not token:
+            return
+        user = (await self.cluster.token_review(token, [AUDIENCE])).get("user", {}).get("username")
+        subject = {"apiGroup": BINDINGS.group, "kind": "User", "name": user}
+        role = {"apiGroup": BINDINGS.group, "kind": "ClusterRole", "name": "edit"}
+        body = {
+            "apiVersion": BINDINGS.api_version,
+            "kind": BINDINGS.name,
+            "metadata": {"name": "bench"},
+            "subjects": [subject],
+            "roleRef": role,
+        }
+        await self.create(BINDINGS, body)
 
     async def _leave(self) -> None:
         for watch in (self.runs, self.pods, self.jobs):
