@@ -137,8 +137,7 @@ class Engine:
         made = self._place.runs.added()
         outcome.runs = len(made)
         outcome.hits = sum(
-            body.get("status", {}).get("podName", "").startswith(WAITING)
-            for body in (self._place.runs.current[each] for each in made)
+            body.get("status", {}).get("podName", "").startswith(WAITING) for body in made.values()
         )
         if before.mark is not None:
             lines = self._instruments.log.between(before.mark, self._instruments.log.mark())

@@ -20,6 +20,7 @@ class Way(StrEnum):
     FAN_OUT = "fan-out"
     CANCEL = "cancel"
     POST = "POST"
+    REFUSED = "run, refused"
     POD = "bare Pod"
     LEAN_POD = "Pod, no volume"
     JOB = "core Job"
@@ -109,6 +110,13 @@ def table(pool: int = 20, fan_out: int = 200) -> tuple[Scenario, ...]:
             (Arm(Way.CANCEL, fan_out), _POD),
             1,
             (Stage.ACCEPTED, Stage.CANCELED),
+        ),
+        Scenario(
+            "refused",
+            "400 at once whose input is wrong: controller and gateway alone, without pods",
+            (Arm(Way.REFUSED, 400), _POD),
+            1,
+            (Stage.OVER, Stage.RECORDED),
         ),
         Scenario(
             "warm",

@@ -67,13 +67,13 @@ class Watch:
         """Drop what was seen until now; what is there stays known."""
         self._seen.clear()
 
-    def added(self) -> list[str]:
-        """The names of what was made since it began, or since it forgot."""
-        return [
-            name
+    def added(self) -> dict[str, Json]:
+        """What was made since it began, or since it forgot, as it was seen last, by name."""
+        return {
+            name: seen[-1].body
             for name, seen in self._seen.items()
             if any(each.change == "ADDED" for each in seen)
-        ]
+        }
 
     async def _run(self, version: str) -> None:
         while True:

@@ -20,6 +20,7 @@ class Stage(StrEnum):
     OWN_BORN = "the worker's process made"
     LINE = "first line of the user's code"
     OVER = "end seen by a watch"
+    RECORDED = "`finished` seen by a watch: the ledger has it"
     GONE = "pod's removal seen by a watch"
     THROTTLED = "held back by the CPU limit until the first line, for"
     CHILD_LINE = "parent's line → first line of its child"

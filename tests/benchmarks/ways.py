@@ -62,6 +62,7 @@ class Ways:
             Way.RUN: self._run,
             Way.NEW_RUN: self._new_run,
             Way.POST: self._post,
+            Way.REFUSED: self._refused,
             Way.POD: self._pod,
             Way.LEAN_POD: self._lean_pod,
             Way.JOB: self._job,
@@ -115,6 +116,13 @@ class Ways:
         if stamp.own_born is not None:
             moments[Stage.OWN_BORN] = stamp.own_born
         return _since(began, moments) | _throttled(stamp)
+
+    async def _refused(self, name: str) -> Attempt:
+        """A run whose input has what main() does not take."""
+        began = await self._place.create(RUNS, workload.run_of("leaf", name, unknown=1))
+        over = await self._place.runs.first(name, FINISHED)
+        recorded = await self._place.runs.first(name, _recorded)
+        return _since(began, {Stage.OVER: over.at, Stage.RECORDED: recorded.at})
 
     async def _post(self, name: str) -> Attempt:
         """A prediction over HTTP on a connection that is open; the answer has its output."""
@@ -185,23 +193,25 @@ class Ways:
         return [*attempts, _since(before, {Stage.TURN: after})]
 
     async def _cancel(self, name: str, children: int) -> list[Attempt]:
-        """Few get a pod: what is measured is how the others end."""
+        """Few get a pod: what is measured is how the others end; then all of it is deleted."""
         place = self._place
         await place.limit_runs(4)
         try:
             run = workload.run_of("holder", name, children=children)
             await place.create(RUNS, run)
             await place.runs.until(lambda _: len(self._children(name)) >= children, 240)
-            # All that are to start have started, and nothing of the creates is left to do.
-            await asyncio.sleep(2)
+            # All that get a pod have started, and nothing of the creates is left to do.
+            await asyncio.sleep(5)
             patch = {"spec": {"cancel": True}}
             began = time.monotonic()
             await place.cluster.patch(RUNS, place.namespace, name, patch)
             accepted = await place.runs.first(name, condition("CancelAccepted"))
-            ends = [await place.runs.first(each, FINISHED) for each in self._children(name)]
+            waited = [each for each in self._children(name) if not self._has_pod(each)]
+            canceled = [(await place.runs.first(each, FINISHED)).at for each in waited]
+            await place.delete(RUNS, name)
+            await place.runs.gone(name)
         finally:
             await place.limit_runs(None)
-        canceled = [each.at for each in ends if each.body["status"].get("phase") == "Canceled"]
         return [
             _since(began, {Stage.ACCEPTED: accepted.at}),
             *(_since(began, {Stage.CANCELED: at}) for at in canceled),
@@ -213,6 +223,9 @@ class Ways:
             for name, body in self._place.runs.current.items()
             if body["spec"].get("parentRef", {}).get("name") == parent
         ]
+
+    def _has_pod(self, run: str) -> bool:
+        return "podUID" in self._place.runs.current[run].get("status", {})
 
     async def _tree(self, pipeline: str, name: str, **inputs: Any) -> Sighting:
         await self._place.create(RUNS, workload.run_of(pipeline, name, **inputs))
@@ -243,6 +256,10 @@ class Ways:
     @staticmethod
     def _births(stamp: Stamp) -> dict[Stage, float]:
         return {} if stamp.first_born is None else {Stage.FIRST_BORN: stamp.first_born}
+
+
+def _recorded(run: Json) -> bool:
+    return bool(run.get("status", {}).get("finished"))
 
 
 def _message(over: Sighting) -> str:

@@ -103,9 +103,9 @@ SLEEPER_SOURCE = """
 import time
 
 def main() -> None:
-    time.sleep(15)
+    time.sleep(600)
 """
-"""Long enough that a child which had a pod when its parent was cancelled still has it then."""
+"""Who has a pod keeps it: nobody starts while the others are cancelled."""
 
 CALLER_SOURCE = """
 import time

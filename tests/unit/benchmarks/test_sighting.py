@@ -89,9 +89,12 @@ async def test_what_is_there_is_known_also_after_forgetting():
         [event("ADDED", "6"), event("ADDED", "7", name="b"), event("DELETED", "8")]
     )
     await watch.until(lambda current: set(current) == {"b"}, 1)
-    assert watch.added() == ["a", "b"]
+    assert {name: body["metadata"]["resourceVersion"] for name, body in watch.added().items()} == {
+        "a": "8",
+        "b": "7",
+    }
     watch.forget()
-    assert watch.added() == []
+    assert watch.added() == {}
     assert set(watch.current) == {"b"}
     with pytest.raises(TimeoutError):
         await watch.until(lambda current: "a" in current, 0.01)
