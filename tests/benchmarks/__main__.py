@@ -46,16 +46,15 @@ def main() -> None:
     if not os.environ.get("KUBECONFIG"):
         sys.exit('KUBECONFIG is not set: run `make bench`, or eval "$(make -s env)" first')
     bounds = limits.load(limits.FILE.read_text())
-    try:
-        found, around = asyncio.run(_measure(options))
-    except asyncio.CancelledError:
-        sys.exit("terminated: what was made for the benchmark is removed")
+    found, around = asyncio.run(_measure(options))
     measured = numbers_of_bills(found.bills) | reads.numbers(found.reads)
     for outcome in found.outcomes:
         measured |= numbers(outcome)
     verdicts = limits.check(bounds, measured, options.chosen)
     found = dataclasses.replace(found, verdicts=verdicts)
     sys.stdout.write(page.console(found) + "\n")
+    if around is None:
+        sys.exit("\nThe benchmark was terminated. What it made in the cluster is removed.")
     if options.page:
         options.page.write_text(page.page(found, around))
         (options.page.parent / page.PICTURE).write_text(plot.picture(found.outcomes))
@@ -113,11 +112,7 @@ def _scenarios(options: argparse.Namespace, *, warm: bool) -> list[Scenario]:
     return [each for each in rows if each.name in options.chosen and each.warm == warm]
 
 
-async def _measure(options: argparse.Namespace) -> tuple[Findings, Circumstances]:
-    # What ends it leaves no namespace behind.
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _measure(options: argparse.Namespace) -> tuple[Findings, Circumstances | None]:
     async with AsyncExitStack() as stack:
         cluster = await Cluster.connect(os.environ["KUBECONFIG"])
         stack.push_async_callback(cluster.close)
@@ -161,13 +156,14 @@ class Bench:
         """Close the connections."""
         await self._instruments.scraper.close()
 
-    async def measure(self) -> tuple[Findings, Circumstances]:
-        """Everything that was chosen."""
+    async def measure(self) -> tuple[Findings, Circumstances | None]:
+        """Everything that was chosen; without circumstances if it was terminated before its end."""
         load_before, commit, since = os.getloadavg()[0], machine.commit(), time.monotonic()
         began = machine.load()
-        await self._cold()
-        await self._warm()
+        whole = await self._parts()
         found = Findings(self._outcomes, self._reads, self._bills, self._options.seed, [])
+        if not whole:
+            return found, None
         around = Circumstances(
             machine=machine.describe(),
             commit=commit,
@@ -181,6 +177,21 @@ class Bench:
             one_clock=self._one_clock,
         )
         return found, around
+
+    async def _parts(self) -> bool:
+        """Both parts; false if SIGTERM or Ctrl-C ended them, which leaves no namespace behind."""
+        parts = asyncio.create_task(self._cold_and_warm())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, parts.cancel)
+        await asyncio.wait([parts])
+        if parts.cancelled():
+            return False
+        parts.result()
+        return True
+
+    async def _cold_and_warm(self) -> None:
+        await self._cold()
+        await self._warm()
 
     async def _cold(self) -> None:
         options, chosen = self._options, self._options.chosen
