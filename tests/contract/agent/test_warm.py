@@ -1,5 +1,7 @@
 """Warm pods: the worker has imported everything before its run is known, and the run can't tell."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from contract.agent.messages import RUN, work
 from contract.agent.packages import install, of_the_image
 from support.surroundings import PIPELINE
 from support.waiting import looks
+
+from mayfly_runtime.agent.warming import READ_EARLY
 
 SECONDS = 120.0
 """More than a busy machine takes to import all packages."""
@@ -180,6 +184,50 @@ async def test_a_worker_that_starts_again_is_as_it_was_at_first(pods, venv):
     cold = await pods.output(python_of(venv), source, waits=False)
     again = await pods.output(python_of(venv), source, waits=True)
     assert again == cold
+
+
+NO_MATTER = {
+    *["HOME", "PYTHONUSERBASE"],  # sysconfig: folders that are not on sys.path here
+    *["PYTHONDOCS", "_PYTHON_PROJECT_BASE"],  # pydoc's own, sysconfig's for builds of Python
+    *["_PYTHON_SYSCONFIGDATA_NAME", "_PYTHON_SYSCONFIGDATA_PATH"],  # likewise
+    *["LANG", "LC_CTYPE", "PATH", "TMPDIR"],  # given to a program that moviepy calls
+}
+
+READERS = r"""
+import os, sys
+from pathlib import Path
+read = set()
+class Noting(type(os.environ)):
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            read.add(key)
+        return super().__getitem__(key)
+before = set(os.environ)
+from mayfly_runtime.worker import recorder, warm
+class Recorder(recorder.Recorder):
+    def __enter__(self):
+        os.environ.__class__ = Noting
+        return super().__enter__()
+    def __exit__(self, *error):
+        os.environ.__class__ = Noting.__base__
+        super().__exit__(*error)
+recorder.Recorder = Recorder
+assert warm.warm_up(Path(sys.argv[1])) == {}
+print(*sorted(read))
+"""
+
+
+def test_every_variable_that_a_package_reads_when_imported_is_named(packages, tmp_path):
+    done = subprocess.run(
+        [packages, "-I", "-c", READERS, tmp_path],
+        env={name: os.environ[name] for name in ("PATH", "HOME")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    read = set(done.stdout.split()) - NO_MATTER
+    assert "SKLEARN_WORKING_MEMORY" in read
+    assert {name for name in read if not name.startswith(READ_EARLY)} == set()
 
 
 # The life of a pod that waits

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mayfly_runtime.worker import recorder, replicate_numpy
+from mayfly_runtime.worker import recorder, replicate_numpy, spare_contexts
 from mayfly_runtime.worker.shelf import SHELF
 
 LEFT_OUT = {
@@ -50,7 +50,8 @@ def warm_up(folder: Path) -> dict[str, str]:
                     broken[name] = f"{type(error).__name__}: {error}"
     finally:
         os.chdir(here)
-    ours = (__name__, recorder.__name__)
+    spare_contexts.make()
+    ours = (__name__, recorder.__name__, spare_contexts.__name__)
     SHELF.take([*record.names, *ours], record.needs, record.effects)
     gc.collect()
     gc.freeze()
