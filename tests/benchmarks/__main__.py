@@ -57,7 +57,9 @@ def main() -> None:
         sys.exit("\nThe benchmark was terminated. What it made in the cluster is removed.")
     if options.page:
         options.page.write_text(page.page(found, around))
-        (options.page.parent / page.PICTURE).write_text(plot.picture(found.outcomes))
+        picture = options.page.parent / page.PICTURE
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(plot.picture(found.outcomes))
         say(f"written: {options.page}")
     failed = [
         f"{each.scenario.name} failed: {each.failure}" for each in found.outcomes if each.failure
