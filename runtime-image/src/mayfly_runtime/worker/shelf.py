@@ -23,7 +23,7 @@ class Effects(NamedTuple):
     """What a module changes outside of itself while it is executed."""
 
     variables: dict[str, str]
-    """Of the environment."""
+    """Of the environment, if nobody has set them: packages set a default."""
     before: list[Filter]
     """Filters that it puts before those that are there, the last one first."""
     after: list[Filter]
