@@ -99,6 +99,8 @@ def folder(tmp_path_factory):
         "import circle.two",
         "import circle\nprint(circle.one.circle is circle, circle.two.circle is circle)",
         "import sets, importlib\nimportlib.reload(sets)\nprint(sets.__spec__.name)",
+        "import sets\ndel sys.modules['sets'], os.environ['SETS']\nimport sets as again\n"
+        "print(again is sets)",
         "import importlib.util as util\nprint(util.find_spec('sets').origin)",
         "import importlib.util as util\nprint(util.find_spec('sets.more').name)",
         "os.environ['SETS'] = 'mine'\nimport sets",
@@ -115,6 +117,16 @@ def test_nothing_is_executed_again(folder):
     code = "kept = sys.modules['sets']\n"
     early = EARLY.replace("shelf.SHELF.take", code + "shelf.SHELF.take")
     assert printed(folder, f"{early}import sets\nprint(sets is kept)") == "True\n"
+
+
+def test_a_thread_that_comes_when_another_has_put_it_back_gets_the_same(folder):
+    code = """
+finder = sys.meta_path[0]
+import sets
+spec = finder.find_spec("sets", None)
+print(spec.loader.create_module(spec) is sets, finder.find_spec("sets", None, sets))
+"""
+    assert printed(folder, EARLY + code) == "True None\n"
 
 
 def test_nothing_stays_of_what_looked_on(folder):
