@@ -29,8 +29,8 @@ PACKAGES = {
         import os, warnings
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            os.environ["BRIEFLY"] = "1"
             import sets.more
-        os.environ["BRIEFLY"] = "1"
         del os.environ["BRIEFLY"]
     """,
     "lazy/__init__.py": "def get():\n    import sets.more\n    return sets",
