@@ -125,7 +125,8 @@ class Caches:
         if not pod_uid:
             return
         owner = Owner(body["metadata"]["uid"], key, int(status.get("depth") or 1))
-        self.claims[pod_uid] = owner
+        if self.claims.setdefault(pod_uid, owner).uid != owner.uid:
+            return  # by two leaders: the gateway tells one run that it has lost it
         self._claimed.setdefault(key, set()).add(pod_uid)
         pod = self.waiting.get(key.namespace, {}).get(name)
         if pod is not None and pod.seen.uid == pod_uid:
@@ -244,11 +245,12 @@ class Caches:
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
         """Update a pod. Returns the UID of the run that has it; None if it waits for one."""
         pod_uid = body["metadata"]["uid"]
+        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
         owner = _owner(body) or self.claims.get(pod_uid)
         if owner is None:
             self._put_waiting(body, gone=gone)
             return None
-        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        self._disclaim(pod_uid, name, owner)
         self._drop_waiting(namespace, name)
         annotations = body["metadata"].get("annotations", {})
         warm = TEMPLATE_ANNOTATION in annotations
@@ -277,6 +279,14 @@ class Caches:
         if seen.over:
             self.departures.tell(pod)
         return owner.uid
+
+    def _disclaim(self, pod_uid: str, name: str, owner: Owner) -> None:
+        """A pod has an owner: another run that has claimed it, too, must not delete it."""
+        other = self.claims.get(pod_uid)
+        if other is not None and other.uid != owner.uid:
+            del self.claims[pod_uid]
+            self._claimed[other.key].discard(pod_uid)
+            self.pods.get(other.uid, {}).pop(name, None)
 
     def _put_waiting(self, body: Json, *, gone: bool) -> None:
         metadata = body["metadata"]
@@ -318,8 +328,7 @@ class Caches:
 
     def drop_waiting(self, namespace: str, name: str) -> None:
         """Remove a waiting pod that is gone."""
-        pod = self.waiting.get(namespace, {}).get(name)
-        if pod is not None:
+        if (pod := self.waiting.get(namespace, {}).get(name)) is not None:
             self.spent.discard(pod.seen.uid)
         self._drop_waiting(namespace, name)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from mayfly.api.v1alpha1 import PipelineRuntime, Reason, WarmStatus
 from mayfly.api.v1alpha1.identity import crockford
 from mayfly.clock import Clock
-from mayfly.controller.caches import Caches
+from mayfly.controller.caches import Caches, RunPod
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
@@ -82,6 +82,7 @@ class Pools:
         self._pools: dict[tuple[str, str], Pool] = {}
         self._promised: dict[Key, str] = {}
         caches.booted.listen(self._booted)
+        caches.departures.listen(self._departed)
 
     # -- for runs --------------------------------------------------------------------------------
 
@@ -118,11 +119,13 @@ class Pools:
     # -- the pools -------------------------------------------------------------------------------
 
     async def look(self, key: Key) -> None:
-        """Do what is to be done for a pool now.
+        """Do what is to be done for a pool now; nothing before it is known which pods are claimed.
 
         Raises:
             KubeError: the API server did not do what was asked.
         """
+        if not self._caches.claims_known:
+            return  # the sweep calls again
         pool = self._pool(key.namespace, key.name)
         seen = self._observe(key, pool)
         plan = plan_pool(seen)
@@ -210,6 +213,10 @@ class Pools:
         pool.boots = pool.boots.succeeded(seconds)
         self._metrics.booted(seconds)
         self._changed(namespace, pod.runtime)
+
+    def _departed(self, pod: RunPod) -> None:
+        if pod.warm:  # one fewer is claimed
+            self._queue.add_after(Key("runtime", "", pod.runtime), STATUS_SECONDS)
 
     def _failed(self, pool: Pool, failure: Failure) -> None:
         pool.boots = pool.boots.failed(failure, self._clock())

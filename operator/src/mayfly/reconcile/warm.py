@@ -264,11 +264,16 @@ def _why_useless(seen: ObservedPool, pod: WaitingPod, template: str) -> str:
         return "no pool"
     if pod.template != template:
         return "old"
-    if not pod.was_ready and seen.now >= pod.created + LATE:
+    if not pod.was_ready and (seen.now >= pod.created + LATE or _cannot_be_pulled(pod)):
         return "late"
     since = pod.ready_since or pod.created
     unready = pod.was_ready and not pod.seen.ready
     return "unready" if unready and seen.now >= since + UNREADY else ""
+
+
+def _cannot_be_pulled(pod: WaitingPod) -> bool:
+    """Whether the kubelet has tried its image in vain, and pauses: so do we, and longer."""
+    return pod.seen.waiting is not None and pod.seen.waiting[0] in PULL_REASONS - {"ErrImagePull"}
 
 
 def _has_failed(pod: WaitingPod) -> bool:
