@@ -40,7 +40,7 @@ check: ## style, types and unit tests: for the inner loop
 test-long: ## test with longer waits and more examples: before a release
 	@MAYFLY_TESTS=long bash tests/run
 
-bench: ## measure times, API writes and metering on the cluster (BENCH=history: a long ledger, without one)
+bench: ## measure on the cluster, check limits (BENCH="warm post --quick": less; BENCH=history: a long ledger)
 ifeq ($(firstword $(BENCH)),history)
 	@$(IN_VENV) env PYTHONPATH="$$PYTHONPATH:tests" python -m benchmarks $(BENCH)
 else

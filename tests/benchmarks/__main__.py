@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures the running cluster and writes docs/benchmarks.md.
+"""`python -m benchmarks [SCENARIO …]`: measures the cluster and writes docs/benchmarks.md.
 
 `python -m benchmarks history` measures a long ledger instead, without a cluster.
 """
@@ -7,26 +7,34 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
+import signal
 import sys
 import time
-from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import audit, history, machine, metering, page, process, reads
-from benchmarks.audit import AuditLog, Entry, Mark, Request
-from benchmarks.cold import POD, PREFIXES, RUN, ColdBenchmark, ColdStarts
+from benchmarks import history, limits, machine, metering, page, plot, process, reads, scenario
+from benchmarks.audit import AuditLog
+from benchmarks.engine import FAILURES, Engine, Instruments
+from benchmarks.metering import Bill
+from benchmarks.outcome import METERING, Outcome, numbers, numbers_of_bills
 from benchmarks.page import Circumstances, Findings
 from benchmarks.place import NODES, Place
 from benchmarks.process import Meter
+from benchmarks.reads import Reads
+from benchmarks.scenario import Scenario
+from benchmarks.scrape import Scraper
 
 from mayfly.kube.client import Cluster
 from mayfly.kube.kinds import PODS, RUNTIMES
 
 Json = dict[str, Any]
 
-IDLE_SECONDS = 10.0
+READS = "reads"
+QUICK_ROUNDS = 2
 
 
 def main() -> None:
@@ -37,11 +45,27 @@ def main() -> None:
     options = _options()
     if not os.environ.get("KUBECONFIG"):
         sys.exit('KUBECONFIG is not set: run `make bench`, or eval "$(make -s env)" first')
+    bounds = limits.load(limits.FILE.read_text())
     found, around = asyncio.run(_measure(options))
+    measured = numbers_of_bills(found.bills) | reads.numbers(found.reads)
+    for outcome in found.outcomes:
+        measured |= numbers(outcome)
+    verdicts = limits.check(bounds, measured, options.chosen)
+    found = dataclasses.replace(found, verdicts=verdicts)
     sys.stdout.write(page.console(found) + "\n")
+    if around is None:
+        sys.exit("\nThe benchmark was terminated. What it made in the cluster is removed.")
     if options.page:
         options.page.write_text(page.page(found, around))
+        picture = options.page.parent / page.PICTURE
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_text(plot.picture(found.outcomes))
         say(f"written: {options.page}")
+    failed = [
+        f"{each.scenario.name} failed: {each.failure}" for each in found.outcomes if each.failure
+    ]
+    if failed := [*failed, *limits.failures(verdicts)]:
+        sys.exit("\n".join(["", "The benchmark failed:", *(f"  {each}" for each in failed)]))
 
 
 def say(text: str) -> None:
@@ -51,102 +75,165 @@ def say(text: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("-n", type=int, default=15, help="rounds of cold starts (15)")
+    every = [each.name for each in scenario.table()] + [READS, METERING]
+    parser.add_argument("chosen", nargs="*", metavar="SCENARIO", help=f"{', '.join(every)} (all)")
+    parser.add_argument("--quick", action="store_true", help="few rounds: for a look")
+    parser.add_argument("--pool", type=int, default=20, help="pods that wait (20)")
     parser.add_argument(
-        "--bills", type=int, default=200, help="runs for the metering (200: about 12 minutes)"
+        "--no-pool", action="store_true", help="the warm scenarios with no pod that waits"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the metering's lengths (1)")
+    parser.add_argument("--fan-out", type=int, default=200, help="children to cancel (200)")
+    parser.add_argument("--bills", type=int, default=40, help="runs for the metering (40)")
+    parser.add_argument("--seed", type=int, default=1, help="of all random numbers (1)")
     parser.add_argument("--runtime", default="default", help="the PipelineRuntime")
     parser.add_argument("--system", default="mayfly-system", help="the installation's namespace")
     state = os.environ.get("MAYFLY_LOCAL_STATE", "/var/lib/mayfly-local")
     parser.add_argument("--audit-log", type=Path, default=Path(state) / "audit.log")
     where = machine.ROOT / "docs" / "benchmarks.md"
-    parser.add_argument("--page", type=Path, default=where, help="the page to write")
-    parser.add_argument("--no-page", dest="page", action="store_const", const=None)
+    parser.add_argument(
+        "--page", type=Path, help=f"the page to write ({where.name}, if all is run)"
+    )
     options = parser.parse_args()
-    if options.n < 1 or options.bills < 0:
-        parser.error("-n is at least 1, --bills at least 0")
+    if unknown := set(options.chosen) - set(every):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(every)}")
+    if min(options.pool, options.fan_out, options.bills) < 1:
+        parser.error("--pool, --fan-out and --bills are at least 1")
+    # A page of a part, or of few rounds, would replace a better one.
+    if not (options.chosen or options.quick or options.no_pool or options.page):
+        options.page = where
+    options.chosen = options.chosen or every
     return options
 
 
-async def _measure(options: argparse.Namespace) -> tuple[Findings, Circumstances]:
-    cluster = await Cluster.connect(os.environ["KUBECONFIG"])
-    try:
-        load_before, commit = os.getloadavg()[0], machine.commit()
-        began = machine.load()
+def _scenarios(options: argparse.Namespace, *, warm: bool) -> list[Scenario]:
+    rows = scenario.table(options.pool, options.fan_out)
+    if options.quick:
+        rows = tuple(
+            dataclasses.replace(each, rounds=min(each.rounds, QUICK_ROUNDS)) for each in rows
+        )
+    return [each for each in rows if each.name in options.chosen and each.warm == warm]
+
+
+async def _measure(options: argparse.Namespace) -> tuple[Findings, Circumstances | None]:
+    async with AsyncExitStack() as stack:
+        cluster = await Cluster.connect(os.environ["KUBECONFIG"])
+        stack.push_async_callback(cluster.close)
+        bench = await Bench.connect(cluster, options)
+        stack.push_async_callback(bench.close)
+        return await bench.measure()
+
+
+class Bench:
+    """The whole measurement: cold scenarios in one namespace, warm ones in another with a pool."""
+
+    def __init__(
+        self, cluster: Cluster, options: argparse.Namespace, instruments: Instruments, runtime: Json
+    ) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._instruments = instruments
+        self._runtime = runtime
+        self._outcomes: list[Outcome] = []
+        self._reads: dict[str, Reads] = {}
+        self._bills: list[Bill] = []
+        self._busy_idle = 0.0
+        self._one_clock = True
+
+    @classmethod
+    async def connect(cls, cluster: Cluster, options: argparse.Namespace) -> Bench:
+        """Find the installation's processes and the PipelineRuntime."""
+        pods = (await cluster.list(PODS, options.system))["items"]
+        names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in pods}
+        processes = process.find(names)
+        instruments = Instruments(
+            log=AuditLog(options.audit_log),
+            meter=Meter(processes) if processes else None,
+            scraper=await Scraper.connect(os.environ["KUBECONFIG"], options.system, pods),
+            system=options.system,
+        )
         runtime = await cluster.get(RUNTIMES, None, options.runtime)
-        meter = await _meter(cluster, options.system)
-        log = AuditLog(options.audit_log)
-        async with Place(cluster) as place:
-            bench = ColdBenchmark(place, runtime, meter)
-            say("warming up, then idling")
-            await bench.warm_up()
-            busy_idle = await _idle(meter)
-            first = log.mark() if log.readable() else None
-            cold = await bench.measure(options.n, say)
-            entries = _entries(log, first, options.system, place.namespace)
-            rows = meter.rows(options.n) if meter else []
-            read = await reads.measure(place, log, options.n, options.system, say)
-            bills = await metering.measure(place, options.bills, options.seed, say)
-        run_writes, pod_writes = _writes(entries, cold)
-        found = Findings(cold, run_writes, pod_writes, read, rows, bills, options.seed)
+        return cls(cluster, options, instruments, runtime)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._instruments.scraper.close()
+
+    async def measure(self) -> tuple[Findings, Circumstances | None]:
+        """Everything that was chosen; without circumstances if it was terminated before its end."""
+        load_before, commit, since = os.getloadavg()[0], machine.commit(), time.monotonic()
+        began = machine.load()
+        whole = await self._parts()
+        found = Findings(self._outcomes, self._reads, self._bills, self._options.seed, [])
+        if not whole:
+            return found, None
         around = Circumstances(
             machine=machine.describe(),
             commit=commit,
             date=machine.today(),
-            versions=await _versions(cluster, runtime),
+            versions=await _versions(self._cluster, self._runtime),
             load_before=load_before,
-            busy_idle=busy_idle,
+            busy_idle=self._busy_idle,
             busy_all=machine.load().share_since(began),
+            minutes=(time.monotonic() - since) / 60,
+            pool=self._options.pool,
+            one_clock=self._one_clock,
         )
         return found, around
-    finally:
-        await cluster.close()
 
+    async def _parts(self) -> bool:
+        """Both parts; false if SIGTERM or Ctrl-C ended them, which leaves no namespace behind."""
+        parts = asyncio.create_task(self._cold_and_warm())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, parts.cancel)
+        await asyncio.wait([parts])
+        if parts.cancelled():
+            return False
+        parts.result()
+        return True
 
-async def _meter(cluster: Cluster, system: str) -> Meter | None:
-    page_of_pods = await cluster.list(PODS, system)
-    pods = {each["metadata"]["uid"]: each["metadata"]["name"] for each in page_of_pods["items"]}
-    processes = process.find(pods)
-    return Meter(processes) if processes else None
+    async def _cold_and_warm(self) -> None:
+        await self._cold()
+        await self._warm()
 
+    async def _cold(self) -> None:
+        options, chosen = self._options, self._options.chosen
+        rows = _scenarios(options, warm=False)
+        if not rows and not {READS, METERING} & set(chosen):
+            return
+        async with Place(self._cluster, self._runtime) as place:
+            await self._run(place, rows)
+            if READS in chosen:
+                n = QUICK_ROUNDS if options.quick else 5
+                log, system = self._instruments.log, options.system
+                self._reads = await reads.measure(place, log, n, system, say)
+            if METERING in chosen:
+                n = min(options.bills, 5) if options.quick else options.bills
+                self._bills = await metering.measure(place, n, options.seed, say)
 
-async def _idle(meter: Meter | None) -> float:
-    """Do nothing for a while; the share of the cores that is busy even so."""
-    load, cpu = machine.load(), meter.read() if meter else {}
-    began = time.monotonic()
-    await asyncio.sleep(IDLE_SECONDS)
-    if meter:
-        meter.idle(cpu, time.monotonic() - began)
-    return machine.load().share_since(load)
+    async def _warm(self) -> None:
+        rows = _scenarios(self._options, warm=True)
+        if not rows:
+            return
+        try:
+            pool = 0 if self._options.no_pool else self._options.pool
+            async with Place(self._cluster, self._runtime, "-warm", pool) as place:
+                await self._run(place, rows)
+        except FAILURES as error:
+            known = {each.scenario for each in self._outcomes}
+            self._outcomes += [
+                Outcome(each, failure=f"no pool: {error}") for each in rows if each not in known
+            ]
 
-
-def _entries(log: AuditLog, first: Mark | None, system: str, namespace: str) -> list[Entry] | None:
-    if first is None:
-        return None
-    lines = log.between(first, log.mark())
-    # Most lines are not ours; a look at the text spares parsing them.
-    ours = [line for line in lines if namespace in line]
-    return [each for each in audit.entries(ours, system=system) if each.namespace == namespace]
-
-
-def _writes(
-    entries: list[Entry] | None, cold: ColdStarts
-) -> tuple[Counter[Request] | None, Counter[Request] | None]:
-    if entries is None:
-        return None, None
-
-    entries = [each for each in entries if each.request.verb != "get"]
-
-    def of_run(entry: Entry) -> bool:
-        return entry.name in cold.run_pods or (
-            entry.name.startswith(PREFIXES[RUN]) and entry.request.target.startswith("pipelineruns")
-        )
-
-    def of_pod(entry: Entry) -> bool:
-        return entry.name.startswith(PREFIXES[POD]) and entry.request.target.startswith("pods")
-
-    return audit.count(entries, of_run), audit.count(entries, of_pod)
+    async def _run(self, place: Place, rows: list[Scenario]) -> None:
+        engine = Engine(place, self._instruments, self._options.seed, say)
+        say(f"{place.namespace}: waiting until it is settled, then idling")
+        load = machine.load()
+        await engine.begin()
+        if not place.pool:
+            self._busy_idle = machine.load().share_since(load)
+        for row in rows:
+            self._outcomes.append(await engine.measure(row))
+        self._one_clock &= engine.ways.one_clock
 
 
 async def _versions(cluster: Cluster, runtime: Json) -> list[tuple[str, str]]:

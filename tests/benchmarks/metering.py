@@ -65,7 +65,9 @@ async def _bills(
     for number, seconds in enumerate(seconds_each):
         name = f"timed-{number}"
         spec = {"inputJSON": f'{{"seconds": {seconds:.6f}}}'}
-        await place.create(RUNS, workload.run(name, workload.TIMED_SOURCE, **spec))
+        await place.create(
+            RUNS, workload.run(name, place.runtime_name, workload.TIMED_SOURCE, **spec)
+        )
         over = await place.runs.first(name, condition("Finished"))
         status = over.body["status"]
         if not condition("Succeeded")(over.body):

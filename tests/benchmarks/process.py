@@ -100,6 +100,12 @@ class Meter:
         self._taken: dict[int, float] = dict.fromkeys((each.pid for each in self.processes), 0.0)
         self._seconds = 0.0
 
+    def anew(self) -> Meter:
+        """One that has counted nothing yet, and knows what idling costs."""
+        meter = Meter(self.processes)
+        meter._idle = self._idle
+        return meter
+
     def read(self) -> dict[int, float]:
         """CPU milliseconds by pid."""
         return {each.pid: usage(each).cpu_ms for each in self.processes}

@@ -11,7 +11,7 @@ from benchmarks.audit import AuditLog, Request
 from benchmarks.place import Place
 from benchmarks.sighting import condition
 
-from mayfly.kube.kinds import PIPELINES, RUNS
+from mayfly.kube.kinds import RUNS
 
 ALONE = "run of a Pipeline"
 WITH_CHILD = "run of a Pipeline, and its child"
@@ -31,6 +31,19 @@ class Reads:
     requests: Counter[Request]
 
 
+def numbers(found: dict[str, Reads]) -> dict[str, float]:
+    """GETs a run by who made them, for limits: `reads.gets.controller`, `reads.gets_call.…`."""
+    return {
+        f"reads.{name}.{client}": sum(
+            number for request, number in each.requests.items() if request.client == client
+        )
+        / each.runs
+        for name, each in (("gets", found.get(ALONE)), ("gets_call", found.get(WITH_CHILD)))
+        for client in audit.OWN
+        if each is not None
+    }
+
+
 async def measure(
     place: Place, log: AuditLog, n: int, system: str, tell: Callable[[str], None]
 ) -> dict[str, Reads]:
@@ -43,9 +56,6 @@ async def measure(
         return {}
     found = {}
     for arm, pipeline in ((ALONE, LEAF), (WITH_CHILD, PARENT)):
-        source = workload.LEAF_SOURCE if pipeline == LEAF else workload.parent(place.namespace)
-        await place.create(PIPELINES, workload.pipeline(pipeline, source))
-        await place.until_ready(pipeline)
         # The first run of a version is not counted: it reads what the others find in the cache.
         await _run(place, pipeline, f"warm-up-{pipeline}")
         first = log.mark()

@@ -15,7 +15,8 @@ from mayfly.kube.kinds import Kind
 Json = dict[str, Any]
 Wanted = Callable[[Json], bool]
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
+"""Sixty pods that boot at once on two cores take a minute and more."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Sighting:
         return str(self.body["metadata"]["name"])
 
 
+Match = Callable[[Sighting], bool]
+
+
 class Watch:
     """Everything that happened to the objects of one kind in one namespace."""
 
@@ -39,9 +43,14 @@ class Watch:
         self._cluster = cluster
         self._kind = kind
         self._namespace = namespace
-        self._seen: list[Sighting] = []
-        self._news = asyncio.Condition()
+        # By name, and nobody looks through all of it: with sixty runs at once, the looking would
+        # take the cores from what is measured.
+        self._seen: dict[str, list[Sighting]] = {}
+        self._waiting: dict[str, list[tuple[Match, asyncio.Future[Sighting]]]] = {}
+        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.current: dict[str, Json] = {}
+        """The objects that are there, as last seen, by name."""
 
     async def start(self) -> None:
         """Begin; the namespace is new, so nothing came before."""
@@ -54,6 +63,18 @@ class Watch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def forget(self) -> None:
+        """Drop what was seen until now; what is there stays known."""
+        self._seen.clear()
+
+    def added(self) -> dict[str, Json]:
+        """What was made since it began, or since it forgot, as it was seen last, by name."""
+        return {
+            name: seen[-1].body
+            for name, seen in self._seen.items()
+            if any(each.change == "ADDED" for each in seen)
+        }
+
     async def _run(self, version: str) -> None:
         while True:
             try:
@@ -63,13 +84,22 @@ class Watch:
                     at = time.monotonic()
                     body = event["object"]
                     version = body["metadata"]["resourceVersion"]
-                    if event["type"] == "BOOKMARK":
-                        continue
-                    async with self._news:
-                        self._seen.append(Sighting(at, event["type"], body))
-                        self._news.notify_all()
+                    if event["type"] != "BOOKMARK":
+                        self._note(Sighting(at, event["type"], body))
             except Unavailable:
                 await asyncio.sleep(0.05)
+
+    def _note(self, sighting: Sighting) -> None:
+        name = sighting.name
+        self._seen.setdefault(name, []).append(sighting)
+        if sighting.change == "DELETED":
+            self.current.pop(name, None)
+        else:
+            self.current[name] = sighting.body
+        for wanted, waiter in self._waiting.get(name, []):
+            if not waiter.done() and wanted(sighting):
+                waiter.set_result(sighting)
+        self._news.set()
 
     def named(self, prefix: str) -> str:
         """The name of the one object whose name begins so.
@@ -77,7 +107,7 @@ class Watch:
         Raises:
             LookupError: none, or several, were seen.
         """
-        names = {each.name for each in self._seen if each.name.startswith(prefix)}
+        names = {name for name in self._seen if name.startswith(prefix)}
         if len(names) != 1:
             raise LookupError(f"{len(names)} objects have names that begin with {prefix!r}")
         return names.pop()
@@ -91,7 +121,8 @@ class Watch:
             TimeoutError: it does not come.
         """
         return await self._wait(
-            lambda each: each.name == name and each.change != "DELETED" and wanted(each.body),
+            name,
+            lambda each: each.change != "DELETED" and wanted(each.body),
             f"{self._kind.name} {name}",
             seconds,
         )
@@ -103,28 +134,48 @@ class Watch:
             TimeoutError: it stays.
         """
         return await self._wait(
-            lambda each: each.name == name and each.change == "DELETED",
+            name,
+            lambda each: each.change == "DELETED",
             f"the removal of {self._kind.name} {name}",
             seconds,
         )
 
-    async def _wait(
-        self, wanted: Callable[[Sighting], bool], what: str, seconds: float
-    ) -> Sighting:
-        def found() -> Sighting | None:
-            return next((each for each in self._seen if wanted(each)), None)
+    async def until(self, wanted: Callable[[dict[str, Json]], bool], seconds: float) -> None:
+        """Wait until all objects together are as wanted.
 
+        Raises:
+            TimeoutError: they do not come to be.
+        """
         try:
-            async with asyncio.timeout(seconds), self._news:
-                await self._news.wait_for(lambda: found() is not None)
+            async with asyncio.timeout(seconds):
+                while not wanted(self.current):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            self._say_why()
+            raise
+
+    async def _wait(self, name: str, wanted: Match, what: str, seconds: float) -> Sighting:
+        for each in self._seen.get(name, []):
+            if wanted(each):
+                return each
+        waiter: asyncio.Future[Sighting] = asyncio.get_running_loop().create_future()
+        entry = (wanted, waiter)
+        self._waiting.setdefault(name, []).append(entry)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
         except TimeoutError as error:
-            if self._task is not None and self._task.done():
-                self._task.result()  # the watch ended: that is why
+            self._say_why()
             raise TimeoutError(f"{what} was not seen within {seconds:.0f} s") from error
-        sighting = found()
-        if sighting is None:
-            raise AssertionError("what was seen stays seen")
-        return sighting
+        finally:
+            self._waiting[name].remove(entry)
+            if not self._waiting[name]:
+                del self._waiting[name]
+
+    def _say_why(self) -> None:
+        if self._task is not None and self._task.done():
+            self._task.result()  # the watch ended: that is why
 
 
 def condition(kind: str) -> Wanted:

@@ -66,10 +66,117 @@ def main(seconds: float) -> str:
     return "done"
 """
 
+NOW = """
+import time
+from pathlib import Path
+
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+def now():
+    "This moment, on both clocks; `read_moment` chooses."
+    return {"monotonic": time.monotonic(), "wall": time.time(), "boot": BOOT}
+"""
+
 LEAF_SOURCE = """
 def main() -> int:
     return 1
 """
+
+LINE_SOURCE = (
+    NOW
+    + """
+def main() -> dict:
+    return now()
+"""
+)
+
+PARENT_SOURCE = """
+import replicate
+
+leaf = replicate.use("HERE/leaf")
+
+def main() -> int:
+    return 1 + leaf()
+"""
+
+SLEEPER_SOURCE = """
+import time
+
+def main() -> None:
+    time.sleep(600)
+"""
+"""Who has a pod keeps it: nobody starts while the others are cancelled."""
+
+CALLER_SOURCE = """
+import time
+import replicate
+
+leaf = replicate.use("HERE/leaf")
+
+def main(calls: int, pause: float) -> list[float]:
+    took = []
+    for _ in range(calls):
+        time.sleep(pause)
+        before = time.monotonic()
+        leaf()
+        took.append((time.monotonic() - before) * 1000)
+    return took
+"""
+
+CHAIN_SOURCE = (
+    NOW
+    + """
+import replicate
+
+chain = replicate.use("HERE/chain")
+
+def main(levels: int) -> list[dict]:
+    line = now()
+    return [line, *(chain(levels=levels - 1) if levels > 1 else [])]
+"""
+)
+
+FAN_SOURCE = (
+    NOW
+    + """
+import replicate
+
+line = replicate.use("HERE/line")
+
+def main(children: int) -> list[dict]:
+    before = now()
+    made = [line.create() for _ in range(children)]
+    lines = [each.output() for each in made]
+    return [before, *lines, now()]
+"""
+)
+
+HOLDER_SOURCE = """
+import time
+import replicate
+
+sleeper = replicate.use("HERE/sleeper")
+
+def main(children: int) -> None:
+    for _ in range(children):
+        sleeper.create()
+    time.sleep(600)
+"""
+
+PIPELINES = {
+    "leaf": LEAF_SOURCE,
+    "line": LINE_SOURCE,
+    "parent": PARENT_SOURCE,
+    "sleeper": SLEEPER_SOURCE,
+    "caller": CALLER_SOURCE,
+    "chain": CHAIN_SOURCE,
+    "fan": FAN_SOURCE,
+    "holder": HOLDER_SOURCE,
+}
+"""What calls another names its namespace as `HERE`."""
+
+
+POOL_CPU = "10m"
 
 
 @dataclass(frozen=True)
@@ -103,31 +210,40 @@ def read_stamp(text: str, *, boot: str, wall_offset: float) -> Stamp:
     return Stamp(found["monotonic"], found["first"], found["own"], found["throttled"])
 
 
-def run(name: str, source: str = RUN_SOURCE, **spec: Any) -> Json:
-    """A PipelineRun of a source."""
-    return _object("PipelineRun", name, {"pipelineSpec": {"source": {"inline": source}}, **spec})
+def read_moment(found: Json, *, boot: str, wall_offset: float) -> float:
+    """A moment of `NOW`'s on our monotonic clock; the arguments are those of `read_stamp`."""
+    if found["boot"] != boot:
+        return float(found["wall"]) - wall_offset
+    return float(found["monotonic"])
 
 
-def parent(namespace: str) -> str:
-    """The source of a Pipeline that calls the Pipeline `leaf` of its namespace."""
-    return f"""
-import replicate
-
-leaf = replicate.use("{namespace}/leaf")
-
-def main() -> int:
-    return 1 + leaf()
-"""
+def run(name: str, runtime: str, source: str = RUN_SOURCE, **spec: Any) -> Json:
+    """A PipelineRun of a source with a PipelineRuntime of this name."""
+    pipeline = {"source": {"inline": source}, "runtime": runtime}
+    return _object("PipelineRun", name, {"pipelineSpec": pipeline, **spec})
 
 
-def pipeline(name: str, source: str) -> Json:
-    """A Pipeline of a source."""
-    return _object("Pipeline", name, {"source": {"inline": source}})
+def pipeline(name: str, source: str, runtime: str) -> Json:
+    """A Pipeline of a source with a PipelineRuntime of this name."""
+    return _object("Pipeline", name, {"source": {"inline": source}, "runtime": runtime})
 
 
-def run_of(pipeline: str, name: str) -> Json:
+def run_of(pipeline: str, name: str, **inputs: Any) -> Json:
     """A PipelineRun of a Pipeline."""
-    return _object("PipelineRun", name, {"pipelineRef": {"name": pipeline}})
+    return _object("PipelineRun", name, {"pipelineRef": {"name": pipeline}, "input": inputs})
+
+
+def runtime_with_pool(name: str, spec: Json, size: int) -> Json:
+    """A PipelineRuntime with so many waiting pods a namespace, else as another one's spec.
+
+    Its pods ask the scheduler for less CPU, so that three times the pool fit beside it on a small
+    node; what they may use is the same.
+    """
+    requests = {**spec.get("resources", {}).get("requests", {}), "cpu": POOL_CPU}
+    body = _object("PipelineRuntime", name, {**spec, "warm": {"min": size, "max": size}})
+    body["spec"]["resources"] = {**spec.get("resources", {}), "requests": requests}
+    body["spec"]["maxPods"] = max(100, 6 * size)
+    return body
 
 
 def _object(kind: str, name: str, spec: Json) -> Json:

@@ -65,6 +65,10 @@ class Channel:
             raise ChannelError("a message that is not an object")
         return message
 
+    def pass_on(self) -> None:
+        """Let the program that this process executes next have this end."""
+        self._socket.set_inheritable(True)
+
     def close(self) -> None:
         """Close this end."""
         self._socket.close()

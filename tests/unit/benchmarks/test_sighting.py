@@ -84,6 +84,32 @@ async def test_a_watch_that_failed_says_why():
         await watch.first("a", condition("Finished"), seconds=0.01)
 
 
+async def test_what_is_there_is_known_also_after_forgetting():
+    _, watch = await watching(
+        [event("ADDED", "6"), event("ADDED", "7", name="b"), event("DELETED", "8")]
+    )
+    await watch.until(lambda current: set(current) == {"b"}, 1)
+    assert {name: body["metadata"]["resourceVersion"] for name, body in watch.added().items()} == {
+        "a": "8",
+        "b": "7",
+    }
+    watch.forget()
+    assert watch.added() == {}
+    assert set(watch.current) == {"b"}
+    with pytest.raises(TimeoutError):
+        await watch.until(lambda current: "a" in current, 0.01)
+    await watch.stop()
+
+
+async def test_two_may_wait_for_one_object():
+    _, watch = await watching([event("ADDED", "6"), event("MODIFIED", "7", phase="Succeeded")])
+    both = await asyncio.gather(
+        watch.first("a", phase("Succeeded")), watch.first("a", lambda _: True)
+    )
+    assert [each.body["metadata"]["resourceVersion"] for each in both] == ["7", "6"]
+    await watch.stop()
+
+
 def test_a_condition_must_be_true():
     finished = condition("Finished")
     assert not finished({})

@@ -16,6 +16,7 @@ from mayfly_runtime.agent.logs import LogBuffer
 from mayfly_runtime.agent.messages import Ack, Cancel, Limits, Retire, Welcome, Work
 from mayfly_runtime.agent.session import Closed, Opened, Received
 from mayfly_runtime.agent.supervisor import Phase, Supervisor, Terminated
+from mayfly_runtime.agent.warming import Warming
 
 WORK = Work("r", 1, "t", {}, "main.py:main", "{}", {}, 5_000, 5_000, Limits(cancelGraceMs=1_000))
 
@@ -81,7 +82,8 @@ class World:
         )
         self.file = Path(folder) / "termination"
         self.supervisor = Supervisor(
-            clock=self.clock, inbox=None, child=self.child, log=LogBuffer(10_000),
+            clock=self.clock, inbox=None, child=self.child,
+            warming=Warming(self.child, None), log=LogBuffer(10_000),
             jobs=self.jobs, oom=SimpleNamespace(grew=lambda: False),
             termination_log=self.file, say=lambda _: None,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from mayfly_runtime.agent.messages import Limits
 from mayfly_runtime.agent.oom import OomCounter
 from mayfly_runtime.agent.session import Session
 from mayfly_runtime.agent.supervisor import ChildrenEnded, Inbox, Supervisor, Terminated
+from mayfly_runtime.agent.warming import Warming
 
 
 def live(
@@ -46,6 +47,9 @@ def live(
     oom = OomCounter(Path(environment.get("MAYFLY_CGROUP", "/sys/fs/cgroup")))
     clock = Clock()
     child = Child(worker, log, clock, inbox.put)
+    ready_file = environment.get("MAYFLY_READY_FILE")
+    warming = Warming(child, Path(ready_file) if ready_file else None)
+    warming.begin()
     threading.Thread(
         target=_take_signals, args=(inbox, signals), name="signals", daemon=True
     ).start()
@@ -68,6 +72,7 @@ def live(
         clock=clock,
         inbox=inbox,
         child=child,
+        warming=warming,
         log=log,
         jobs=jobs,
         oom=oom,

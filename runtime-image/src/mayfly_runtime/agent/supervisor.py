@@ -18,6 +18,7 @@ import queue
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from mayfly_runtime.agent import process, termination
 from mayfly_runtime.agent.attempt import Attempt
@@ -46,6 +47,7 @@ from mayfly_runtime.agent.run import CANCELED, End, Run, failed
 from mayfly_runtime.agent.session import Closed, Drained, Opened, Received, SessionEvent
 from mayfly_runtime.agent.unexpected import error_in_words
 from mayfly_runtime.agent.uplink import Uplink
+from mayfly_runtime.agent.warming import Warming
 
 HEARTBEAT_NS = 5_000 * NS_PER_MS
 LINGER_NS = 15 * 60_000 * NS_PER_MS
@@ -94,6 +96,7 @@ class Supervisor:
         clock: Clock,
         inbox: Inbox,
         child: Child,
+        warming: Warming,
         log: LogBuffer,
         jobs: Jobs,
         oom: OomCounter,
@@ -103,6 +106,7 @@ class Supervisor:
         self._clock = clock
         self._inbox = inbox
         self._child = child
+        self._warming = warming
         self._log = log
         self._uplink = Uplink(log)
         self._jobs = jobs
@@ -174,7 +178,9 @@ class Supervisor:
                 self._on_session(event)
             case Said(message, heard_ns):
                 self._child.took()
-                if self._attempt is not None:
+                if self._warming.pending:
+                    self._on_warmed(message)
+                elif self._attempt is not None:
                     self._attempt.on_message(message, heard_ns)
             case ChildrenEnded():
                 self._reap()
@@ -230,20 +236,53 @@ class Supervisor:
         if self._phase is Phase.LEAVING:
             self._say_goodbye()
 
+    def _on_warmed(self, message: dict[str, Any]) -> None:
+        problem, lines = self._warming.on_message(message)
+        for line in lines:
+            self._say(line)
+        if problem:
+            self._not_warmed(problem)
+        elif self._attempt is None:
+            try:
+                self._warming.announce()
+            except OSError as error:
+                self._not_warmed(f"the pod can't say that it is ready: {error}")
+        elif self._phase is Phase.LOADING:
+            self._begin(self._attempt)
+
+    def _not_warmed(self, problem: str) -> None:
+        """A pod that is not fit to wait for a run ends; so does a run that it has already."""
+        if self._phase is Phase.LOADING:
+            self._end(failed("InternalError", problem))
+        elif self._phase is Phase.IDLE:
+            self._say(problem)
+            termination.write(self._termination_log, f"{problem}\n".encode())
+            self._exit = 1
+
     def _on_work(self, work: Work) -> None:
         if self._attempt is not None:
             self._uplink.say(self._hello())  # says which run this pod has
             return
+        self._warming.over()
         now = self._clock.monotonic_ns()
         run = Run(work, self._clock, accepted_ns=now, redactor=self._log.redactor)
         self._log.set_limit(work.limits.logBytes)
         self._attempt = Attempt(run, self._child, self._jobs, self._oom)
         self._phase = Phase.LOADING
         self._deadlines["start"] = run.start_deadline_ns()
-        self._deadlines["import"] = now + work.limits.importMs * NS_PER_MS
         self._note_unfinished()
         self._uplink.say(Accepted(work.run, work.attempt))
-        self._attempt.begin()
+        if not self._warming.pending:
+            self._begin(self._attempt)
+
+    def _begin(self, attempt: Attempt) -> None:
+        """Give the work to the worker."""
+        work = attempt.run.work
+        limit = work.limits.importMs * NS_PER_MS
+        self._deadlines["import"] = self._clock.monotonic_ns() + limit
+        if self._warming.came_too_early(work):
+            self._child.send({"op": "afresh"})
+        attempt.begin()
 
     def _on_cancel(self, *, unless_started: bool) -> None:
         started = self._attempt.run.started if self._attempt else None
@@ -278,7 +317,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         if self._child.note(process.reap()):
-            if self._phase is Phase.IDLE:
+            if self._warming.pending or (self._warming.wanted and self._attempt is None):
+                how = process.describe(self._child.status or 0)
+                self._not_warmed(f"the worker ended before there was work: {how}")
+            elif self._phase is Phase.IDLE:
                 self._say("the worker ended before there was work")
                 self._uplink.say(Leaving())
                 self._exit = 1

@@ -2,9 +2,12 @@
 
 A child of PID 1, started before there is work. It speaks over an inherited socketpair:
 
-    PID 1 -> worker   load {files, entrypoint, schema, input, token, secrets, outputBytes}
+    PID 1 -> worker   warm                              in a pod that waits for its run, at first
+                      afresh                            start again, as a worker that is not warm
+                      load {files, entrypoint, schema, input, token, secrets, outputBytes}
                       go {paths: [[pointer, path]]}
-    worker -> PID 1   checked {problems, files: [[pointer, url]]}
+    worker -> PID 1   warmed {broken: {package: why}}   or unwarmed {error}
+                      checked {problems, files: [[pointer, url]]}
                       loaded
                       output {text, files: [{pointer, folder, name}]}   an iterator's item
                       over                              main() returned, raised or was exhausted
@@ -20,7 +23,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cog
 from mayfly_runtime.channel import Channel, ChannelError, MessageTooLong, frame_bytes
@@ -53,9 +56,15 @@ class Worker:
         Raises:
             ChannelError: PID 1 is gone.
         """
-        load = self._channel.receive()
+        message = self._channel.receive()
+        if message["op"] == "warm":
+            self._channel.send(_warmed(self._scratch / "run"))
+            message = self._channel.receive()
+        if message["op"] == "afresh":
+            self._channel.pass_on()
+            _start_again()
         try:
-            self._run(load)
+            self._run(message)
         except Failure as failure:
             stdio.flush()
             self._channel.send({"op": "failed", "reason": failure.reason, "error": str(failure)})
@@ -118,6 +127,34 @@ class Worker:
         for pointer in prepared.secrets:
             value = str(pick(prepared.values, pointer))
             place(prepared.values, pointer, cog.Secret(value))
+
+
+def _warmed(folder: Path) -> dict[str, Any]:
+    """Warm up; nothing of it may be in the run's log. The answer to PID 1."""
+    from mayfly_runtime.worker import warm  # noqa: PLC0415 for a pod that waits
+
+    streams = {number: os.dup(number) for number in (1, 2)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in streams:
+            os.dup2(nowhere, number)
+        return {"op": "warmed", "broken": warm.warm_up(folder)}
+    except Exception as error:  # noqa: BLE001 whatever it is, the pod must not be ready
+        import traceback  # noqa: PLC0415 only after an error
+
+        return {"op": "unwarmed", "error": "".join(traceback.format_exception(error))}
+    finally:
+        os.close(nowhere)
+        for number, copy in streams.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _start_again() -> NoReturn:
+    """Become the worker that this process was at first, its environment included."""
+    pairs = (each.partition(b"=") for each in Path("/proc/self/environ").read_bytes().split(b"\0"))
+    environment = {name: value for name, _, value in pairs if name}
+    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 no shell is wanted
 
 
 def _collect_little() -> None:

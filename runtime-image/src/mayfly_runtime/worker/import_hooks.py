@@ -6,16 +6,20 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
+from mayfly_runtime.worker.shelf import SHELF
+
 Execute = Callable[[ModuleType], None]
 
 
 def on_import(name: str, load: Callable[[Execute, ModuleType], None]) -> None:
     """Have a module loaded by `load(execute, module)`, where `execute(module)` runs its code.
 
-    If it is there already (a site hook has imported it), `execute` does nothing.
+    If it is there already (a site hook has imported it, or this interpreter was warmed up),
+    `execute` does nothing.
     """
-    if name in sys.modules:
-        load(lambda _module: None, sys.modules[name])
+    there = sys.modules.get(name) or SHELF.get(name)
+    if there is not None:
+        load(lambda _module: None, there)
     else:
         sys.meta_path.insert(0, _Finder(name, load))
 
