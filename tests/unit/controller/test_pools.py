@@ -485,6 +485,20 @@ async def test_an_api_server_that_was_away_costs_no_healthy_pod() -> None:
     assert sorted(each["metadata"]["name"] for each in world.waiting()) == names
 
 
+async def test_a_controller_that_starts_in_an_outage_replaces_no_healthy_pod() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    world.now = NOW + timedelta(minutes=10)
+    unready = {**READY, "status": "False", "lastTransitionTime": rfc3339_seconds(world.now)}
+    made = {"creationTimestamp": rfc3339_seconds(NOW)}
+    world.cluster.edit(PODS, "team", name, lambda body: body["metadata"].update(made))
+    world.set_status(name, conditions=[unready])
+    world.restart()
+    world.caches.claims_known = True
+    await world.worker.look(POOL)
+    assert [each["metadata"]["name"] for each in world.waiting()] == [name]
+
+
 async def test_the_status_counts_what_is_there() -> None:
     world = Pooled(least=2)
     assert world.pools.status("other") is None

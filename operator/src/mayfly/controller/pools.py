@@ -180,7 +180,7 @@ class Pools:
             names=tuple(pool.names),
             rate=pool.arrivals.rate(now),
             boots=pool.boots,
-            booting=sum(each.lives and not each.was_ready for each in self._waiting()),
+            booting=sum(each.lives and not each.has_booted for each in self._waiting()),
             room=self._room(key, runtime),
             network_ready=not self._network_enabled or key.namespace in self._caches.networks,
             surplus_since=pool.surplus_since,
@@ -238,7 +238,7 @@ class Pools:
         return WarmStatus(
             namespaces=namespaces,
             waiting=sum(each.seen.ready for each in waiting),
-            booting=sum(not each.was_ready for each in waiting),
+            booting=sum(not each.has_booted for each in waiting),
             claimed=claimed,
         )
 
