@@ -28,6 +28,7 @@ KINDS = {
     "service": (CORE, "services"),
     "serviceaccount": (CORE, "serviceaccounts"),
     "configmap": (CORE, "configmaps"),
+    "resourcequota": (CORE, "resourcequotas"),
     "deploy": ("/apis/apps/v1", "deployments"),
     "rolebinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "lease": ("/apis/coordination.k8s.io/v1", "leases"),

@@ -166,7 +166,8 @@ def write_of(method: str, path: str, body: bytes) -> Write | None:
     words = [method, f"{plural}/{sub}" if sub else plural]
     if plural == "pods":
         pod = name or content["metadata"]["name"]
-        words.append(f"of attempt {pod.rpartition('-')[2]}")
+        warm = pod.startswith("mayfly-warm-")  # their names are random
+        words.append("that waited" if warm else f"of attempt {pod.rpartition('-')[2]}")
     if sub == "status":
         words += _status(content["status"])
     return Write(match["namespace"], " ".join(words))

@@ -89,16 +89,17 @@ class Pooled(World):
         self.cluster.edit(RUNS, "team", key.name, change)
         self.caches.drop_run(key)
 
-    def restart(self) -> None:
+    def restart(self, *, knows_runs: bool = True) -> None:
         """A new controller: it lists pods, and then runs."""
         fresh = Pooled.__new__(Pooled)
         super(Pooled, fresh).__init__()
         fresh.cluster = self.cluster
+        self.pools._promised.clear()
         self.caches.__dict__.update(Caches(runtimes=self.caches.runtimes).__dict__)
         self.namespace({"mayfly.dev/warm": "default"})
         for body in self.cluster.every(PODS):
             self.watched(body)
-        for body in self.cluster.every(RUNS):
+        for body in self.cluster.every(RUNS) if knows_runs else []:
             if not body.get("status", {}).get("finished"):
                 self.caches.put_run(Key("run", "team", body["metadata"]["name"]), body)
 
@@ -287,19 +288,34 @@ async def test_a_new_controller_finds_what_is_claimed_and_what_waits(adopted: bo
     assert world.status(key)["podName"] == first
 
 
-async def test_who_lost_a_claim_leaves_the_pod_to_the_run_that_has_it() -> None:
+async def test_until_every_claim_is_known_no_pod_is_taken_for_a_useless_one() -> None:
     world = Pooled()
     [name] = await world.fill()
-    has, lost = world.run("has"), world.run("lost")
-    await world.worker.look(has)
-    pod = world.pod(name)
+    key = world.run("run")
+    world.cluster.json_patch, real = None, world.cluster.json_patch
+    with pytest.raises(TypeError):
+        await world.worker.look(key)  # claimed, and not its own yet
+    world.cluster.json_patch = real
+    world.restart(knows_runs=False)
+    world.namespace({})
+    await world.worker.look(POOL)
+    assert world.pod(name)
+    world.caches.put_run(key, world.cluster.now(RUNS, "team", "run"))
+    world.caches.claims_known = True
+    await world.worker.look(POOL)
+    assert world.pod(name)
 
-    def claim(body: Json) -> None:  # by a leader of old news
-        mark = {"lastTransitionTime": rfc3339_seconds(NOW), "message": ""}
-        conditions = [
-            {"type": "Accepted", "status": "True", "reason": "Accepted", **mark},
-            {"type": "Started", "status": "False", "reason": "ClaimLost", **mark},
-        ]
+
+def claimed_twice(world: Pooled, has: Key, lost: Key, why: str = "") -> str:
+    """Claim a run's pod for another run, like a leader of old news; the pod's name."""
+    name = world.status(has)["podName"]
+    pod = world.pod(name)
+    mark = {"lastTransitionTime": rfc3339_seconds(NOW), "message": ""}
+    conditions = [{"type": "Accepted", "status": "True", "reason": "Accepted", **mark}]
+    if why:
+        conditions.append({"type": "Started", "status": "False", "reason": why, **mark})
+
+    def claim(body: Json) -> None:
         body["status"] = {
             "podName": name,
             "podUID": pod["metadata"]["uid"],
@@ -307,12 +323,64 @@ async def test_who_lost_a_claim_leaves_the_pod_to_the_run_that_has_it() -> None:
             "conditions": conditions,
         }
 
-    world.caches.put_run(lost, world.cluster.edit(RUNS, "team", "lost", claim))
+    world.caches.put_run(lost, world.cluster.edit(RUNS, "team", lost.name, claim))
+    return name
+
+
+async def test_who_lost_a_claim_leaves_the_pod_to_the_run_that_has_it() -> None:
+    world = Pooled()
+    await world.fill()
+    has, lost = world.run("has"), world.run("lost")
+    await world.worker.look(has)
+    name = claimed_twice(world, has, lost, "ClaimLost")
+    uid = world.pod(name)["metadata"]["uid"]
     await world.worker.look(lost)
     assert world.status(lost)["attempt"] == 2
     assert world.status(lost)["podName"] != name
-    assert world.pod(name)["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert world.pod(name)["metadata"]["uid"] == uid
     assert owner(world.pod(name)) == ("PipelineRun", "has")
+
+
+async def test_a_pod_that_another_leader_gave_to_another_run_is_left_alone() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    lost = world.run("lost")
+    world.run("has")
+    uid = world.cluster.now(RUNS, "team", "has")["metadata"]["uid"]
+    mine = {"kind": "PipelineRun", "name": "has", "uid": uid}
+    adopted = world.cluster.edit(
+        PODS, "team", name, lambda body: body["metadata"].update(ownerReferences=[mine])
+    )
+    await world.worker.look(lost)  # before the watch tells of it
+    assert world.status(lost)["podName"] == name
+    world.watched(adopted)
+    world.end(lost)
+    await world.worker.look(lost)
+    await world.worker.look(POOL)
+    assert owner(world.pod(name)) == ("PipelineRun", "has")
+
+
+@pytest.mark.parametrize("end", ["ends", "is deleted"])
+async def test_a_run_that_lost_its_pod_takes_nothing_with_it(end: str) -> None:
+    world = Pooled()
+    await world.fill()
+    has, lost = world.run("has"), world.run("lost")
+    await world.worker.look(has)
+    name = claimed_twice(world, has, lost)
+    await world.worker.look(lost)
+    if end == "ends":
+        world.end(lost)
+    else:
+        world.cluster.remove(RUNS, "team", "lost")
+        world.caches.drop_run(lost)
+    await world.worker.look(lost)
+    await world.worker.look(POOL)
+    assert owner(world.pod(name)) == ("PipelineRun", "has")
+    # The other run is looked after as before.
+    world.caches.put_run(has, world.cluster.now(RUNS, "team", "has"))
+    world.end(has)
+    await world.worker.look(has)
+    assert name not in {each["metadata"]["name"] for each in world.cluster.every(PODS)}
 
 
 async def test_a_pod_of_another_run_is_not_taken_over() -> None:
@@ -418,6 +486,20 @@ async def test_an_api_server_that_was_away_costs_no_healthy_pod() -> None:
     assert sorted(each["metadata"]["name"] for each in world.waiting()) == names
 
 
+async def test_a_controller_that_starts_in_an_outage_replaces_no_healthy_pod() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    world.now = NOW + timedelta(minutes=10)
+    unready = {**READY, "status": "False", "lastTransitionTime": rfc3339_seconds(world.now)}
+    made = {"creationTimestamp": rfc3339_seconds(NOW)}
+    world.cluster.edit(PODS, "team", name, lambda body: body["metadata"].update(made))
+    world.set_status(name, conditions=[unready])
+    world.restart()
+    world.caches.claims_known = True
+    await world.worker.look(POOL)
+    assert [each["metadata"]["name"] for each in world.waiting()] == [name]
+
+
 async def test_the_status_counts_what_is_there() -> None:
     world = Pooled(least=2)
     assert world.pools.status("other") is None
@@ -475,3 +557,13 @@ async def test_a_pool_is_looked_at_when_a_pod_changes_in_a_way_that_matters() ->
     assert await looks({"conditions": [scheduled, READY], "phase": "Failed"})
     await handlers.on_pod(event={"type": "DELETED", "object": world.pod(name)})
     assert await world.queue.take() == POOL
+
+
+async def test_the_status_is_written_again_when_a_claimed_pod_goes() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    await world.worker.look(world.run("run"))
+    world.queue._later.clear()
+    world.watched(world.pod(name), gone=True)
+    assert list(world.queue._later) == [Key("runtime", "", "default")]
+    assert world.pools.status("default").claimed == 0

@@ -18,7 +18,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.key import Key
 from mayfly.controller.sweep import Sweep
 from mayfly.kube.errors import Unavailable
-from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, Kind
+from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, RUNTIMES, Kind
 from mayfly.workqueue import WorkQueue
 
 KEY = Key("run", "team", "run")
@@ -46,12 +46,16 @@ class Listing:
         *runs: dict[str, Any],
         pods: tuple[dict[str, Any], ...] = (),
         namespaces: tuple[dict[str, Any], ...] = (),
+        runtimes: tuple[dict[str, Any], ...] = (),
     ) -> None:
         self.runs = runs
         self.pods = pods
         self.namespaces = namespaces
+        self.runtimes = runtimes
+        self.asked: list[Kind] = []
 
     async def pages(self, kind: Kind, **selectors: Any) -> AsyncIterator[dict[str, Any]]:
+        self.asked.append(kind)
         finished = selectors.get("field_selector") == "status.finished=true"
         items: list[dict[str, Any]] = []
         if kind == RUNS:
@@ -60,6 +64,8 @@ class Listing:
             items = list(self.pods)
         if kind == NAMESPACES:
             items = list(self.namespaces)
+        if kind == RUNTIMES:
+            items = list(self.runtimes)
         yield {"metadata": {}, "items": items}
 
 
@@ -241,3 +247,29 @@ async def test_no_pod_is_made_before_every_pod_is_known() -> None:
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
+
+
+async def test_a_pool_is_looked_at_when_its_runtime_and_every_claim_are_known():
+    labels = {"mayfly.dev/warm": "default"}
+    named = {"metadata": {"name": "default", "uid": "a", "resourceVersion": "1"}, "spec": {}}
+    spaces = ({"metadata": {"name": "team", "labels": labels}},)
+    listing = Listing(namespaces=spaces, runtimes=(named,))
+    sweep, caches, queue, _ = world(listing)
+    sweeping = asyncio.create_task(sweep.run())
+    await sweep.pods_listed.wait()
+    sweeping.cancel()
+    assert listing.asked[:4] == [NAMESPACES, RUNTIMES, PODS, RUNS]
+    assert caches.runtimes == {"default": named}
+    assert caches.claims_known
+    assert await queue.take() == Key("runtime", "", "default")
+    assert await queue.take() == Key("pool", "team", "default")
+
+
+async def test_a_runtime_that_the_watch_has_told_of_is_not_overwritten():
+    old = {"metadata": {"name": "default", "uid": "a", "resourceVersion": "1"}, "spec": {}}
+    new = {**old, "spec": {"image": "new"}}
+    sweep, caches, queue, _ = world(Listing(runtimes=(old,)))
+    caches.runtimes["default"] = new
+    await sweep._runtimes()
+    assert caches.runtimes == {"default": new}
+    assert len(queue) == 0

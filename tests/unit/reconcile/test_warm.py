@@ -181,9 +181,9 @@ def test_one_that_was_ready_or_that_somebody_deleted_is_no_failed_boot():
             "pod a: 0/1 nodes are available",
         ),
         (
-            {"waiting": ("ImagePullBackOff", "not found")},
+            {"waiting": ("ErrImagePull", "not found")},
             Reason.IMAGE_PULL,
-            "pod a: ImagePullBackOff: not found",
+            "pod a: ErrImagePull: not found",
         ),
         ({"ever_started": True}, Reason.PODS_FAIL, "pod a: it did not become ready"),
     ],
@@ -196,6 +196,14 @@ def test_one_that_does_not_become_ready_is_given_up(
     found = plan(late, now=NOW + LATE)
     assert found.failed == (Failure(reason, words),)
     assert deleted(found) == ["a"]
+
+
+def test_one_whose_image_cannot_be_pulled_is_given_up_at_once():
+    first_try = booting("a", waiting=("ErrImagePull", "not found"))
+    assert plan(first_try).failed == ()
+    found = plan(booting("a", waiting=("ImagePullBackOff", "not found")))
+    assert found.failed == (Failure(Reason.IMAGE_PULL, "pod a: ImagePullBackOff: not found"),)
+    assert (deleted(found), created(found)) == (["a"], [])
 
 
 def test_pauses_grow_and_end_with_a_success():

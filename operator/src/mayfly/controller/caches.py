@@ -132,7 +132,8 @@ class Caches:
         if not pod_uid:
             return
         owner = Owner(body["metadata"]["uid"], key, int(status.get("depth") or 1))
-        self.claims[pod_uid] = owner
+        if self.claims.setdefault(pod_uid, owner).uid != owner.uid:
+            return  # by two leaders: the gateway tells one run that it has lost it
         self._claimed.setdefault(key, set()).add(pod_uid)
         pod = self.waiting.take(key.namespace, name, pod_uid)
         if pod is not None:
@@ -258,6 +259,7 @@ class Caches:
             else:
                 self.waiting.put(body)
             return None
+        self._disclaim(pod_uid, name, owner)
         self.waiting.take(namespace, name)
         annotations = metadata.get("annotations", {})
         warm = TEMPLATE_ANNOTATION in annotations
@@ -286,6 +288,14 @@ class Caches:
         if seen.over:
             self.departures.tell(pod)
         return owner.uid
+
+    def _disclaim(self, pod_uid: str, name: str, owner: Owner) -> None:
+        """A pod has an owner: another run that has claimed it, too, must not delete it."""
+        other = self.claims.get(pod_uid)
+        if other is not None and other.uid != owner.uid:
+            del self.claims[pod_uid]
+            self._claimed[other.key].discard(pod_uid)
+            self.pods.get(other.uid, {}).pop(name, None)
 
     def pools(self, runtime: str = "") -> set[Key]:
         """The pools that should be, or have pods; of one runtime if it is given."""

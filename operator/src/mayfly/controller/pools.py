@@ -14,7 +14,7 @@ from datetime import datetime
 from mayfly.api.v1alpha1 import PipelineRuntime, Reason, WarmStatus
 from mayfly.api.v1alpha1.identity import crockford
 from mayfly.clock import Clock
-from mayfly.controller.caches import Caches
+from mayfly.controller.caches import Caches, RunPod
 from mayfly.controller.capacity import Capacity
 from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
@@ -83,6 +83,7 @@ class Pools:
         self._promised: dict[Key, str] = {}
         caches.waiting.booted.listen(self._booted)
         caches.waiting.changed.listen(self._changed)
+        caches.departures.listen(self._departed)
 
     # -- for runs --------------------------------------------------------------------------------
 
@@ -119,11 +120,13 @@ class Pools:
     # -- the pools -------------------------------------------------------------------------------
 
     async def look(self, key: Key) -> None:
-        """Do what is to be done for a pool now.
+        """Do what is to be done for a pool now; nothing before it is known which pods are claimed.
 
         Raises:
             KubeError: the API server did not do what was asked.
         """
+        if not self._caches.claims_known:
+            return  # the sweep calls again
         pool = self._pool(key.namespace, key.name)
         seen = self._observe(key, pool)
         plan = plan_pool(seen)
@@ -178,7 +181,7 @@ class Pools:
             names=tuple(pool.names),
             rate=pool.arrivals.rate(now),
             boots=pool.boots,
-            booting=sum(each.lives and not each.was_ready for _, each in self._caches.waiting),
+            booting=sum(each.lives and not each.has_booted for _, each in self._caches.waiting),
             room=self._room(key, runtime),
             network_ready=not self._network_enabled or key.namespace in self._caches.networks,
             surplus_since=pool.surplus_since,
@@ -207,6 +210,10 @@ class Pools:
         pool.boots = pool.boots.succeeded(seconds)
         self._metrics.booted(seconds)
 
+    def _departed(self, pod: RunPod) -> None:
+        if pod.warm:  # one fewer is claimed
+            self._queue.add_after(Key("runtime", "", pod.runtime), STATUS_SECONDS)
+
     def _failed(self, pool: Pool, failure: Failure) -> None:
         pool.boots = pool.boots.failed(failure, self._clock())
         self._metrics.boot_failed()
@@ -229,7 +236,7 @@ class Pools:
         return WarmStatus(
             namespaces=namespaces,
             waiting=sum(each.seen.ready for each in waiting),
-            booting=sum(not each.was_ready for each in waiting),
+            booting=sum(not each.has_booted for each in waiting),
             claimed=claimed,
         )
 

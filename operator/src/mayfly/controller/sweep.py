@@ -20,7 +20,7 @@ from mayfly.controller.health import Health
 from mayfly.controller.key import Key
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError
-from mayfly.kube.kinds import NAMESPACES, PODS, RUNS
+from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, RUNTIMES
 from mayfly.reconcile.deadlines import ttl_due
 from mayfly.reconcile.failing import bare_run
 from mayfly.workqueue import WorkQueue
@@ -40,8 +40,8 @@ class Sweep:
     """Lists everything periodically.
 
     Attributes:
-        pods_listed: set once every run pod and every quota is known; pods created before that may
-            be too many.
+        pods_listed: set once every run pod, every runtime and every quota is known; pods created
+            before that may be too many.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Sweep:
         while True:
             try:
                 await self._namespaces()
+                await self._runtimes()
                 await self._pods()
                 self.pods_listed.set()
                 await self._unfinished()
@@ -92,6 +93,15 @@ class Sweep:
                     for key in self._caches.unclaimed_in(body["metadata"]["name"]):
                         self._queue.add(key)
 
+    async def _runtimes(self) -> None:
+        """List runtimes before any pool is looked at: without its runtime it would be emptied."""
+        async for page in self._cluster.pages(RUNTIMES):
+            for body in page["items"]:
+                name = body["metadata"]["name"]
+                if name not in self._caches.runtimes:
+                    self._caches.runtimes[name] = body
+                    self._queue.add(Key("runtime", "", name))
+
     async def _unfinished(self) -> None:
         listed: dict[Key, int] = {}
         async for page in self._cluster.pages(RUNS, field_selector=UNFINISHED):
@@ -102,6 +112,8 @@ class Sweep:
                 if key not in self._caches.runs:
                     self._queue.add(key)
         self._caches.claims_known = True
+        for pool in self._caches.pools():
+            self._queue.add(pool)
         for key in self._caches.runs.keys() - listed.keys():
             self._caches.drop_run(key)
             self._queue.add(key)
@@ -149,5 +161,5 @@ class Sweep:
                 self._caches.mark_gone(uid, name, self._clock())
         for namespace, name in waited - listed:
             self._caches.waiting.remove(namespace, name)
-        for key in (*self._caches.runs, *self._caches.pools()):
+        for key in self._caches.runs:
             self._queue.add(key)

@@ -49,6 +49,7 @@ class ObservedPod:
         noticed: when this controller first saw it terminated or gone.
         waits: it was made for no run, and is nobody's yet: its owner is its runtime.
         ready: the kubelet says so; of a waiting pod, that its packages are imported.
+        booted: its startup probe has succeeded: it was ready, whether or not it is now.
         started_at: when the kubelet took it, from which its deadline counts.
     """
 
@@ -68,6 +69,7 @@ class ObservedPod:
     noticed: datetime | None = None
     waits: bool = False
     ready: bool = False
+    booted: bool = False
     started_at: datetime | None = None
 
     @property

@@ -32,6 +32,7 @@ def observed_pod(body: Json) -> ObservedPod:
         uid=metadata["uid"],
         waits=metadata.get("labels", {}).get(RUN_ID_LABEL) == WAITING,
         ready=condition(status, "Ready").get("status") == "True",
+        booted=bool(states and states[0].get("started")),
         started_at=parse_rfc3339(begun) if begun else None,
         phase=status.get("phase", "Pending"),
         deleting="deletionTimestamp" in metadata,

@@ -62,7 +62,7 @@ class WaitingPod:
         template: the hash of what it was made of.
         created: when.
         version: its resourceVersion.
-        was_ready: it has been ready at some time.
+        was_ready: it was seen to be ready at some time.
         spent: a run has claimed it, and that run is gone.
         ready_since: when it last became ready or unready.
     """
@@ -80,6 +80,11 @@ class WaitingPod:
     def lives(self) -> bool:
         """Whether it may still be given to a run, now or later."""
         return not (self.seen.over or self.seen.deleting or self.spent)
+
+    @property
+    def has_booted(self) -> bool:
+        """Whether it has been ready, seen by this process or one before it."""
+        return self.was_ready or self.seen.booted
 
     @property
     def age(self) -> timedelta:
@@ -264,16 +269,21 @@ def _why_useless(seen: ObservedPool, pod: WaitingPod, template: str) -> str:
         return "no pool"
     if pod.template != template:
         return "old"
-    if not pod.was_ready and seen.now >= pod.created + LATE:
+    if not pod.has_booted and (seen.now >= pod.created + LATE or _cannot_be_pulled(pod)):
         return "late"
     since = pod.ready_since or pod.created
-    unready = pod.was_ready and not pod.seen.ready
+    unready = pod.has_booted and not pod.seen.ready
     return "unready" if unready and seen.now >= since + UNREADY else ""
+
+
+def _cannot_be_pulled(pod: WaitingPod) -> bool:
+    """Whether the kubelet has tried its image in vain, and pauses: so do we, and longer."""
+    return pod.seen.waiting is not None and pod.seen.waiting[0] in PULL_REASONS - {"ErrImagePull"}
 
 
 def _has_failed(pod: WaitingPod) -> bool:
     """Whether a useless pod tells that boots fail: it was never ready, and nobody stopped it."""
-    return not (pod.was_ready or pod.spent or pod.seen.deleting)
+    return not (pod.has_booted or pod.spent or pod.seen.deleting)
 
 
 def _why_failed(pod: WaitingPod) -> Failure:
@@ -297,8 +307,8 @@ def _too_many(
 ) -> tuple[list[WaitingPod], datetime | None, datetime | None]:
     """Pods to delete, since when there is a surplus, and when to look again."""
     # Those that boot are of the least use, then the oldest.
-    order = sorted(good, key=lambda each: (each.was_ready, each.created))
-    old = [each for each in order if each.was_ready and seen.now >= each.created + each.age]
+    order = sorted(good, key=lambda each: (each.has_booted, each.created))
+    old = [each for each in order if each.has_booted and seen.now >= each.created + each.age]
     allowed = seen.most + bool(seen.most and old)  # the one that comes before an old one goes
     if len(good) > allowed:
         return order[: len(good) - allowed], None, None
@@ -320,7 +330,7 @@ def _new(
     """Pods to create, and when to look again."""
     missing = seen.wanted - len(good)
     old = any(seen.now >= each.created + each.age for each in good)
-    if missing == 0 and old and all(each.was_ready for each in good):
+    if missing == 0 and old and all(each.has_booted for each in good):
         missing = 1  # comes before the old one goes
     if missing <= 0 or seen.runtime is None:
         return [], None
@@ -339,7 +349,7 @@ def _changes(seen: ObservedPool, good: list[WaitingPod]) -> list[datetime]:
     """When pods change by time alone."""
     moments = []
     for each in good:
-        if not each.was_ready:
+        if not each.has_booted:
             moments.append(each.created + LATE)
         elif not each.seen.ready:
             moments.append((each.ready_since or each.created) + UNREADY)
