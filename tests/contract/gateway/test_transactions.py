@@ -102,3 +102,20 @@ def noted(begun: list[str], kind: str, begin: Callable[..., Any]) -> Callable[..
         return begin(bulk=bulk)
 
     return note
+
+
+async def test_of_a_run_that_ends_without_a_pod(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.run()
+    async with world.gateway() as gateway:
+        await asyncio.sleep(1)  # until nothing looks at the run any more
+        begun: list[str] = []
+        database = gateway.gateway.process.database
+        for kind in ("read", "write"):
+            monkeypatch.setattr(database, kind, noted(begun, kind, getattr(database, kind)))
+        run.end_by_controller("InvalidInput")
+        await run.finished()
+        await asyncio.sleep(1)
+        # What is known of it; its row with its end; the end is final; what left the watch is known.
+        assert begun == ["read", "write", "write", "read"]

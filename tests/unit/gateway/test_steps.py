@@ -85,7 +85,7 @@ stopped = run(ACCEPTED, STOPPED, **CLAIMED)
 TABLE = [
     ("not claimed", facts(run(), None, Link.NONE), Step.WAIT),
     ("claimed, no row", facts(claimed, None, Link.NONE), Step.OPEN),
-    ("ended without a pod, no row", facts(run(FINISHED), None, Link.NONE), Step.OPEN),
+    ("ended without a pod, no row", facts(run(FINISHED), None, Link.NONE), Step.RECORD),
     ("sent, not noted", facts(claimed, ROW), Step.OPEN),
     ("claimed again", facts(run(**{**CLAIMED, "attempt": 2}), SENT, Link.NONE), Step.OPEN),
     ("closed", facts(run(FINISHED, **CLAIMED), CLOSED), Step.DONE),

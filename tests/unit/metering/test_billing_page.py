@@ -9,7 +9,7 @@ import pytest
 from support.billing_page import ENDS, EXAMPLES, PAGE, table
 
 from mayfly.api.v1alpha1.conditions import REASONS, ConditionType, Reason
-from mayfly.gateway.runs.recorder import _outcome
+from mayfly.gateway.runs.ends import outcome_of
 from mayfly.metering.clocks import SENTENCES
 from mayfly.metering.ending import Ending
 from mayfly.metering.pricing import Meter, PricePin, cost, decimal_text
@@ -21,7 +21,7 @@ T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 def ended(reason: Reason, *, started: bool, items: int = 0, ms: int = 0, **tokens: int) -> Ending:
     return Ending(
-        outcome=_outcome(reason),
+        outcome=outcome_of(reason),
         reason=reason,
         output=str(list(range(items))),
         started_at=T0 if started else None,

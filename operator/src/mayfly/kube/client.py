@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
@@ -51,6 +52,8 @@ class Cluster:
         """Connect with the pod's ServiceAccount, or with a kubeconfig file if one is given."""
         configuration = kubernetes_client.Configuration()
         configuration.connection_pool_maxsize = 100
+        # Else each request asks, on a thread, for proxies in the environment and for a .netrc.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         if kubeconfig:
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=kubeconfig, client_configuration=configuration

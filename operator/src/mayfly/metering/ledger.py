@@ -109,6 +109,11 @@ class RunRow:
         return self.closed_at is not None
 
     @property
+    def settled(self) -> bool:
+        """Whether the end is final, and everything below it too."""
+        return self.closed and self.downstream is not None
+
+    @property
     def pins(self) -> tuple[PricePin, ...]:
         """The prices that were pinned when the row was opened."""
         return read_pins(json.loads(self.prices))
@@ -295,11 +300,8 @@ async def journal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -
 
 async def rejournal(tx: AsyncConnection, uid: str, ending: Ending, at: datetime) -> None:
     """Replace a journalled end by the one that won on the run's object."""
-    await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.closed_at.is_(None))
-        .values(**_journal_values(ending, at), closed_by=ClosedBy.CONTROLLER.value)
-    )
+    by = ClosedBy.CONTROLLER.value
+    await tx.execute(_CLOSE, {"value": uid, **_journal_values(ending, at), "closed_by": by})
 
 
 async def close(

@@ -95,6 +95,9 @@ class Period:
     totals: Totals | None
 
 
+_LINE = select(func.max(usage_periods.c.ends_at))
+
+
 async def admitted(tx: AsyncConnection, at: datetime) -> datetime:
     """The `recorded_at` of a record that is written in this transaction.
 
@@ -102,7 +105,7 @@ async def admitted(tx: AsyncConnection, at: datetime) -> datetime:
         tx: the transaction of `Database.write` that writes it.
         at: the clock.
     """
-    line = await tx.scalar(select(func.max(usage_periods.c.ends_at)))
+    line = await tx.scalar(_LINE)
     return at if line is None else max(at, line)
 
 

@@ -67,7 +67,11 @@ def _query_below() -> Select[Any]:
     )
 
 
-_BELOW = _query_below()  # built once: that takes longer than to execute it
+# Built once: to build a query takes longer than to execute it.
+_BELOW = _query_below()
+_SETTLE = update(runs).where(
+    runs.c.uid == bindparam("value"), runs.c.closed_at.is_not(None), runs.c.downstream.is_(None)
+)
 
 
 async def below(tx: AsyncConnection, uid: str) -> Below:
@@ -125,11 +129,7 @@ async def settle(tx: AsyncConnection, uid: str, *, own: Decimal, downstream: Dec
     costs = await records.costs(tx, [uid])
     if not now.settled or (costs.get(uid), now.cost) != (own, downstream):
         return False
-    done = await tx.execute(
-        update(runs)
-        .where(runs.c.uid == uid, runs.c.closed_at.is_not(None), runs.c.downstream.is_(None))
-        .values(downstream=downstream)
-    )
+    done = await tx.execute(_SETTLE, {"value": uid, "downstream": downstream})
     return done.rowcount == 1
 
 

@@ -255,19 +255,24 @@ async def items(tx: AsyncConnection, run_uid: str) -> str | None:
     return f"[{','.join(texts)}]" if texts else None
 
 
+_FIRST_ITEMS = (
+    select(func.max(output_chunks.c.position))
+    .where(output_chunks.c.run_uid == bindparam("run_uid"))
+    .where(output_chunks.c.position <= bindparam("start"))
+    .scalar_subquery()
+)
+_ITEMS = (
+    select(output_chunks.c.position, output_chunks.c.data)
+    .where(output_chunks.c.run_uid == bindparam("run_uid"))
+    .where(output_chunks.c.position >= _FIRST_ITEMS)
+    .order_by(output_chunks.c.position)
+)
+"""The rows from the one on that has the item `start`."""
+
+
 async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[str]:
     """The items from a position on, as JSON texts."""
-    columns = output_chunks.c
-    first = (
-        select(func.max(columns.position))
-        .where(columns.run_uid == run_uid, columns.position <= position)
-        .scalar_subquery()
-    )
-    found = await tx.execute(
-        select(columns.position, columns.data)
-        .where(columns.run_uid == run_uid, columns.position >= first)
-        .order_by(columns.position)
-    )
+    found = await tx.execute(_ITEMS, {"run_uid": run_uid, "start": position})
     texts: list[str] = []
     for row in found:
         texts += row.data.split("\n")[max(0, position - row.position) :]

@@ -160,9 +160,10 @@ class Dispatcher:
                 self._wake_later(view)
                 return False
             case Step.DONE:
-                await self.release(view.seen.uid, view.ledger_row)
-                self._runs.forget(view.seen.uid)
+                await self._done(view.seen.uid, view.ledger_row)
                 return False
+            case Step.RECORD | Step.END:
+                return await self._record_end(view, step)
             case Step.SEND:
                 return await self._send(view)
             case _:
@@ -173,17 +174,23 @@ class Dispatcher:
         """Open the ledger row, or record another attempt or the dispatch in it."""
         await self._opener.open(view.seen, view.row, view.facts.sent)
 
-    async def record(self, view: View) -> None:
-        """Copy the object's end into the ledger."""
-        row = view.ledger_row
-        await self._recorder.record(view.seen, row, open_below=view.facts.open_below)
-        await self._release_early(view, row)
+    async def _record_end(self, view: View, step: Step) -> bool:
+        """Record a run's end. Returns whether more is to be done for the run."""
+        seen, below = view.seen, view.facts.open_below
+        if step is Step.END:
+            row = await self._recorder.end(seen, view.ledger_row, open_below=below)
+        else:
+            row = await self._recorder.record(seen, view.row, open_below=below)
+        if below:
+            await self._release_agent(seen.uid, row)  # it has no part in the rest
+        elif row.settled:
+            await self._done(seen.uid, row)
+            return False
+        return True
 
-    async def end(self, view: View) -> None:
-        """Write the journal's end to the object."""
-        row = view.ledger_row
-        await self._recorder.end(view.seen, row, open_below=view.facts.open_below)
-        await self._release_early(view, row)
+    async def _done(self, uid: str, row: RunRow) -> None:
+        await self.release(uid, row)
+        self._runs.forget(uid)
 
     async def lose_claim(self, view: View) -> None:
         """Tell the controller that the pod never takes the run."""
@@ -345,14 +352,11 @@ class Dispatcher:
         """The end is final: release the agent, and settle the tree sums that waited for it."""
         await self._release_agent(uid, row)
         self._dispatches.forget(uid)
+        if row.settled and row.parent_uid is None:
+            return  # there is no sum that waits for it
         parent = await self._trees.finalize(uid)
         if parent is not None:
             self._workqueue.add(parent)
-
-    async def _release_early(self, view: View, row: RunRow) -> None:
-        """Release the agent before the object is finished: the agent has no part in the rest."""
-        if view.facts.open_below:
-            await self._release_agent(view.seen.uid, row)
 
     async def _release_agent(self, uid: str, row: RunRow) -> None:
         """Acknowledge the result, stop superfluous work, retire a pod without work."""
@@ -375,8 +379,6 @@ Act = Callable[[Dispatcher, View], Awaitable[None]]
 
 ACTS: Mapping[Step, Act] = {
     Step.OPEN: Dispatcher.open,
-    Step.RECORD: Dispatcher.record,
-    Step.END: Dispatcher.end,
     Step.LOSE_CLAIM: Dispatcher.lose_claim,
     Step.REFUSE: Dispatcher.refuse,
     Step.CONFIRM_BUDGET: Dispatcher.confirm_budget,

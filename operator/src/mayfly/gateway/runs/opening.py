@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +25,15 @@ from mayfly.metering import ledger, spending
 from mayfly.metering.ledger import RunRow
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A row that is to be opened, with what is stored beside it."""
+
+    seen: Seen
+    row: RunRow
+    source: KeptSource | None
 
 
 class LedgerOpener:
@@ -54,26 +64,41 @@ class LedgerOpener:
             row: its row, if it exists. Its content is fixed by whoever opens it first.
             sent_at: when its work was sent, if known.
         """
-        run = seen.run
-        pod_uid = run.status.pod_uid
         if row is not None:
             async with self._database.write() as tx:
                 return await self._dispatched(tx, seen, row, sent_at)
-        known = await self._new_row(seen)
-        webhook = run.spec.webhook
-        budget = own_budget(seen)
-        source = await self._source(run) if pod_uid else None
+        opening = await self.prepare(seen)
         async with self._database.write() as tx:
-            if await ledger.open_run(tx, known) and run.spec.input_from is not None:
-                long = run.spec.input_from.file
-                await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
-            if source is not None:
-                await sources.keep(tx, source)
-            if budget is not None:
-                await spending.open_budget(tx, known.uid, budget)
-            if webhook is not None:
-                await deliveries.expect(tx, known, url=webhook.url, events=webhook.events)
-            return await self._dispatched(tx, seen, known, sent_at)
+            return await self.write(tx, opening, sent_at)
+
+    async def prepare(self, seen: Seen) -> Opening:
+        """Read what a run's new row is made of: outside the transaction that writes it."""
+        source = await self._source(seen.run) if seen.run.status.pod_uid else None
+        return Opening(seen, await self._new_row(seen), source)
+
+    async def write(
+        self, tx: AsyncConnection, opening: Opening, sent_at: datetime | None = None
+    ) -> RunRow:
+        """Open a row, in a transaction that may write more; an existing row is kept, and returned.
+
+        Args:
+            tx: the transaction.
+            opening: the row.
+            sent_at: as in `open`.
+        """
+        seen, known = opening.seen, opening.row
+        spec, budget = seen.run.spec, own_budget(seen)
+        if await ledger.open_run(tx, known) and spec.input_from is not None:
+            long = spec.input_from.file
+            await Files.own(tx, long, namespace=known.namespace, run_uid=known.uid)
+        if opening.source is not None:
+            await sources.keep(tx, opening.source)
+        if budget is not None:
+            await spending.open_budget(tx, known.uid, budget)
+        if spec.webhook is not None:
+            hook = spec.webhook
+            await deliveries.expect(tx, known, url=hook.url, events=hook.events)
+        return await self._dispatched(tx, seen, known, sent_at)
 
     async def open_bare(self, seen: Seen, sent_at: datetime | None) -> RunRow:
         """Open the row of a run at whose opening something fails: without source and webhook.

@@ -11,6 +11,8 @@ import logging
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.api.v1alpha1 import PipelineRun, Reason
 from mayfly.api.v1alpha1.duration import seconds
 from mayfly.clock import Clock
@@ -26,7 +28,9 @@ from mayfly.gateway.lifecycle.states import MOVES, State, state_of
 from mayfly.gateway.lifecycle.text import ERROR_BYTES, storable, utf8_head
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.runs import active_time, pod_secrets, status
+from mayfly.gateway.runs.ends import checked, outcome_of
 from mayfly.gateway.runs.messages import Result
+from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.status_writer import StatusWriter
 from mayfly.gateway.runs.trees import Trees
 from mayfly.gateway.secrets.sealed import Sealed
@@ -39,7 +43,6 @@ from mayfly.metering.pricing import cost
 from mayfly.reconcile.ending import LOGS_TAIL_BYTES, End, agent_reason
 from mayfly.reconcile.lineage import lineage
 from mayfly.reconcile.observed import Refusal
-from mayfly_runtime.spec import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Recorder:
         runs: Runs,
         files: Files,
         links: FileLinks,
+        opener: LedgerOpener,
         sealed: Sealed,
         notices: Notices,
         metrics: Metrics,
@@ -72,6 +76,7 @@ class Recorder:
         self._runs = runs
         self._files = files
         self._links = links
+        self._opener = opener
         self._sealed = sealed
         self._notices = notices
         self._metrics = metrics
@@ -127,13 +132,21 @@ class Recorder:
             row = await ledger.find(tx, uid)
         return text if row is None else await self._links.to_references(text, row.namespace)
 
+    async def _told(self, seen: Seen) -> Ending:
+        """The end that a run's object tells, with files as references."""
+        told = status.ending_of(seen)
+        if told.output is None or "/files/" not in told.output:
+            return told
+        namespace, _ = seen.key
+        return replace(told, output=await self._links.to_references(told.output, namespace))
+
     def _ending(self, row: RunRow, result: Result, partial: str | None, received: Moment) -> Ending:
         reason = agent_reason(result.outcome, result.reason)
         error = result.error or self._why_canceled(row, result)
         error = utf8_head(storable(error), ERROR_BYTES)
         output = partial if result.output_json is None else result.output_json
         if output is not None:
-            reason, error, output = self._checked(reason, error, output)
+            reason, error, output = checked(reason, error, output, self._config.limits.output_bytes)
         seen = self._runs.get(row.uid)
         timeout = seen.run.spec.timeout if seen is not None else None
         window = self._dispatches.of(row, received)
@@ -141,7 +154,7 @@ class Recorder:
             row, result, window, timeout=seconds(timeout) if timeout else None
         )
         return Ending(
-            outcome=_outcome(reason),
+            outcome=outcome_of(reason),
             reason=reason,
             error=error,
             output=output,
@@ -157,18 +170,6 @@ class Recorder:
         if seen is None or result.outcome != "canceled" or result.started or seen.run.spec.cancel:
             return ""
         return self._runs.canceled_above(seen)
-
-    def _checked(self, reason: Reason, error: str, output: str) -> tuple[Reason, str, str | None]:
-        # The agent checks first. This is for broken agents, and for cases where JSON parsers differ
-        # (numbers beyond a float, nesting).
-        limit = self._config.limits.output_bytes
-        if strict_json.size(output) > limit:
-            return Reason.OUTPUT_TOO_LARGE, f"The output has more than {limit} bytes.", None
-        try:
-            strict_json.parse(output, "The output")
-        except ValueError as problem:
-            return Reason.OUTPUT_NOT_JSON, f"{problem}."[:ERROR_BYTES], None
-        return reason, error, output
 
     async def end_without_start(
         self, seen: Seen, row: RunRow, why: Refusal, *, unless_connected: bool
@@ -187,7 +188,7 @@ class Recorder:
         now = self._clock()
         pod_uid = seen.run.status.pod_uid or ""
         ending = Ending(
-            outcome=_outcome(why.reason),
+            outcome=outcome_of(why.reason),
             reason=why.reason,
             error=utf8_head(why.message, ERROR_BYTES),
             completed_at=now,
@@ -223,7 +224,7 @@ class Recorder:
         """Write that there is budget left; the controller waits for this."""
         await self._statuses.write(seen, status.budget_checked(seen))
 
-    async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
+    async def end(self, seen: Seen, row: RunRow, *, open_below: bool) -> RunRow:
         """Write a journalled end to its object, in one write, and close the row.
 
         Args:
@@ -231,55 +232,62 @@ class Recorder:
             row: its ledger row.
             open_below: something below the cancelled run may still start; `finish` comes later.
 
+        Returns:
+            The row as it is now.
+
         Raises:
             Conflict: the object changed; look again.
             NotFound: it was deleted.
         """
         ending = row.ending
-        bill = await self._bill(row, ending)
+        async with self._database.read() as tx:
+            bill = await self._bill(tx, row, ending)
         await self._statuses.write(
             seen, status.ended(seen, ending, bill, self._clock(), open_below=open_below)
         )
-        await self._close(row, ending, ClosedBy.GATEWAY, bill)
+        return await self._close(row, ending, ClosedBy.GATEWAY, bill)
 
-    async def record(self, seen: Seen, row: RunRow, *, open_below: bool) -> None:
+    async def record(self, seen: Seen, row: RunRow | None, *, open_below: bool) -> RunRow:
         """Copy the object's end into the ledger, and mark the object recorded and finished.
 
         Args:
             seen: the run.
-            row: its ledger row.
+            row: its ledger row; None if it must be opened first.
             open_below: as in `end`.
+
+        Returns:
+            The row as it is now.
 
         Raises:
             Conflict: the object changed; look again.
             NotFound: it was deleted.
         """
-        written = status.ending_of(seen)
-        ours = row.journalled and (row.outcome, row.reason) == (written.outcome, written.reason)
-        if ours and seen.run.status.recorded:
+        told = await self._told(seen)
+        ours = row is not None and (row.outcome, row.reason) == (told.outcome, told.reason)
+        if row is not None and ours and seen.run.status.recorded:
             # Our own write: a gateway made it and stopped before it closed the row.
             by = ClosedBy(row.closed_by or ClosedBy.GATEWAY)
-            await self._close(row, row.ending, by)
-            return
-        ending = await self._completed(row, written)
+            return await self._close(row, row.ending, by)
+        opening = await self._opener.prepare(seen) if row is None else None
         async with self._database.write() as tx:
+            if opening is not None:
+                row = await self._opener.write(tx, opening)
+            assert row is not None  # noqa: S101 - one of the two is there
+            ending = await self._completed(tx, row, told)
             await ledger.rejournal(tx, row.uid, ending, self._clock())
-        bill = None
-        if not (seen.run.status.recorded and seen.run.status.finished):
-            bill = await self._bill(row, ending)
-            await self._statuses.write(
-                seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
-            )
-        await self._close(row, ending, ClosedBy.CONTROLLER, bill)
+            bill = await self._bill(tx, row, ending)
+        if seen.run.status.recorded and seen.run.status.finished:
+            return await self._close(row, ending, ClosedBy.CONTROLLER)
+        await self._statuses.write(
+            seen, status.recorded(seen, ending, bill, self._clock(), open_below=open_below)
+        )
+        return await self._close(row, ending, ClosedBy.CONTROLLER, bill)
 
-    async def _completed(self, row: RunRow, written: Ending) -> Ending:
+    async def _completed(self, tx: AsyncConnection, row: RunRow, written: Ending) -> Ending:
         """A controller's end completed from the ledger: timestamps, active time, partial output."""
-        output = row.output
-        if written.output is not None:
-            output = await self.with_references(row.uid, written.output)
+        output = row.output if written.output is None else written.output
         if output is None and written.outcome is not Outcome.SUCCEEDED:
-            async with self._database.read() as tx:
-                output = await archive.items(tx, row.uid)
+            output = await archive.items(tx, row.uid)
         now = self._dispatches.now()
         sent = self._dispatches.with_dispatch(row)
         stamps = active_time.of_object(sent, written, self._dispatches.of(row, now))
@@ -305,7 +313,9 @@ class Recorder:
         if row.journalled:
             ending = row.ending
         elif last is not None and last.run.status.ended:
-            ending = await self._completed(row, status.ending_of(last))
+            told = await self._told(last)
+            async with self._database.read() as tx:
+                ending = await self._completed(tx, row, told)
         else:
             end = End(Reason.CANCELED, DELETED)
             ending = await self._unreported(row, end, now, running=running)
@@ -328,7 +338,7 @@ class Recorder:
         sent = self._dispatches.with_dispatch(row)
         stamps = active_time.of_deleted(sent, self._dispatches.of(row, now), running=running)
         return Ending(
-            outcome=_outcome(end.reason),
+            outcome=outcome_of(end.reason),
             reason=end.reason,
             error=utf8_head(end.error, ERROR_BYTES),
             output=partial,
@@ -354,11 +364,10 @@ class Recorder:
         """Write Started=False/ClaimLost."""
         await self._statuses.write(seen, status.claim_lost(seen, self._clock()))
 
-    async def _bill(self, row: RunRow, ending: Ending) -> status.Bill:
-        async with self._database.read() as tx:
-            # More than the status carries, by a character at least, if the log is longer.
-            tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES + 4)
-            tally = await self._trees.tally(tx, row.uid)
+    async def _bill(self, tx: AsyncConnection, row: RunRow, ending: Ending) -> status.Bill:
+        # More than the status carries, by a character at least, if the log is longer.
+        tail = await archive.log_tail(tx, row.uid, LOGS_TAIL_BYTES + 4)
+        tally = await self._trees.tally(tx, row.uid)
         base = (self._config.external_url or self._config.internal_url).rstrip("/")
         return status.Bill(
             cost=cost(ending.consumption, row.pins),
@@ -372,23 +381,19 @@ class Recorder:
 
     async def _close(
         self, row: RunRow, ending: Ending, by: ClosedBy, bill: status.Bill | None = None
-    ) -> None:
-        """Make an end final; `bill` is what was just written to the object."""
+    ) -> RunRow:
+        """Make an end final; `bill` is what was just written to the object. Returns the new row."""
         if State(ending.outcome) not in MOVES[state_of(row)]:
-            return
+            return row
         now = self._clock()
         async with self._database.write() as tx:
             await ledger.close(tx, row, ending, by=by, at=now)
             if bill is not None and bill.final:
                 await tree.settle(tx, row.uid, own=bill.cost, downstream=bill.downstream)
             await self._sealed.forget(tx, row.uid)
+            closed = await ledger.find(tx, row.uid) or row
         self._dispatches.forget(row.uid)
         if by is ClosedBy.GATEWAY and ending.started_at is not None:
             self._metrics.ended(ending.completed_at, now)
         self._notices.tell(row.uid)
-
-
-def _outcome(reason: Reason) -> Outcome:
-    if reason is Reason.SUCCEEDED:
-        return Outcome.SUCCEEDED
-    return Outcome.CANCELED if reason is Reason.CANCELED else Outcome.FAILED
+        return closed

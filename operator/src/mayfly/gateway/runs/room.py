@@ -68,7 +68,7 @@ def build(
     telemetry.counters.show_queue("runs", workqueue)
     trees = Trees(process.cluster, process.database, caches.runs)
     opener = _opener(process, caches, files)
-    recorder = _recorder(process, caches, lifecycle, telemetry, files, secrets, trees)
+    recorder = _recorder(process, caches, lifecycle, telemetry, files, secrets, trees, opener)
     gatherer = _gatherer(process, caches, namespaces, sessions, queues)
     dispatcher = Dispatcher(
         cluster=process.cluster,
@@ -170,6 +170,7 @@ def _recorder(
     files: FileStorage,
     secrets: Secrets,
     trees: Trees,
+    opener: LedgerOpener,
 ) -> Recorder:
     return Recorder(
         cluster=process.cluster,
@@ -177,6 +178,7 @@ def _recorder(
         runs=caches.runs,
         files=files.store,
         links=files.links,
+        opener=opener,
         sealed=secrets.sealed,
         notices=lifecycle.notices,
         metrics=telemetry.counters,

@@ -51,7 +51,8 @@ class Step(Enum):
     OPEN = auto()
     """Open the ledger row, or record another attempt or the dispatch in it."""
     RECORD = auto()
-    """The object has an end: copy it into the ledger, mark the object recorded and finished."""
+    """The object has an end: copy it into the ledger, whose row may have to be opened for that;
+    mark the object recorded and finished."""
     END = auto()
     """The journal has an end: write it to the object."""
     LOSE_CLAIM = auto()
@@ -205,7 +206,8 @@ def _final(facts: Facts) -> Step | None:
 def _unopened(facts: Facts) -> Step | None:
     status, row = facts.run.status, facts.row
     if row is None:
-        return Step.OPEN if status.pod_uid or status.ended else None
+        # That of a run that ended without a pod is opened together with its end.
+        return Step.OPEN if status.pod_uid else None
     if row.journalled:
         return None
     if status.attempt is not None and row.attempt != status.attempt:

@@ -21,7 +21,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Index, LargeBinary, String, Table, delete, select, update
+from sqlalchemy import Column, Index, LargeBinary, String, Table, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.clock import Clock
@@ -57,6 +57,8 @@ sealed_secrets = Table(
     Index("ix_sealed_secrets_name", "namespace", "name"),
 )
 """Until a run's UID is known, `prediction_uid` is null and `name` is set."""
+
+_FORGET = delete(sealed_secrets).where(sealed_secrets.c.prediction_uid == bindparam("uid"))
 
 
 class Unsealable(Exception):
@@ -252,7 +254,7 @@ class Sealed:
 
     async def forget(self, tx: AsyncConnection, uid: str) -> None:
         """Delete the secrets of an ended prediction."""
-        await tx.execute(delete(sealed_secrets).where(sealed_secrets.c.prediction_uid == uid))
+        await tx.execute(_FORGET, {"uid": uid})
 
     async def forget_unmade(
         self, namespace: str, name: str, ids: Collection[str] | None = None
