@@ -139,7 +139,8 @@ def _scenarios(scenarios: Sequence[Scenario], pool: int) -> str:
     listed = "\n".join(f"- **{each.name}**: {each.words}" for each in scenarios)
     return (
         "“Pod” is a bare Pod of the same image, resources and imports, measured in turns with the "
-        "runs of the same scenario; a measure that it does not have is compared with its end. "
+        "runs of the same scenario: first lines are compared with its first line, all else with "
+        "its end. "
         f"“From the pool”: runs, children included, that got one of {pool} pods that waited.\n\n"
         + listed
     )

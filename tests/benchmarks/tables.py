@@ -70,7 +70,8 @@ def times(outcomes: Sequence[Outcome]) -> str:
 
 def _times(outcome: Outcome, way: Way, stage: Stage) -> list[str]:
     column = outcome.column(way, stage)
-    peer = outcome.column(Way.POD, stage if stage in {Stage.LINE, Stage.OVER} else Stage.OVER)
+    first = stage in {Stage.LINE, Stage.CHILD_LINE}
+    peer = outcome.column(Way.POD, Stage.LINE if first else Stage.OVER)
     name = outcome.scenario.name + (", new source" if way is Way.NEW_RUN else "")
     head = [name, str(stage), str(len(column))]
     if not column:
