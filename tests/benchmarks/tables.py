@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.audit import Request
 from benchmarks.limits import Verdict
-from benchmarks.outcome import Outcome, own_writes
+from benchmarks.outcome import Outcome, own_writes, pool_writes
 from benchmarks.scenario import Way
 from benchmarks.stage import Stage
 from benchmarks.statistic import median, percentile
@@ -163,6 +163,7 @@ def costs(outcomes: Sequence[Outcome]) -> str:
         "scenario",
         "runs",
         "own writes",
+        "pool's status",
         "reconciles",
         "controller, CPU ms",
         "gateway, CPU ms",
@@ -174,10 +175,15 @@ def costs(outcomes: Sequence[Outcome]) -> str:
 
 def _costs(outcome: Outcome) -> list[str]:
     runs = outcome.runs
-    own = "-" if outcome.writes is None else f"{own_writes(outcome.writes) / runs:.2f}"
+    made = outcome.writes
+    own = (
+        ["-", "-"]
+        if made is None
+        else [_each(own_writes(made), runs), _each(pool_writes(made), runs)]
+    )
     looks = sorted((outcome.reconciles or Counter()).items())
     told = " + ".join(f"{number / runs:.2f} {name}" for name, number in looks)
-    cells = [outcome.scenario.name, str(runs), own, told or "-"]
+    cells = [outcome.scenario.name, str(runs), *own, told or "-"]
     parts = ("controller", "gateway")
     rows = {part: [row for row in outcome.processes if row.part == part] for part in parts}
     cells += [
