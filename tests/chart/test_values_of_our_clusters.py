@@ -1,6 +1,7 @@
 """The values of our clusters: the chart takes them, and they fit what is around them."""
 
 import ipaddress
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,10 @@ import yaml
 from localcluster import state
 from localcluster.clusters.kind import KindCluster
 from localcluster.clusters.local import LocalCluster
+from localcluster.installation import chart
 from localcluster.node import network
+from mayfly.api.v1alpha1 import PipelineRuntime
+from mayfly.api.v1alpha1.names import WARM_LABEL
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "local-cluster"
@@ -84,6 +88,15 @@ def test_the_schema_is_asked(template, values):
     done = template(values, "--set", "gateway.service.nodeport=30443")
     assert done.returncode != 0
     assert "nodeport" in done.stderr
+
+
+@pytest.mark.parametrize("values", ["values-local.yaml", "values-kind.yaml"])
+def test_pods_of_the_runtime_that_the_namespace_is_labelled_with_wait(rendered, values):
+    config = one(rendered(values), "ConfigMap", "mayfly-config")["data"]
+    runtime = PipelineRuntime.model_validate(json.loads(config["runtime.json"]))
+    assert f"{WARM_LABEL}={runtime.metadata.name}" == chart.WARM_POOL
+    assert runtime.spec.warm
+    assert 0 < runtime.spec.warm.min <= runtime.spec.warm.most < runtime.spec.max_pods
 
 
 def test_kinds_port_leads_to_the_gateway(rendered, here):

@@ -50,6 +50,11 @@ class Cluster(Protocol):
         """Objects to apply before the chart, as YAML or JSON; "" for none."""
         ...
 
+    @property
+    def warm(self) -> bool:
+        """Whether pods wait for runs in the demo's namespace; `values` say how many."""
+        ...
+
     def prepare(self, wanted: Sequence[Recipe]) -> None:
         """Build in parallel what `up` and `image` will need, if that takes minutes."""
         ...

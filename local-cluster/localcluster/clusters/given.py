@@ -24,6 +24,7 @@ class GivenCluster:
 
     title = "the cluster of your kubeconfig"
     manifests = ""
+    warm = False  # the labels of namespaces are their owner's
 
     def __init__(self, state: State) -> None:
         self.state = state

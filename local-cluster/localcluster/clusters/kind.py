@@ -27,6 +27,7 @@ class KindCluster:
     title = "the kind cluster `mayfly`"
     url = "https://127.0.0.1:8443"  # mapped by kind-config.yaml
     manifests = ""  # kind has a StorageClass
+    warm = True
 
     def __init__(self, state: State) -> None:
         self.state = state

@@ -30,6 +30,7 @@ class LocalCluster:
     """A cluster of one node, with all its state below one folder."""
 
     title = "the local cluster"
+    warm = True
 
     def __init__(self, state: State) -> None:
         self.state = state

@@ -20,6 +20,8 @@ NAMESPACE = "mayfly-system"
 RELEASE = "mayfly"
 DEMO_NAMESPACE = "default"
 DEMO_USER = "demo"
+WARM_POOL = "mayfly.dev/warm=default"
+"""The label of a namespace in which pods of the default runtime wait for runs."""
 
 _TOKEN_SECONDS = 24 * 3600
 _TOKEN_SPARE = 2 * 3600  # a token that `env` hands out is good for at least this long
@@ -65,6 +67,8 @@ def install(cluster: Cluster, references: dict[str, str]) -> None:
         except Failure as failure:
             raise Failure(f"{failure}\n{_what_is_wrong(cluster)}") from None
         _make_demo_user(cluster)
+        if cluster.warm:
+            cluster.kubectl("label", "namespace", DEMO_NAMESPACE, WARM_POOL, "--overwrite")
 
 
 def uninstall(cluster: Cluster) -> None:

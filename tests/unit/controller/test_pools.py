@@ -256,8 +256,8 @@ async def test_the_pod_of_a_run_that_ended_is_deleted_and_never_given_again() ->
     await world.worker.look(key)
     assert key not in world.caches.runs
     assert world.caches.claims == {}
-    assert world.caches.spent == set()
-    assert name not in world.caches.waiting.get("team", {})
+    assert world.caches.waiting.spent == set()
+    assert name not in {pod.seen.name for _, pod in world.caches.waiting}
 
 
 @pytest.mark.parametrize("adopted", [True, False])

@@ -13,7 +13,7 @@ from mayfly.api.v1alpha1 import RootRef
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.controller.caches import Caches
 from mayfly.controller.key import Key
-from mayfly.controller.resolve import Resolver
+from mayfly.controller.resolve import References, Resolver
 from mayfly.reconcile.observed import Place, Refusal, Resolution, Target
 from mayfly.source_check.checker import SourceChecker
 
@@ -32,7 +32,8 @@ async def resolved(sources: SourceChecker, text: str = ANY, **spec: Any) -> Reso
     given = run(pipelineSpec={"source": {"inline": text}}, **spec)
     root = RootRef(name=given.metadata.name, uid=given.metadata.uid)
     place = Place(depth=1, root=root, root_id=run_id(given.metadata.uid), parent_id="")
-    return await resolver.resolve(Key("run", "team", "run"), given, place)
+    found = await resolver.resolve(Key("run", "team", "run"), given)
+    return found.at(place) if isinstance(found, References) else found
 
 
 def refusal(found: Resolution) -> tuple[str, str]:

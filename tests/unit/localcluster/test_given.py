@@ -141,6 +141,7 @@ def test_helm_gets_the_callers_values_and_kubeconfig(here, tools, monkeypatch):
     values = [words[i + 1] for i, word in enumerate(words) if word == "--values"]
     assert values == ["/one.yaml", "/two.yaml"]
     assert call.env["KUBECONFIG"] == "/home/somebody/their-kubeconfig"
+    assert tools.calls("kubectl", "label") == []
 
 
 def test_a_relative_values_file_and_none(here, monkeypatch):

@@ -183,6 +183,19 @@ def test_helm_gets_kinds_values_and_the_images(kind, tools):
     assert [item["kind"] for item in json.loads(user.stdin)["items"]] == DEMO_USER
 
 
+def test_pods_wait_in_the_namespace_of_the_demo(kind, tools):
+    kind.up()
+    chart.install(kind, {"operator": "o@sha256:1", "runtime": "r@sha256:2"})
+    (label,) = tools.calls("kubectl", "label")
+    assert label.words == [
+        "label",
+        "namespace",
+        "default",
+        "mayfly.dev/warm=default",
+        "--overwrite",
+    ]
+
+
 def test_a_failed_install_shows_helms_words_pods_and_events(kind, tools):
     kind.up()
     tools.answer("helm", "upgrade", err="Error: timed out\n", code=1)

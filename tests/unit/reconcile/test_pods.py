@@ -10,7 +10,7 @@ from support.builders import run, runtime, target
 from mayfly.reconcile.network import NetworkSettings, network_policy
 from mayfly.reconcile.observed import PodSettings
 from mayfly.reconcile.pod_status import observed_pod
-from mayfly.reconcile.pods import pod_for
+from mayfly.reconcile.pods import READY_FILE, pod_for, waiting_pod
 
 SETTINGS = PodSettings("https://gateway.test", ca_pem="PEM")
 
@@ -66,6 +66,26 @@ def test_it_is_owned_by_its_run_and_runs_once():
     assert owner["controller"] is True
     assert body["spec"]["restartPolicy"] == "Never"
     assert body["spec"]["activeDeadlineSeconds"] > 30 * 60
+
+
+def test_a_pod_that_waits_is_one_of_a_run_that_says_when_it_is_ready():
+    """The same walls, the same environment for the author's code: MAYFLY_ never reaches that."""
+    made = runtime(podLabels={"team": "a"}, nodeSelector={"pool": "runs"})
+    waits = waiting_pod(made, "team", "mayfly-warm-1", SETTINGS)
+    own = pod_for(run(), target(runtime=made), 1, SETTINGS)
+    (agent,), (cold,) = waits["spec"]["containers"], own["spec"]["containers"]
+    assert agent["env"].pop() == {"name": "MAYFLY_READY_FILE", "value": READY_FILE}
+    probe = agent.pop("startupProbe")
+    assert READY_FILE in probe["exec"]["command"][-1]
+    assert not {"readinessProbe", "livenessProbe"} & agent.keys()  # nothing disturbs a run
+    del own["spec"]["activeDeadlineSeconds"]  # which counts from the claim
+    assert agent == cold
+    assert waits["spec"] == own["spec"]
+    labels, annotations = waits["metadata"]["labels"], waits["metadata"]["annotations"]
+    assert labels == {"team": "a", "mayfly.dev/id": "waiting"}
+    assert annotations.keys() - own["metadata"]["annotations"].keys() == {"mayfly.dev/template"}
+    (owner,) = waits["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("PipelineRuntime", "default")
 
 
 def test_the_runtime_decides_size_place_and_image():

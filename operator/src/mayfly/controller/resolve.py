@@ -26,7 +26,6 @@ from mayfly.reconcile.lineage import Lineage, lineage
 from mayfly.reconcile.observed import (
     Place,
     Refusal,
-    Resolution,
     SourceProblem,
     Target,
     Unsettled,
@@ -50,6 +49,29 @@ class _Version:
     id: str
     runtime: str
     schema: Json
+
+
+@dataclass(frozen=True)
+class References:
+    """What a run names, as it is now: all of its target but the place in its tree."""
+
+    version: str
+    runtime: PipelineRuntime
+    pipeline: str
+    timeout: str
+
+    def at(self, place: Place) -> Target:
+        """The target of a run at this place."""
+        return Target(
+            self.version,
+            self.runtime,
+            place.depth,
+            place.root,
+            self.pipeline,
+            timeout=self.timeout,
+            root_id=place.root_id,
+            parent_id=place.parent_id,
+        )
 
 
 class _Stop(Exception):
@@ -87,8 +109,8 @@ class Resolver:
             parent = None if body is None else PipelineRun.model_validate(body)
         return lineage(run, parent, self._depth_limit)
 
-    async def resolve(self, key: Key, run: PipelineRun, place: Place) -> Resolution:
-        """The resolved target, a refusal with a sentence, or "not yet".
+    async def resolve(self, key: Key, run: PipelineRun) -> References | Refusal | Unsettled:
+        """What a run names, a refusal with a sentence, or "not yet".
 
         Raises:
             KubeError: the API server could not be asked.
@@ -108,15 +130,8 @@ class Resolver:
             await self._check_input(run, schema)
         except _Stop as stop:
             return stop.result
-        return Target(
-            version,
-            runtime,
-            place.depth,
-            place.root,
-            pipeline,
-            timeout=run.spec.timeout or timeout or DEFAULT_TIMEOUT,
-            root_id=place.root_id,
-            parent_id=place.parent_id,
+        return References(
+            version, runtime, pipeline, run.spec.timeout or timeout or DEFAULT_TIMEOUT
         )
 
     async def runtime(self, name: str) -> PipelineRuntime | None:

@@ -5,6 +5,7 @@ One reconcile of a run: gather, plan, execute; repeated until there is nothing t
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
 from mayfly.controller.pools import Pools
-from mayfly.controller.resolve import Resolver, tree_finished
+from mayfly.controller.resolve import References, Resolver, tree_finished
 from mayfly.kube.client import Cluster, find_object
 from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import PODS, RUNS
@@ -173,10 +174,7 @@ class Worker:
         if run.status.ended:
             self._leave_queue(key)
         elif over:
-            found = await self._resolver.lineage(run)
-            place, resolution = found.place, found.problem
-            if place is not None and resolution is None and not run.spec.cancel:
-                resolution = known or await self._resolver.resolve(key, run, place)
+            place, resolution = await self._resolve(key, run, known)
             if isinstance(resolution, Target) and not self._caches.waits_for_budget(run):
                 resolution = self._with_place(key, run, resolution, next_pod)
                 if next_pod is None and not resolution.waits:
@@ -204,6 +202,20 @@ class Worker:
             pod_refused=self._caches.pod_refused.pop(key, ""),
             waits_for_budget=self._caches.waits_for_budget(run),
         )
+
+    async def _resolve(
+        self, key: Key, run: PipelineRun, known: Target | None
+    ) -> tuple[Place | None, Resolution | None]:
+        """A run's place in its tree, and what it names; both are asked for at once."""
+        if known is not None or run.spec.cancel:
+            found = await self._resolver.lineage(run)
+            return found.place, found.problem or (known if not run.spec.cancel else None)
+        found, named = await asyncio.gather(
+            self._resolver.lineage(run), self._resolver.resolve(key, run)
+        )
+        if found.place is None or found.problem is not None:
+            return found.place, found.problem
+        return found.place, named.at(found.place) if isinstance(named, References) else named
 
     async def _claimed_pod(self, run: PipelineRun) -> ObservedPod | None:
         """The claimed pod: from the watch, otherwise from the API server, otherwise gone unseen."""

@@ -94,10 +94,11 @@ def waiting_pod(runtime: PipelineRuntime, namespace: str, name: str, settings: P
     body = _pod(runtime, settings, name, namespace)
     [agent] = body["spec"]["containers"]
     agent["env"].append({"name": "MAYFLY_READY_FILE", "value": READY_FILE})
+    # One probe that waits: many that fail would be as many Events, and told a second late.
     agent["startupProbe"] = {
-        "exec": {"command": ["test", "-e", READY_FILE]},
-        "periodSeconds": 1,
-        "failureThreshold": BOOT_SECONDS,
+        "exec": {"command": ["sh", "-c", f"until test -e {READY_FILE}; do sleep 0.2; done"]},
+        "timeoutSeconds": BOOT_SECONDS,
+        "failureThreshold": 1,
     }
     metadata = body["metadata"]
     metadata["labels"][RUN_ID_LABEL] = WAITING

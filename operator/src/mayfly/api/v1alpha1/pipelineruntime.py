@@ -148,7 +148,7 @@ class PipelineRuntimeSpec(Part):
         ge=1,
         le=100_000,
         description="The maximum number of run pods at a time, in all namespaces. Pods that wait "
-        "for runs (spec.warm) don't count.",
+        "for runs (spec.warm) take only places that no run needs.",
     )
     price: Annotated[tuple[Price, ...], Field(max_length=8)] = Field(
         default=(), description="What runs cost; pinned on a run when its work is sent."
