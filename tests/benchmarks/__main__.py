@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
         "--no-pool", action="store_true", help="the warm scenarios with no pod that waits"
     )
     parser.add_argument("--fan-out", type=int, default=200, help="children to cancel (200)")
-    parser.add_argument("--bills", type=int, default=40, help="runs for the metering (40)")
+    parser.add_argument("--bills", type=int, default=30, help="runs for the metering (30)")
     parser.add_argument("--seed", type=int, default=1, help="of all random numbers (1)")
     parser.add_argument("--runtime", default="default", help="the PipelineRuntime")
     parser.add_argument("--system", default="mayfly-system", help="the installation's namespace")

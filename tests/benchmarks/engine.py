@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks import audit
 from benchmarks.audit import AuditLog, Entry, Mark, Request
-from benchmarks.outcome import Outcome
+from benchmarks.outcome import RUNTIMES, Outcome
 from benchmarks.place import OURS, WAITING, Place
 from benchmarks.process import Meter
 from benchmarks.scenario import Arm, Scenario, Way
@@ -157,7 +157,7 @@ def _writes(
     def of_runs(entry: Entry) -> bool:
         if entry.request.target.startswith("pods"):
             return entry.name.startswith(OURS)
-        return entry.request.target.startswith(("pipelineruns", "pipelineruntimes"))
+        return entry.request.target.startswith(("pipelineruns", RUNTIMES))
 
     def of_pods(entry: Entry) -> bool:
         return entry.request.target.startswith("pods") and entry.name.startswith(f"{Way.POD.key}-")

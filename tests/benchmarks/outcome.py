@@ -16,6 +16,9 @@ from benchmarks.statistic import percentile
 PERCENTS = (50, 95, 99)
 BILL_MS = 5.0
 METERING = "metering"
+SUBJECTS = ("run", "pool", "runtime")
+"""What the controller reconciles for a run, as its metric names it."""
+RUNTIMES = "pipelineruntimes"
 
 
 @dataclass
@@ -71,8 +74,11 @@ def _each_run(outcome: Outcome) -> dict[str, float]:
     found = {}
     if outcome.writes is not None:
         found[f"{name}.writes"] = own_writes(outcome.writes) / runs
+        found[f"{name}.pool_writes"] = pool_writes(outcome.writes) / runs
     if outcome.reconciles is not None:
-        found[f"{name}.reconciles"] = outcome.reconciles.total() / runs
+        # One that did not occur is 0: it was counted.
+        for subject in {*SUBJECTS, *outcome.reconciles}:
+            found[f"{name}.reconciles.{subject}"] = outcome.reconciles[subject] / runs
     if outcome.scenario.warm:
         found[f"{name}.misses"] = (runs - outcome.hits) / runs
     for part in sorted({row.part for row in outcome.processes}):
@@ -83,14 +89,24 @@ def _each_run(outcome: Outcome) -> dict[str, float]:
 
 
 def own_writes(writes: Counter[Request]) -> int:
-    """Those by controller and gateway; not creates of runs, which a user of the API asks for."""
-    created = sum(
+    """Those by controller and gateway to runs and their pods.
+
+    Creates of runs are none of them, a user of the API asks for those; nor is the pool's status.
+    """
+    return audit.own(writes) - pool_writes(writes) - _own_creates(writes)
+
+
+def pool_writes(writes: Counter[Request]) -> int:
+    """Those that tell what waits: to the PipelineRuntime's status."""
+    return sum(number for each, number in writes.items() if each.target.startswith(RUNTIMES))
+
+
+def _own_creates(writes: Counter[Request]) -> int:
+    return sum(
         number
-        for request, number in writes.items()
-        if (request.verb, request.target) == ("create", "pipelineruns")
-        and request.client in audit.OWN
+        for each, number in writes.items()
+        if each.client in audit.OWN and (each.verb, each.target) == ("create", "pipelineruns")
     )
-    return audit.own(writes) - created
 
 
 def numbers_of_bills(bills: list[Bill]) -> dict[str, float]:

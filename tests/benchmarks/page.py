@@ -83,7 +83,8 @@ def page(found: Findings, around: Circumstances) -> str:
         _circumstances(found, around),
         "## Limits and aims",
         "A limit that is missed fails `make bench` (tests/benchmarks/limits.toml); an aim is "
-        "reported. “Own writes” are those of controller and gateway, creates of runs apart.",
+        "reported. “Own writes” are those of controller and gateway to runs and their pods, "
+        "creates of runs apart.",
         tables.verdicts(found.verdicts),
         "## Every scenario",
         tables.times(found.outcomes),
@@ -127,9 +128,9 @@ def console(found: Findings) -> str:
         tables.cold(cold) if cold else "",
         tables.cold_stages(cold) if cold else "",
         tables.writes(found.outcomes),
-        _reads(found.reads),
+        _reads(found.reads) if found.reads else "",
         tables.costs(found.outcomes),
-        _metering(found.bills),
+        _metering(found.bills) if found.bills else "",
         tables.verdicts(found.verdicts) if found.verdicts else "",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -139,7 +140,8 @@ def _scenarios(scenarios: Sequence[Scenario], pool: int) -> str:
     listed = "\n".join(f"- **{each.name}**: {each.words}" for each in scenarios)
     return (
         "“Pod” is a bare Pod of the same image, resources and imports, measured in turns with the "
-        "runs of the same scenario; a measure that it does not have is compared with its end. "
+        "runs of the same scenario: first lines are compared with its first line, all else with "
+        "its end. "
         f"“From the pool”: runs, children included, that got one of {pool} pods that waited.\n\n"
         + listed
     )

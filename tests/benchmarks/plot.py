@@ -10,7 +10,7 @@ from benchmarks.outcome import Outcome
 from benchmarks.scenario import Way
 from benchmarks.statistic import percentile
 
-LEFT, WIDTH, ROW, TOP = 330, 560, 22, 30
+LEFT, WIDTH, ROW, TOP = 470, 560, 22, 30
 COLORS = {True: "#888888", False: "#1f77b4"}
 
 

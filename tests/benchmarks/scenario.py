@@ -101,7 +101,7 @@ def table(pool: int = 20, fan_out: int = 200) -> tuple[Scenario, ...]:
             "cold",
             "one at a time, a pod made for each",
             (Arm(Way.RUN), Arm(Way.NEW_RUN), _POD, Arm(Way.LEAN_POD), Arm(Way.JOB)),
-            12,
+            10,
         ),
         Scenario("cold-10", "ten at once", (Arm(Way.RUN, 10), Arm(Way.POD, 10)), 3),
         Scenario(
@@ -122,7 +122,7 @@ def table(pool: int = 20, fan_out: int = 200) -> tuple[Scenario, ...]:
             "warm",
             "one at a time, the pool full before each",
             (Arm(Way.RUN), Arm(Way.NEW_RUN), _POD_AT_TIMES),
-            40,
+            30,
             warm=True,
         ),
         Scenario("warm-10", "ten at once", (Arm(Way.RUN, 10), _POD), 5, warm=True),
@@ -138,8 +138,8 @@ def table(pool: int = 20, fan_out: int = 200) -> tuple[Scenario, ...]:
         Scenario(
             "call",
             "`replicate.use()` of a Pipeline that does nothing, a call every three seconds",
-            (Arm(Way.CALL, 15), _POD),
-            2,
+            (Arm(Way.CALL, 20), _POD),
+            1,
             (Stage.TURN,),
             warm=True,
         ),

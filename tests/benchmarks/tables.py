@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.audit import Request
 from benchmarks.limits import Verdict
-from benchmarks.outcome import Outcome, own_writes
+from benchmarks.outcome import Outcome, own_writes, pool_writes
 from benchmarks.scenario import Way
 from benchmarks.stage import Stage
 from benchmarks.statistic import median, percentile
@@ -70,7 +70,8 @@ def times(outcomes: Sequence[Outcome]) -> str:
 
 def _times(outcome: Outcome, way: Way, stage: Stage) -> list[str]:
     column = outcome.column(way, stage)
-    peer = outcome.column(Way.POD, stage if stage in {Stage.LINE, Stage.OVER} else Stage.OVER)
+    first = stage in {Stage.LINE, Stage.CHILD_LINE}
+    peer = outcome.column(Way.POD, Stage.LINE if first else Stage.OVER)
     name = outcome.scenario.name + (", new source" if way is Way.NEW_RUN else "")
     head = [name, str(stage), str(len(column))]
     if not column:
@@ -162,6 +163,7 @@ def costs(outcomes: Sequence[Outcome]) -> str:
         "scenario",
         "runs",
         "own writes",
+        "pool's status",
         "reconciles",
         "controller, CPU ms",
         "gateway, CPU ms",
@@ -173,10 +175,15 @@ def costs(outcomes: Sequence[Outcome]) -> str:
 
 def _costs(outcome: Outcome) -> list[str]:
     runs = outcome.runs
-    own = "-" if outcome.writes is None else f"{own_writes(outcome.writes) / runs:.2f}"
+    made = outcome.writes
+    own = (
+        ["-", "-"]
+        if made is None
+        else [_each(own_writes(made), runs), _each(pool_writes(made), runs)]
+    )
     looks = sorted((outcome.reconciles or Counter()).items())
     told = " + ".join(f"{number / runs:.2f} {name}" for name, number in looks)
-    cells = [outcome.scenario.name, str(runs), own, told or "-"]
+    cells = [outcome.scenario.name, str(runs), *own, told or "-"]
     parts = ("controller", "gateway")
     rows = {part: [row for row in outcome.processes if row.part == part] for part in parts}
     cells += [

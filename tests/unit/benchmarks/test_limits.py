@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks import limits, scenario
-from benchmarks.outcome import METERING
+from benchmarks.outcome import METERING, SUBJECTS
 from benchmarks.scenario import Way
 from benchmarks.stage import Stage
 
@@ -95,7 +95,8 @@ def nameable():
         for part in ("controller", "gateway")
     }
     for row in scenario.table():
-        counts = {"writes", "reconciles"} | ({"misses"} if row.warm else set())
+        counts = {"writes", "pool_writes"} | {f"reconciles.{each}" for each in SUBJECTS}
+        counts |= {"misses"} if row.warm else set()
         names |= {f"{row.name}.{each}" for each in counts}
         names |= {
             f"{row.name}.{what}.{part}"

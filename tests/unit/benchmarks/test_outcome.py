@@ -35,19 +35,23 @@ def test_counts_are_a_run():
             Request("controller", "patch", "pods"): 4,
             Request("gateway", "update", "pipelineruns/status"): 8,
             Request("gateway", "create", "pipelineruns"): 40,
+            Request("controller", "patch", "pipelineruntimes/status"): 6,
             Request("kubelet", "patch", "pods/status"): 40,
         }
     )
     looks = Counter({"run": 6, "pool": 2})
     found = numbers(measured(writes=writes, reconciles=looks, hits=3))
     assert found["warm.writes"] == 3.0
-    assert found["warm.reconciles"] == 2.0
+    assert found["warm.pool_writes"] == 1.5
+    assert found["warm.reconciles.run"] == 1.5
+    assert found["warm.reconciles.pool"] == 0.5
+    assert found["warm.reconciles.runtime"] == 0.0
     assert found["warm.misses"] == 0.25
 
 
 def test_what_was_not_measured_is_not_there():
     found = numbers(measured())
-    assert not {"warm.writes", "warm.reconciles", "warm.cpu_ms.gateway"} & set(found)
+    assert not {"warm.writes", "warm.reconciles.run", "warm.cpu_ms.gateway"} & set(found)
     assert numbers(Outcome(ROW, failure="no pool")) == {}
 
 
