@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from unit.runtime.test_supervisor import WORK, World
+from support.supervised import WORK, World
 
 from mayfly_runtime.agent.child import Said
 from mayfly_runtime.agent.supervisor import Phase
