@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import certifi
 import pytest
 
 import mayfly_runtime
@@ -46,7 +45,8 @@ def script(code: str, roots: Path) -> list[str]:
 @pytest.fixture
 def roots(tmp_path):
     file = tmp_path / "roots.pem"
-    file.write_bytes(Path(certifi.where()).read_bytes())
+    where = subprocess.run([sys.executable, "-m", "certifi"], capture_output=True, check=True)
+    file.write_bytes(Path(where.stdout.decode().strip()).read_bytes())
     return file
 
 
