@@ -118,9 +118,11 @@ class Ways:
         return _since(began, moments) | _throttled(stamp)
 
     async def _refused(self, name: str) -> Attempt:
-        """A run whose input has what main() does not take."""
-        began = await self._place.create(RUNS, workload.run_of("leaf", name, unknown=1))
+        """A run without the input that main() needs."""
+        began = await self._place.create(RUNS, workload.run_of("chain", name))
         over = await self._place.runs.first(name, FINISHED)
+        if "podName" in over.body["status"]:
+            raise RuntimeError(f"the run {name} was to be refused and got a pod")
         recorded = await self._place.runs.first(name, _recorded)
         return _since(began, {Stage.OVER: over.at, Stage.RECORDED: recorded.at})
 
