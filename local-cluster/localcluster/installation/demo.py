@@ -12,7 +12,7 @@ from localcluster.builds import cache
 from localcluster.clone import ROOT
 from localcluster.clusters.choice import Cluster
 from localcluster.failure import Failure
-from localcluster.installation import chart
+from localcluster.installation import chart, starts
 from localcluster.installation.chart import DEMO_NAMESPACE, Access
 from localcluster.kubectl import Kubectl
 from localcluster.progress import step
@@ -31,9 +31,11 @@ def run(cluster: Cluster) -> None:
     finished = _wait(kubectl, name)
     _report(finished)
     with cluster.gateway() as url:
-        saved = _fetch_files(Access(url, access.token, access.trusted_roots), finished)
-    for path in saved:
-        print(f"file      {path}")
+        reached = Access(url, access.token, access.trusted_roots)
+        for path in _fetch_files(reached, finished):
+            print(f"file      {path}")
+        if cluster.warm:
+            starts.compare(cluster, reached)
     print(f"\n$ kubectl get prun\n{kubectl('-n', DEMO_NAMESPACE, 'get', 'prun')}")
     _where_next(name, finished["status"]["id"])
     if _condition(finished, "Succeeded").get("status") != "True":

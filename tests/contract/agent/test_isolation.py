@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from contract.agent.conftest import SOURCE, make_venv
 from contract.agent.messages import work
+from support.waiting import looks
 
 root_only = pytest.mark.skipif(
     os.geteuid() != 0, reason="takes another UID and a PID namespace, which only root may make"
@@ -93,9 +94,11 @@ async def test_no_secret_of_the_agent_is_in_the_worker(launch):
 
 
 @root_only
-async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder):
+@pytest.mark.parametrize("waits", [False, True], ids=["cold", "warm"])
+async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder, waits):
     """As in a pod: PID 1 of its own namespace, one unprivileged UID."""
     python, run_folder = public(public_folder)
+    ready = run_folder / "scratch" / "ready"
     namespace = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     identity = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"]
     agent = await launch(
@@ -103,8 +106,12 @@ async def test_pid_1_can_be_neither_read_nor_killed(launch, public_folder):
         python=python,
         folder=run_folder,
         open_scratch=True,
+        **({"MAYFLY_READY_FILE": str(ready)} if waits else {}),
     )
     session = await agent.session()
+    async for _ in looks(60):
+        if ready.exists() is waits:
+            break
     text = """
         import os, signal
         def attempt(action):

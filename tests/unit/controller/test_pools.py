@@ -13,6 +13,7 @@ from support.controller.looks import World
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import rfc3339_seconds
 from mayfly.controller.caches import Caches
+from mayfly.controller.handlers import Handlers
 from mayfly.controller.key import Key
 from mayfly.kube.errors import Refused, Unavailable
 from mayfly.kube.kinds import PODS, RUNS
@@ -257,8 +258,8 @@ async def test_the_pod_of_a_run_that_ended_is_deleted_and_never_given_again() ->
     await world.worker.look(key)
     assert key not in world.caches.runs
     assert world.caches.claims == {}
-    assert world.caches.spent == set()
-    assert name not in world.caches.waiting.get("team", {})
+    assert world.caches.waiting.spent == set()
+    assert name not in {pod.seen.name for _, pod in world.caches.waiting}
 
 
 @pytest.mark.parametrize("adopted", [True, False])
@@ -522,3 +523,49 @@ async def test_the_status_is_written_again_when_a_claimed_pod_goes() -> None:
     world.watched(world.pod(name), gone=True)
     assert list(world.queue._later) == [Key("runtime", "", "default")]
     assert world.pools.status("default").claimed == 0
+
+
+async def test_the_echo_of_a_write_is_not_looked_at_and_news_is() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    handlers = Handlers(world.caches, world.capacity, world.queue, lambda: NOW)
+    key = world.run("run")
+    await world.worker.look(key)
+    queued = world.queue.depth["ready"]
+
+    async def told(kind: Any, name: str) -> bool:
+        """Whether the watch's news of an object, as it is now, is looked at."""
+        before = queued()
+        event = {"type": "MODIFIED", "object": world.cluster.now(kind, "team", name)}
+        await (handlers.on_run if kind is RUNS else handlers.on_pod)(event=event)
+        return queued() > before
+
+    assert not await told(RUNS, "run")  # of the claim
+    assert not await told(PODS, name)  # of the adoption
+    world.cluster.edit(RUNS, "team", "run", lambda body: body["spec"].update(cancel=True))
+    assert await told(RUNS, "run")
+
+
+async def test_a_pool_is_looked_at_when_a_pod_changes_in_a_way_that_matters() -> None:
+    world = Pooled()
+    handlers = Handlers(world.caches, world.capacity, world.queue, lambda: NOW)
+    await world.worker.look(POOL)
+    [pod] = world.waiting()
+    name = pod["metadata"]["name"]
+
+    async def looks(status: Json) -> bool:
+        while len(world.queue):
+            world.queue.done(await world.queue.take())
+        body = world.cluster.edit(PODS, "team", name, lambda body: body.update(status=status))
+        await handlers.on_pod(event={"type": "MODIFIED", "object": body})
+        return len(world.queue) == 1
+
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    assert not await looks({"conditions": [scheduled]})
+    assert not await looks({"conditions": [scheduled], "phase": "Running"})
+    pauses = {"name": "agent", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    assert await looks({"conditions": [scheduled], "containerStatuses": [pauses]})
+    assert await looks({"conditions": [scheduled, READY], "phase": "Running"})
+    assert await looks({"conditions": [scheduled, READY], "phase": "Failed"})
+    await handlers.on_pod(event={"type": "DELETED", "object": world.pod(name)})
+    assert await world.queue.take() == POOL

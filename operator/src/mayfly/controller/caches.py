@@ -20,12 +20,12 @@ from mayfly.api.v1alpha1.names import (
     TEMPLATE_ANNOTATION,
     WARM_LABEL,
 )
-from mayfly.clock import parse_rfc3339
 from mayfly.controller.key import Key
+from mayfly.controller.waiting import WaitingPods
 from mayfly.listeners import Listeners
 from mayfly.reconcile.budget import needs_budget_check
 from mayfly.reconcile.observed import ObservedPod
-from mayfly.reconcile.pod_status import condition, observed_pod
+from mayfly.reconcile.pod_status import observed_pod
 from mayfly.reconcile.warm import WaitingPod
 
 logger = logging.getLogger(__name__)
@@ -76,13 +76,10 @@ class Caches:
         dependents: runs that wait for a pipeline's version.
         networks: namespaces that have their NetworkPolicy.
         pod_refused: the cluster's message when it refused a run's pod.
-        waiting: pods that wait for runs, by namespace and then by name.
+        waiting: pods that wait for runs.
         warm: the runtime of which a namespace wants waiting pods.
         claims: the run that has claimed a pod, by the pod's UID, until it is forgotten.
         claims_known: every unfinished run is known, and so every pod that is claimed.
-        spent: UIDs of waiting pods that were claimed and are still there.
-        booted: told of a waiting pod that has become ready: its namespace, itself, and the seconds
-            since its creation.
     """
 
     runs: dict[Key, Json] = field(default_factory=dict)
@@ -95,16 +92,26 @@ class Caches:
     dependents: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     networks: set[str] = field(default_factory=set)
     pod_refused: dict[Key, str] = field(default_factory=dict)
-    waiting: dict[str, dict[str, WaitingPod]] = field(default_factory=dict)
+    waiting: WaitingPods = field(default_factory=WaitingPods)
     warm: dict[str, str] = field(default_factory=dict)
     claims: dict[str, Owner] = field(default_factory=dict)
     claims_known: bool = False
-    spent: set[str] = field(default_factory=set)
     _claimed: dict[Key, set[str]] = field(default_factory=dict)
     departures: Listeners[RunPod] = field(default_factory=Listeners, repr=False, compare=False)
-    booted: Listeners[[str, WaitingPod, float]] = field(
-        default_factory=Listeners, repr=False, compare=False
-    )
+
+    def knows_run(self, key: Key, body: Json) -> bool:
+        """Whether this state of a run, or a newer one, is known: as after a write of our own."""
+        known = self.runs.get(key)
+        same = known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]
+        return same and _version(known or {}) >= _version(body)
+
+    def knows_pod(self, body: Json) -> bool:
+        """Whether this state of a run's pod, or a newer one, is known."""
+        metadata = body["metadata"]
+        owner = _owner(body) or self.claims.get(metadata["uid"])
+        known = self.pods.get(owner.uid, {}).get(metadata["name"]) if owner else None
+        same = known is not None and known.seen.uid == metadata["uid"]
+        return known is not None and same and known.version >= _version(body)
 
     def put_run(self, key: Key, body: Json) -> None:
         """Update a run, unless a newer state of it is known."""
@@ -128,10 +135,9 @@ class Caches:
         if self.claims.setdefault(pod_uid, owner).uid != owner.uid:
             return  # by two leaders: the gateway tells one run that it has lost it
         self._claimed.setdefault(key, set()).add(pod_uid)
-        pod = self.waiting.get(key.namespace, {}).get(name)
-        if pod is not None and pod.seen.uid == pod_uid:
-            self._drop_waiting(key.namespace, name)
-            self.spent.add(pod_uid)
+        pod = self.waiting.take(key.namespace, name, pod_uid)
+        if pod is not None:
+            self.waiting.spent.add(pod_uid)
             taken = RunPod(
                 pod.seen, pod.version, pod.runtime, key.namespace, owner.depth, key.name, warm=True
             )
@@ -158,7 +164,7 @@ class Caches:
                     del self.pods[owner.uid][name]
                     begun = pod.seen.started_at or EPOCH
                     left = WaitingPod(pod.seen, pod.runtime, "", begun, pod.version, spent=True)
-                    self.waiting.setdefault(key.namespace, {})[name] = left
+                    self.waiting.add(key.namespace, left)
                     released.add(pod.runtime)
         if not self._claimed.get(key):
             self._claimed.pop(key, None)
@@ -244,18 +250,21 @@ class Caches:
 
     def put_pod(self, body: Json, now: datetime, *, gone: bool = False) -> str | None:
         """Update a pod. Returns the UID of the run that has it; None if it waits for one."""
-        pod_uid = body["metadata"]["uid"]
-        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        metadata = body["metadata"]
+        namespace, name, pod_uid = metadata["namespace"], metadata["name"], metadata["uid"]
         owner = _owner(body) or self.claims.get(pod_uid)
         if owner is None:
-            self._put_waiting(body, gone=gone)
+            if gone:
+                self.waiting.remove(namespace, name, pod_uid)
+            else:
+                self.waiting.put(body)
             return None
         self._disclaim(pod_uid, name, owner)
-        self._drop_waiting(namespace, name)
-        annotations = body["metadata"].get("annotations", {})
+        self.waiting.take(namespace, name)
+        annotations = metadata.get("annotations", {})
         warm = TEMPLATE_ANNOTATION in annotations
         if warm:
-            (self.spent.discard if gone else self.spent.add)(pod_uid)
+            (self.waiting.spent.discard if gone else self.waiting.spent.add)(pod_uid)
         known = self.pods.get(owner.uid, {}).get(name)
         version = _version(body)
         same = known is not None and known.seen.uid == pod_uid
@@ -288,63 +297,10 @@ class Caches:
             self._claimed[other.key].discard(pod_uid)
             self.pods.get(other.uid, {}).pop(name, None)
 
-    def _put_waiting(self, body: Json, *, gone: bool) -> None:
-        metadata = body["metadata"]
-        namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
-        annotations = metadata.get("annotations", {})
-        if gone:
-            self._drop_waiting(namespace, name)
-            self.spent.discard(uid)
-            return
-        known = self.waiting.get(namespace, {}).get(name)
-        version = _version(body)
-        same = known is not None and known.seen.uid == uid
-        if known is not None and same and known.version > version:
-            return
-        seen = observed_pod(body)
-        changed = condition(body.get("status", {}), "Ready").get("lastTransitionTime")
-        before = known is not None and same and known.was_ready
-        created = parse_rfc3339(metadata["creationTimestamp"])
-        pod = WaitingPod(
-            seen,
-            annotations.get(RUNTIME_ANNOTATION, ""),
-            annotations.get(TEMPLATE_ANNOTATION, ""),
-            created,
-            version,
-            was_ready=seen.ready or before,
-            spent=uid in self.spent,
-            ready_since=parse_rfc3339(changed) if changed else None,
-        )
-        self.waiting.setdefault(namespace, {})[name] = pod
-        if seen.ready and known is not None and not before and pod.ready_since is not None:
-            # Of two clocks: the node's and the API server's.
-            seconds = max(0.0, (pod.ready_since - created).total_seconds())
-            self.booted.tell(namespace, pod, seconds)
-
-    def _drop_waiting(self, namespace: str, name: str) -> None:
-        pods = self.waiting.get(namespace)
-        if pods is not None and pods.pop(name, None) is not None and not pods:
-            del self.waiting[namespace]
-
-    def drop_waiting(self, namespace: str, name: str) -> None:
-        """Remove a waiting pod that is gone."""
-        if (pod := self.waiting.get(namespace, {}).get(name)) is not None:
-            self.spent.discard(pod.seen.uid)
-        self._drop_waiting(namespace, name)
-
-    def pool(self, namespace: str, runtime: str) -> tuple[WaitingPod, ...]:
-        """The waiting pods of a runtime in a namespace."""
-        pods = self.waiting.get(namespace, {}).values()
-        return tuple(each for each in pods if each.runtime == runtime)
-
     def pools(self, runtime: str = "") -> set[Key]:
         """The pools that should be, or have pods; of one runtime if it is given."""
         found = {Key("pool", namespace, name) for namespace, name in self.warm.items()}
-        found |= {
-            Key("pool", namespace, pod.runtime)
-            for namespace, pods in self.waiting.items()
-            for pod in pods.values()
-        }
+        found |= {Key("pool", namespace, pod.runtime) for namespace, pod in self.waiting}
         return {each for each in found if runtime in {"", each.name}}
 
     def key_of(self, body: Json) -> Key:

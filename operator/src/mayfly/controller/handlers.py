@@ -96,6 +96,8 @@ class Handlers:
         key = _key("run", body)
         if event["type"] == "DELETED":
             self._caches.drop_run(key)
+        elif self._caches.knows_run(key, body):
+            return  # the echo of a write, after which the run was looked at
         else:
             self._caches.put_run(key, body)
         self._queue.add(key)
@@ -104,9 +106,13 @@ class Handlers:
         """A run's or a waiting pod changed or was deleted."""
         body = dict(event["object"])
         gone = event["type"] == "DELETED"
+        if not gone and self._caches.knows_pod(body):
+            return  # the echo of a write
         key = self._caches.key_of(body)
         uid = self._caches.put_pod(body, self._clock(), gone=gone)
-        if key.subject == "pool" or key in self._caches.runs:
+        if key.subject == "pool":
+            return  # who keeps the pool is told by the caches
+        if key in self._caches.runs:
             self._queue.add(key)
         elif gone:
             self._caches.forget_pods(key, uid or "")

@@ -35,8 +35,8 @@ from mayfly.reconcile.warm import (
 )
 from mayfly.workqueue import WorkQueue
 
-STATUS_SECONDS = 1.0
-"""A runtime's status tells of its pools at most this often."""
+STATUS_SECONDS = 5.0
+"""A runtime's status tells of its pools at most this often: each time is a write."""
 
 
 def new_suffix() -> str:
@@ -81,7 +81,8 @@ class Pools:
         self._network_enabled = network_enabled
         self._pools: dict[tuple[str, str], Pool] = {}
         self._promised: dict[Key, str] = {}
-        caches.booted.listen(self._booted)
+        caches.waiting.booted.listen(self._booted)
+        caches.waiting.changed.listen(self._changed)
         caches.departures.listen(self._departed)
 
     # -- for runs --------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class Pools:
         name = runtime.metadata.name
         if self._caches.warm.get(key.namespace) != name or not self._caches.claims_known:
             return None
-        fit = usable(self._caches.pool(key.namespace, name), runtime, self._settings)
+        fit = usable(self._caches.waiting.pool(key.namespace, name), runtime, self._settings)
         mine = self._promised.get(key)
         taken = set(self._promised.values())
         for pod in fit:
@@ -165,7 +166,7 @@ class Pools:
         now = self._clock()
         body = self._caches.runtimes.get(key.name)
         runtime = None if body is None else PipelineRuntime.model_validate(body)
-        pods = self._caches.pool(key.namespace, key.name)
+        pods = self._caches.waiting.pool(key.namespace, key.name)
         promised = set(self._promised.values())
         while len(pool.names) < BOOTS_AT_ONCE:
             # A name is used again if it is unknown whether its pod was created.
@@ -180,7 +181,7 @@ class Pools:
             names=tuple(pool.names),
             rate=pool.arrivals.rate(now),
             boots=pool.boots,
-            booting=sum(each.lives and not each.has_booted for each in self._waiting()),
+            booting=sum(each.lives and not each.has_booted for _, each in self._caches.waiting),
             room=self._room(key, runtime),
             network_ready=not self._network_enabled or key.namespace in self._caches.networks,
             surplus_since=pool.surplus_since,
@@ -191,15 +192,11 @@ class Pools:
             return 0
         elsewhere = sum(
             each.lives
-            for namespace, pods in self._caches.waiting.items()
-            for each in pods.values()
+            for namespace, each in self._caches.waiting
             if namespace != key.namespace and each.runtime == key.name
         )
         limit = runtime.spec.max_pods
         return limit - self._capacity.places(key.name, limit).held.total() - elsewhere
-
-    def _waiting(self) -> list[WaitingPod]:
-        return [each for pods in self._caches.waiting.values() for each in pods.values()]
 
     def _pool(self, namespace: str, runtime: str) -> Pool:
         return self._pools.setdefault((namespace, runtime), Pool())
@@ -212,7 +209,6 @@ class Pools:
         pool = self._pool(namespace, pod.runtime)
         pool.boots = pool.boots.succeeded(seconds)
         self._metrics.booted(seconds)
-        self._changed(namespace, pod.runtime)
 
     def _departed(self, pod: RunPod) -> None:
         if pod.warm:  # one fewer is claimed
@@ -226,7 +222,9 @@ class Pools:
 
     def status(self, runtime: str) -> WarmStatus | None:
         """What a runtime's status says of its pools; None if it has none."""
-        waiting = [each for each in self._waiting() if each.runtime == runtime and each.lives]
+        waiting = [
+            each for _, each in self._caches.waiting if each.runtime == runtime and each.lives
+        ]
         namespaces = sum(each == runtime for each in self._caches.warm.values())
         claimed = sum(
             pod.warm and pod.runtime == runtime and not pod.seen.over

@@ -147,7 +147,7 @@ class Sweep:
         """Find pods of finished runs, and pods that vanished unseen."""
         # What is created while pages are read may not be in them.
         known = {(uid, name) for uid, pods in self._caches.pods.items() for name in pods}
-        waited = {(space, name) for space, pods in self._caches.waiting.items() for name in pods}
+        waited = {(namespace, pod.seen.name) for namespace, pod in self._caches.waiting}
         listed: set[tuple[str, str]] = set()
         async for page in self._cluster.pages(PODS, label_selector=RUN_ID_LABEL):
             for body in page["items"]:
@@ -160,6 +160,6 @@ class Sweep:
             if pod is not None and not pod.seen.gone:
                 self._caches.mark_gone(uid, name, self._clock())
         for namespace, name in waited - listed:
-            self._caches.drop_waiting(namespace, name)
+            self._caches.waiting.remove(namespace, name)
         for key in self._caches.runs:
             self._queue.add(key)

@@ -23,7 +23,7 @@ class Effects(NamedTuple):
     """What a module changes outside of itself while it is executed."""
 
     variables: dict[str, str]
-    """Of the environment."""
+    """Of the environment, if nobody has set them: packages set a default."""
     before: list[Filter]
     """Filters that it puts before those that are there, the last one first."""
     after: list[Filter]
@@ -35,6 +35,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._modules: dict[str, ModuleType] = {}
+        self._hidden: set[str] = set()
         self._needs: Mapping[str, Iterable[str]] = {}
         self._effects: Mapping[str, Effects] = {}
         self._attributes: set[str] = set()
@@ -53,6 +54,7 @@ class Shelf:
             effects: for each module that has any, those; they must be undone already.
         """
         self._modules = {name: sys.modules.pop(name) for name in names}
+        self._hidden = set(self._modules)
         self._needs, self._effects = needs, effects
         for name, module in self._modules.items():
             parent, child = self._parent(name)
@@ -63,15 +65,17 @@ class Shelf:
 
     def get(self, name: str) -> ModuleType | None:
         """A module that is out of sight, if it is."""
-        return self._modules.get(name)
+        return self._modules[name] if name in self._hidden else None
 
     def find_spec(
-        self, fullname: str, _path: object, _target: ModuleType | None = None, /
+        self, fullname: str, _path: object, target: ModuleType | None = None, /
     ) -> importlib.machinery.ModuleSpec | None:
         """As a finder: the spec that the module had when it was imported."""
         module = self._modules.get(fullname)
-        if module is None:
+        if module is None or target is not None:  # a target is executed anew
             return None
+        if fullname not in self._hidden and sys.modules.get(fullname) is not module:
+            return None  # taken out by the author; else another thread has just put it back
         first = getattr(module, "__spec__", None)
         loader: Any = _Loader(self, fullname, module)
         spec = importlib.machinery.ModuleSpec(fullname, loader)
@@ -88,8 +92,9 @@ class Shelf:
             name, ready = todo.pop()
             if ready:
                 self._apply(name)
-            elif name in self._modules:
-                self._show(name, self._modules.pop(name))
+            elif name in self._hidden:
+                self._show(name, self._modules[name])
+                self._hidden.discard(name)
                 todo.append((name, True))
                 todo += [(each, False) for each in reversed([*self._needs.get(name, ())])]
                 todo.append((name.rpartition(".")[0], False))
