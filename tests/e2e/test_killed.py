@@ -9,6 +9,7 @@ import pytest
 from support.cluster.installation import Json, Namespace, message, reason
 from support.cluster.machine import kill
 from support.cluster.programs import SLOW
+from support.cluster.warm import pool
 from support.waiting import eventually
 
 
@@ -71,6 +72,20 @@ def test_killed_while_a_run_is_ending(namespace, kubectl, component):
     ended = namespace.finished(run, seconds=180)
     assert reason(ended) == "Succeeded", message(ended)
     assert eventually(lambda: shown(namespace, ended))["output"] == "done"
+    namespace.no_pods()
+
+
+@pytest.mark.parametrize("component", ["controller", "gateway"])
+def test_killed_while_pods_wait_and_they_go_on_waiting(namespace, kubectl, component):
+    with pool(namespace, 2) as warm:
+        before = warm.filled()
+        kill(kubectl, component)
+        run = warm.run(SLOW, input={"seconds": 0})
+        ended = namespace.finished(run, seconds=180)
+        assert reason(ended) == "Succeeded", message(ended)
+        assert ended["status"]["podUID"] in before
+        left = before.keys() - {ended["status"]["podUID"]}
+        assert left < warm.filled().keys()
     namespace.no_pods()
 
 

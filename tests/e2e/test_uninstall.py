@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.cluster.installation import SYSTEM, every_namespace_gone, reason
+from support.cluster.warm import pool
 from support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -90,12 +91,18 @@ def newly_trusting(kubectl, api: httpx.Client) -> httpx.Client:
 def test_an_upgrade_changes_nothing_for_a_run(namespace, kubectl, values):
     before = kubectl.json("get", "secret", "mayfly-tls", "-n", SYSTEM)["data"]
     key = kubectl.json("get", "secret", "mayfly-signing", "-n", SYSTEM)["data"]
-    run = namespace.run(SLOW)
-    namespace.started(run)
-    upgrade(values, "--set", "controller.logLevel=debug", "--set", "gateway.logLevel=debug")
-    ended = namespace.finished(run)
-    assert reason(ended) == "Succeeded", ended["status"]
-    assert namespace.prediction(run)["output"] == "done"
+    with pool(namespace, 1) as warm:
+        run = warm.run(SLOW)
+        namespace.started(run)
+        waiting = warm.filled()
+        upgrade(values, "--set", "controller.logLevel=debug", "--set", "gateway.logLevel=debug")
+        ended = namespace.finished(run)
+        assert reason(ended) == "Succeeded", ended["status"]
+        assert namespace.prediction(run)["output"] == "done"
+        # What waits is as good as before, and the next run uses it.
+        assert warm.filled().keys() == waiting.keys()
+        last = namespace.finished(warm.run("def main() -> int:\n    return 1\n"))
+        assert last["status"]["podUID"] in waiting
     assert kubectl.json("get", "secret", "mayfly-tls", "-n", SYSTEM)["data"] == before
     assert kubectl.json("get", "secret", "mayfly-signing", "-n", SYSTEM)["data"] == key
 

@@ -8,6 +8,7 @@ import httpx
 from support.cluster.installation import message, reason
 from support.cluster.programs import LONG, SLOW, came_through
 from support.cluster.trees import CHAIN, billed_once, pipelines, runs, settled, start
+from support.cluster.warm import pool
 from support.lengths import length
 from support.waiting import eventually
 
@@ -22,6 +23,17 @@ TREE_SECONDS = 300
 def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
     namespace, machine, books, restarts
 ):
+    with pool(namespace, 1) as warm:
+        waiting = warm.filled()
+        away(namespace, machine, books, restarts)
+        # No healthy pod was replaced, and a run uses it.
+        assert warm.filled().keys() == waiting.keys()
+        last = namespace.finished(warm.run(SLOW, input={"seconds": 0}))
+        assert last["status"]["podUID"] in waiting
+    namespace.no_pods()
+
+
+def away(namespace, machine, books, restarts) -> None:
     pipelines(namespace, chain=CHAIN)
     root = start(namespace, "chain", levels=LEVELS, seconds=LEVEL_SECONDS)
     leaf = deepest(namespace)
@@ -54,7 +66,6 @@ def test_what_ends_while_the_api_server_is_silent_is_delivered_after(
     # A leader that can't renew its lease ends, and is started again; nothing else is.
     assert restarts.since()["controller"] <= 1
     assert restarts.since()["gateway"] == 0
-    namespace.no_pods()
 
 
 def deepest(namespace) -> str:

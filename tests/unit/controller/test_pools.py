@@ -515,6 +515,16 @@ async def test_the_status_counts_what_is_there() -> None:
     assert read("mayfly_warm_boot_duration_seconds_count") == 2
 
 
+async def test_the_status_is_written_again_when_a_claimed_pod_goes() -> None:
+    world = Pooled()
+    [name] = await world.fill()
+    await world.worker.look(world.run("run"))
+    world.queue._later.clear()
+    world.watched(world.pod(name), gone=True)
+    assert list(world.queue._later) == [Key("runtime", "", "default")]
+    assert world.pools.status("default").claimed == 0
+
+
 async def test_the_echo_of_a_write_is_not_looked_at_and_news_is() -> None:
     world = Pooled()
     [name] = await world.fill()
@@ -553,17 +563,9 @@ async def test_a_pool_is_looked_at_when_a_pod_changes_in_a_way_that_matters() ->
     scheduled = {"type": "PodScheduled", "status": "True"}
     assert not await looks({"conditions": [scheduled]})
     assert not await looks({"conditions": [scheduled], "phase": "Running"})
+    pauses = {"name": "agent", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+    assert await looks({"conditions": [scheduled], "containerStatuses": [pauses]})
     assert await looks({"conditions": [scheduled, READY], "phase": "Running"})
     assert await looks({"conditions": [scheduled, READY], "phase": "Failed"})
     await handlers.on_pod(event={"type": "DELETED", "object": world.pod(name)})
     assert await world.queue.take() == POOL
-
-
-async def test_the_status_is_written_again_when_a_claimed_pod_goes() -> None:
-    world = Pooled()
-    [name] = await world.fill()
-    await world.worker.look(world.run("run"))
-    world.queue._later.clear()
-    world.watched(world.pod(name), gone=True)
-    assert list(world.queue._later) == [Key("runtime", "", "default")]
-    assert world.pools.status("default").claimed == 0

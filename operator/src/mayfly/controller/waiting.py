@@ -105,6 +105,7 @@ class WaitingPods:
             self.changed.tell(namespace, pod.runtime)
 
 
-def _matters(pod: WaitingPod) -> tuple[bool, bool, bool, bool]:
+def _matters(pod: WaitingPod) -> tuple[bool, ...]:
     """What decides whether a pod can wait, and whether a run can have it."""
-    return pod.seen.ready, pod.seen.over, pod.seen.deleting, pod.spent
+    seen = pod.seen
+    return seen.ready, seen.over, seen.deleting, pod.spent, pod.cannot_be_pulled

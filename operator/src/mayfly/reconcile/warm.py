@@ -87,6 +87,12 @@ class WaitingPod:
         return self.was_ready or self.seen.booted
 
     @property
+    def cannot_be_pulled(self) -> bool:
+        """Whether the kubelet has tried its image in vain, and pauses: so do we, and longer."""
+        waiting = self.seen.waiting
+        return waiting is not None and waiting[0] in PULL_REASONS - {"ErrImagePull"}
+
+    @property
     def age(self) -> timedelta:
         """How old it gets: `MAX_AGE`, more or less, as its UID says."""
         share = int(self.seen.uid.replace("-", "")[:8] or "0", 16) / 2**32
@@ -269,16 +275,11 @@ def _why_useless(seen: ObservedPool, pod: WaitingPod, template: str) -> str:
         return "no pool"
     if pod.template != template:
         return "old"
-    if not pod.has_booted and (seen.now >= pod.created + LATE or _cannot_be_pulled(pod)):
+    if not pod.has_booted and (seen.now >= pod.created + LATE or pod.cannot_be_pulled):
         return "late"
     since = pod.ready_since or pod.created
     unready = pod.has_booted and not pod.seen.ready
     return "unready" if unready and seen.now >= since + UNREADY else ""
-
-
-def _cannot_be_pulled(pod: WaitingPod) -> bool:
-    """Whether the kubelet has tried its image in vain, and pauses: so do we, and longer."""
-    return pod.seen.waiting is not None and pod.seen.waiting[0] in PULL_REASONS - {"ErrImagePull"}
 
 
 def _has_failed(pod: WaitingPod) -> bool:
