@@ -21,8 +21,8 @@ TRIES = 5
 
 
 @pytest.fixture
-def pool(plane, runs) -> Iterator[Pool]:
-    made = Pool(runs, min=1)
+def pool(plane, runs, controllers) -> Iterator[Pool]:
+    made = Pool(runs, controllers, min=1)
     made.label()
     yield made
     plane.api.delete("mprt", name="default")
@@ -96,7 +96,7 @@ async def test_a_leader_that_wakes_up_gives_no_pod_twice(controllers, pool: Pool
     for name in ("second", "third"):
         space = f"{pool.runs.namespace}-{name}"
         plane.api.create("namespace", {"metadata": {"name": space}})
-        pools.append(Pool(Runs(plane, space), min=1))
+        pools.append(Pool(Runs(plane, space), controllers, min=1))
         pools[-1].label()
     async with (
         Relay(plane, tmp_path / "old").serving() as old,

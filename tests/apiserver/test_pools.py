@@ -19,11 +19,11 @@ QUOTA = {"pods": "1"}
 
 
 @pytest.fixture
-def make_pool(plane, runs) -> Iterator[Callable[..., Pool]]:
+def make_pool(plane, runs, controllers) -> Iterator[Callable[..., Pool]]:
     made: list[Pool] = []
 
     def make(**warm: int) -> Pool:
-        made.append(Pool(runs, **warm))
+        made.append(Pool(runs, controllers, **warm))
         return made[-1]
 
     yield make
@@ -47,7 +47,6 @@ def test_a_run_claims_a_pod_that_waits_and_another_one_comes(controllers, make_p
         [agent] = pod["spec"]["containers"]
         assert "/scratch/ready" in agent["startupProbe"]["exec"]["command"][-1]
         assert "activeDeadlineSeconds" not in pod["spec"]
-    pool.shows(booting=2, waiting=0)
     names = pool.fill(2)
     created = runs.create("a")
     status = runs.claimed("a")["status"]
@@ -98,7 +97,7 @@ def test_what_waits_goes_with_what_asked_for_it(controllers, make_pool, runs):
     for end, again in (
         (unlabel, pool.label),
         (without_a_size, lambda: pool.change(warm={"min": 1})),
-        (delete_the_runtime, lambda: Pool(runs, min=1)),
+        (delete_the_runtime, lambda: Pool(runs, controllers, min=1)),
         (delete_the_namespace, None),
     ):
         pool.came(1)
@@ -137,7 +136,7 @@ def test_what_keeps_a_pool_short_is_told_and_runs_get_what_there_is(
     pool.label()
     other = Runs(plane, f"{namespace}-other")
     plane.api.create("namespace", {"metadata": {"name": other.namespace}})
-    broken = Pool(other, "broken", min=1)
+    broken = Pool(other, controllers, "broken", min=1)
     broken.label()
     controllers.start()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from support.controller.control_plane import ControlPlane
-from support.controller.world import IMAGE, Runs, container
+from support.controller.world import IMAGE, Controllers, Runs, container
 from support.waiting import eventually
 
 Json = dict[str, Any]
@@ -16,8 +16,11 @@ WARM, ID = "mayfly.dev/warm", "mayfly.dev/id"
 class Pool:
     """The pool of a PipelineRuntime, made with it, in the namespace of some runs."""
 
-    def __init__(self, runs: Runs, runtime: str = "default", **warm: int) -> None:
+    def __init__(
+        self, runs: Runs, controllers: Controllers, runtime: str = "default", **warm: int
+    ) -> None:
         self.runs = runs
+        self.controllers = controllers
         self.plane: ControlPlane = runs.plane
         self.runtime = runtime
         self.plane.apply(
@@ -84,7 +87,8 @@ class Pool:
             coming = [each for each in there if not is_ready(each)]
             for each in coming:
                 self.boot(each)
-            told = self.status().get("warm", {}).get("waiting")
+            # Its status tells the same, some seconds later.
+            told = self.controllers.metric('mayfly_warm_pods{state="waiting"}')
             return not coming and len(there) == count and told == known
 
         eventually(ready)

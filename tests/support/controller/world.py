@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 from support.controller.control_plane import ControlPlane
 from support.controller.process import ControllerProcess
 from support.servers.ports import free_port
@@ -26,6 +27,7 @@ class Controllers:
         self.plane = plane
         self.folder = folder
         self.running: list[ControllerProcess] = []
+        self._port = 0
 
     def start(
         self, *, identity: str = "", kubeconfig: str = "", **config: object
@@ -51,6 +53,7 @@ class Controllers:
             "listenPort": free_port(),
             **config,
         }
+        self._port = settings["listenPort"]
         file = self.folder / f"controller-{number}.json"
         file.write_text(json.dumps(settings))
         environment = {
@@ -65,6 +68,19 @@ class Controllers:
         process = ControllerProcess(environment, self.folder / f"controller-{number}.log")
         self.running.append(process)
         return process
+
+    def metric(self, sample: str) -> float:
+        """A number of the controller that was started last; -1 before it serves any.
+
+        Args:
+            sample: its name and labels, as they are exposed.
+        """
+        try:
+            text = httpx.get(f"http://127.0.0.1:{self._port}/metrics").text
+        except httpx.TransportError:
+            return -1.0
+        found = (line.rpartition(" ") for line in text.splitlines())
+        return next((float(number) for name, _, number in found if name == sample), -1.0)
 
     def stop(self) -> None:
         for process in self.running:
