@@ -77,6 +77,7 @@ def test_a_pod_that_waits_is_one_of_a_run_that_says_when_it_is_ready():
     assert agent["env"].pop() == {"name": "MAYFLY_READY_FILE", "value": READY_FILE}
     probe = agent.pop("startupProbe")
     assert READY_FILE in probe["exec"]["command"][-1]
+    assert probe["periodSeconds"] == 1  # else the pod is ready ten seconds late
     assert not {"readinessProbe", "livenessProbe"} & agent.keys()  # nothing disturbs a run
     del own["spec"]["activeDeadlineSeconds"]  # which counts from the claim
     assert agent == cold

@@ -99,6 +99,7 @@ def waiting_pod(runtime: PipelineRuntime, namespace: str, name: str, settings: P
         "exec": {"command": ["sh", "-c", f"until test -e {READY_FILE}; do sleep 0.2; done"]},
         "timeoutSeconds": BOOT_SECONDS,
         "failureThreshold": 1,
+        "periodSeconds": 1,  # the first try comes before the container runs, and is none
     }
     metadata = body["metadata"]
     metadata["labels"][RUN_ID_LABEL] = WAITING
