@@ -164,6 +164,17 @@ async def test_a_pod_goes_to_one_run_and_the_next_gets_its_own_at_once() -> None
     assert world.status(second)["podName"] == pod_name(run_id(uid), 1)
 
 
+async def test_a_promise_is_kept_even_if_an_older_pod_is_free_by_now() -> None:
+    world = Pooled(least=2)
+    older, newer = await world.fill()
+    first, second = world.run("first"), world.run("second")
+    made = runtime(warm={"min": 2})
+    assert world.pools.take(first, made).name == older
+    assert world.pools.take(second, made).name == newer
+    world.pools.release(first)
+    assert world.pools.take(second, made).name == newer
+
+
 async def test_a_claim_is_followed_by_a_new_pod() -> None:
     world = Pooled()
     [name] = await world.fill()

@@ -96,13 +96,14 @@ class Pools:
         if self._caches.warm.get(key.namespace) != name or not self._caches.claims_known:
             return None
         fit = usable(self._caches.waiting.pool(key.namespace, name), runtime, self._settings)
-        mine = self._promised.get(key)
-        taken = set(self._promised.values())
-        for pod in fit:
-            if pod.seen.uid == mine or pod.seen.uid not in taken:
-                self._promised[key] = pod.seen.uid
-                return pod.seen
-        return None
+        mine, taken = self._promised.get(key), set(self._promised.values())
+        kept = (pod for pod in fit if pod.seen.uid == mine)
+        free = (pod for pod in fit if pod.seen.uid not in taken)
+        pod = next(kept, None) or next(free, None)
+        if pod is None:
+            return None
+        self._promised[key] = pod.seen.uid
+        return pod.seen
 
     def release(self, key: Key) -> None:
         """The run has claimed the pod that was promised to it, or will not."""
