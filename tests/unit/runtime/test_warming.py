@@ -37,6 +37,11 @@ def happens(world, *events):
         world.happen(event)
 
 
+def said(world):
+    """The types of what the gateway was told."""
+    return [message["type"] for each in world.connections for message in each.sent]
+
+
 def test_a_cold_pod_is_told_nothing(tmp_path):
     world = World(tmp_path)
     world.supervisor._warming.begin()
@@ -81,6 +86,7 @@ def test_a_cancel_while_the_worker_warms_up_is_the_end(world, late):
 def test_a_worker_that_cant_be_warmed_up_ends_the_pod(world):
     happens(world, "connect", "unwarmed")
     assert world.supervisor._exit == 1
+    assert said(world) == ["hello", "leaving"]
     assert world.file.read_text() == "the worker can't be warmed up: E: no\n"
 
 

@@ -257,6 +257,7 @@ class Supervisor:
         elif self._phase is Phase.IDLE:
             self._say(problem)
             termination.write(self._termination_log, f"{problem}\n".encode())
+            self._uplink.say(Leaving())
             self._exit = 1
 
     def _on_work(self, work: Work) -> None:
