@@ -17,7 +17,7 @@ from mayfly.controller.capacity import Capacity
 from mayfly.controller.health import Health
 from mayfly.controller.key import Key
 from mayfly.controller.sweep import Sweep
-from mayfly.kube.errors import Unavailable
+from mayfly.kube.errors import Refused, Unavailable
 from mayfly.kube.kinds import NAMESPACES, PODS, RUNS, RUNTIMES, Kind
 from mayfly.workqueue import WorkQueue
 
@@ -273,3 +273,27 @@ async def test_a_runtime_that_the_watch_has_told_of_is_not_overwritten():
     await sweep._runtimes()
     assert caches.runtimes == {"default": new}
     assert len(queue) == 0
+
+
+async def test_claims_are_asked_for_again_soon_if_the_first_list_fails(monkeypatch):
+    """As just after the CRDs were made: until then no pod waits for runs."""
+
+    class Late(Listing):
+        failed = 0
+
+        async def pages(self, kind: Kind, **selectors: Any) -> AsyncIterator[dict[str, Any]]:
+            if kind == RUNS and self.failed < 2:
+                self.failed += 1
+                raise Refused(400, "field label not supported: status.finished")
+            async for page in super().pages(kind, **selectors):
+                yield page
+
+    monkeypatch.setattr("mayfly.controller.sweep.RETRY_SECONDS", 0)
+    sweep, caches, queue, _ = world(
+        Late(namespaces=({"metadata": {"name": "team", "labels": {"mayfly.dev/warm": "default"}}},))
+    )
+    sweeping = asyncio.create_task(sweep.run())
+    async with asyncio.timeout(10):
+        assert await queue.take() == Key("pool", "team", "default")
+    assert caches.claims_known
+    sweeping.cancel()

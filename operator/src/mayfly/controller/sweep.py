@@ -66,7 +66,7 @@ class Sweep:
         self.pods_listed = asyncio.Event()
 
     async def run(self) -> None:
-        """Sweep until cancelled, beginning at once."""
+        """Sweep until cancelled, beginning at once; soon again until every claim is known."""
         while True:
             try:
                 await self._namespaces()
@@ -83,7 +83,8 @@ class Sweep:
                 # One object that can't be read must not end the repairs of all others.
                 logger.exception("the sweep failed")
                 self._failed("sweep")
-            await asyncio.sleep(self._seconds if self.pods_listed.is_set() else RETRY_SECONDS)
+            # New CRDs do not answer every list for a moment. Until then no pod waits for runs.
+            await asyncio.sleep(self._seconds if self._caches.claims_known else RETRY_SECONDS)
 
     async def _namespaces(self) -> None:
         """List quotas and budgets, before any pod is created, because pods depend on them."""
