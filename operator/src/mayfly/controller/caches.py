@@ -108,7 +108,7 @@ class Caches:
     def knows_pod(self, body: Json) -> bool:
         """Whether this state of a run's pod, or a newer one, is known."""
         metadata = body["metadata"]
-        owner = _owner(body) or self.claims.get(metadata["uid"])
+        owner = self._holder(body)
         known = self.pods.get(owner.uid, {}).get(metadata["name"]) if owner else None
         same = known is not None and known.seen.uid == metadata["uid"]
         return known is not None and same and known.version >= _version(body)
@@ -252,7 +252,7 @@ class Caches:
         """Update a pod. Returns the UID of the run that has it; None if it waits for one."""
         metadata = body["metadata"]
         namespace, name, pod_uid = metadata["namespace"], metadata["name"], metadata["uid"]
-        owner = _owner(body) or self.claims.get(pod_uid)
+        owner = self._holder(body)
         if owner is None:
             if gone:
                 self.waiting.remove(namespace, name, pod_uid)
@@ -289,6 +289,10 @@ class Caches:
             self.departures.tell(pod)
         return owner.uid
 
+    def _holder(self, body: Json) -> Owner | None:
+        """The run that owns a pod, or else has claimed it; None if the pod waits for one."""
+        return _owner(body) or self.claims.get(body["metadata"]["uid"])
+
     def _disclaim(self, pod_uid: str, name: str, owner: Owner) -> None:
         """A pod has an owner: another run that has claimed it, too, must not delete it."""
         other = self.claims.get(pod_uid)
@@ -305,10 +309,10 @@ class Caches:
 
     def key_of(self, body: Json) -> Key:
         """What to look at when a pod has changed: the run that has it, or its pool."""
-        metadata = body["metadata"]
-        owner = _owner(body) or self.claims.get(metadata["uid"])
+        owner = self._holder(body)
         if owner is not None:
             return owner.key
+        metadata = body["metadata"]
         runtime = metadata.get("annotations", {}).get(RUNTIME_ANNOTATION, "")
         return Key("pool", metadata["namespace"], runtime)
 

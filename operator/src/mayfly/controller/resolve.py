@@ -30,7 +30,7 @@ from mayfly.reconcile.observed import (
     Target,
     Unsettled,
 )
-from mayfly.reconcile.runtime import BY_DIGEST
+from mayfly.reconcile.runtime import is_pinned
 from mayfly.reconcile.visibility import not_callable
 from mayfly.source_check.checker import SourceChecker
 from mayfly_runtime.spec import strict_json
@@ -149,7 +149,7 @@ class Resolver:
         if runtime is None:
             words = f'There is no PipelineRuntime "{name}"; `kubectl get mprt` lists them.'
             raise _Stop(Refusal(Reason.NOT_FOUND, words))
-        if not BY_DIGEST.search(runtime.spec.image):
+        if not is_pinned(runtime):
             words = f'PipelineRuntime "{name}" names its image without a digest (name@sha256:…).'
             raise _Stop(Refusal(Reason.NOT_PINNED, words))
         return runtime
