@@ -105,10 +105,19 @@ class World:
         self.caches.put_run(key, self._add(RUNS, name, {"pipelineRef": ref, **spec}))
         return key
 
-    def parent(self) -> None:
+    def parent(self) -> Key:
+        """A run that works, of which the watch has told."""
         root = {"name": "parent", "uid": PARENT["uid"]}
         status = {"depth": 1, "rootRef": root, "podUID": "pod", "podName": "pod", "attempt": 1}
-        self._add(RUNS, "parent", {"pipelineRef": {"name": "answer"}}, status, uid=PARENT["uid"])
+        spec, key = {"pipelineRef": {"name": "answer"}}, Key("run", "team", "parent")
+        self.caches.put_run(key, self._add(RUNS, "parent", spec, status, uid=PARENT["uid"]))
+        return key
+
+    def pipeline_is_cached(self) -> None:
+        """The watch has told of the pipeline."""
+        body = self.cluster.now(PIPELINES, "team", "answer")
+        spec = {**body["spec"], "source": {}}
+        self.caches.pipelines["team", "answer"] = {**body, "spec": spec}
 
     async def reads(self, key: Key) -> Counter[str]:
         """What a look that claims a pod for a run reads."""

@@ -13,11 +13,16 @@ from support.controller.looks import World
 from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import rfc3339_seconds
 from mayfly.controller.caches import Caches
+from mayfly.controller.execute import PATIENCE_TRIES
+from mayfly.controller.failing import Failing
 from mayfly.controller.handlers import Handlers
 from mayfly.controller.key import Key
-from mayfly.kube.errors import Refused, Unavailable
+from mayfly.kube.errors import Refused, Unavailable, error_for
 from mayfly.kube.kinds import PODS, RUNS
+from mayfly.reconcile.failing import TELL_TRIES
+from mayfly.reconcile.observed import PodSettings
 from mayfly.reconcile.warm import TELL_AFTER, UNREADY
+from mayfly.workqueue import Failure
 
 Json = dict[str, Any]
 POOL = Key("pool", "team", "default")
@@ -450,6 +455,48 @@ async def test_a_quota_stops_the_refill_in_words_and_no_run(monkeypatch: Any) ->
     key = world.run("run")
     await world.worker.look(key)
     assert world.status(key)["podUID"]
+
+
+@pytest.mark.parametrize("status", [403, 422, 500, 503])
+async def test_a_pod_that_can_never_be_made_is_told_whatever_the_status(
+    monkeypatch: Any, status: int
+) -> None:
+    world = Pooled()
+
+    async def refuses(*_: Any) -> Json:
+        raise error_for(status, "the webhook has no service")
+
+    monkeypatch.setattr(world.cluster, "create", refuses)
+    for minute in range(2 * (PATIENCE_TRIES + TELL_AFTER)):
+        world.now = NOW + timedelta(minutes=minute)
+        try:
+            await world.worker.look(POOL)
+        except Unavailable:
+            world.queue.retry(POOL)
+    short = world.pools.short("default")
+    assert short is not None
+    assert "the webhook has no service" in short.words
+
+
+async def test_a_pool_at_which_the_controller_itself_fails_says_so_until_it_does_not() -> None:
+    world = Pooled()
+    await world.fill()
+    settings = PodSettings("https://gateway.test")
+    failing = Failing(
+        world.cluster, world.executor, world.caches, world.pools, settings, lambda: NOW
+    )
+    for tries in range(1, TELL_TRIES + 1):
+        assert world.pools.short("default") is None
+        await failing.failed(POOL, Failure(tries, 1.0, ZeroDivisionError("a bug")))
+    short = world.pools.short("default")
+    assert short is not None
+    assert short.reason == "InternalError"
+    assert "ZeroDivisionError: a bug" in short.words
+    runtime_key = Key("runtime", "", "default")
+    assert runtime_key in world.queue._later
+    await world.worker.look(POOL)
+    assert world.pools.short("default") is None
+    assert runtime_key in world.queue._later
 
 
 async def test_places_that_runs_need_are_not_held_by_what_waits() -> None:

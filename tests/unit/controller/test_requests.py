@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.controller.looks import OLD, PARENT, World
+from support.controller.looks import OLD, PARENT, VERSION, World
 
-from mayfly.kube.kinds import RUNS
+from mayfly.kube.kinds import PIPELINES, RUNS
 
 
 @pytest.fixture
@@ -21,10 +21,36 @@ async def test_a_run_costs_two_reads_and_two_writes_to_its_claim(world: World) -
     assert await world.reads(world.run("second")) == {"pipelines": 1}
 
 
-async def test_a_child_reads_its_parent_again_before_the_claim(world: World) -> None:
+async def test_a_run_of_the_http_api_reads_nothing_that_is_known(world: World) -> None:
+    world.pipeline_is_cached()
     world.parent()
+    first = await world.reads(world.run("first", version=VERSION, parentRef=PARENT))
+    assert first == {"pipelineversions": 1}
+    second = await world.reads(world.run("second", version=VERSION, parentRef=PARENT))
+    assert not second
+
+
+async def test_a_run_that_names_no_version_gets_that_of_the_last_edit(world: World) -> None:
+    world.pipeline_is_cached()
+    world.cluster.edit(PIPELINES, "team", "answer", lambda body: body["status"].update(latestVersion=OLD))
+    key = world.run("first")
+    await world.worker.look(key)
+    assert world.cluster.now(RUNS, "team", "first")["status"]["version"] == OLD
+
+
+async def test_a_parent_that_is_not_cached_is_read(world: World) -> None:
+    world.caches.runs.pop(world.parent())
     child = world.run("child", parentRef=PARENT)
     assert await world.reads(child) == {"pipelines": 1, "pipelineversions": 1, "pipelineruns": 2}
+
+
+async def test_a_cached_run_of_the_parents_name_is_not_the_parent(world: World) -> None:
+    other = world.run("parent")
+    world.caches.runs[other]["metadata"]["uid"] = "another"
+    child = world.run("child", parentRef=PARENT)
+    await world.worker.look(child)
+    status = world.cluster.now(RUNS, "team", "child")["status"]
+    assert "podUID" not in status
 
 
 async def test_a_version_that_may_have_been_removed_is_read_each_time(world: World) -> None:
@@ -36,14 +62,15 @@ async def test_a_version_that_may_have_been_removed_is_read_each_time(world: Wor
 async def test_a_child_whose_parent_is_cancelled_between_pod_and_claim_is_not_claimed(
     world: World,
 ) -> None:
-    world.parent()
+    parent = world.parent()
     child = world.run("child", parentRef=PARENT)
 
     def cancel(verb: str, _: Any) -> None:
         if verb == "POST":
-            world.cluster.edit(
+            body = world.cluster.edit(
                 RUNS, "team", "parent", lambda body: body["spec"].update(cancel=True)
             )
+            world.caches.put_run(parent, body)
 
     world.cluster.on_write = cancel
     await world.worker.look(child)

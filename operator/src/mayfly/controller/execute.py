@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from mayfly.api.v1alpha1.resource import API_VERSION
 from mayfly.controller.events import Events
 from mayfly.kube.client import Cluster
-from mayfly.kube.errors import Conflict, NotFound, Refused, Unavailable
+from mayfly.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS, RUNTIMES, VERSIONS, Kind
 from mayfly.reconcile.actions import (
     Action,
@@ -33,6 +33,16 @@ MANAGER = "mayfly-controller"
 
 NOT_AS_TESTED = 422
 """Answered to a JSON patch whose `test` does not hold."""
+
+
+PATIENCE_TRIES = 3
+"""After so many tries in a row, a server error is told on the object: such as that of an admission
+webhook without its service."""
+
+
+def may_pass(error: KubeError, tries: int) -> bool:
+    """Whether an error may pass in a moment, so that nobody need be told after so many tries."""
+    return isinstance(error, Unavailable) and (error.status < 500 or tries < PATIENCE_TRIES)
 
 
 class Executor:

@@ -9,6 +9,7 @@ from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
 from mayfly.controller.execute import Executor
 from mayfly.controller.key import Key
+from mayfly.controller.pools import Pools
 from mayfly.kube.client import Cluster
 from mayfly.kube.errors import KubeError, NotFound
 from mayfly.kube.kinds import PIPELINES, RUNS, RUNTIMES
@@ -29,12 +30,14 @@ class Failing:
         cluster: Cluster,
         executor: Executor,
         caches: Caches,
+        pools: Pools,
         pods: PodSettings,
         clock: Clock,
     ) -> None:
         self._cluster = cluster
         self._executor = executor
         self._caches = caches
+        self._pools = pools
         self._pods = pods
         self._clock = clock
 
@@ -48,6 +51,9 @@ class Failing:
         passes = isinstance(error, KubeError) and error.status not in ABOUT_THE_OBJECT
         trouble = Trouble("controller", failure.tries, failure.seconds, error, passes=passes)
         if not trouble.tells or key.subject == "model":  # a Model's status is the gateway's
+            return
+        if key.subject == "pool":
+            self._pools.in_trouble(key, trouble.words)
             return
         try:
             if key.subject == "run":

@@ -128,8 +128,7 @@ class Handlers:
         if event["type"] == "DELETED":
             self._caches.pipelines.pop(name, None)
         else:
-            spec = {key: value for key, value in body["spec"].items() if key != "source"}
-            self._caches.pipelines[name] = {**body, "spec": spec}
+            self._caches.pipelines[name] = {**body, "spec": {**body["spec"], "source": {}}}
         self._queue.add(Key("pipeline", *name))
 
     async def on_model(self, *, event: Any, **_: Any) -> None:

@@ -16,11 +16,11 @@ from mayfly.api.v1alpha1.identity import crockford
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches, RunPod
 from mayfly.controller.capacity import Capacity
-from mayfly.controller.execute import Executor
+from mayfly.controller.execute import Executor, may_pass
 from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.metrics import Pools as Counts
-from mayfly.kube.errors import NotFound, Refused
+from mayfly.kube.errors import KubeError, NotFound, Refused, Unavailable
 from mayfly.reconcile.actions import Action, CreatePod, EnsureNetworkPolicy
 from mayfly.reconcile.observed import Failure, ObservedPod, PodSettings
 from mayfly.reconcile.pods import waiting_name
@@ -52,6 +52,12 @@ class Pool:
     boots: Boots = field(default_factory=Boots)
     surplus_since: datetime | None = None
     names: list[str] = field(default_factory=list)
+    trouble: Failure | None = None
+
+    @property
+    def short(self) -> Failure | None:
+        """Why it is short of pods: we fail at it, or its pods' boots fail; None if it is not."""
+        return self.trouble or self.boots.told
 
 
 class Pools:
@@ -139,10 +145,16 @@ class Pools:
                 break
         if plan.wake is not None:
             self._queue.add_after(key, (plan.wake - seen.now).total_seconds())
-        if plan.actions:
+        if plan.actions or pool.trouble:
             self._queue.add_after(Key("runtime", "", key.name), STATUS_SECONDS)
+        pool.trouble = None
         if not seen.pods and not seen.most:
             self._pools.pop((key.namespace, key.name), None)
+
+    def in_trouble(self, key: Key, words: str) -> None:
+        """The controller itself fails at a pool, and its runtime is to say so."""
+        self._pool(key.namespace, key.name).trouble = Failure(Reason.INTERNAL_ERROR, words)
+        self._queue.add_after(Key("runtime", "", key.name), STATUS_SECONDS)
 
     async def _execute(self, key: Key, pool: Pool, action: Action) -> bool:
         """Execute an action of a plan. Returns whether to go on with the next."""
@@ -150,8 +162,9 @@ class Pools:
             left = await self._executor.execute(action)
         except NotFound:
             return False  # the namespace is gone
-        except Refused as error:
-            if not isinstance(action, CreatePod | EnsureNetworkPolicy):
+        except (Refused, Unavailable) as error:
+            makes = isinstance(action, CreatePod | EnsureNetworkPolicy)
+            if not makes or may_pass(error, self._queue.failures(key)):
                 raise
             self._failed(pool, _refusal(error))
             self._queue.add(key)
@@ -244,8 +257,8 @@ class Pools:
     def short(self, runtime: str) -> Failure | None:
         """Why a runtime's pools are short of pods; None if they are not."""
         for (namespace, name), pool in sorted(self._pools.items()):
-            if name == runtime and (told := pool.boots.told) is not None:
-                return Failure(told.reason, f"In namespace {namespace}: {told.words}"[:1000])
+            if name == runtime and (short := pool.short) is not None:
+                return Failure(short.reason, f"In namespace {namespace}: {short.words}"[:1000])
         return None
 
     def counts(self) -> Counts:
@@ -256,11 +269,11 @@ class Pools:
             booting=sum(each.booting for each in found),
             waiting=sum(each.waiting for each in found),
             claimed=sum(each.claimed for each in found),
-            degraded=sum(each.boots.told is not None for each in self._pools.values()),
+            degraded=sum(each.short is not None for each in self._pools.values()),
         )
 
 
-def _refusal(error: Refused) -> Failure:
+def _refusal(error: KubeError) -> Failure:
     over = "exceeded quota" in error.message
     reason = Reason.QUOTA_EXCEEDED if over else Reason.POD_REFUSED
     return Failure(reason, f"the cluster refuses the pod: {error.message}")

@@ -110,8 +110,9 @@ class Controller:
         executor = Executor(cluster, network, lambda: lease.held, self._owner, events)
         sources = SourceChecker()
         sources.start()
-        worker = self._worker(cluster, executor, sources)
-        failing = Failing(cluster, executor, self.caches, self._pod_settings(), self._clock)
+        pools = self._pools(executor)
+        worker = self._worker(cluster, executor, sources, pools)
+        failing = Failing(cluster, executor, self.caches, pools, self._pod_settings(), self._clock)
         sweep = Sweep(
             cluster,
             self.caches,
@@ -148,9 +149,7 @@ class Controller:
             await asyncio.gather(*tasks, return_exceptions=True)
             sources.close()
 
-    def _worker(self, cluster: Cluster, executor: Executor, sources: SourceChecker) -> Worker:
-        """The worker, and what it asks."""
-        resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
+    def _pools(self, executor: Executor) -> Pools:
         pools = Pools(
             executor,
             self.caches,
@@ -163,6 +162,13 @@ class Controller:
             network_enabled=self._config.network_policy.enabled,
         )
         self.metrics.show_pools(pools.counts)
+        return pools
+
+    def _worker(
+        self, cluster: Cluster, executor: Executor, sources: SourceChecker, pools: Pools
+    ) -> Worker:
+        """The worker, and what it asks."""
+        resolver = Resolver(cluster, self.caches, sources, self._config.depth_limit)
         pipelines = PipelineWorker(
             cluster, executor, self.caches, self.queue, sources, resolver, pools, self._clock
         )

@@ -95,18 +95,21 @@ class Resolver:
         self._versions: OrderedDict[str, _Version] = OrderedDict()
 
     async def lineage(self, run: PipelineRun) -> Lineage:
-        """The run's place in its tree, by its parent's current state.
+        """The run's place in its tree, by its parent's state.
 
-        The parent is read, not cached: a cache may not know yet that it was cancelled.
+        An unfinished parent is in the cache. Its cancel counts from the moment at which this
+        controller writes that claims have stopped, and that write is in the cache at once.
 
         Raises:
             KubeError: the API server could not be asked.
         """
-        ref = run.spec.parent_ref
-        parent: PipelineRun | None = None
+        ref, namespace = run.spec.parent_ref, run.metadata.namespace or ""
+        body: Json | None = None
         if ref is not None:
-            body = await find_object(self._cluster, RUNS, run.metadata.namespace, ref.name)
-            parent = None if body is None else PipelineRun.model_validate(body)
+            body = self._caches.runs.get(Key("run", namespace, ref.name))
+            if body is None or body["metadata"]["uid"] != ref.uid:
+                body = await find_object(self._cluster, RUNS, namespace, ref.name)
+        parent = None if body is None else PipelineRun.model_validate(body)
         return lineage(run, parent, self._depth_limit)
 
     async def resolve(self, key: Key, run: PipelineRun) -> References | Refusal | Unsettled:
@@ -165,7 +168,7 @@ class Resolver:
         ref = run.spec.pipeline_ref
         assert ref is not None, "the CRD wants pipelineRef or pipelineSpec"  # noqa: S101
         namespace = ref.namespace or run.metadata.namespace or ""
-        pipeline = await self._pipeline(namespace, ref.name)
+        pipeline = await self._pipeline(namespace, ref.name, live=ref.version is None)
         words = not_callable(pipeline, run.metadata.namespace)
         if words:
             raise _Stop(Refusal(Reason.FORBIDDEN, words))
@@ -200,9 +203,17 @@ class Resolver:
             self._versions.popitem(last=False)
         return self._versions[wanted]
 
-    async def _pipeline(self, namespace: str, name: str) -> Pipeline:
-        """The Pipeline, read now: a cache may lag behind the edit that the run was made for."""
-        body = await find_object(self._cluster, PIPELINES, namespace, name)
+    async def _pipeline(self, namespace: str, name: str, *, live: bool) -> Pipeline:
+        """The Pipeline; without its source if it is from the cache.
+
+        Args:
+            namespace: where it is.
+            name: its name.
+            live: for a run that names no version: the cache may lag behind the edit that the run
+                was made for. Runs of the HTTP API name theirs.
+        """
+        cached = None if live else self._caches.pipelines.get((namespace, name))
+        body = cached or await find_object(self._cluster, PIPELINES, namespace, name)
         if body is None:
             words = f'There is no Pipeline "{name}" in namespace {namespace}; `kubectl get mpl -n '
             raise _Stop(Refusal(Reason.NOT_FOUND, f"{words}{namespace}` lists them."))

@@ -15,7 +15,7 @@ from mayfly.api.v1alpha1.identity import pod_name, run_id
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
 from mayfly.controller.capacity import Capacity, Taken
-from mayfly.controller.execute import Executor
+from mayfly.controller.execute import Executor, may_pass
 from mayfly.controller.key import Key
 from mayfly.controller.metrics import Metrics
 from mayfly.controller.pipelines import PipelineWorker
@@ -48,10 +48,6 @@ from mayfly.reconcile.run import plan_run
 from mayfly.workqueue import WorkQueue
 
 Json = dict[str, Any]
-
-PATIENCE_TRIES = 3
-"""After so many tries in a row, a server error is told on the run: such as that of an admission
-webhook without its service."""
 
 STEPS = 6
 """Maximum number of steps per reconcile. More means that something is wrong."""
@@ -160,7 +156,7 @@ class Worker:
             key: of the run.
             run: the run as it was read.
             known: its references as resolved earlier in this reconcile: the pod that was created
-                for them is the one to claim. The parent is read again: it may be cancelled now.
+                for them is the one to claim. The parent is looked at again: it may be cancelled now.
         """
         pods = self._caches.pods.get(run.metadata.uid, {})
         claimed = await self._claimed_pod(run)
@@ -320,10 +316,8 @@ class Worker:
         """The cluster's words if it makes no pod for a run, or not what the pod needs; else ""."""
         if not isinstance(action, CreatePod | EnsureNetworkPolicy):
             return ""
-        if isinstance(error, Unavailable) and (
-            error.status < 500 or self._queue.failures(key) < PATIENCE_TRIES
-        ):
-            return ""  # it may pass in a moment
+        if may_pass(error, self._queue.failures(key)):
+            return ""
         if isinstance(action, EnsureNetworkPolicy):
             return f"its namespace's NetworkPolicy {network.NAME} can't be made: {error.message}"
         return error.message

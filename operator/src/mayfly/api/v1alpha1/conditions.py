@@ -201,6 +201,8 @@ REASONS: dict[ConditionType, dict[Reason, str]] = {
         Reason.POD_REFUSED: "The cluster refuses waiting pods, or the NetworkPolicy that they need "
         "(policy, admission); creating them is retried.",
         Reason.NOT_PINNED: "The image is not named by digest, so no pods are made to wait.",
+        Reason.INTERNAL_ERROR: "Mayfly itself fails at the pool, again and again; the message has "
+        "the error and says whose log to read.",
     },
 }
 

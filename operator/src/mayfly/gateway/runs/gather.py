@@ -226,7 +226,7 @@ class Gatherer:
 
         The watch may not have a run yet that is being claimed right now, so the answer is confirmed
         by a consistent list from the API server. No later child is ever claimed: the controller
-        reads the parent before each claim, and the parent's cancel is written.
+        knows its own write that claims have stopped, and looks for it before each claim.
         """
         run = seen.run
         if not reaches_children(run) or run.status.finished or run.status.cancel_accepted:
