@@ -266,7 +266,10 @@ def test_a_run_that_lost_its_pod_ends_and_the_pod_stays_with_the_other(
     runs.create("last")
     runs.write_status("last", {"budgetChecked": True})
     runs.claimed("last")
-    own = plane.api.get("pod", has["podName"], "-n", runs.namespace)
-    assert (own["metadata"]["uid"], owner(own)) == (has["podUID"], ("PipelineRun", "has"))
+    own = eventually(
+        lambda: plane.api.get("pod", has["podName"], "-n", runs.namespace),
+        accept=lambda pod: owner(pod) == ("PipelineRun", "has"),
+    )
+    assert own["metadata"]["uid"] == has["podUID"]
     runs.finish("has")
     eventually(lambda: has["podName"] not in {each["metadata"]["name"] for each in runs.pods()})

@@ -145,10 +145,14 @@ class Place:
         return [body for name, body in self.pods.current.items() if name.startswith(OURS)]
 
     def _waiting(self) -> list[Json]:
+        """Pods that are ready for a run: one that a run has just taken is still labelled so."""
+        taken = {body.get("status", {}).get("podName") for body in self.runs.current.values()}
         return [
             body
             for body in self._mayflies()
-            if body["metadata"]["labels"].get(ID_LABEL) == "waiting" and READY(body)
+            if body["metadata"]["labels"].get(ID_LABEL) == "waiting"
+            and body["metadata"]["name"] not in taken
+            and READY(body)
         ]
 
     async def limit_runs(self, number: int | None) -> None:

@@ -45,7 +45,7 @@ class Connection:
 
 class Child:
     def __init__(self):
-        self.status, self.silent, self.log_closed = None, False, False
+        self.status, self.silent, self.killed = None, False, False
         self.told, self.interrupted = [], 0
 
     def send(self, message):
@@ -62,7 +62,10 @@ class Child:
 
     def kill(self):
         self.status = 9 if self.status is None else self.status
-        self.silent = self.log_closed = True
+        self.silent = self.killed = True
+
+    def log_drained(self):
+        return self.killed
 
 
 class World:

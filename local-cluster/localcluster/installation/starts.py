@@ -61,9 +61,12 @@ def compare(cluster: Cluster, access: Access) -> None:
 
 
 def _waiting(cluster: Cluster) -> int:
-    """How many pods wait and are ready."""
-    one = ("get", "pods", "-l", "mayfly.dev/id=waiting")
-    return sum(map(_is_ready, cluster.kubectl.json("-n", DEMO_NAMESPACE, *one)["items"]))
+    """How many pods wait and are ready: one that a run has just taken is still labelled so."""
+    here = ("-n", DEMO_NAMESPACE, "get")
+    runs = cluster.kubectl.json(*here, "prun")["items"]
+    taken = {each.get("status", {}).get("podName") for each in runs}
+    pods = cluster.kubectl.json(*here, "pods", "-l", "mayfly.dev/id=waiting")["items"]
+    return sum(_is_ready(each) and each["metadata"]["name"] not in taken for each in pods)
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

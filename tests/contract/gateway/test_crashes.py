@@ -20,7 +20,7 @@ from support.gateway.fate import Edge, Fate
 from support.gateway.world import Agent, Run, Running, World, first_of
 from support.kube_memory import WAIT_SECONDS, condition
 from support.servers.postgresql import BOTH, Databases
-from support.waiting import within
+from support.waiting import looks, within
 
 from mayfly.clock import rfc3339
 from mayfly.kube.kinds import RUNS
@@ -174,6 +174,9 @@ async def is_deleted(scene: Scene, gateway: Running) -> None:
         await scene.row(gateway, lambda _: True)
         async with scene.connected(gateway) as agent:
             await scene.work(agent, gateway)
+        async for _ in looks():  # while its agent is connected, a run works
+            if not len(gateway.gateway.runs.sessions):
+                break
         scene.asked = True
         scene.run.delete()
     await scene.row(gateway, settled)

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from support.gateway.world import World, pod_user
+from support.waiting import looks
 
 from mayfly.clock import rfc3339, utc_now
 from mayfly.kube.kinds import RUNS
@@ -235,6 +236,47 @@ async def test_a_run_gets_another_pod_if_its_pods_agent_leaves_without_it(
         await run.finished()
         usage = await gateway.usage(run.uid)
     assert (usage["outcome"], usage["active_ms"]) == ("succeeded", 3)
+
+
+async def test_work_that_no_agent_says_a_word_about_is_in_the_ledger_soon(world: World) -> None:
+    run = world.run()
+    async with world.gateway() as gateway, run.dial(gateway) as agent:
+        await agent.hello()
+        run.claim()
+        await agent.expect("work")
+        async for _ in looks():
+            row = await gateway.row(run.uid)
+            if row is not None and row.sent_at is not None:
+                break
+    assert (row.pod_uid, row.attempt, row.started_at) == (run.pod_uid, 1, None)
+
+
+@pytest.mark.parametrize("first", ["started", "result"])
+async def test_the_first_word_of_another_pods_agent_is_of_that_pod(
+    world: World, first: str
+) -> None:
+    """However soon it comes after the work: the row knows the pod, and its agent is answered."""
+    run = world.run()
+    async with world.gateway() as gateway:
+        async with run.dial(gateway) as agent:
+            await agent.hello()
+            await agent.send("leaving")
+            run.claim()
+            await run.until(lost)
+        pod_uid = "another"
+        world.cluster.tokens["another"] = ({"mayfly-gateway"}, pod_user(pod_uid))
+        run.pod_token = "another"
+        async with run.dial(gateway) as agent:
+            await agent.hello()
+            run.claim(pod_uid=pod_uid, attempt=2)
+            await agent.accept()
+            if first == "started":
+                await agent.say("started", attempt=2, at=rfc3339(utc_now()))
+            await agent.end(attempt=2)
+        await run.finished()
+        row = await gateway.closed(run.uid)
+    assert (row.pod_uid, row.attempt, row.outcome) == (pod_uid, 2, "succeeded")
+    assert row.sent_at is not None
 
 
 async def test_a_cancelled_run_whose_pods_agent_has_left_ends_and_gets_no_other(

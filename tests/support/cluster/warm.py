@@ -35,14 +35,18 @@ class WarmPool:
         return self.namespace.create({"pipelineSpec": of, **spec})
 
     def waiting(self) -> dict[str, Json]:
-        """The pods that are ready for a run, by UID."""
+        """The pods that are ready for a run, by UID; none that one has just taken."""
+        runs = self.namespace.kubectl.json("get", "prun", "-n", self.namespace.name)["items"]
+        taken = {each.get("status", {}).get("podUID") for each in runs}
         found = self.namespace.kubectl.json(
             "get", "pods", "-n", self.namespace.name, "-l", f"{RUN_ID_LABEL}={WAITING}"
         )["items"]
         return {
             each["metadata"]["uid"]: each
             for each in found
-            if status(each, "Ready") == "True" and "deletionTimestamp" not in each["metadata"]
+            if status(each, "Ready") == "True"
+            and "deletionTimestamp" not in each["metadata"]
+            and each["metadata"]["uid"] not in taken
         }
 
     def filled(self, without: str = "") -> dict[str, Json]:

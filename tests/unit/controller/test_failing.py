@@ -8,9 +8,9 @@ import pytest
 from support.builders import NOW
 from support.controller.looks import World
 
+from mayfly.controller.execute import PATIENCE_TRIES
 from mayfly.controller.failing import Failing
 from mayfly.controller.key import Key
-from mayfly.controller.execute import PATIENCE_TRIES
 from mayfly.kube.errors import KubeError, Refused, Unavailable, error_for
 from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS
 from mayfly.reconcile.failing import END_SECONDS, END_TRIES, TELL_TRIES
@@ -101,9 +101,7 @@ async def test_an_api_server_that_is_away_is_waited_for_without_a_word(status: i
 
 def failing(world: World) -> Failing:
     settings = PodSettings("https://gateway.test")
-    return Failing(
-        world.cluster, world.executor, world.caches, world.pools, settings, lambda: NOW
-    )
+    return Failing(world.cluster, world.executor, world.caches, world.pools, settings, lambda: NOW)
 
 
 def failure(tries: int, seconds: float, error: Exception) -> Failure:

@@ -17,11 +17,13 @@ from mayfly.controller.execute import PATIENCE_TRIES
 from mayfly.controller.failing import Failing
 from mayfly.controller.handlers import Handlers
 from mayfly.controller.key import Key
+from mayfly.controller.pools import LOOK_SECONDS
 from mayfly.kube.errors import Refused, Unavailable, error_for
 from mayfly.kube.kinds import PODS, RUNS
 from mayfly.reconcile.failing import TELL_TRIES
 from mayfly.reconcile.observed import PodSettings
-from mayfly.reconcile.warm import TELL_AFTER, UNREADY
+from mayfly.reconcile.run import ADOPT_AFTER
+from mayfly.reconcile.warm import SETTLE, TELL_AFTER, UNREADY
 from mayfly.workqueue import Failure
 
 Json = dict[str, Any]
@@ -52,6 +54,27 @@ class Pooled(World):
             self.boot(pod["metadata"]["name"])
         await self.worker.look(POOL)
         return sorted(each["metadata"]["name"] for each in self.waiting())
+
+    async def claim(self, key: Key) -> None:
+        """Let a run claim a pod, which becomes its own some time later."""
+        await self.worker.look(key)
+        await self.adopt(key)
+
+    async def adopt(self, key: Key) -> None:
+        """Look at a run once the pod that it has claimed may become its own."""
+        self.now += ADOPT_AFTER
+        await self.worker.look(key)
+
+    async def settle(self) -> None:
+        """Look at the pool once no run has come for a while."""
+        self.now += SETTLE
+        await self.worker.look(POOL)
+
+    async def wake(self, key: Key) -> None:
+        """Let the time pass until a key is due to be looked at, and look at it."""
+        due, *_ = self.queue._later.pop(key)
+        self.now += timedelta(seconds=due)
+        await self.worker.look(key)
 
     def waiting(self) -> list[Json]:
         pods = self.cluster.every(PODS)
@@ -120,6 +143,10 @@ async def test_a_run_claims_a_waiting_pod_with_one_write_and_the_pod_becomes_its
     key = world.run("run", timeout="10m")
     world.cluster.writes.clear()
     await world.worker.look(key)
+    assert world.cluster.writes == {("PATCH", RUNS.plural): 1}
+    assert owner(world.pod(name)) == ("PipelineRuntime", "default")
+    await world.wake(key)
+    assert world.now == NOW + ADOPT_AFTER
     assert world.cluster.writes == {("PATCH", RUNS.plural): 1, ("PATCH", PODS.plural): 1}
     status, pod = world.status(key), world.pod(name)
     assert (status["podName"], status["podUID"], status["attempt"]) == (
@@ -145,7 +172,7 @@ async def test_a_pods_deadline_counts_from_its_start_long_before_the_run() -> No
     world = Pooled()
     [name] = await world.fill()
     world.now = NOW + timedelta(seconds=100)
-    await world.worker.look(world.run("run"))
+    await world.claim(world.run("run"))
     late = world.pod(name)["spec"]["activeDeadlineSeconds"]
     cold = world.run("cold")
     await world.worker.look(cold)
@@ -184,9 +211,12 @@ async def test_a_claim_is_followed_by_a_new_pod() -> None:
     world = Pooled()
     [name] = await world.fill()
     await world.worker.look(world.run("run"))
-    await world.worker.look(POOL)
-    [new] = world.waiting()
-    assert new["metadata"]["name"] != name
+    await world.wake(POOL)
+    assert world.now == NOW + timedelta(seconds=LOOK_SECONDS)
+    assert [each["metadata"]["name"] for each in world.waiting()] == [name]
+    await world.wake(POOL)
+    assert world.now == NOW + SETTLE
+    [new] = [each for each in world.waiting() if each["metadata"]["name"] != name]
     assert owner(new) == ("PipelineRuntime", "default")
 
 
@@ -208,7 +238,7 @@ async def test_a_run_that_changed_meanwhile_claims_the_same_pod_on_what_is_there
     key = world.run("run")
     world.cluster.edit(RUNS, "team", "run", lambda body: body["metadata"].update(labels={"a": "b"}))
     world.cluster.writes.clear()
-    await world.worker.look(key)
+    await world.claim(key)
     assert world.status(key)["podName"] == first
     assert world.cluster.writes["PATCH", RUNS.plural] == 2
     assert len(world.waiting()) == 1
@@ -244,14 +274,7 @@ async def test_the_claimed_pod_of_a_run_that_is_deleted_goes_too() -> None:
     world = Pooled()
     [name] = await world.fill()
     key = world.run("run")
-
-    async def refused(*_: Any) -> Json:
-        raise Unavailable(0, "no answer")
-
-    world.cluster.json_patch, real = refused, world.cluster.json_patch
-    with pytest.raises(Unavailable):
-        await world.worker.look(key)  # claimed, and not its own yet
-    world.cluster.json_patch = real
+    await world.worker.look(key)  # claimed, and not its own yet
     world.cluster.remove(RUNS, "team", "run")
     world.caches.drop_run(key)
     await world.worker.look(key)
@@ -261,11 +284,14 @@ async def test_the_claimed_pod_of_a_run_that_is_deleted_goes_too() -> None:
     assert name not in {each["metadata"]["name"] for each in world.cluster.every(PODS)}
 
 
-async def test_the_pod_of_a_run_that_ended_is_deleted_and_never_given_again() -> None:
+@pytest.mark.parametrize("adopted", [True, False])
+async def test_the_pod_of_a_run_that_ended_is_deleted_and_never_given_again(adopted: bool) -> None:
     world = Pooled()
     [name] = await world.fill()
     key = world.run("run")
     await world.worker.look(key)
+    if adopted:
+        await world.adopt(key)
     stale = world.pod(name)
     world.end(key)
     await world.worker.look(key)
@@ -283,13 +309,9 @@ async def test_a_new_controller_finds_what_is_claimed_and_what_waits(adopted: bo
     world = Pooled(least=2)
     first, second = await world.fill()
     key = world.run("run")
-    if not adopted:
-        world.cluster.json_patch, real = None, world.cluster.json_patch
-        with pytest.raises(TypeError):
-            await world.worker.look(key)
-        world.cluster.json_patch = real
-    else:
-        await world.worker.look(key)
+    await world.worker.look(key)
+    if adopted:
+        await world.adopt(key)
     world.restart()
     # Until every run is known, nobody knows which pods are claimed.
     next_run = world.run("next")
@@ -299,7 +321,7 @@ async def test_a_new_controller_finds_what_is_claimed_and_what_waits(adopted: bo
     assert found is not None
     assert found.name == second
     world.pools.release(next_run)
-    await world.worker.look(key)
+    await world.adopt(key)
     assert owner(world.pod(first)) == ("PipelineRun", "run")
     assert world.status(key)["podName"] == first
 
@@ -308,10 +330,7 @@ async def test_until_every_claim_is_known_no_pod_is_taken_for_a_useless_one() ->
     world = Pooled()
     [name] = await world.fill()
     key = world.run("run")
-    world.cluster.json_patch, real = None, world.cluster.json_patch
-    with pytest.raises(TypeError):
-        await world.worker.look(key)  # claimed, and not its own yet
-    world.cluster.json_patch = real
+    await world.worker.look(key)  # claimed, and not its own yet
     world.restart(knows_runs=False)
     world.namespace({})
     await world.worker.look(POOL)
@@ -347,7 +366,7 @@ async def test_who_lost_a_claim_leaves_the_pod_to_the_run_that_has_it() -> None:
     world = Pooled()
     await world.fill()
     has, lost = world.run("has"), world.run("lost")
-    await world.worker.look(has)
+    await world.claim(has)
     name = claimed_twice(world, has, lost, "ClaimLost")
     uid = world.pod(name)["metadata"]["uid"]
     await world.worker.look(lost)
@@ -367,7 +386,7 @@ async def test_a_pod_that_another_leader_gave_to_another_run_is_left_alone() -> 
     adopted = world.cluster.edit(
         PODS, "team", name, lambda body: body["metadata"].update(ownerReferences=[mine])
     )
-    await world.worker.look(lost)  # before the watch tells of it
+    await world.claim(lost)  # before the watch tells of it
     assert world.status(lost)["podName"] == name
     world.watched(adopted)
     world.end(lost)
@@ -376,12 +395,15 @@ async def test_a_pod_that_another_leader_gave_to_another_run_is_left_alone() -> 
     assert owner(world.pod(name)) == ("PipelineRun", "has")
 
 
+@pytest.mark.parametrize("adopted", [True, False])
 @pytest.mark.parametrize("end", ["ends", "is deleted"])
-async def test_a_run_that_lost_its_pod_takes_nothing_with_it(end: str) -> None:
+async def test_a_run_that_lost_its_pod_takes_nothing_with_it(end: str, adopted: bool) -> None:
     world = Pooled()
     await world.fill()
     has, lost = world.run("has"), world.run("lost")
     await world.worker.look(has)
+    if adopted:
+        await world.adopt(has)
     name = claimed_twice(world, has, lost)
     await world.worker.look(lost)
     if end == "ends":
@@ -391,6 +413,8 @@ async def test_a_run_that_lost_its_pod_takes_nothing_with_it(end: str) -> None:
         world.caches.drop_run(lost)
     await world.worker.look(lost)
     await world.worker.look(POOL)
+    if not adopted:
+        await world.adopt(has)
     assert owner(world.pod(name)) == ("PipelineRun", "has")
     # The other run is looked after as before.
     world.caches.put_run(has, world.cluster.now(RUNS, "team", "has"))
@@ -409,7 +433,7 @@ async def test_a_pod_of_another_run_is_not_taken_over() -> None:
         body["metadata"]["ownerReferences"] = [other]
 
     world.cluster.edit(PODS, "team", name, adopt)
-    await world.worker.look(key)
+    await world.claim(key)
     assert owner(world.pod(name)) == ("PipelineRun", "other")
 
 
@@ -504,11 +528,11 @@ async def test_places_that_runs_need_are_not_held_by_what_waits() -> None:
     await world.fill()
     assert len(world.waiting()) == 3
     for number in range(2):
-        await world.worker.look(world.run(f"run-{number}"))
+        await world.claim(world.run(f"run-{number}"))
         await world.worker.look(POOL)
     assert len(world.waiting()) == 1
     # A namespace without a pool has a place, too.
-    await world.worker.look(world.run("run-2"))
+    await world.claim(world.run("run-2"))
     await world.worker.look(POOL)
     assert world.waiting() == []
 
@@ -521,6 +545,8 @@ async def test_the_pool_of_a_runtime_that_changed_is_made_anew() -> None:
     await world.worker.look(key)
     assert world.status(key)["podName"] != old
     await world.worker.look(POOL)
+    assert world.waiting() == []
+    await world.settle()
     [new] = world.waiting()
     assert new["metadata"]["name"] != old
     assert new["spec"]["containers"][0]["image"].endswith("1" * 64)
@@ -588,7 +614,7 @@ async def test_the_echo_of_a_write_is_not_looked_at_and_news_is() -> None:
     [name] = await world.fill()
     handlers = Handlers(world.caches, world.capacity, world.queue, lambda: NOW)
     key = world.run("run")
-    await world.worker.look(key)
+    await world.claim(key)
     queued = world.queue.depth["ready"]
 
     async def told(kind: Any, name: str) -> bool:
@@ -611,12 +637,17 @@ async def test_a_pool_is_looked_at_when_a_pod_changes_in_a_way_that_matters() ->
     [pod] = world.waiting()
     name = pod["metadata"]["name"]
 
+    async def told(event: Json) -> bool:
+        """Whether the pool is to be looked at because of what the watch tells."""
+        world.queue._later.clear()
+        await handlers.on_pod(event=event)
+        due, *_ = world.queue._later.get(POOL, (None,))
+        assert due in {None, LOOK_SECONDS}
+        return due is not None
+
     async def looks(status: Json) -> bool:
-        while len(world.queue):
-            world.queue.done(await world.queue.take())
         body = world.cluster.edit(PODS, "team", name, lambda body: body.update(status=status))
-        await handlers.on_pod(event={"type": "MODIFIED", "object": body})
-        return len(world.queue) == 1
+        return await told({"type": "MODIFIED", "object": body})
 
     scheduled = {"type": "PodScheduled", "status": "True"}
     assert not await looks({"conditions": [scheduled]})
@@ -625,5 +656,5 @@ async def test_a_pool_is_looked_at_when_a_pod_changes_in_a_way_that_matters() ->
     assert await looks({"conditions": [scheduled], "containerStatuses": [pauses]})
     assert await looks({"conditions": [scheduled, READY], "phase": "Running"})
     assert await looks({"conditions": [scheduled, READY], "phase": "Failed"})
-    await handlers.on_pod(event={"type": "DELETED", "object": world.pod(name)})
-    assert await world.queue.take() == POOL
+    assert await told({"type": "DELETED", "object": world.pod(name)})
+    assert len(world.queue) == 0

@@ -32,7 +32,9 @@ async def test_a_run_of_the_http_api_reads_nothing_that_is_known(world: World) -
 
 async def test_a_run_that_names_no_version_gets_that_of_the_last_edit(world: World) -> None:
     world.pipeline_is_cached()
-    world.cluster.edit(PIPELINES, "team", "answer", lambda body: body["status"].update(latestVersion=OLD))
+    world.cluster.edit(
+        PIPELINES, "team", "answer", lambda body: body["status"].update(latestVersion=OLD)
+    )
     key = world.run("first")
     await world.worker.look(key)
     assert world.cluster.now(RUNS, "team", "first")["status"]["version"] == OLD

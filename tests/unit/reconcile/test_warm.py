@@ -16,7 +16,9 @@ from mayfly.reconcile.warm import (
     BOOTS_AT_ONCE,
     LATE,
     LONGEST_PAUSE_SECONDS,
+    LONGEST_SETTLE,
     MAX_AGE,
+    SETTLE,
     SURPLUS,
     SURPLUS_PAUSE,
     TELL_AFTER,
@@ -324,3 +326,59 @@ def test_arrivals_are_averaged_and_fade():
         steady = steady.one_more(at(second * 2))
     assert steady.rate(at(1800)) == pytest.approx(0.5, rel=0.2)
     assert Arrivals().rate(NOW) == 0
+
+
+def arrived(*seconds: float) -> Arrivals:
+    """What is known after runs that came so many seconds after `NOW`."""
+    found = Arrivals()
+    for each in seconds:
+        found = found.one_more(at(each))
+    return found
+
+
+def test_new_pods_may_boot_once_no_run_has_come_for_a_while():
+    assert Arrivals().settled_at is None
+    assert arrived(0).settled_at == NOW + SETTLE
+    burst = arrived(*(number / 100 for number in range(20)))
+    assert burst.settled_at == at(0.19) + SETTLE
+    # Another one begins anew.
+    assert arrived(0, 0.1, 9).settled_at == at(9) + SETTLE
+    assert arrived(0, SETTLE.total_seconds()).since == NOW + SETTLE
+
+
+def test_runs_that_keep_coming_do_not_put_off_boots_for_longer():
+    due = NOW + LONGEST_SETTLE
+    pause = SETTLE.total_seconds() * 0.8
+    steady = [number * pause for number in range(100)]
+    before = [each for each in steady if at(each) < due]
+    assert arrived(*before).settled_at == due
+    # Nor does any that comes later.
+    assert arrived(*steady).settled_at == due
+    assert arrived(*steady, steady[-1] + 60).settled_at == at(steady[-1] + 60) + SETTLE
+
+
+def test_a_pool_creates_nothing_before_runs_have_settled_and_looks_again_then():
+    due = NOW + SETTLE
+    early = plan(booting("a"), settled_at=due)
+    assert (created(early), early.wake) == ([], due)
+    assert len(created(plan(booting("a"), settled_at=due, now=due))) == 1
+    # What is useless goes meanwhile, and what boots is left alone.
+    over = plan(booting("a"), waiting("over", **NO_POD), settled_at=due)
+    assert (deleted(over), created(over)) == (["over"], [])
+    # An old one waits for its successor.
+    now = NOW + MAX_AGE * 1.3
+    old = plan(waiting("a"), waiting("b"), now=now, settled_at=now + SETTLE)
+    assert (old.actions, old.wake) == ((), now + SETTLE)
+    # A full one has nothing to wait for.
+    full = plan(waiting("a"), waiting("b"), settled_at=due)
+    assert full.wake is not None
+    assert full.wake > due
+
+
+def test_a_pause_after_failed_boots_holds_beside_the_runs_that_come():
+    boots = Boots().failed(Failure(Reason.PODS_FAIL, "no"), NOW)
+    assert boots.paused_until is not None
+    paused = plan(boots=boots, settled_at=NOW + SETTLE, now=NOW + SETTLE)
+    assert (created(paused), paused.wake) == ([], boots.paused_until)
+    late = boots.paused_until + SETTLE
+    assert created(plan(boots=boots, settled_at=late, now=boots.paused_until)) == []

@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly_runtime.agent.logs import LogBuffer, pump
+from mayfly_runtime.agent.logs import LogBuffer, LogPipe
 from mayfly_runtime.spec.redaction import Redactor
 
 ALPHABET = st.sampled_from('ab\n"é')
@@ -79,7 +79,7 @@ def test_the_log_and_the_pods_stdout_are_redacted():
     shown, stdout = os.pipe()
     os.write(write, b"it is s3cret\nand s3cr")
     os.close(write)
-    pump(read, buffer, stdout, lambda: None)
+    LogPipe(read, buffer, stdout).pump(lambda: None)
     assert buffer.piece(0) == (0, "it is [redacted]\nand s3cr")
     assert os.read(shown, 100) == b"it is [redacted]\nand s3cr"
     os.close(shown)

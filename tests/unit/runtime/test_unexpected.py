@@ -1,5 +1,6 @@
 """Unexpected errors in the agent's threads: each ends the run in words, or is survived."""
 
+import os
 import threading
 from types import SimpleNamespace
 
@@ -72,11 +73,13 @@ def test_a_channel_that_is_heard_no_more_says_why():
 def test_a_log_that_cannot_be_read_says_so_and_stops_nobody(monkeypatch):
     told = Told()
     log = LogBuffer(10_000)
-    worker = SimpleNamespace(channel=-1, log=-1, pid=1)
+    read, write = os.pipe()
+    os.close(write)
+    worker = SimpleNamespace(channel=-1, log=read, pid=1)
     heard = child.Child(worker, log, SimpleNamespace(), told)
-    monkeypatch.setattr(child, "pump", broken)
-    heard._read_log(1)
-    assert heard.log_closed
+    monkeypatch.setattr(child.LogPipe, "pump", broken)
+    heard._read_log()
+    assert heard.log_drained()
     assert b"the log ends here: ZeroDivisionError" in bytes(log._text)
 
 

@@ -35,6 +35,9 @@ from mayfly.reconcile.warm import (
 )
 from mayfly.workqueue import WorkQueue
 
+LOOK_SECONDS = 0.1
+"""A pool that has changed is looked at so much later: runs that get pods at once go first."""
+
 STATUS_SECONDS = 5.0
 """A runtime's status tells of its pools at most this often: each time is a write."""
 
@@ -194,6 +197,7 @@ class Pools:
             now=now,
             names=tuple(pool.names),
             rate=pool.arrivals.rate(now),
+            settled_at=pool.arrivals.settled_at,
             boots=pool.boots,
             booting=sum(each.lives and not each.has_booted for _, each in self._caches.waiting),
             room=self._room(key, runtime),
@@ -216,7 +220,7 @@ class Pools:
         return self._pools.setdefault((namespace, runtime), Pool())
 
     def _changed(self, namespace: str, runtime: str) -> None:
-        self._queue.add(Key("pool", namespace, runtime))
+        self._queue.add_after(Key("pool", namespace, runtime), LOOK_SECONDS)
         self._queue.add_after(Key("runtime", "", runtime), STATUS_SECONDS)
 
     def _booted(self, namespace: str, pod: WaitingPod, seconds: float) -> None:

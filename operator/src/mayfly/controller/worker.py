@@ -156,7 +156,8 @@ class Worker:
             key: of the run.
             run: the run as it was read.
             known: its references as resolved earlier in this reconcile: the pod that was created
-                for them is the one to claim. The parent is looked at again: it may be cancelled now.
+                for them is the one to claim. The parent is looked at again: it may have been
+                cancelled.
         """
         pods = self._caches.pods.get(run.metadata.uid, {})
         claimed = await self._claimed_pod(run)

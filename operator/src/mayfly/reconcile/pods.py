@@ -133,13 +133,13 @@ def _template(body: Json) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def adoption(run: PipelineRun, pod: ObservedPod, now: datetime) -> list[Json]:
+def adoption(run: PipelineRun, pod: ObservedPod, claimed: datetime) -> list[Json]:
     """The JSON patch that makes a claimed waiting pod its run's; refused if it is another's.
 
     Args:
         run: claimed, with its pins in its status.
         pod: the waiting pod that it has claimed.
-        now: the time of this look.
+        claimed: when the run's first pod was claimed.
     """
     status, spec = run.status, run.spec
     labels = labels_of(
@@ -150,9 +150,9 @@ def adoption(run: PipelineRun, pod: ObservedPod, now: datetime) -> list[Json]:
         pipeline=spec.pipeline_ref.name if spec.pipeline_ref else "",
         parent=run_id(spec.parent_ref.uid) if spec.parent_ref else "",
     )
-    # The kubelet counts from the pod's start, long before the run's.
-    waited = now - pod.started_at if pod.started_at else timedelta()
-    lifetime = _lifetime(run, status.timeout or DEFAULT_TIMEOUT) + math.ceil(waited.total_seconds())
+    # The kubelet counts from the pod's start, long before the run's claim, whenever this is done.
+    waited = (claimed - pod.started_at).total_seconds() if pod.started_at else 0.0
+    lifetime = _lifetime(run, status.timeout or DEFAULT_TIMEOUT) + max(0, math.ceil(waited))
     return [
         {"op": "test", "path": "/metadata/uid", "value": pod.uid},
         {"op": "test", "path": "/metadata/ownerReferences/0/kind", "value": "PipelineRuntime"},

@@ -18,7 +18,7 @@ decision on old news is refused by the API server and made again.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find
@@ -66,6 +66,11 @@ START_MARGIN = timedelta(seconds=15)
 """The agent enforces the start deadline itself. The controller acts only this much later, when a
 `Started` write (sent after a second of running) would have arrived."""
 
+ADOPT_AFTER = timedelta(seconds=2)
+"""A waiting pod becomes the run's own so long after its claim, whose time is in whole seconds: the
+patch, and what the kubelet does because of it, take the CPU of a run that has just started. A run
+that is over by then does without."""
+
 CANCEL_GRACE = timedelta(seconds=60)
 """A cancelled run that has not ended after this time loses its pod."""
 
@@ -92,19 +97,30 @@ def plan_run(seen: ObservedRun) -> Plan:
         return NOTHING
     plan = _step(seen)
     strays = tuple(_delete(seen, pod) for pod in seen.strays if not pod.deleting)
-    actions = (*strays, *plan.actions, *_adopt(seen))
-    return replace(plan, actions=actions, events=run_events(seen, plan.actions))
+    events, wake = run_events(seen, plan.actions), plan.wake
+    due = _adopt_at(seen)
+    if due is not None and seen.now < due:
+        wake = due if wake is None else min(wake, due)
+    actions = (*strays, *plan.actions, *_adopt(seen, due))
+    return replace(plan, actions=actions, wake=wake, events=events)
 
 
-def _adopt(seen: ObservedRun) -> tuple[AdoptPod, ...]:
-    """Make a waiting pod that the run has claimed the run's own: nothing waits for it."""
+def _adopt_at(seen: ObservedRun) -> datetime | None:
+    """When a waiting pod that the run has claimed becomes the run's own; None if it does not."""
     run, pod = seen.run, seen.pod
     if pod is None or not pod.waits or pod.over or pod.deleting or run.status.ended:
-        return ()
+        return None
     started = find(run.status.conditions, ConditionType.STARTED)
     if started is not None and started.reason == Reason.CLAIM_LOST:
-        return ()  # it has another run
-    patch = tuple(adoption(run, pod, seen.now))
+        return None  # it has another run
+    return claimed_at(run, now=seen.now) + ADOPT_AFTER
+
+
+def _adopt(seen: ObservedRun, due: datetime | None) -> tuple[AdoptPod, ...]:
+    run, pod = seen.run, seen.pod
+    if pod is None or due is None or seen.now < due:
+        return ()
+    patch = tuple(adoption(run, pod, claimed_at(run, now=seen.now)))
     return (AdoptPod(run.metadata.namespace or "", pod.name, patch),)
 
 

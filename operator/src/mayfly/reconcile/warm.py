@@ -48,6 +48,11 @@ TELL_AFTER = 3
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 SHORT_PAUSE = timedelta(seconds=1)
 
+SETTLE = timedelta(milliseconds=500)
+LONGEST_SETTLE = timedelta(seconds=2)
+"""New pods boot once no run has come for so long, or runs have come for so long: a boot would take
+the CPU of runs that have just got their pods."""
+
 FAST_SECONDS, SLOW_SECONDS = 10.0, 300.0
 """Over how long arrivals are averaged: to follow a burst, and to remember that there was one."""
 
@@ -106,16 +111,27 @@ class Arrivals:
     Attributes:
         fast, slow: runs a second, at the time of the last arrival.
         at: when that was.
+        since: when the first came of those that came in quick succession until then.
     """
 
     fast: float = 0.0
     slow: float = 0.0
     at: datetime | None = None
+    since: datetime | None = None
 
     def one_more(self, now: datetime) -> Arrivals:
         """The averages after one more arrival."""
         fast, slow = self._faded(now)
-        return Arrivals(fast + 1 / FAST_SECONDS, slow + 1 / SLOW_SECONDS, now)
+        settled = self.at is None or now >= self.at + SETTLE
+        since = now if settled else self.since
+        return Arrivals(fast + 1 / FAST_SECONDS, slow + 1 / SLOW_SECONDS, now, since)
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """From when on new pods may boot; None if no run has come yet."""
+        if self.at is None or self.since is None:
+            return None
+        return min(self.at + SETTLE, self.since + LONGEST_SETTLE)
 
     def rate(self, now: datetime) -> float:
         """Runs a second: the larger of the averages."""
@@ -179,6 +195,7 @@ class ObservedPool:
         now: the time of this look.
         names: names for new pods, as many as may be needed.
         rate: runs a second that want a pod here.
+        settled_at: from when on new pods may boot; None if at once.
         boots: how boots went.
         booting: how many waiting pods boot now, in all pools.
         room: how many pods the runtime's maxPods leaves for this pool.
@@ -194,6 +211,7 @@ class ObservedPool:
     now: datetime
     names: tuple[str, ...] = ()
     rate: float = 0.0
+    settled_at: datetime | None = None
     boots: Boots = field(default_factory=Boots)
     booting: int = 0
     room: int = 0
@@ -335,6 +353,8 @@ def _new(
         missing = 1  # comes before the old one goes
     if missing <= 0 or seen.runtime is None:
         return [], None
+    if seen.settled_at is not None and seen.now < seen.settled_at:
+        return [], seen.settled_at
     paused = seen.boots.paused_until
     if failing or (paused is not None and seen.now < paused):
         return [], paused if paused and not failing else seen.now + SHORT_PAUSE

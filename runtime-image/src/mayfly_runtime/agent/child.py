@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mayfly_runtime.agent import process
 from mayfly_runtime.agent.clock import Clock
-from mayfly_runtime.agent.logs import LogBuffer, drain, pump
+from mayfly_runtime.agent.logs import LogBuffer, LogPipe, drain
 from mayfly_runtime.agent.messages import Limits
 from mayfly_runtime.agent.unexpected import error_in_words
 from mayfly_runtime.channel import Channel, ChannelError, frame_bytes
@@ -44,7 +44,17 @@ class Child:
         log: LogBuffer,
         clock: Clock,
         put: Callable[[ChildEvent], None],
+        stdout: int = 1,
     ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            worker: its process.
+            log: gets what it prints.
+            clock: of its messages.
+            put: gets the events.
+            stdout: what it prints is copied there.
+        """
         self._worker = worker
         self._log = log
         self._clock = clock
@@ -52,14 +62,18 @@ class Child:
         self._channel = Channel(worker.channel, frame_bytes(Limits().outputBytes))
         # Backpressure: a worker that yields faster than the supervisor reads has to wait.
         self._room = threading.Semaphore(_UNREAD_MESSAGES)
+        self._pipe = LogPipe(worker.log, log, stdout)
         self.status: int | None = None
         self.silent = False
-        self.log_closed = False
 
-    def listen(self, stdout: int) -> None:
-        """Start the threads; the log is copied to `stdout`."""
+    def listen(self) -> None:
+        """Start the threads."""
         threading.Thread(target=self._hear, name="worker", daemon=True).start()
-        threading.Thread(target=self._read_log, args=(stdout,), name="log", daemon=True).start()
+        threading.Thread(target=self._read_log, name="log", daemon=True).start()
+
+    def log_drained(self) -> bool:
+        """Whether the log is complete; asked after `kill`."""
+        return self._pipe.drained()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the worker; if it is gone, its exit decides."""
@@ -109,11 +123,10 @@ class Child:
         self.silent = True
         self._put(Silent(problem, self._clock.monotonic_ns()))
 
-    def _read_log(self, stdout: int) -> None:
+    def _read_log(self) -> None:
         try:
-            pump(self._worker.log, self._log, stdout, lambda: self._put(Logged()))
+            self._pipe.pump(lambda: self._put(Logged()))
         except Exception as error:  # noqa: BLE001 a full pipe would stop the author's prints
             self._log.append(f"[the log ends here: {error_in_words(error)}]\n".encode())
             drain(self._worker.log)
-        self.log_closed = True
-        self._put(Logged())
+            self._put(Logged())

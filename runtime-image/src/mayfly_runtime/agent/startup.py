@@ -53,7 +53,7 @@ def live(
     threading.Thread(
         target=_take_signals, args=(inbox, signals), name="signals", daemon=True
     ).start()
-    child.listen(stdout=1)
+    child.listen()
     gateway = _gateway(environment, bundle)
     Session(gateway, inbox.put, tell, os.urandom).start()
     allowed = environment.get("MAYFLY_FETCH_ALLOW", "")

@@ -441,8 +441,7 @@ class Supervisor:
         self._child.kill()
 
     def _try_finish(self, attempt: Attempt) -> None:
-        gone = self._child.status is not None and self._child.log_closed
-        if not self._is_quiet(silent=gone) or attempt.uploads_pending:
+        if attempt.uploads_pending or not self._is_quiet(silent=self._child.log_drained()):
             return
         run = attempt.run
         if run.stop is None and attempt.verdict is not None and run.end is not None:

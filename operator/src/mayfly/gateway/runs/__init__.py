@@ -12,6 +12,8 @@ work           the message that a pod's agent needs to execute a run
 messages       all messages from and to agents
 sessions       the connections of agents
 agents         handles messages from agents
+bursts         groups messages that have arrived together
+reports        stores what agents report, a burst in one transaction
 trees          children, costs and open runs of a tree
 active_time    when main() began and ended, from timestamps of two clocks
 pod_secrets    the session secret of each pod

@@ -9,51 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncIterator, Mapping
-from itertools import takewhile
-from typing import Protocol, assert_never
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
 from mayfly.clock import Clock
-from mayfly.config import GatewayLimits
 from mayfly.database.engine import Database, StorageAway, StorageFull
 from mayfly.gateway.access.authentication import Authenticator, Pod
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.http.errors import BAD_MESSAGE, RESTART, RETIRED, Rejected
 from mayfly.gateway.lifecycle import archive
 from mayfly.gateway.lifecycle.dispatches import Dispatches
-from mayfly.gateway.lifecycle.notices import Notices
-from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.runs import messages, pod_secrets
-from mayfly.gateway.runs.messages import (
-    Accepted,
-    BadMessage,
-    Heartbeat,
-    Hello,
-    Leaving,
-    Log,
-    Output,
-    Result,
-    RunMessage,
-    Started,
-)
-from mayfly.gateway.runs.opening import LedgerOpener
+from mayfly.gateway.runs.bursts import Arrived, bursts, parsed
+from mayfly.gateway.runs.messages import Accepted, Hello, Leaving, Result, RunMessage
+from mayfly.gateway.runs.opening import LedgerOpener, Opening
 from mayfly.gateway.runs.recorder import Recorder
+from mayfly.gateway.runs.reports import Reported, Reports
 from mayfly.gateway.runs.sessions import Session, Sessions, Wire
+from mayfly.gateway.runs.steps import is_unopened
 from mayfly.kube.errors import KubeError
 from mayfly.metering import ledger
 from mayfly.metering.ledger import RunRow
 from mayfly.workqueue import WorkQueue
-from mayfly_runtime.spec import strict_json
 
 logger = logging.getLogger(__name__)
 
 SESSION_HEADER = "mayfly-session"
 HELLO_SECONDS = 30.0
 SYNC_SECONDS = 60.0
-
-PLAIN_STRING = re.compile(r'"[^"\\\x00-\x1f]*"')
-"""A JSON string without escapes, which most items are: no parser is needed to see that."""
 
 
 class Connection(Wire, Protocol):
@@ -79,10 +63,8 @@ class Agents:
         sessions: Sessions,
         opener: LedgerOpener,
         recorder: Recorder,
+        reports: Reports,
         workqueue: WorkQueue[str],
-        notices: Notices,
-        metrics: Metrics,
-        limits: GatewayLimits,
         dispatches: Dispatches,
         clock: Clock,
     ) -> None:
@@ -92,10 +74,8 @@ class Agents:
         self._sessions = sessions
         self._opener = opener
         self._recorder = recorder
+        self._reports = reports
         self._workqueue = workqueue
-        self._notices = notices
-        self._metrics = metrics
-        self._limits = limits
         self._dispatches = dispatches
         self._clock = clock
 
@@ -162,8 +142,8 @@ class Agents:
         if session is None:
             return
         try:
-            async for text in texts:
-                await self._take(session, _parsed(text))
+            async for burst in bursts(texts, self._dispatches.now):
+                await self._take(session, burst)
         finally:
             self._sessions.remove(session)
 
@@ -177,7 +157,7 @@ class Agents:
             raise Rejected(BAD_MESSAGE, "no hello") from error
         if text is None:
             return None
-        hello = _parsed(text)
+        hello = parsed(text)
         if not isinstance(hello, Hello) or hello.protocol != messages.PROTOCOL:
             raise Rejected(BAD_MESSAGE, "the first message is hello of protocol 1")
         session = Session(pod, connection, self._clock())
@@ -222,19 +202,53 @@ class Agents:
             self._workqueue.add(uid)
 
     async def _row(self, uid: str, pod: Pod) -> RunRow | None:
-        """The ledger row of a run, if this pod may report on it."""
+        """The ledger row of a run, opened if need be, if this pod may report on it."""
+        row, opening = await self._found(uid, pod)
+        if opening is None:
+            return row
+        async with self._database.write() as tx:
+            return await self._opener.write(tx, opening, self._sent(uid, pod))
+
+    def _sent(self, uid: str, pod: Pod) -> datetime | None:
+        session = self._sessions.of_run(uid, pod.uid)
+        return session.sent_at if session is not None else None
+
+    async def _found(self, uid: str, pod: Pod) -> tuple[RunRow | None, Opening | None]:
+        """The ledger row of a run, if this pod may report on it; and what is to be written first.
+
+        That is the row itself, or that this pod has the run now.
+        """
         seen = self._runs.get(uid) or self._runs.departed(uid)
         claimed = seen is not None and seen.run.status.pod_uid == pod.uid
         async with self._database.read() as tx:
             row = await ledger.find(tx, uid)
-        if row is None and seen is not None and claimed:
-            session = self._sessions.of_run(uid, pod.uid)
-            row = await self._opener.open(seen, row, session.sent_at if session else None)
-        return row if row is not None and (claimed or row.pod_uid == pod.uid) else None
+        if seen is not None and claimed and is_unopened(seen.run, row, self._sent(uid, pod)):
+            return row, await self._opener.prepare(seen)
+        known = row is not None and (claimed or row.pod_uid == pod.uid)
+        return row if known else None, None
 
     # -- messages --------------------------------------------------------------------------------
 
-    async def _take(self, session: Session, message: Hello | Leaving | RunMessage) -> None:
+    async def _take(self, session: Session, burst: Sequence[Arrived]) -> None:
+        """Take messages that have arrived together: the reports among them are stored at once."""
+        reported: list[Reported] = []
+        for each in burst:
+            match each.message:
+                case Hello() | Leaving() | Accepted() as message:
+                    await self._store(session, reported)
+                    reported = []
+                    await self._take_own(session, message)
+                case report:
+                    try:
+                        self._check(session, report)
+                    except Rejected:
+                        await self._store(session, reported)
+                        raise
+                    reported.append(Reported(report, each.at))
+        await self._store(session, reported)
+
+    async def _take_own(self, session: Session, message: Hello | Leaving | Accepted) -> None:
+        """Take what an agent says of itself."""
         match message:
             case Hello():
                 # The answer to work that the agent refuses, because it has another run.
@@ -242,33 +256,31 @@ class Agents:
                 await self._look(session)
             case Leaving():
                 await self._leave(session)
-            case _:
-                await self._take_of_run(session, message)
+            case Accepted():
+                self._check(session, message)
+                session.accepted = True
+                # Other runs that were claimed for this pod have lost it; queue them.
+                for uid in {*self._runs.claimed_for(session.pod.uid)} - {session.run}:
+                    self._workqueue.add(uid)
 
-    async def _take_of_run(self, session: Session, message: RunMessage) -> None:
+    def _check(self, session: Session, message: RunMessage) -> None:
         if session.run is None or message.run != session.run:
             raise Rejected(BAD_MESSAGE, "the message is about another run")
-        if isinstance(message, Accepted):
-            session.accepted = True
-            # Other runs that were claimed for this pod have lost it; queue them.
-            for uid in {*self._runs.claimed_for(session.pod.uid)} - {session.run}:
-                self._workqueue.add(uid)
+        if isinstance(message, Result) and message.attempt != session.attempt:
+            raise Rejected(BAD_MESSAGE, "the result is of another attempt")
+
+    async def _store(self, session: Session, reported: Sequence[Reported]) -> None:
+        """Store reports of the session's run, whose row is opened if need be."""
+        if not reported:
             return
-        await self._check_claim(session, message.run)
-        match message:
-            case Started():
-                await self._recorder.start(message.run, message.at, self._dispatches.now())
-                self._workqueue.add(message.run)
-            case Log():
-                await self._log(session, message)
-            case Output():
-                await self._output(session, message)
-            case Heartbeat():
-                await self._heartbeat(message)
-            case Result():
-                await self._result(session, message)
-            case _:
-                assert_never(message)
+        uid, opening = reported[0].report.run, None
+        seen = self._runs.get(uid)
+        claimed = seen is not None and seen.run.status.pod_uid == session.pod.uid
+        if not (session.opened and claimed):
+            row, opening = await self._found(uid, session.pod)
+            if row is None and opening is None:
+                raise Rejected(RETIRED, "the run is unknown")
+        await self._reports.store(session, reported, opening)
 
     async def _leave(self, session: Session) -> None:
         """No work was accepted, and none will be: runs that were claimed for the pod lose it."""
@@ -279,70 +291,3 @@ class Agents:
         session.run, session.retired = None, True
         for uid in self._runs.claimed_for(session.pod.uid):
             self._workqueue.add(uid)
-
-    async def _check_claim(self, session: Session, uid: str) -> None:
-        """Check that the session's pod may report on its run, whose row is opened if need be."""
-        seen = self._runs.get(uid)
-        if session.opened and seen is not None and seen.run.status.pod_uid == session.pod.uid:
-            return
-        if await self._row(uid, session.pod) is None:
-            raise Rejected(RETIRED, "the run is unknown")
-        session.opened = True
-
-    async def _log(self, session: Session, message: Log) -> None:
-        async with self._database.write() as tx:
-            offset = await archive.append_log(
-                tx, message.run, message.offset, message.data, self._limits.log_bytes
-            )
-        self._metrics.log_bytes.inc(len(message.data.encode("utf-8", "replace")))
-        await session.send(messages.logack(offset))
-        self._notices.tell(message.run)
-
-    async def _output(self, session: Session, message: Output) -> None:
-        # Nothing is stored after an item that is not JSON; the result is checked as a whole.
-        texts = [
-            await self._recorder.with_references(message.run, text)
-            for text in takewhile(_is_json, message.items_json)
-        ]
-        async with self._database.write() as tx:
-            await archive.append_items(
-                tx, message.run, message.index, texts, self._limits.output_bytes
-            )
-        await session.send(messages.outputack(message.index + len(message.items_json)))
-        self._notices.tell(message.run)
-
-    async def _heartbeat(self, message: Heartbeat) -> None:
-        now = self._dispatches.now()
-        async with self._database.write() as tx:
-            row = await ledger.find(tx, message.run)
-            if row is None or row.started_at is None:
-                return
-            # No pod can have worked longer than the time since its work was sent.
-            most = self._dispatches.of(row, now).length_ms
-            active_ms = message.active_ms if most is None else min(message.active_ms, most)
-            await ledger.note_heartbeat(tx, message.run, active_ms, now.at)
-
-    async def _result(self, session: Session, message: Result) -> None:
-        if message.attempt != session.attempt:
-            raise Rejected(BAD_MESSAGE, "the result is of another attempt")
-        await self._recorder.journal(message.run, message, self._dispatches.now())
-        session.ended = True
-        self._workqueue.add(message.run)
-
-
-def _is_json(text: str) -> bool:
-    if PLAIN_STRING.fullmatch(text):
-        return True
-    try:
-        strict_json.parse(text, "The item")
-    except ValueError:
-        return False
-    return True
-
-
-def _parsed(text: str) -> Hello | Leaving | RunMessage:
-    try:
-        return messages.parse(text)
-    except BadMessage as error:
-        logger.warning("invalid message from an agent: %s", error)
-        raise Rejected(BAD_MESSAGE, str(error)[:100]) from error

@@ -20,14 +20,7 @@ from mayfly.gateway.lifecycle.dispatches import Dispatches
 from mayfly.gateway.metrics.counters import Metrics
 from mayfly.gateway.namespaces.budgets import Budgets
 from mayfly.gateway.runs import messages, steps
-from mayfly.gateway.runs.gather import (
-    ChildQueue,
-    Departed,
-    Gatherer,
-    View,
-    in_ledger,
-    over_budget,
-)
+from mayfly.gateway.runs.gather import ChildQueue, Departed, Gatherer, View, in_ledger, over_budget
 from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
 from mayfly.gateway.runs.sessions import Session, Sessions
@@ -47,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 MAX_STEPS = 24
 """Maximum number of steps per look. More means that two writers keep undoing each other's work."""
+
+OPEN_SECONDS = 0.25
+"""How long after its work was sent a run's row is opened if its agent has said nothing: the
+database need not work while the agent does."""
 
 CANCELLED = "The run was cancelled before it started."
 
@@ -110,7 +107,10 @@ class Dispatcher:
         """Do everything that can be done for a run now."""
         before = self._runs.get(uid) or self._runs.departed(uid)
         try:
-            await self._send_now(uid)
+            if await self._send_now(uid):
+                # The agent's first word opens the row; without one, a later look does.
+                self._workqueue.add_after(uid, OPEN_SECONDS)
+                return
             await self._take_steps(uid)
         finally:
             self._refusals.pop(uid, None)
@@ -274,28 +274,29 @@ class Dispatcher:
             self._wake_later(view)
         return again
 
-    async def _send_now(self, uid: str) -> None:
+    async def _send_now(self, uid: str) -> bool:
         """Send a run's work if its pod is waiting for it. No SQL: this is on the path to main().
 
-        A run with a budget above it is looked at again instead.
+        Returns:
+            Whether it was sent. If not, it may have been refused.
         """
         began = self._monotonic()
         if self._sendable(uid) is None:
-            return
+            return False
         asked = self._runs_now(uid)
         program = await self._programs.program(asked.run)
         try:
             unlocked = await self._lookup.unlock(asked, program)
         except SecretUnavailable as error:
             self._refusals[uid] = Refusal(Reason.SECRET_UNAVAILABLE, str(error))
-            return
+            return False
         refusal = over_budget(await self._budgets.why_no_run(asked))
         if refusal is not None:
             self._refusals[uid] = refusal
-            return
+            return False
         found = self._sendable(uid)  # again: a cancel may have come in the meantime
         if found is None:
-            return
+            return False
         seen, session = found
         now = self._dispatches.now()
         namespace, _ = seen.key
@@ -308,6 +309,7 @@ class Dispatcher:
         self._dispatches.open(uid, now, session.attempt)
         await session.send(message)
         self._metrics.dispatch_seconds.observe(self._monotonic() - began)
+        return True
 
     def _sendable(self, uid: str) -> tuple[Seen, Session] | None:
         seen = self._runs.get(uid)

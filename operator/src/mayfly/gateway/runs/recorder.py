@@ -8,6 +8,7 @@ stopped. If two ends compete, the object decides: the first write wins, and the 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -85,18 +86,28 @@ class Recorder:
 
     # -- the start -------------------------------------------------------------------------------
 
-    async def start(self, uid: str, at: datetime, received: Moment) -> None:
-        """Record that main() was called; the object gets it only if the run lasts long enough."""
-        async with self._database.write() as tx:
-            row = await ledger.find(tx, uid)
-            if row is None or State.PROCESSING not in MOVES[state_of(row)]:
-                return
-            window = self._dispatches.of(row, received)
-            started = measured(started_at=at, completed_at=None, active_ms=0, window=window)
-            await ledger.note_start(tx, uid, started.started_at or received.at)
-        if row.started_at is None:
-            self._metrics.started(row, started.started_at or received.at)
-        self._notices.tell(uid)
+    async def start(
+        self, tx: AsyncConnection, uid: str, at: datetime, received: Moment
+    ) -> Callable[[], None]:
+        """Record that main() was called; the object gets it only if the run lasts long enough.
+
+        Returns:
+            Tells it, once it is committed.
+        """
+        row = await ledger.find(tx, uid)
+        if row is None or State.PROCESSING not in MOVES[state_of(row)]:
+            return lambda: None
+        window = self._dispatches.of(row, received)
+        stamps = measured(started_at=at, completed_at=None, active_ms=0, window=window)
+        started_at, known = stamps.started_at or received.at, row
+        await ledger.note_start(tx, uid, started_at)
+
+        def tell() -> None:
+            if known.started_at is None:
+                self._metrics.started(known, started_at)
+            self._notices.tell(uid)
+
+        return tell
 
     async def mark_started(self, seen: Seen, row: RunRow) -> None:
         """Write Started=True."""
@@ -106,36 +117,23 @@ class Recorder:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def journal(self, uid: str, result: Result, received: Moment) -> None:
-        """Journal an agent's result. A repeat, or a result that comes too late, changes nothing."""
-        if result.output_json is not None:
-            text = await self.with_references(uid, result.output_json)
-            result = result.model_copy(update={"output_json": text})
-        async with self._database.write() as tx:
-            row = await ledger.find(tx, uid)
-            if row is None or row.journalled:
-                return
-            partial = None
-            if result.output_json is None and result.outcome != "succeeded":
-                partial = await archive.items(tx, uid)
-            ending = self._ending(row, result, partial, received)
-            await ledger.journal(tx, uid, ending, received.at)
-
-    async def with_references(self, uid: str, text: str) -> str:
-        """A run's output, with the files that it got from its children as references.
-
-        The run itself has them as links, which expire and do not work outside the cluster.
-        """
-        if "/files/" not in text:
-            return text
-        async with self._database.read() as tx:
-            row = await ledger.find(tx, uid)
-        return text if row is None else await self._links.to_references(text, row.namespace)
+    async def journal(
+        self, tx: AsyncConnection, uid: str, result: Result, received: Moment
+    ) -> None:
+        """Journal an agent's result; a repeat, or one that comes too late, changes nothing."""
+        row = await ledger.find(tx, uid)
+        if row is None or row.journalled:
+            return
+        partial = None
+        if result.output_json is None and result.outcome != "succeeded":
+            partial = await archive.items(tx, uid)
+        ending = self._ending(row, result, partial, received)
+        await ledger.journal(tx, uid, ending, received.at)
 
     async def _told(self, seen: Seen) -> Ending:
         """The end that a run's object tells, with files as references."""
         told = status.ending_of(seen)
-        if told.output is None or "/files/" not in told.output:
+        if told.output is None:
             return told
         namespace, _ = seen.key
         return replace(told, output=await self._links.to_references(told.output, namespace))

@@ -23,6 +23,7 @@ from mayfly.gateway.runs.failing import FailingRuns
 from mayfly.gateway.runs.gather import ChildQueue, Gatherer
 from mayfly.gateway.runs.opening import LedgerOpener
 from mayfly.gateway.runs.recorder import Recorder
+from mayfly.gateway.runs.reports import Reports
 from mayfly.gateway.runs.routes import AgentRoutes
 from mayfly.gateway.runs.sessions import Sessions
 from mayfly.gateway.runs.trees import Trees
@@ -93,7 +94,7 @@ def build(
     )
     failing = _failing(process, caches, sessions, opener, recorder, dispatcher)
     agents = _agents(
-        process, caches, lifecycle, telemetry, access, sessions, workqueue, opener, recorder
+        process, caches, lifecycle, telemetry, access, files, sessions, workqueue, opener, recorder
     )
     caches.runs.changes.listen(workqueue.add)
     namespaces.budgets.rechecks.listen(workqueue.add)
@@ -141,11 +142,23 @@ def _agents(
     lifecycle: Lifecycle,
     telemetry: Telemetry,
     access: AccessControl,
+    files: FileStorage,
     sessions: Sessions,
     workqueue: WorkQueue[str],
     opener: LedgerOpener,
     recorder: Recorder,
 ) -> Agents:
+    reports = Reports(
+        database=process.database,
+        links=files.links,
+        opener=opener,
+        recorder=recorder,
+        workqueue=workqueue,
+        notices=lifecycle.notices,
+        metrics=telemetry.counters,
+        limits=process.config.limits,
+        dispatches=lifecycle.dispatches,
+    )
     return Agents(
         authenticator=access.authenticator,
         database=process.database,
@@ -153,10 +166,8 @@ def _agents(
         sessions=sessions,
         opener=opener,
         recorder=recorder,
+        reports=reports,
         workqueue=workqueue,
-        notices=lifecycle.notices,
-        metrics=telemetry.counters,
-        limits=process.config.limits,
         dispatches=lifecycle.dispatches,
         clock=process.clock,
     )

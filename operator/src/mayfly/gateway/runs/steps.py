@@ -203,16 +203,21 @@ def _final(facts: Facts) -> Step | None:
     return Step.WAIT if facts.open_below else Step.FINISH
 
 
-def _unopened(facts: Facts) -> Step | None:
-    status, row = facts.run.status, facts.row
+def is_unopened(run: PipelineRun, row: RunRow | None, sent: datetime | None) -> bool:
+    """Whether a run's row is to be opened, or its newest attempt or dispatch to be noted in it."""
+    status = run.status
     if row is None:
         # That of a run that ended without a pod is opened together with its end.
-        return Step.OPEN if status.pod_uid else None
+        return bool(status.pod_uid)
     if row.journalled:
-        return None
+        return False
     if status.attempt is not None and row.attempt != status.attempt:
-        return Step.OPEN
-    return Step.OPEN if row.sent_at is None and facts.sent is not None else None
+        return True
+    return row.sent_at is None and sent is not None
+
+
+def _unopened(facts: Facts) -> Step | None:
+    return Step.OPEN if is_unopened(facts.run, facts.row, facts.sent) else None
 
 
 def _over(facts: Facts) -> Step | None:
