@@ -141,17 +141,17 @@ class Place:
     def _settled(self, _: dict[str, Json]) -> bool:
         return len(self._waiting()) >= self.pool and len(self._mayflies()) == len(self._waiting())
 
-    def _mayflies(self) -> list[Json]:
-        return [body for name, body in self.pods.current.items() if name.startswith(OURS)]
+    def _mayflies(self) -> dict[str, Json]:
+        return {name: body for name, body in self.pods.current.items() if name.startswith(OURS)}
 
     def _waiting(self) -> list[Json]:
         """Pods that are ready for a run: one that a run has just taken is still labelled so."""
         taken = {body.get("status", {}).get("podName") for body in self.runs.current.values()}
         return [
             body
-            for body in self._mayflies()
+            for name, body in self._mayflies().items()
             if body["metadata"]["labels"].get(ID_LABEL) == "waiting"
-            and body["metadata"]["name"] not in taken
+            and name not in taken
             and READY(body)
         ]
 

@@ -50,6 +50,15 @@ async def test_a_place_is_settled_once_the_pool_alone_is_there(monkeypatch, pods
             await here.settle()
 
 
+async def test_a_pod_that_a_run_has_just_taken_does_not_wait(monkeypatch):
+    monkeypatch.setattr(place, "SETTLE_SECONDS", 0.01)
+    here = Place(None, RUNTIME, pool=1)
+    here.pods.current["mayfly-warm-a"] = WAITS
+    here.runs.current["run"] = {"status": {"podName": "mayfly-warm-a"}}
+    with pytest.raises(TimeoutError, match="wait 0 of 1 pods, and 1 others"):
+        await here.settle()
+
+
 def test_the_pools_runtime_differs_in_its_size_and_what_it_asks_for():
     body = workload.runtime_with_pool("bench", RUNTIME["spec"], 20)
     typed = PipelineRuntime.model_validate(body)
