@@ -117,8 +117,6 @@ class FileLinks:
             namespace: whose files may be named.
             base: a further base URL of ours: the caller's.
         """
-        if "/files/" not in text:
-            return text  # most texts: nothing need be parsed
         hosts = {urls.authority_of(each) for each in (*self._urls, base)} - {""}
         named = linked_files(text, hosts)
         if not named:
