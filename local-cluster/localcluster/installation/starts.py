@@ -48,7 +48,7 @@ def compare(cluster: Cluster, access: Access) -> None:
     with step("start runs at once", cache.folder() / "logs" / "starts.log") as current:
         ready = '--for=jsonpath={.status.conditions[?(@.type=="Ready")].status}=True'
         kubectl("-n", DEMO_NAMESPACE, "wait", ready, f"mpl/{_NAME}", "--timeout=60s")
-        current.wait(lambda: _waiting(cluster) > 0, _LONGEST, "a pod waits")
+        current.wait(lambda: _waiting(cluster) > 0, _LONGEST, "pods wait, and none is starting")
         count = _waiting(cluster) + 1
         with ThreadPoolExecutor(count) as at_once:
             made = list(at_once.map(lambda _: _create(access), range(count)))
@@ -61,12 +61,16 @@ def compare(cluster: Cluster, access: Access) -> None:
 
 
 def _waiting(cluster: Cluster) -> int:
-    """How many pods wait and are ready: one that a run has just taken is still labelled so."""
+    """How many pods wait; 0 while one of them is starting, which might be ready for the last run.
+
+    A pod that a run has just taken is still labelled as one that waits.
+    """
     here = ("-n", DEMO_NAMESPACE, "get")
     runs = cluster.kubectl.json(*here, "prun")["items"]
     taken = {each.get("status", {}).get("podName") for each in runs}
     pods = cluster.kubectl.json(*here, "pods", "-l", "mayfly.dev/id=waiting")["items"]
-    return sum(_is_ready(each) and each["metadata"]["name"] not in taken for each in pods)
+    free = [each for each in pods if each["metadata"]["name"] not in taken]
+    return len(free) if all(map(_is_ready, free)) else 0
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
