@@ -273,6 +273,21 @@ async def test_a_childs_file_in_an_output_is_a_link_of_the_readers_own(world: Wo
             assert got.text == "mine"
 
 
+@pytest.mark.parametrize(("plain", "written"), [("/", "\\/"), ("/files/", "/\\u0066iles/")])
+async def test_a_childs_file_in_an_output_is_found_however_its_link_is_escaped(
+    world: World, plain: str, written: str
+) -> None:
+    run = world.claimed()
+    async with world.gateway() as gateway, run.working(gateway) as agent:
+        file = await gateway.gateway.files.store.put_text("mine", namespace=NAMESPACE)
+        link = json.dumps(f"{world.config().internal_url}/v1/files/{file.id}/download/a.png")
+        await agent.say("output", index=0, itemsJSON=[link.replace(plain, written)])
+        await agent.end(outputJSON=f'{{"picture": {link.replace(plain, written)}}}')
+        assert run.status["output"] == {"picture": file.reference}
+        async with gateway.gateway.process.database.read() as tx:
+            assert await archive.items(tx, run.uid) == f'["{file.reference}"]'
+
+
 async def test_a_file_beyond_the_limit_leaves_nothing_behind(world: World) -> None:
     world.limits["fileBytes"] = 1000
     world.limits["filesBytes"] = 1500

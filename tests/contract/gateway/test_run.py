@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from support.gateway.world import World, pod_user
+from support.gateway.world import World
 from support.waiting import looks
 
 from mayfly.clock import rfc3339, utc_now
@@ -224,10 +224,8 @@ async def test_a_run_gets_another_pod_if_its_pods_agent_leaves_without_it(
         # It never gets the work, even if it comes back.
         async with run.dial(gateway) as agent:
             assert await agent.closed() == 4409
-        pod_uid = "another"
-        world.cluster.tokens["another"] = ({"mayfly-gateway"}, pod_user(pod_uid))
-        run.pod_token = "another"
-        run.claim(pod_uid=pod_uid, attempt=2)
+        run.new_pod()
+        run.claim(attempt=2)
         async with run.dial(gateway) as agent:
             await agent.hello()
             await agent.accept()
@@ -263,19 +261,17 @@ async def test_the_first_word_of_another_pods_agent_is_of_that_pod(
             await agent.send("leaving")
             run.claim()
             await run.until(lost)
-        pod_uid = "another"
-        world.cluster.tokens["another"] = ({"mayfly-gateway"}, pod_user(pod_uid))
-        run.pod_token = "another"
+        run.new_pod()
         async with run.dial(gateway) as agent:
             await agent.hello()
-            run.claim(pod_uid=pod_uid, attempt=2)
+            run.claim(attempt=2)
             await agent.accept()
             if first == "started":
                 await agent.say("started", attempt=2, at=rfc3339(utc_now()))
             await agent.end(attempt=2)
         await run.finished()
         row = await gateway.closed(run.uid)
-    assert (row.pod_uid, row.attempt, row.outcome) == (pod_uid, 2, "succeeded")
+    assert (row.pod_uid, row.attempt, row.outcome) == (run.pod_uid, 2, "succeeded")
     assert row.sent_at is not None
 
 

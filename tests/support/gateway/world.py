@@ -239,10 +239,14 @@ class Run:
         self.depth = 1
         self.root = {"name": self.name, "uid": self.uid}
         self.id = run_id(self.uid)
+        self.new_pod()
+
+    def new_pod(self) -> None:
+        """Have another pod from here on, with an agent of its own; `claim` claims it."""
         self.pod_uid = str(uuid4())
         self.pod_token = f"pod-token-{self.pod_uid}"
         self.secret = new_secret()
-        world.cluster.tokens[self.pod_token] = ({"mayfly-gateway"}, pod_user(self.pod_uid))
+        self.world.cluster.tokens[self.pod_token] = ({"mayfly-gateway"}, pod_user(self.pod_uid))
 
     @property
     def now(self) -> Json:

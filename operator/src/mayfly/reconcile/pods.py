@@ -133,7 +133,7 @@ def _template(body: Json) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def adoption(run: PipelineRun, pod: ObservedPod, claimed: datetime) -> list[Json]:
+def adoption_patch(run: PipelineRun, pod: ObservedPod, claimed: datetime) -> list[Json]:
     """The JSON patch that makes a claimed waiting pod its run's; refused if it is another's.
 
     Args:

@@ -18,7 +18,7 @@ decision on old news is refused by the API server and made again.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mayfly.api.v1alpha1 import Reason
 from mayfly.api.v1alpha1.conditions import ConditionType, find
@@ -53,7 +53,7 @@ from mayfly.reconcile.observed import (
     Refusal,
     Unsettled,
 )
-from mayfly.reconcile.pods import adoption, pod_for
+from mayfly.reconcile.pods import adoption_patch, pod_for
 from mayfly.reconcile.run_status import cancel_marked, claimed, started_false, write
 
 MAX_ATTEMPTS = 3
@@ -97,31 +97,28 @@ def plan_run(seen: ObservedRun) -> Plan:
         return NOTHING
     plan = _step(seen)
     strays = tuple(_delete(seen, pod) for pod in seen.strays if not pod.deleting)
-    events, wake = run_events(seen, plan.actions), plan.wake
-    due = _adopt_at(seen)
-    if due is not None and seen.now < due:
-        wake = due if wake is None else min(wake, due)
-    actions = (*strays, *plan.actions, *_adopt(seen, due))
-    return replace(plan, actions=actions, wake=wake, events=events)
+    adoption = _adopt(seen)
+    return replace(
+        plan,
+        actions=(*strays, *plan.actions, *adoption.actions),
+        wake=min(filter(None, (plan.wake, adoption.wake)), default=None),
+        events=run_events(seen, plan.actions),
+    )
 
 
-def _adopt_at(seen: ObservedRun) -> datetime | None:
-    """When a waiting pod that the run has claimed becomes the run's own; None if it does not."""
+def _adopt(seen: ObservedRun) -> Plan:
+    """Make a waiting pod that the run has claimed the run's own, once that is in nobody's way."""
     run, pod = seen.run, seen.pod
     if pod is None or not pod.waits or pod.over or pod.deleting or run.status.ended:
-        return None
+        return NOTHING
     started = find(run.status.conditions, ConditionType.STARTED)
     if started is not None and started.reason == Reason.CLAIM_LOST:
-        return None  # it has another run
-    return claimed_at(run, now=seen.now) + ADOPT_AFTER
-
-
-def _adopt(seen: ObservedRun, due: datetime | None) -> tuple[AdoptPod, ...]:
-    run, pod = seen.run, seen.pod
-    if pod is None or due is None or seen.now < due:
-        return ()
-    patch = tuple(adoption(run, pod, claimed_at(run, now=seen.now)))
-    return (AdoptPod(run.metadata.namespace or "", pod.name, patch),)
+        return NOTHING  # it has another run
+    claimed = claimed_at(run, now=seen.now)
+    if seen.now < claimed + ADOPT_AFTER:
+        return Plan((), claimed + ADOPT_AFTER)
+    patch = tuple(adoption_patch(run, pod, claimed))
+    return Plan((AdoptPod(run.metadata.namespace or "", pod.name, patch),))
 
 
 def _step(seen: ObservedRun) -> Plan:

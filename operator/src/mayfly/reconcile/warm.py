@@ -49,9 +49,11 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 SHORT_PAUSE = timedelta(seconds=1)
 
 SETTLE = timedelta(milliseconds=500)
+"""New pods boot once this much time has passed without another run: a boot would take the CPU of
+runs that have just got their pods."""
+
 LONGEST_SETTLE = timedelta(seconds=2)
-"""New pods boot once no run has come for so long, or runs have come for so long: a boot would take
-the CPU of runs that have just got their pods."""
+"""If runs keep coming, new pods boot this long after the first of them."""
 
 FAST_SECONDS, SLOW_SECONDS = 10.0, 300.0
 """Over how long arrivals are averaged: to follow a burst, and to remember that there was one."""
