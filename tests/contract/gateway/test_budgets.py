@@ -277,6 +277,15 @@ async def test_a_childs_budget_bounds_what_is_below_it(world: World) -> None:
             ]
 
 
+async def test_what_main_calls_at_once_is_bounded(world: World) -> None:
+    root = world.claimed("root", budget="0.01")
+    async with world.gateway() as gateway, root.dial(gateway) as agent:
+        await agent.hello()
+        await agent.expect("work")  # main() may call now, before anything was reported
+        async with gateway.gateway.process.database.read() as tx:
+            assert await spending.budget_of(tx, root.uid) == root.uid
+
+
 async def test_a_budget_by_the_api(world: World) -> None:
     async with world.gateway() as gateway, gateway.client() as caller:
         for wrong in ("0", "0.00", "-1", "1e3", "much"):

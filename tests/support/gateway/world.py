@@ -68,6 +68,10 @@ class Clock:
         return monotonic() + self.ahead.total_seconds()
 
 
+MAIN_SECONDS = 0.01
+"""The longest that an agent's main() works for real; for longer work, a test moves the clock."""
+
+
 class NotStarted(Exception):
     """The gateway ended before it began to serve."""
 
@@ -202,8 +206,10 @@ class Agent:
         return work
 
     async def end(self, **changes: Any) -> None:
-        """Send the result, and wait until it is recorded."""
-        await self.say("result", **self.result(**changes))
+        """Send the result once main() can have worked so long, and wait until it is recorded."""
+        result = self.result(**changes)
+        await asyncio.sleep(min(result["activeMs"] / 1000, MAIN_SECONDS))
+        await self.say("result", **result)
         while (message := await self.receive())["type"] != "ack":
             assert message["type"] in {"cancel", "logack", "outputack"}, message
 

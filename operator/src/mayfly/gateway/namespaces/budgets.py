@@ -139,13 +139,17 @@ class Budgets:
 
     async def _why_not(self, namespace: str, parent_uid: str | None) -> str:
         budget_uid = None
-        if parent_uid is not None and self._may_be_bounded(parent_uid):
+        if parent_uid is not None and self.may_bound(parent_uid):
             async with self._database.read() as tx:
                 budget_uid = await spending.budget_of(tx, parent_uid)
         return await self.why_not(namespace, budget_uid)
 
-    def _may_be_bounded(self, uid: str | None) -> bool:
-        """Whether a run or an ancestor has a budget; True if one has left the watch."""
+    def may_bound(self, uid: str | None) -> bool:
+        """Whether a run's budget may bound a run: its own or one above; True if the watch lacks it.
+
+        Args:
+            uid: of the run.
+        """
         while uid is not None:
             seen = self._runs.get(uid)
             if seen is None or seen.raw["spec"].get("budget"):
@@ -205,7 +209,7 @@ class Budgets:
 
     def _bounded(self, seen: Seen) -> bool:
         limited = seen.key[0] in self._limits
-        return limited or (seen.parent_uid is not None and self._may_be_bounded(seen.parent_uid))
+        return limited or (seen.parent_uid is not None and self.may_bound(seen.parent_uid))
 
     @property
     def limited(self) -> frozenset[str]:

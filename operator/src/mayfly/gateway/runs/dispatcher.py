@@ -275,10 +275,9 @@ class Dispatcher:
         return again
 
     async def _send_now(self, uid: str) -> bool:
-        """Send a run's work if its pod is waiting for it. No SQL: this is on the path to main().
+        """Send a run's work if its pod is waiting for it: without SQL, unless a budget bounds it.
 
-        Returns:
-            Whether it was sent. If not, it may have been refused.
+        Returns whether it was sent. If not, it may have been refused.
         """
         began = self._monotonic()
         if self._sendable(uid) is None:
@@ -294,6 +293,9 @@ class Dispatcher:
         if refusal is not None:
             self._refusals[uid] = refusal
             return False
+        if self._budgets.may_bound(uid):
+            # What main() calls at once reads from this row which budget bounds it.
+            await self._opener.open(asked, None, None)
         found = self._sendable(uid)  # again: a cancel may have come in the meantime
         if found is None:
             return False
