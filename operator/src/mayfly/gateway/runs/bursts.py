@@ -47,16 +47,22 @@ async def bursts(
         while (first := await following) is not None:
             burst = [first]
             following = asyncio.ensure_future(_next(texts, now))
-            until = asyncio.get_running_loop().time()
-            until += START_SECONDS if isinstance(first.message, Started) else 0.0
+            until = _until(first)
             while len(burst) < MOST_MESSAGES and (more := await _come(following, until)):
                 burst.append(more)
+                until = max(until, _until(more))
                 following = asyncio.ensure_future(_next(texts, now))
                 if isinstance(more.message, Result):
                     break
             yield burst
     finally:
         following.cancel()
+
+
+def _until(arrived: Arrived) -> float:
+    """How long a message waits for what follows it, in the event loop's time."""
+    wait = START_SECONDS if isinstance(arrived.message, Started) else 0.0
+    return asyncio.get_running_loop().time() + wait
 
 
 async def _next(texts: AsyncIterator[str], now: Callable[[], Moment]) -> Arrived | None:
