@@ -1,0 +1,3 @@
+export default function Me({ parts }: { parts: Record<string, string> }) {
+  return <h1>Me {Object.values(parts).join("/")}</h1>;
+}

@@ -1,0 +1,3 @@
+export default function Pools({ parts }: { parts: Record<string, string> }) {
+  return <h1>Pools {Object.values(parts).join("/")}</h1>;
+}

@@ -1,0 +1,3 @@
+export default function Prediction({ parts }: { parts: Record<string, string> }) {
+  return <h1>Prediction {Object.values(parts).join("/")}</h1>;
+}
