@@ -12,7 +12,7 @@ from mayfly.controller.execute import PATIENCE_TRIES
 from mayfly.controller.failing import Failing
 from mayfly.controller.key import Key
 from mayfly.kube.errors import KubeError, Refused, Unavailable, error_for
-from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS
+from mayfly.kube.kinds import NETWORK_POLICIES, PIPELINES, PODS, RUNS, VERSIONS
 from mayfly.reconcile.failing import END_SECONDS, END_TRIES, TELL_TRIES
 from mayfly.reconcile.observed import PodSettings
 from mayfly.workqueue import Failure
@@ -135,6 +135,18 @@ async def test_missing_permissions_end_no_run() -> None:
         error = Refused(status, "no")
         await failing(world).failed(key, failure(END_TRIES, END_SECONDS, error))
         assert world.cluster.now(RUNS, "team", "first")["status"]["phase"] == phase
+
+
+async def test_a_pipeline_whose_versions_are_refused_for_long_is_told() -> None:
+    world = World()
+    failing_at(world, VERSIONS.plural, NO_WEBHOOK)
+    key = Key("pipeline", "team", "answer")
+    for _ in range(PATIENCE_TRIES):  # it may pass in a moment
+        with pytest.raises(Unavailable):
+            await world.worker.look(key)
+        world.queue.retry(key)
+    with pytest.raises(Refused, match="failed calling webhook"):  # the queue tells of this
+        await world.worker.look(key)
 
 
 async def test_a_pipeline_at_which_the_controller_fails_is_not_ready_in_words() -> None:

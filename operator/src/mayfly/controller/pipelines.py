@@ -8,13 +8,14 @@ from mayfly.api.v1alpha1 import Model, Pipeline, PipelineRuntime, PipelineVersio
 from mayfly.api.v1alpha1.names import PIPELINE_LABEL
 from mayfly.clock import Clock
 from mayfly.controller.caches import Caches
-from mayfly.controller.execute import Executor
+from mayfly.controller.execute import Executor, may_pass
 from mayfly.controller.key import Key
 from mayfly.controller.pools import Pools
 from mayfly.controller.resolve import Resolver
-from mayfly.kube.client import Cluster, find_object
-from mayfly.kube.errors import Conflict, KubeError
+from mayfly.kube.client import Cluster, Json, find_object
+from mayfly.kube.errors import Conflict, KubeError, Refused, Unavailable
 from mayfly.kube.kinds import MODELS, PIPELINES, RUNTIMES, VERSIONS
+from mayfly.reconcile.actions import Action
 from mayfly.reconcile.events import not_ready
 from mayfly.reconcile.observed import ObservedPipeline
 from mayfly.reconcile.pipeline import plan_pipeline
@@ -69,11 +70,20 @@ class PipelineWorker:
         )
         plan = plan_pipeline(seen)
         for action in plan.actions:
-            left = await self._executor.execute(action)
+            left = await self._execute(key, action)
             if left is not None and left.get("kind") == "Pipeline":
                 self._caches.pipelines[key.namespace, key.name] = left
         self._executor.tell(plan.events)
         self._release_dependents(key)
+
+    async def _execute(self, key: Key, action: Action) -> Json | None:
+        try:
+            return await self._executor.execute(action)
+        except Unavailable as error:
+            if may_pass(error, self._queue.failures(key)):
+                raise
+            # Such as an admission webhook without its service: the Pipeline is to say so.
+            raise Refused(error.status, error.message) from error
 
     async def _model(self, key: Key) -> Model | None:
         body = await find_object(self._cluster, MODELS, key.namespace, key.name)
