@@ -7,7 +7,7 @@ import shlex
 import sys
 
 from localcluster import state
-from localcluster.builds import cache, packages, programs, venv
+from localcluster.builds import cache, packages, programs, venv, web
 from localcluster.clusters.choice import Cluster, choose
 from localcluster.clusters.given import GivenCluster
 from localcluster.failure import Failure
@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what runs")
     commands.add_parser("down", help="take it all away")
     commands.add_parser("venv", help="make the developers' environment, print its folder")
+    commands.add_parser("web", help="build the web UI, print its folder")
+    commands.add_parser("modules", help="install the web UI's packages, print their folder")
     commands.add_parser("packages", help="install the servers that tests start")
     commands.add_parser("binaries", help="build kubernetes and helm, print their paths")
     return parser

@@ -18,8 +18,16 @@ _told: set[Path] = (
     set()
 )  # entries that this process has spoken of: asked for again, nothing is news
 
-# Tests, and the bytecode that they leave, are no input of anything that is built.
-_LEFT_OUT = {"__pycache__", "tests", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+# Tests, and what tools leave in the tree, are no input of anything that is built.
+_LEFT_OUT = {
+    "__pycache__",
+    "tests",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    "node_modules",
+    "dist",
+}
 
 
 def folder() -> Path:

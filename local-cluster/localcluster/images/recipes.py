@@ -6,11 +6,12 @@ current one.
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from localcluster.builds import cache, wheels
+from localcluster.builds import cache, web, wheels
 from localcluster.clone import ROOT
 from localcluster.progress import Step
 
@@ -31,10 +32,17 @@ class Image:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The source folders of an image's build context, each with its place there."""
+    """What an image's build context is made of.
+
+    Attributes:
+        name: of the image.
+        parts: source folders, each with its place in the context.
+        built: what is built on the host before: what builds a folder, with that one's place.
+    """
 
     name: str
     parts: tuple[tuple[str, str], ...]
+    built: tuple[tuple[Callable[[], Path], str], ...] = ()
 
     def copy(self, context: Path) -> None:
         """Copy the sources into a build context."""
@@ -43,10 +51,14 @@ class Recipe:
                 target = context / place / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / part / name, target)
+        for build, place in self.built:
+            shutil.copytree(build(), context / place)
 
 
 OPERATOR = Recipe(
-    "operator", (("operator", "."), ("runtime-image/src/mayfly_runtime", "mayfly_runtime"))
+    "operator",
+    (("operator", "."), ("runtime-image/src/mayfly_runtime", "mayfly_runtime")),
+    ((web.dist, "web"),),
 )
 RUNTIME = Recipe("runtime", (("runtime-image", "."),))
 INSTALLED = (OPERATOR, RUNTIME)
