@@ -158,4 +158,4 @@ def _where_next(name: str, identity: str, link: str) -> None:
   make down                         removes the cluster, keeps the cache"""
     )
     if link:
-        print(f"\nOpen {link}\nin a browser (valid once, 5 minutes); later: mayfly open")
+        print(f"\nOpen {link}\nin a browser (valid once, 5 minutes)")
