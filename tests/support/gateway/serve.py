@@ -3,7 +3,8 @@
     python -m support.gateway.serve --port 8800 --web web/dist
 
 It listens on loopback, prints its address and tokens, and forgets everything when it ends. Runs
-that are created over the API are played: some log lines, a few items, an output.
+that are created over the API are played: some log lines, a few items, an output. Pipelines that are
+pushed get a version with the schema of their source.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from support.gateway.player import Player, echo
 from support.gateway.world import (
     BUILDER,
     DIGEST,
@@ -29,9 +31,11 @@ from support.gateway.world import (
 )
 from websockets.exceptions import ConnectionClosed
 
-from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.identity import run_id, version_name
+from mayfly.api.v1alpha1.source import Source
 from mayfly.kube.errors import KubeError
 from mayfly.kube.kinds import NAMESPACES, PIPELINES, RUNS, VERSIONS
+from mayfly_runtime.spec import check
 
 Json = dict[str, Any]
 STRANGER = "stranger-token"
@@ -262,6 +266,7 @@ def _bytes(texts: list[str]) -> int:
 async def perform(world: World, gateway: Running) -> None:
     """Play every run that comes, like a controller and a pod of its own, until cancelled."""
     seen = {body["metadata"]["uid"] for body in world.cluster.every(RUNS)}
+    player = Player(world, gateway, echo)
     async with asyncio.TaskGroup() as group:
         while True:
             for body in world.cluster.every(RUNS):
@@ -269,7 +274,34 @@ async def perform(world: World, gateway: Running) -> None:
                 if metadata["uid"] not in seen and metadata["namespace"] == NAMESPACE:
                     seen.add(metadata["uid"])
                     group.create_task(_performed(world, gateway, body))
+            for body in world.cluster.every(PIPELINES):
+                status = body.get("status") or {}
+                if status.get("observedGeneration") != body["metadata"]["generation"]:
+                    _publish(world, player, body)
             await asyncio.sleep(0.1)
+
+
+def _publish(world: World, player: Player, body: Json) -> None:
+    """Make a version of a pipeline that was pushed; its schema is what the source says."""
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    identity = player.publish(body)
+    if not identity:
+        return
+    files = Source.model_validate(body["spec"]["source"]).texts()
+    asked = {"op": "schema", "files": files, "entrypoint": "main.py:main"}
+    answer = check.answer(asked)
+    if answer["ok"]:
+
+        def change(version: Json) -> None:
+            version["spec"]["openapiSchema"] = answer["schema"]
+
+        world.cluster.edit(VERSIONS, namespace, version_name(name, identity), change)
+        return
+    words = answer["error"]["message"]
+    broken = make_condition("Ready", "False", "InvalidSource") | {"message": words}
+    world.cluster.edit(
+        PIPELINES, namespace, name, lambda now: now["status"].update(conditions=[broken])
+    )
 
 
 async def _performed(world: World, gateway: Running, body: Json) -> None:
