@@ -152,3 +152,50 @@ def test_labels_and_annotations_of_run_pods(render, refusal):
     for field in ("podLabels", "podAnnotations"):
         said = refusal({"runtime": {"default": {field: {"mayfly.dev/id": "x"}}}})
         assert f'runtime.default.{field} has the key "mayfly.dev/id"' in said
+
+
+def test_by_default_no_proxy_is_believed_and_there_is_no_path(default):
+    config = GatewayConfig.model_validate(default.config("gateway.json"))
+    assert (config.proxy_auth, config.path) == (None, "")
+    pod = default.named("Deployment", "mayfly-gateway")["spec"]["template"]["spec"]
+    assert "proxy" not in [each["name"] for each in pod["volumes"]]
+
+
+def test_a_proxy_that_is_believed_has_a_secret_that_is_mounted(render):
+    proxy = {
+        "enabled": True,
+        "userHeader": "X-Auth-Request-Email",
+        "groupsHeader": "",
+        "existingSecret": {"name": "proxy-knows", "key": "word"},
+    }
+    rendered = render({"gateway": {"proxyAuth": proxy}})
+    believed = GatewayConfig.model_validate(rendered.config("gateway.json")).proxy_auth
+    assert believed is not None
+    assert (believed.user_header, believed.groups_header) == ("X-Auth-Request-Email", "")
+    assert believed.secret_header == "X-Mayfly-Proxy-Secret"
+    pod = rendered.named("Deployment", "mayfly-gateway")["spec"]["template"]["spec"]
+    volume = next(each for each in pod["volumes"] if each["name"] == "proxy")["secret"]
+    assert volume["secretName"] == "proxy-knows"
+    mounts = pod["containers"][0]["volumeMounts"]
+    folder = next(each for each in mounts if each["name"] == "proxy")
+    assert folder["readOnly"] is True
+    assert believed.secret_file == f"{folder['mountPath']}/{volume['items'][0]['path']}"
+    assert volume["items"] == [{"key": "word", "path": "secret"}]
+
+
+@pytest.mark.parametrize(
+    "ingress",
+    [
+        {"path": "/tools/mayfly"},
+        {"path": "/tools/mayfly/"},
+        {"path": "/other", "annotations": {"example.com/strip": "true"}},
+    ],
+)
+def test_a_path_of_a_host_that_others_share(render, ingress):
+    url = "https://example.com/tools/mayfly"
+    values = {"path": "/tools/mayfly", "externalURL": url}
+    rendered = render(
+        {"gateway": {**values, "ingress": {"enabled": True, "host": "example.com", **ingress}}}
+    )
+    config = GatewayConfig.model_validate(rendered.config("gateway.json"))
+    assert (config.path, config.external_url) == ("/tools/mayfly", url)

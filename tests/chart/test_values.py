@@ -58,9 +58,19 @@ CASES = {
         {"gateway": {"externalURL": "mayfly.example"}},
         "/gateway/externalURL",
     ),
-    "a sub-path": (
-        {"gateway": {"externalURL": "https://mayfly.example/ml"}},
-        'gateway.externalURL is "https://mayfly.example/ml": the gateway is served at the root',
+    "a sub-path that is not that of the URL": (
+        {"gateway": {"externalURL": "https://mayfly.example/ml", "path": "/mayfly"}},
+        'gateway.externalURL is "https://mayfly.example/ml", and gateway.path is "/mayfly"',
+    ),
+    "a sub-path with a slash at its end": ({"gateway": {"path": "/ml/"}}, "/gateway/path"),
+    "a sub-path that climbs": ({"gateway": {"path": "/ml/.."}}, "/gateway/path"),
+    "a proxy that is believed without a secret": (
+        {"gateway": {"proxyAuth": {"enabled": True}}},
+        "gateway.proxyAuth.existingSecret.name is empty",
+    ),
+    "a header that is none": (
+        {"gateway": {"proxyAuth": {"userHeader": "X-User: me"}}},
+        "/gateway/proxyAuth/userHeader",
     ),
     "a proxy with a password": (
         {"outbound": {"proxy": "http://somebody:secret@proxy.example:3128"}},
@@ -76,7 +86,7 @@ CASES = {
     ),
     "a query": (
         {"gateway": {"externalURL": "https://mayfly.example?a=b"}},
-        "leave out everything after the host and port",
+        "leave out everything after the path",
     ),
     "an Ingress with a sub-path": (
         {"gateway": {"ingress": {"enabled": True, "host": "mayfly.example", "path": "/ml"}}},

@@ -36,8 +36,9 @@ def run(cluster: Cluster) -> None:
             print(f"file      {path}")
         if cluster.warm:
             starts.compare(cluster, reached)
+        link = _sign_in_link(reached) if url == _lasting(cluster) else ""
     print(f"\n$ kubectl get prun\n{kubectl('-n', DEMO_NAMESPACE, 'get', 'prun')}")
-    _where_next(name, finished["status"]["id"])
+    _where_next(name, finished["status"]["id"], link)
     if _condition(finished, "Succeeded").get("status") != "True":
         raise Failure(f"{name} did not succeed: {_words(_condition(finished, 'Succeeded'))}")
 
@@ -124,7 +125,30 @@ def _words(condition: dict[str, Any]) -> str:
     return " ".join(filter(None, (condition.get("reason"), condition.get("message"))))
 
 
-def _where_next(name: str, identity: str) -> None:
+def _lasting(cluster: Cluster) -> str:
+    """The gateway's URL that is valid after this command too; "" if there is none."""
+    try:
+        return cluster.url
+    except Failure:
+        return ""
+
+
+def _sign_in_link(access: Access) -> str:
+    """A link that signs in to the web UI as the demo user; "" if the gateway makes none."""
+    trust = ssl.create_default_context(cafile=str(access.trusted_roots))
+    request = urllib.request.Request(
+        f"{access.url}/v1/sign-in-links",
+        method="POST",
+        headers={"Authorization": f"Bearer {access.token}"},
+    )
+    try:
+        with urllib.request.urlopen(request, context=trust, timeout=30) as response:
+            return str(json.load(response)["url"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _where_next(name: str, identity: str, link: str) -> None:
     print(
         f"""Where to look next
   eval "$(make -s env)"             kubectl, helm, the API's address and a token, in this shell
@@ -133,3 +157,5 @@ def _where_next(name: str, identity: str) -> None:
     $MAYFLY_URL/v1/predictions/{identity}
   make down                         removes the cluster, keeps the cache"""
     )
+    if link:
+        print(f"\nOpen {link}\nin a browser (valid once, 5 minutes)")

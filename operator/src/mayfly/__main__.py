@@ -22,7 +22,7 @@ DATABASE_URL = "MAYFLY_DATABASE_URL"
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the processes, write what is generated, or ask a gateway something."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["usage"]:
+    if arguments[:1] in (["usage"], ["open"]):
         return _ask(arguments)
     parser = argparse.ArgumentParser(prog="mayfly", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("gateway", help="the HTTP API and the pods' side door")
     crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
     commands.add_parser("usage", help="what was used, what it costs, and why")
+    commands.add_parser("open", help="a link that signs in to the web UI")
     crds.add_argument(
         "--write",
         metavar="DIR",

@@ -20,6 +20,10 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 """A range of addresses. Read at the start: an agent that can't read one would end every run."""
 
 
+HEADER = r"^[A-Za-z0-9-]{1,64}$"
+"""The name of an HTTP header."""
+
+
 class ConfigPart(BaseModel):
     """Base of the settings: camel case in JSON; unknown keys are errors."""
 
@@ -174,6 +178,22 @@ class MetricsConfig(ConfigPart):
     limit: int = Field(default=10, ge=1, le=12)
 
 
+class ProxyAuthConfig(ConfigPart):
+    """A proxy that has authenticated people, and says who they are in headers.
+
+    Attributes:
+        user_header: names the user.
+        groups_header: names the user's groups, separated by commas; "" for none.
+        secret_header: carries what only the proxy knows.
+        secret_file: that secret, at least 16 bytes.
+    """
+
+    user_header: str = Field(default="X-Forwarded-User", pattern=HEADER)
+    groups_header: str = Field(default="X-Forwarded-Groups", pattern=f"^$|{HEADER}")
+    secret_header: str = Field(default="X-Mayfly-Proxy-Secret", pattern=HEADER)
+    secret_file: str
+
+
 class GatewayConfig(ConfigPart):
     """The gateway's settings.
 
@@ -185,11 +205,13 @@ class GatewayConfig(ConfigPart):
         files_options: of the object store, as obstore names them.
         signing_key_file: signs file links and run tokens.
         external_url: how people reach the gateway, where that is known.
+        path: the path below which people reach it, where the proxy in front passes that on.
         internal_url: how run pods reach it.
         service_account: the gateway's own, as namespace:name; a namespace's Role may let it read
             Secrets.
         shared_namespaces: whose Models' aliases hold in every namespace.
         depth_limit: how many levels deep pipelines may call pipelines; the controller's too.
+        proxy_auth: whom to believe who a person is; None for nobody.
     """
 
     listen_host: str = EVERY
@@ -202,6 +224,7 @@ class GatewayConfig(ConfigPart):
     files_options: dict[str, str] = Field(default_factory=dict, repr=False)
     signing_key_file: str
     external_url: str | None = Field(default=None, alias="externalURL")
+    path: str = Field(default="", pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,62}){0,8}$")
     internal_url: str = Field(alias="internalURL")
     service_account: str = "mayfly-system:mayfly-gateway"
     shared_namespaces: tuple[str, ...] = ()
@@ -213,3 +236,4 @@ class GatewayConfig(ConfigPart):
     outbound: OutboundConfig = OutboundConfig()
     rates: RatesConfig = RatesConfig()
     metrics: MetricsConfig = MetricsConfig()
+    proxy_auth: ProxyAuthConfig | None = None

@@ -378,13 +378,18 @@ class Run:
 
 
 class World:
-    """An API server, a folder, and gateways that are started and stopped."""
+    """An API server, a folder, and gateways that are started and stopped.
+
+    Attributes:
+        port: the gateways' own; 0 for any free one.
+    """
 
     def __init__(self, folder: Path, database_url: str | None = None) -> None:
         self.folder = folder
         self.database_url = database_url or f"sqlite:///{folder}/mayfly.db"
         self.cluster = MemoryCluster()
         self.clock = Clock()
+        self.port = 0
         self.limits: Json = {"startedWriteMs": 0}
         self.outbound: Json = {}
         self.metrics: Json = {}
@@ -538,7 +543,8 @@ class World:
         plain = server_for(gateway, config)
         server = ReadyServer(plain.config, gateway)
         listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         cutting = asyncio.create_task(server.cut_at_death(fate))
         try:

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 import typer
 
-from mayfly.cli import usage
+from mayfly.cli import usage, web
 from mayfly.cli.api import Failure
 
-NOUNS = ("usage",)
+NOUNS = ("usage", "open")
 
 
 def program() -> typer.Typer:
     """The command line with every noun."""
     app = typer.Typer(name="mayfly", no_args_is_help=True, add_completion=False)
     app.add_typer(usage.commands(), name="usage")
+    app.command("open")(web.open_ui)
 
     @app.callback()
     def mayfly() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, inspect, text
 
-NEWEST = "0002"
+NEWEST = "0004"
 """The revision that this code needs: the newest file of `migrations/versions`."""
 
 

@@ -13,6 +13,7 @@ from mayfly import __version__
 from mayfly.database.engine import stand_by
 from mayfly.gateway import welcome
 from mayfly.gateway.access import room as access
+from mayfly.gateway.access.proxy import ProxyAuth
 from mayfly.gateway.access.rates import RateLimit
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.billing import room as billing
@@ -24,6 +25,7 @@ from mayfly.gateway.files import room as files
 from mayfly.gateway.health import HealthRoutes
 from mayfly.gateway.http import errors, openapi
 from mayfly.gateway.http import room as http
+from mayfly.gateway.http.prefix import Prefix
 from mayfly.gateway.lifecycle import room as lifecycle
 from mayfly.gateway.metrics import room as metrics
 from mayfly.gateway.metrics.requests import Requests
@@ -32,6 +34,8 @@ from mayfly.gateway.predictions import room as predictions
 from mayfly.gateway.process import Process
 from mayfly.gateway.runs import room as runs
 from mayfly.gateway.secrets import room as secrets
+from mayfly.gateway.web import room as web
+from mayfly.gateway.web.session import SessionCookie
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ class Gateway:
         self.lifecycle = lifecycle.build(process)
         self.metrics = metrics.build(process, self.cache)
         self.namespaces = namespaces.build(process, self.cache)
-        self.access = access.build(process, key, self.cache, self.metrics)
+        self.access = access.build(process, key, self.cache, self.metrics, self.namespaces)
         self.files = files.build(process, self.access, self.cache, self.namespaces)
         self.catalog = catalog.build(process, self.access, self.cache)
         self.secrets = secrets.build(process, self.access, self.files)
@@ -69,10 +73,12 @@ class Gateway:
             self.cache,
             self.metrics,
             self.namespaces,
+            self.access,
             self.files,
             self.secrets,
             self.calls,
         )
+        self.web = web.build(process, self.access)
         self.app = self._application()
 
     def _application(self) -> FastAPI:
@@ -87,17 +93,10 @@ class Gateway:
             redirect_slashes=False,
         )
         errors.install(app)
-        app.add_middleware(
-            RateLimit,
-            rates=process.config.rates,
-            key=self.access.key,
-            root_of=self.cache.runs.root_of_uid,
-            monotonic=process.monotonic,
-        )
-        app.add_middleware(Requests, metrics=self.metrics.counters, monotonic=process.monotonic)
+        self._wrap(app)
         health = HealthRoutes(process.database, self.cache.runs, self._ended_tasks)
         app.include_router(health.router())
-        app.include_router(welcome.router())
+        app.include_router(welcome.router(self.web.pages.there))
         for room in (
             self.runs,
             self.files,
@@ -106,11 +105,28 @@ class Gateway:
             self.catalog,
             self.billing,
             self.access,
+            self.web,
         ):
             for router in room.routers:
                 app.router.routes.extend(router.routes)
         openapi.install(app)
         return app
+
+    def _wrap(self, app: FastAPI) -> None:
+        """Add what each request passes before its route: the last one added is the first."""
+        config, monotonic = self.process.config, self.process.monotonic
+        app.add_middleware(
+            RateLimit,
+            rates=config.rates,
+            key=self.access.key,
+            root_of=self.cache.runs.root_of_uid,
+            monotonic=monotonic,
+        )
+        app.add_middleware(SessionCookie)
+        if config.proxy_auth is not None:
+            app.add_middleware(ProxyAuth, config=config.proxy_auth)
+        app.add_middleware(Prefix, path=config.path)
+        app.add_middleware(Requests, metrics=self.metrics.counters, monotonic=monotonic)
 
     def stop(self) -> None:
         """Stop: let long requests end; called before the server closes its connections."""

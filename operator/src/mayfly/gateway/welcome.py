@@ -1,6 +1,8 @@
-"""`GET /`: what this is, for somebody who opens the URL in a browser or with curl."""
+"""`GET /`: what this is, for somebody who asks with curl; a browser is led to the web UI."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,10 +17,25 @@ HOW_TO_BEGIN = (
 )
 
 
-def router() -> APIRouter:
-    """The route, with and without the /v1 of a client's base URL; it needs no token."""
+def router(has_pages: Callable[[], bool]) -> APIRouter:
+    """The routes, with and without the /v1 of a client's base URL; they need no token.
+
+    Args:
+        has_pages: whether the web UI is installed.
+    """
+
+    async def front(request: Request) -> Response:
+        """For a browser the web UI, for all others the welcome."""
+        if "text/html" in request.headers.get("accept", "") and has_pages():
+            there = f"{urls.prefix_of(request)}/ui/"
+            return Response(status_code=303, headers={"Location": there, "Vary": "Accept"})
+        answer = await welcome(request)
+        answer.headers["Vary"] = "Accept"
+        return answer
+
     found = APIRouter(include_in_schema=False)
-    for path in ("/", "/v1", "/v1/"):
+    found.add_api_route("/", front, methods=["GET", "HEAD"])
+    for path in ("/v1", "/v1/"):
         found.add_api_route(path, welcome, methods=["GET", "HEAD"])
     return found
 

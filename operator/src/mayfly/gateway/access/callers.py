@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from mayfly.gateway.access.authentication import SERVICE_ACCOUNT, Authenticator, User
 from mayfly.gateway.access.authorization import Access
+from mayfly.gateway.access.browsers import PROXIED
 from mayfly.gateway.access.denials import NAME, denied
 from mayfly.gateway.cache.directory import Directory, Entry
 from mayfly.gateway.cache.runs import Runs, Seen
@@ -66,9 +67,11 @@ class Callers:
             Forbidden: a run that acts for another namespace.
         """
         namespace = urls.namespace_of(request)
-        identity = await self._authenticator.identify(request.headers)
+        identity = request.scope.get(PROXIED)
+        if identity is None:
+            identity = await self._authenticator.identify(request.headers)
         if isinstance(identity, User):
-            return Caller(identity, None, namespace or _own_namespace(identity))
+            return Caller(identity, None, namespace or own_namespace(identity))
         seen = self._runs.get(identity.uid)
         if seen is None or seen.run.status.ended or seen.key[0] != identity.namespace:
             raise Unauthenticated("The run of this token has ended.")
@@ -164,8 +167,8 @@ class Callers:
             raise Forbidden(words)
 
 
-def _own_namespace(user: User) -> str | None:
-    """The namespace of a ServiceAccount."""
+def own_namespace(user: User) -> str | None:
+    """The namespace of a ServiceAccount; None for anybody else."""
     if not user.name.startswith(SERVICE_ACCOUNT):
         return None
     return user.name.removeprefix(SERVICE_ACCOUNT).partition(":")[0]

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mayfly.clock import Monotonic
 from mayfly.config import RatesConfig
 from mayfly.gateway.access import run_tokens
-from mayfly.gateway.access.authentication import bearer
+from mayfly.gateway.access.authentication import User, bearer
+from mayfly.gateway.access.browsers import PROXIED
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.ttl import Cache
 from mayfly.gateway.http.errors import TooMany, Unauthenticated, render
@@ -30,9 +31,10 @@ CALLERS = 50_000
 MINUTE = 60.0
 
 _FREE = re.compile(
-    r"/(agent|healthz|readyz|livez)\b|(/v1)?/(files/)?streams/|(/v1)?/files/[^/]+/download/"
+    r"/(agent|healthz|readyz|livez)\b|(/v1)?/(files/)?streams/|(/v1)?/files/[^/]+/download/|"
+    r"/ui/assets/"
 )
-"""Not limited: agents, probes, and signed links."""
+"""Not limited: agents, probes, signed links, and what the pages of the web UI load."""
 
 _CREATE = re.compile(r"(/ns/[^/]+)?(/v1)?(/models/[^/]+/[^/]+)?/predictions")
 
@@ -134,6 +136,9 @@ class RateLimit:
         return self._rates.creates if create else self._rates.others
 
     def _caller(self, scope: MutableMapping[str, Any]) -> tuple[str, bool]:
+        proxied: User | None = scope.get(PROXIED)
+        if proxied is not None:
+            return f"user {proxied.name}", False
         try:
             token = bearer(Headers(scope=scope))
         except Unauthenticated:

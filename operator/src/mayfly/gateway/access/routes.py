@@ -7,8 +7,14 @@ from collections.abc import Awaitable, Callable
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from mayfly.clock import rfc3339_seconds
+from mayfly.gateway.access.authentication import bearer
+from mayfly.gateway.access.browsers import SIGNED_IN, require_cookie_fits
 from mayfly.gateway.access.callers import Callers
-from mayfly.gateway.http.errors import Missing
+from mayfly.gateway.access.sign_in import SignInCodes
+from mayfly.gateway.access.whoami import Whoami
+from mayfly.gateway.http import urls
+from mayfly.gateway.http.errors import Forbidden, Missing
 from mayfly.gateway.http.routing import UNCACHED, under_bases
 
 _VERSION = "/models/{owner}/{name}/versions/{version}"
@@ -43,14 +49,18 @@ NOT_HERE = (
 class AccountRoutes:
     """HTTP routes of the account and of what does not exist here."""
 
-    def __init__(self, callers: Callers) -> None:
+    def __init__(self, callers: Callers, whoami: Whoami, codes: SignInCodes) -> None:
         self._callers = callers
+        self._whoami = whoami
+        self._codes = codes
 
     def router(self) -> APIRouter:
         """The routes."""
         return under_bases(
             (
                 ("GET", "/account", self.account),
+                ("GET", "/me", self.me),
+                ("POST", "/sign-in-links", self.sign_in_link),
                 *(("GET", path, self.none) for path in NEVER_ANY),
                 *((method, path, self._missing(words)) for method, path, words in NOT_HERE),
             )
@@ -68,6 +78,28 @@ class AccountRoutes:
             "avatar_url": None,
         }
         return JSONResponse(body, headers=UNCACHED)
+
+    async def me(self, request: Request) -> Response:
+        """Who the caller is, and what it may do in which namespace."""
+        return JSONResponse(await self._whoami.of(request), headers=UNCACHED)
+
+    async def sign_in_link(self, request: Request) -> Response:
+        """A link that signs its first user in to the web UI, within 5 minutes."""
+        caller = await self._callers.caller(request)
+        if caller.user is None:
+            raise Forbidden("A run's token may not make sign-in links.")
+        if SIGNED_IN in request.scope:
+            # Else a page could carry a session out of its browser, which is to keep it.
+            raise Forbidden("A sign-in link is made with a token: Authorization: Bearer <token>.")
+        token = bearer(request.headers)
+        require_cookie_fits(token)
+        code = self._codes.make(token)
+        base = urls.host_of(urls.base_of(request))
+        body = {
+            "url": f"{base}/ui/sign-in#{code.text}",
+            "expires_at": rfc3339_seconds(code.expires_at),
+        }
+        return JSONResponse(body, 201, UNCACHED)
 
     async def none(self, request: Request) -> Response:
         """An empty list."""

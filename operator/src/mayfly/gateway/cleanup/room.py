@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mayfly.gateway.access.room import AccessControl
 from mayfly.gateway.cache.room import Caches
 from mayfly.gateway.calls.room import Calls
 from mayfly.gateway.cleanup.removal import Removal
@@ -32,6 +33,7 @@ def build(
     caches: Caches,
     telemetry: Telemetry,
     namespaces: NamespaceSettings,
+    access: AccessControl,
     files: FileStorage,
     secrets: Secrets,
     calls: Calls,
@@ -56,6 +58,7 @@ def build(
         calls=calls.recorder,
         versions=calls.versions,
         sealed=secrets.sealed,
+        codes=access.codes,
         failed=telemetry.counters.failed,
         retention_seconds=config.retention_seconds,
         clock=process.clock,

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from mayfly.clock import Clock
 from mayfly.database.engine import Database, StorageError
+from mayfly.gateway.access.sign_in import SignInCodes
 from mayfly.gateway.cache.directory import Directory
 from mayfly.gateway.cache.runs import Runs
 from mayfly.gateway.calls.recorder import CallRecorder
@@ -52,6 +53,7 @@ class Sweep:
         calls: CallRecorder,
         versions: Versions,
         sealed: Sealed,
+        codes: SignInCodes,
         retention_seconds: int,
         failed: Callable[[str], None],
         clock: Clock,
@@ -68,6 +70,7 @@ class Sweep:
             calls: cancelled runs that can make no more calls are deleted there.
             versions: of Models; old ones are deleted after the retention.
             sealed: secrets of runs that were never created, or ended unseen.
+            codes: of sign-in links; that they were used is kept until they expire.
             retention_seconds: the installation's, for versions of Models; 0 for ever.
             failed: counts a part that failed.
             clock: to compute ages.
@@ -81,6 +84,7 @@ class Sweep:
         self._calls = calls
         self._versions = versions
         self._sealed = sealed
+        self._codes = codes
         self._retention = timedelta(seconds=retention_seconds)
         self._failed = failed
         self._clock = clock
@@ -97,7 +101,7 @@ class Sweep:
     async def once(self) -> None:
         """Run every part once; a part that fails is retried the next time."""
         parts: list[Callable[[], Awaitable[None]]] = [self._creates, self._shut, self._secrets]
-        parts += [self._removal.once, self._old_uploads]
+        parts += [self._codes.forget_old, self._removal.once, self._old_uploads]
         if self._retention:
             parts.append(self._versions_of_models)
         for part in parts:

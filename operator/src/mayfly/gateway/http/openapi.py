@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from mayfly.gateway.http import described_web
+
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
@@ -187,6 +189,7 @@ SCHEMAS: dict[str, Json] = {
     "Models": _list("Model"),
     "Versions": _list("Version"),
     "Files": _list("File"),
+    **described_web.SCHEMAS,
 }
 
 BODIES: dict[tuple[str, str], tuple[str, str]] = {
@@ -196,6 +199,7 @@ BODIES: dict[tuple[str, str], tuple[str, str]] = {
     ("patch", "/v1/models/{owner}/{name}"): ("application/json", "ModelRequest"),
     ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
     ("post", "/v1/usage/{identity}/corrections"): ("application/json", "CorrectionRequest"),
+    **described_web.BODIES,
 }
 """Request bodies: media type and schema."""
 
@@ -223,6 +227,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/v1/usage/periods/{period}/verify"): ("200", "UsagePeriod"),
     ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
     ("get", "/v1/usage/explain"): ("200", "UsageExplanation"),
+    **described_web.ANSWERS,
 }
 """Responses: code and schema."""
 

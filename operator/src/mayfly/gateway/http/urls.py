@@ -12,13 +12,28 @@ HOST = re.compile(r"[A-Za-z0-9.\-_]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\]
 _MAPPED = re.compile(r"^::ffff:(?=[0-9]+\.)")
 """What IPv4 addresses begin with on a port of both families."""
 
+PREFIX = "mayfly.prefix"
+"""The key of an ASGI scope that holds the path before ours, as `Prefix` has found it."""
+
 NAMESPACE = re.compile(r"/ns/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$")
 
 
 def base_of(request: Request) -> str:
     """The base URL of this reader, as given by the request or by the proxy in front of us.
 
-    With the namespace that the request's own base URL names.
+    With the path before ours, and with the namespace that the request's own base URL names.
+    """
+    namespace = namespace_of(request)
+    return f"{origin_of(request)}{prefix_of(request)}" + (f"/ns/{namespace}" if namespace else "")
+
+
+def prefix_of(request: Request) -> str:
+    """The path before ours, as /tools/mayfly; "" if this reader reaches us at a host's root."""
+    return str(request.scope.get(PREFIX, ""))
+
+
+def origin_of(request: Request) -> str:
+    """Scheme, host and port as this reader has them: the origin of our pages.
 
     A forwarded host that is not a valid host is ignored: it would end up in links.
     """
@@ -31,8 +46,7 @@ def base_of(request: Request) -> str:
     scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     if scheme not in {"http", "https"}:
         scheme = request.scope["scheme"]
-    namespace = namespace_of(request)
-    return f"{scheme}://{host}" + (f"/ns/{namespace}" if namespace else "")
+    return f"{scheme}://{host}"
 
 
 def _own(request: Request) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -44,6 +45,19 @@ class Limit:
 
     text: str
     amount: Decimal | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A namespace's budget of this month, and what has been spent of it."""
+
+    amount: Decimal
+    spent: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        """What may still be spent; never below 0, though running work may spend more."""
+        return max(self.amount - self.spent, Decimal(0))
 
 
 class Budgets:
@@ -171,6 +185,22 @@ class Budgets:
             f"{limit.text[:64]!a}, which is not a decimal number such as 25 or 12.50. The "
             f"namespace has no monthly budget until this is fixed."
         )
+
+    async def standings(self, namespaces: Iterable[str]) -> dict[str, Standing]:
+        """How the budgets of those namespaces stand that have one."""
+        amounts = {
+            name: limit.amount
+            for name in namespaces
+            if (limit := self._limits.get(name)) is not None and limit.amount is not None
+        }
+        if not amounts:
+            return {}
+        now = self._clock()
+        async with self._database.read() as tx:
+            return {
+                name: Standing(amount, await spending.of_namespace(tx, name, now))
+                for name, amount in amounts.items()
+            }
 
     # -- words -----------------------------------------------------------------------------------
 

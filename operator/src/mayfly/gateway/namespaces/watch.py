@@ -35,6 +35,11 @@ class Namespaces:
         """Set once every namespace is known."""
         return self._informer.synced
 
+    @property
+    def names(self) -> list[str]:
+        """Every namespace that is known, sorted."""
+        return sorted(name for _, name in self._informer.objects)
+
     async def exists(self, name: str) -> bool:
         """Whether there is a namespace; the API server is asked if the watch has none.
 

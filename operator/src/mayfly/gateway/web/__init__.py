@@ -1,0 +1,1 @@
+"""The web UI: its static files, and the session of a browser."""
