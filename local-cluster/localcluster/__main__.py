@@ -149,6 +149,14 @@ def _venv(_: argparse.Namespace) -> None:
     print(venv.prepare())
 
 
+def _web(_: argparse.Namespace) -> None:
+    print(web.dist())
+
+
+def _modules(_: argparse.Namespace) -> None:
+    print(web.modules())
+
+
 def _packages(_: argparse.Namespace) -> None:
     packages.require(packages.TESTS, cache.folder() / "logs")
 
@@ -167,6 +175,8 @@ _COMMANDS = {
     "status": _status,
     "down": _down,
     "venv": _venv,
+    "web": _web,
+    "modules": _modules,
     "packages": _packages,
     "binaries": _binaries,
 }
