@@ -20,6 +20,7 @@ from mayfly.gateway.cache import room as cache
 from mayfly.gateway.calls import room as calls
 from mayfly.gateway.catalog import room as catalog
 from mayfly.gateway.cleanup import room as cleanup
+from mayfly.gateway.console import room as console
 from mayfly.gateway.files import room as files
 from mayfly.gateway.health import HealthRoutes
 from mayfly.gateway.http import errors, openapi
@@ -64,6 +65,9 @@ class Gateway:
         self.calls.recorder.ends.listen(self.runs.workqueue.add)
         self.predictions = predictions.build(process, self.http, *engines, self.runs, self.calls)
         self.billing = billing.build(process, self.access, self.runs, self.predictions)
+        self.console = console.build(
+            process, self.cache, self.lifecycle, self.access, self.predictions
+        )
         self.cleanup = cleanup.build(
             process,
             self.cache,
@@ -105,6 +109,7 @@ class Gateway:
             self.predictions,
             self.catalog,
             self.billing,
+            self.console,
             self.access,
         ):
             for router in room.routers:
@@ -143,6 +148,7 @@ class Gateway:
             self.namespaces,
             self.runs,
             self.predictions,
+            self.console,
             self.calls,
             self.cleanup,
             self.metrics,

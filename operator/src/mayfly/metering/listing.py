@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import Select, case, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.ledger import RunRow
@@ -68,6 +68,54 @@ def query(span: Span) -> Select[Any]:
     if span.created_before is not None:
         wanted = wanted.where(runs.c.created_at < span.created_before)
     return wanted
+
+
+SHOWN_INPUT = 16 * 1024
+"""Characters of an input that `slim` rows have; of a longer one they have nothing."""
+
+
+def _slim() -> Select[Any]:
+    kept = [each for each in runs.c if each.name not in {"input_json", "output"}]
+    short = func.length(runs.c.input_json) <= SHOWN_INPUT
+    given = case((short, runs.c.input_json), else_="{}").label("input_json")
+    return select(*kept, given, null().label("output"))
+
+
+# Built once: to build a query of so many columns takes longer than to execute it.
+_SLIM = _slim()
+
+
+async def _slim_rows(tx: AsyncConnection, wanted: Select[Any]) -> list[RunRow]:
+    found = await tx.execute(wanted)
+    return [RunRow(**each) for each in found.mappings()]
+
+
+async def by_uids(tx: AsyncConnection, uids: Sequence[str]) -> list[RunRow]:
+    """The rows of at most some hundred predictions, without outputs and long inputs."""
+    return await _slim_rows(tx, _SLIM.where(runs.c.uid.in_(uids))) if uids else []
+
+
+async def touched(tx: AsyncConnection, since: datetime, limit: int) -> list[RunRow]:
+    """Predictions that were created or closed since a moment, without outputs and long inputs.
+
+    Args:
+        tx: the transaction.
+        since: the moment.
+        limit: how many of the created, and how many of the closed; the newest of each.
+    """
+    found: dict[str, RunRow] = {}
+    for moment in (runs.c.created_at, runs.c.closed_at):
+        wanted = _SLIM.where(moment >= since).order_by(moment.desc()).limit(limit)
+        found |= {row.uid: row for row in await _slim_rows(tx, wanted)}
+    return list(found.values())
+
+
+async def children(
+    tx: AsyncConnection, parents: Sequence[str], after: str, limit: int
+) -> list[RunRow]:
+    """What some predictions have made, by UID from the one after `after` on; slim rows."""
+    wanted = _SLIM.where(runs.c.parent_uid.in_(parents), runs.c.uid > after)
+    return await _slim_rows(tx, wanted.order_by(runs.c.uid).limit(limit))
 
 
 async def count_calls(

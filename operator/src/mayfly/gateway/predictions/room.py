@@ -38,6 +38,7 @@ class Predictions:
     """What the room offers: the API resource `prediction`."""
 
     finder: Finder
+    presenter: Presenter
     webhooks: Webhooks
     routers: Sequence[APIRouter]
 
@@ -99,7 +100,7 @@ def build(
         key=access.key,
     )
     streams = Streams(finder, presenter, lifecycle.notices, process.stopping, access.key, clock)
-    return Predictions(finder, webhooks, [routes.router(), streams.router()])
+    return Predictions(finder, presenter, webhooks, [routes.router(), streams.router()])
 
 
 def _creator(

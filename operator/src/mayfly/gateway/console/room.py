@@ -1,0 +1,85 @@
+"""Builds the console room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from mayfly.gateway.access.room import AccessControl
+from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.console.events import Events
+from mayfly.gateway.console.feed import Feed
+from mayfly.gateway.console.reader import Reader, Summaries
+from mayfly.gateway.console.stand_in import StandIn
+from mayfly.gateway.console.story import Position, Story
+from mayfly.gateway.lifecycle.room import Lifecycle
+from mayfly.gateway.predictions.room import Predictions
+from mayfly.gateway.predictions.snapshots import Prediction
+from mayfly.gateway.process import Process, Tasks
+
+
+@dataclass(frozen=True)
+class Console:
+    """What the room offers: what a console shows beside the prediction API."""
+
+    feed: Feed
+    routers: Sequence[APIRouter]
+
+    @property
+    def tasks(self) -> Tasks:
+        """Background tasks: the feed of changes."""
+        return {"feed": self.feed.run}
+
+
+def build(
+    process: Process,
+    caches: Caches,
+    lifecycle: Lifecycle,
+    access: AccessControl,
+    predictions: Predictions,
+) -> Console:
+    """Build the room from the rooms below it."""
+    summaries = StandIn(process.database)
+    reader = Reader(process.database, caches.runs)
+    feed = Feed(
+        reader=reader,
+        summaries=summaries,
+        runs=caches.runs,
+        notices=lifecycle.notices,
+        clock=process.clock,
+    )
+    events = _events(process, access, predictions, feed, reader, summaries)
+    return Console(feed, [events.router()])
+
+
+def _events(
+    process: Process,
+    access: AccessControl,
+    predictions: Predictions,
+    feed: Feed,
+    reader: Reader,
+    summaries: Summaries,
+) -> Events:
+    def story(found: Prediction, position: Position, base: str) -> Story:
+        return Story(
+            database=process.database,
+            predictions=predictions.finder,
+            presenter=predictions.presenter,
+            summaries=summaries,
+            found=found,
+            position=position,
+            base=base,
+        )
+
+    return Events(
+        feed=feed,
+        reader=reader,
+        summaries=summaries,
+        predictions=predictions.finder,
+        stories=story,
+        callers=access.callers,
+        stopping=process.stopping,
+        monotonic=process.monotonic,
+    )
