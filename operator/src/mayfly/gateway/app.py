@@ -66,7 +66,7 @@ class Gateway:
         self.predictions = predictions.build(process, self.http, *engines, self.runs, self.calls)
         self.billing = billing.build(process, self.access, self.runs, self.predictions)
         self.console = console.build(
-            process, self.cache, self.lifecycle, self.access, self.predictions
+            process, *ground, self.access, self.catalog, self.runs, self.predictions
         )
         self.cleanup = cleanup.build(
             process,

@@ -19,6 +19,7 @@ from mayfly.gateway.process import Process
 class Catalog:
     """What the room offers: Pipelines and Models in the API."""
 
+    publishing: Publishing
     routers: Sequence[APIRouter]
 
 
@@ -44,4 +45,4 @@ def build(process: Process, access: AccessControl, caches: Caches) -> Catalog:
         callers=access.callers,
         programs=caches.programs,
     )
-    return Catalog([routes.router()])
+    return Catalog(publishing, [routes.router()])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -214,7 +214,7 @@ class Events:
 
     async def _telling(
         self, scope: Scope, story: Story | None, news: Listener
-    ) -> AsyncIterator[str | None]:
+    ) -> AsyncGenerator[str | None, None]:
         """Events as they come, and None now and then, when there are none."""
         below = Below(story.found.row.uid) if story else None
         if scope.span is not None:

@@ -9,15 +9,24 @@ from fastapi import APIRouter
 
 from mayfly.gateway.access.room import AccessControl
 from mayfly.gateway.cache.room import Caches
+from mayfly.gateway.catalog.room import Catalog
+from mayfly.gateway.console.bundle import Bundles
+from mayfly.gateway.console.checks import CheckRoutes
 from mayfly.gateway.console.events import Events
 from mayfly.gateway.console.feed import Feed
+from mayfly.gateway.console.pools import PoolRoutes
+from mayfly.gateway.console.preview import Previews
 from mayfly.gateway.console.reader import Reader, Summaries
+from mayfly.gateway.console.routes import PredictionExtras
 from mayfly.gateway.console.stand_in import StandIn
 from mayfly.gateway.console.story import Position, Story
 from mayfly.gateway.lifecycle.room import Lifecycle
+from mayfly.gateway.metrics.room import Telemetry
+from mayfly.gateway.namespaces.room import NamespaceSettings
 from mayfly.gateway.predictions.room import Predictions
 from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.gateway.process import Process, Tasks
+from mayfly.gateway.runs.room import Runs
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,11 @@ def build(
     process: Process,
     caches: Caches,
     lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    namespaces: NamespaceSettings,
     access: AccessControl,
+    catalog: Catalog,
+    runs: Runs,
     predictions: Predictions,
 ) -> Console:
     """Build the room from the rooms below it."""
@@ -51,7 +64,57 @@ def build(
         clock=process.clock,
     )
     events = _events(process, access, predictions, feed, reader, summaries)
-    return Console(feed, [events.router()])
+    extras = _extras(process, caches, access, runs, predictions, reader, summaries)
+    checks = CheckRoutes(
+        callers=access.callers,
+        publishing=catalog.publishing,
+        targets=predictions.targets,
+        creator=predictions.creator,
+        input_bytes=process.config.limits.input_bytes,
+    )
+    pools = PoolRoutes(
+        callers=access.callers,
+        programs=caches.programs,
+        namespaces=namespaces.watch,
+        metrics=telemetry.counters,
+        currency=process.config.currency,
+    )
+    return Console(feed, [each.router() for each in (events, extras, checks, pools)])
+
+
+def _extras(
+    process: Process,
+    caches: Caches,
+    access: AccessControl,
+    runs: Runs,
+    predictions: Predictions,
+    reader: Reader,
+    summaries: Summaries,
+) -> PredictionExtras:
+    previews = Previews(
+        database=process.database,
+        runs=caches.runs,
+        predictions=predictions.finder,
+        gatherer=runs.gatherer,
+        reader=reader,
+        summaries=summaries,
+    )
+    bundles = Bundles(
+        database=process.database,
+        predictions=predictions.finder,
+        presenter=predictions.presenter,
+        reader=reader,
+        summaries=summaries,
+        callers=access.callers,
+        clock=process.clock,
+    )
+    return PredictionExtras(
+        callers=access.callers,
+        predictions=predictions.finder,
+        presenter=predictions.presenter,
+        previews=previews,
+        bundles=bundles,
+    )
 
 
 def _events(

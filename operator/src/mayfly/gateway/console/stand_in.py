@@ -22,7 +22,7 @@ class StandIn:
         """A summary of each, in the same order."""
         async with self._database.read() as tx:
             own = await costs(tx, found)
-        shown = []
+        shown: list[dict[str, Any]] = []
         for each in found:
             row = each.row
             cost = own.get(row.uid)

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import override
+
 from mayfly.database.engine import Database
 from mayfly.gateway.console.reader import Summaries
 from mayfly.gateway.console.server_sent import event
@@ -52,6 +54,7 @@ class Position:
         match = _POSITION.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else cls()
 
+    @override
     def __str__(self) -> str:
         return f"{self.log}.{self.items}"
 

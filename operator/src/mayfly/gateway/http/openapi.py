@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from mayfly.gateway.http import described_events
+
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
@@ -187,6 +189,7 @@ SCHEMAS: dict[str, Json] = {
     "Models": _list("Model"),
     "Versions": _list("Version"),
     "Files": _list("File"),
+    **described_events.SCHEMAS,
 }
 
 BODIES: dict[tuple[str, str], tuple[str, str]] = {
@@ -196,6 +199,7 @@ BODIES: dict[tuple[str, str], tuple[str, str]] = {
     ("patch", "/v1/models/{owner}/{name}"): ("application/json", "ModelRequest"),
     ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
     ("post", "/v1/usage/{identity}/corrections"): ("application/json", "CorrectionRequest"),
+    **described_events.BODIES,
 }
 """Request bodies: media type and schema."""
 
@@ -223,6 +227,7 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/v1/usage/periods/{period}/verify"): ("200", "UsagePeriod"),
     ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
     ("get", "/v1/usage/explain"): ("200", "UsageExplanation"),
+    **described_events.ANSWERS,
 }
 """Responses: code and schema."""
 
@@ -280,6 +285,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
         responses[answer[0]] = {"description": "Done.", "content": content}
         if path in CSV:
             content["text/csv"] = {"schema": TEXT}
+    elif (method, path) in described_events.STREAMS:
+        responses["200"] = _stream(described_events.STREAMS[method, path])
     elif path in CSV:
         responses["200"] = {"description": "Done.", "content": {"text/csv": {"schema": TEXT}}}
     else:
@@ -287,6 +294,14 @@ def _complete(path: str, method: str, operation: Json) -> None:
     problem = {"application/problem+json": {"schema": _reference("Problem")}}
     responses["default"] = {"description": "What is wrong, in words.", "content": problem}
     operation["responses"] = responses
+
+
+def _stream(name: str) -> Json:
+    content = {"text/event-stream": {"schema": TEXT, "x-events": _reference(name)}}
+    return {
+        "description": "Server-sent events; `x-events` describes their data.",
+        "content": content,
+    }
 
 
 def _reference(name: str) -> Json:
