@@ -16,7 +16,7 @@ def label(world: World, namespace: str, runtime: str) -> None:
     def change(body: Any) -> None:
         body["metadata"]["labels"] = {"mayfly.dev/warm": runtime}
 
-    world.cluster.edit(NAMESPACES, None, namespace, change)
+    world.cluster.edit(NAMESPACES, "", namespace, change)
 
 
 async def test_a_runtime_tells_its_packages_size_and_prices(world: World) -> None:
