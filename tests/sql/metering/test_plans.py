@@ -12,7 +12,8 @@ from support.servers.postgresql import BOTH
 
 from mayfly.database.engine import Database
 from mayfly.gateway.cleanup import removal
-from mayfly.metering import explain, listing, sums
+from mayfly.metering import explain, filters, listing, sums
+from mayfly.metering.filters import Filter
 from mayfly.metering.listing import Span
 from mayfly.metering.tables import runs
 
@@ -81,6 +82,25 @@ async def test_a_page_is_read_in_the_order_of_an_index(
         assert_served(shown, index)
     else:  # PostgreSQL expects one row, and sorting one costs nothing
         assert index in shown
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Filter(model=("team", "pipeline-1")), "ix_runs_model"),
+        (Filter(statuses=frozenset({"failed"})), "ix_runs_rare"),
+        (Filter(statuses=frozenset({"canceled"})), "ix_runs_rare"),
+        (Filter(statuses=frozenset({"succeeded"})), "ix_runs_namespace"),
+        (Filter(roots=True), "ix_runs_roots"),
+    ],
+    ids=str,
+)
+async def test_a_filtered_page_is_read_in_the_order_of_an_index(
+    tx: AsyncConnection, wanted: Filter, index: str
+) -> None:
+    span = Span("team-1", before=PLACE)
+    shown = await plan(tx, filters.query(listing.SLIM, span, wanted))
+    assert_served(shown, index if tx.dialect.name == "sqlite" else "ix_runs_")
 
 
 async def test_a_report_of_days_reads_no_record(tx: AsyncConnection) -> None:

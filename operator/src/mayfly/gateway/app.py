@@ -21,6 +21,7 @@ from mayfly.gateway.cache import room as cache
 from mayfly.gateway.calls import room as calls
 from mayfly.gateway.catalog import room as catalog
 from mayfly.gateway.cleanup import room as cleanup
+from mayfly.gateway.console import room as console
 from mayfly.gateway.files import room as files
 from mayfly.gateway.health import HealthRoutes
 from mayfly.gateway.http import errors, openapi
@@ -68,6 +69,9 @@ class Gateway:
         self.calls.recorder.ends.listen(self.runs.workqueue.add)
         self.predictions = predictions.build(process, self.http, *engines, self.runs, self.calls)
         self.billing = billing.build(process, self.access, self.runs, self.predictions)
+        self.console = console.build(
+            process, *ground, self.access, self.catalog, self.runs, self.predictions
+        )
         self.cleanup = cleanup.build(
             process,
             self.cache,
@@ -101,6 +105,7 @@ class Gateway:
             self.runs,
             self.files,
             self.calls,
+            self.console,  # first: `/predictions/summaries` is no prediction's id
             self.predictions,
             self.catalog,
             self.billing,
@@ -159,6 +164,7 @@ class Gateway:
             self.namespaces,
             self.runs,
             self.predictions,
+            self.console,
             self.calls,
             self.cleanup,
             self.metrics,

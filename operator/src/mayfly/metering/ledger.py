@@ -47,6 +47,7 @@ class RunRow:
         flags: JSON list of flags of contradicting clocks.
         budget_uid: the nearest run with a budget, itself or above it.
         data_removed: its retention has passed: input, output, error, log and files are removed.
+        created_by: who asked for it, by name; for display only.
     """
 
     uid: str
@@ -87,6 +88,7 @@ class RunRow:
     flags: str = "[]"
     budget_uid: str | None = None
     data_removed: bool = False
+    created_by: str | None = None
 
     @property
     def is_run(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, select, tuple_
+from sqlalchemy import Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.ledger import RunRow
@@ -53,7 +53,12 @@ async def page(tx: AsyncConnection, span: Span) -> Sequence[RunRow]:
 
 def query(span: Span) -> Select[Any]:
     """The query of a span's rows; an index serves its order, whatever is asked for."""
-    wanted = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
+    return within(select(runs), span)
+
+
+def within(wanted: Select[Any], span: Span) -> Select[Any]:
+    """A query of `runs`, limited to a span and in its order."""
+    wanted = wanted.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(span.limit)
     if span.namespace is not None:
         wanted = wanted.where(runs.c.namespace == span.namespace)
     if span.root_uid is not None:
@@ -68,6 +73,55 @@ def query(span: Span) -> Select[Any]:
     if span.created_before is not None:
         wanted = wanted.where(runs.c.created_at < span.created_before)
     return wanted
+
+
+INPUT_HEAD = 2048
+"""Characters of an input that a slim row has: enough for its first fields."""
+
+
+def _slim() -> Select[Any]:
+    kept = [each for each in runs.c if each.name not in {"input_json", "output"}]
+    head = func.substr(runs.c.input_json, 1, INPUT_HEAD).label("input_json")
+    return select(*kept, head, null().label("output"))
+
+
+# Built once: to build a query of so many columns takes longer than to execute it.
+SLIM = _slim()
+"""Rows without outputs, and with the first characters of the inputs."""
+
+
+async def slim_rows(tx: AsyncConnection, wanted: Select[Any]) -> list[RunRow]:
+    """The rows of a query of `SLIM`."""
+    found = await tx.execute(wanted)
+    return [RunRow(**each) for each in found.mappings()]
+
+
+async def by_uids(tx: AsyncConnection, uids: Sequence[str]) -> list[RunRow]:
+    """The rows of at most some hundred predictions, as slim rows."""
+    return await slim_rows(tx, SLIM.where(runs.c.uid.in_(uids))) if uids else []
+
+
+async def touched(tx: AsyncConnection, since: datetime, limit: int) -> list[RunRow]:
+    """Predictions that were created or closed since a moment, as slim rows.
+
+    Args:
+        tx: the transaction.
+        since: the moment.
+        limit: how many of the created, and how many of the closed; the newest of each.
+    """
+    found: dict[str, RunRow] = {}
+    for moment in (runs.c.created_at, runs.c.closed_at):
+        wanted = SLIM.where(moment >= since).order_by(moment.desc()).limit(limit)
+        found |= {row.uid: row for row in await slim_rows(tx, wanted)}
+    return list(found.values())
+
+
+async def children(
+    tx: AsyncConnection, parents: Sequence[str], after: str, limit: int
+) -> list[RunRow]:
+    """What some predictions have made, by UID from the one after `after` on; slim rows."""
+    wanted = SLIM.where(runs.c.parent_uid.in_(parents), runs.c.uid > after)
+    return await slim_rows(tx, wanted.order_by(runs.c.uid).limit(limit))
 
 
 async def count_calls(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, text
 
 from mayfly.database.engine import Instant, metadata
 from mayfly.database.exact import Exact
 
 RUN = "run"
 MODEL = "model"
+
+RARE_ENDS = "outcome IN ('failed', 'canceled')"
+"""SQL: ends that most predictions do not have. SQLite uses an index of such rows for a query that
+says this in the same words."""
 
 runs = Table(
     "runs",
@@ -51,6 +55,7 @@ runs = Table(
     Column("flags", Text, nullable=False),
     Column("budget_uid", String(64)),
     Column("data_removed", Boolean, nullable=False),
+    Column("created_by", String(253)),
     Index("ix_runs_open", "closed_at"),
     Index("ix_runs_kept", "data_removed", "closed_at", "uid", "namespace", "root_uid"),
     Index("ix_runs_version", "version"),
@@ -58,6 +63,19 @@ runs = Table(
     Index("ix_runs_created_at", "created_at", "id"),
     Index("ix_runs_namespace", "namespace", "created_at", "id"),
     Index("ix_runs_tree", "root_uid", "namespace", "created_at", "id"),
+    Index("ix_runs_model", "pipeline_namespace", "pipeline", "namespace", "created_at", "id"),
+    # In SQLite of few rows each, so that most predictions don't pay for them. In PostgreSQL of
+    # all: to say it for that would load its dialect everywhere.
+    Index(
+        "ix_runs_rare",
+        *("namespace", "outcome", "created_at", "id"),
+        sqlite_where=text(RARE_ENDS),
+    ),
+    Index(
+        "ix_runs_roots",
+        *("namespace", "parent_uid", "created_at", "id"),
+        sqlite_where=text("parent_uid IS NULL"),
+    ),
 )
 
 call_counts = Table(

@@ -210,9 +210,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class SourceProblem:
-    """A source that can't be run, and why."""
+    """A source that can't be run, and why.
+
+    Attributes:
+        message: a sentence; names file and line itself.
+        file: where; "" if it is in no one file.
+        line: where in it, from 1; 0 if it is in no one line.
+    """
 
     message: str
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)

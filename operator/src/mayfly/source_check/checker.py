@@ -60,7 +60,7 @@ class SourceChecker:
         elif answer.get("ok"):
             result = dict(answer["schema"])
         else:
-            result = SourceProblem(_sentence(answer.get("error", {})))
+            result = _problem(answer.get("error", {}))
         self._known[name] = result
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
@@ -124,6 +124,15 @@ class SourceChecker:
 
 def _text(request: Json) -> bytes:
     return json.dumps(request, sort_keys=True).encode()
+
+
+def _problem(error: Json) -> SourceProblem:
+    file, line = error.get("file"), error.get("line")
+    return SourceProblem(
+        _sentence(error),
+        file if isinstance(file, str) else "",
+        line if isinstance(line, int) else 0,
+    )
 
 
 def _sentence(error: Json) -> str:

@@ -14,7 +14,7 @@ _N = TypeVar("_N", bound=ast.AST)
 
 _MAX_HOPS = 20
 _MAX_SHOWN = 200
-_RUNTIME_PYTHON = (3, 13)
+RUNTIME_PYTHON = (3, 13)
 
 
 class Module:
@@ -252,7 +252,7 @@ def _parse(file: str, text: str) -> ast.Module:
         shown = (error.text or "".join(lines(text)[line - 1 : line])).strip()
         message = f"{error.msg} at {file}" + (f" line {line}" if line else "")
         message += f": {shown}" if shown else ""
-        if sys.version_info < _RUNTIME_PYTHON:
+        if sys.version_info < RUNTIME_PYTHON:
             here = ".".join(str(part) for part in sys.version_info[:2])
             message += f" (read with Python {here}; pipelines run on 3.13)"
         raise SourceError(f"syntax error: {message}", file, line) from None

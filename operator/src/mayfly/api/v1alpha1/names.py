@@ -38,6 +38,13 @@ RUNTIME_ANNOTATION = "mayfly.dev/runtime"
 TEMPLATE_ANNOTATION = "mayfly.dev/template"
 """On a pod that was made to wait for a run: the hash of what it was made of."""
 
+CREATED_BY = "mayfly.dev/created-by"
+"""On a run that the API has made: the name of who asked. For display only: whoever may change the
+run may change this."""
+
+CREATED_BY_LENGTH = 253
+"""Characters of that name that are kept."""
+
 CANCEL_AFTER = "mayfly.dev/cancel-after"
 """On a run: when the gateway cancels it unless it has ended (RFC 3339)."""
 

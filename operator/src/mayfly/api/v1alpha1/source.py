@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -40,6 +41,11 @@ TOTAL = (
 """CEL: the number of characters of a source."""
 
 
+FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$"
+
+FILE_NAMES = "names in source.files are relative paths of letters, digits, '_', '-', '.' and '/'"
+
+
 class Source(Part):
     """Python source text, as `inline` (one file, main.py) or as `files`."""
 
@@ -50,8 +56,8 @@ class Source(Part):
         ),
         (
             "!has(self.files) || self.files.all(name, "
-            "name.matches('^[A-Za-z0-9_][A-Za-z0-9_./-]*$') && !name.contains('..'))",
-            "names in source.files are relative paths of letters, digits, '_', '-', '.' and '/'",
+            f"name.matches('{FILE_NAME}') && !name.contains('..'))",
+            FILE_NAMES,
         ),
     )
 
@@ -71,6 +77,15 @@ class Source(Part):
     def empty(self) -> bool:
         """Whether there is no code in it: what the HTTP API creates is filled by a later push."""
         return not any(text.strip() for text in self.texts().values())
+
+    @property
+    def refused(self) -> str:
+        """Why the API server would not take it, by its own rules, in words; "" if it would."""
+        texts = self.texts()
+        if any(not re.fullmatch(FILE_NAME, name) or ".." in name for name in texts):
+            return FILE_NAMES
+        length = sum(map(len, texts.values()))
+        return f"the source has more than {MAX_BYTES} characters" if length > MAX_BYTES else ""
 
     def size(self) -> int:
         """Bytes of UTF-8 of all texts together."""

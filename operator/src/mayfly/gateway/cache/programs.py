@@ -62,7 +62,7 @@ class Programs:
         self._runtimes: Cache[str, PipelineRuntime] = Cache(
             seconds=RUNTIME_SECONDS, size=64, monotonic=monotonic
         )
-        self._packages: Cache[None, dict[str, tuple[str, ...]]] = Cache(
+        self._every: Cache[None, dict[str, PipelineRuntime]] = Cache(
             seconds=RUNTIME_SECONDS, size=1, monotonic=monotonic
         )
 
@@ -99,21 +99,27 @@ class Programs:
 
     async def packages(self, runtime: str) -> tuple[str, ...] | None:
         """The packages of a runtime, each `name==version`; None if there is no such runtime."""
-        return (await self._listed()).get(runtime)
+        found = (await self._listed()).get(runtime)
+        return None if found is None else found.spec.packages
 
     async def runtimes(self) -> list[str]:
         """The names of all runtimes, sorted."""
         return sorted(await self._listed())
 
-    async def _listed(self) -> dict[str, tuple[str, ...]]:
+    async def every_runtime(self) -> list[PipelineRuntime]:
+        """All runtimes, by name; at most some seconds old."""
+        listed = await self._listed()
+        return [listed[name] for name in sorted(listed)]
+
+    async def _listed(self) -> dict[str, PipelineRuntime]:
         # All at once: this is for anyone who asks, and must not lead to a read for each name that
         # somebody makes up.
-        known = self._packages.get(None)
+        known = self._every.get(None)
         if known is None:
             listed = (await self._cluster.list(RUNTIMES))["items"]
             runtimes = [PipelineRuntime.model_validate(body) for body in listed]
-            known = {found.metadata.name: found.spec.packages for found in runtimes}
-            self._packages.put(None, known)
+            known = {found.metadata.name: found for found in runtimes}
+            self._every.put(None, known)
         return known
 
     async def _version(self, run: PipelineRun) -> PipelineVersion:

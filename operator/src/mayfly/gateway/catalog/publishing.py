@@ -318,9 +318,18 @@ class Publishing:
             }
         return {name: value for name, value in spec.items() if value is not None}
 
-    async def _check_source(self, draft: Draft, entrypoint: str | None) -> None:
+    async def schema(self, draft: Draft, entrypoint: str | None = None) -> Json | SourceProblem:
+        """The OpenAPI document of a draft's source, or what is wrong with the source.
+
+        Args:
+            draft: has a source.
+            entrypoint: where the draft names none.
+        """
         entrypoint = draft.entrypoint or entrypoint or "main.py:main"
-        schema = await self._sources.schema(draft.texts(), entrypoint)
+        return await self._sources.schema(draft.texts(), entrypoint)
+
+    async def _check_source(self, draft: Draft, entrypoint: str | None) -> None:
+        schema = await self.schema(draft, entrypoint)
         if isinstance(schema, SourceProblem):
             raise Invalid(f"The source can't be run: {schema.message}", pointer="/source")
 

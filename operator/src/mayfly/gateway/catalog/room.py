@@ -19,6 +19,8 @@ from mayfly.gateway.process import Process
 class Catalog:
     """What the room offers: Pipelines and Models in the API."""
 
+    publishing: Publishing
+    presenter: ModelPresenter
     routers: Sequence[APIRouter]
 
 
@@ -44,4 +46,4 @@ def build(process: Process, access: AccessControl, caches: Caches) -> Catalog:
         callers=access.callers,
         programs=caches.programs,
     )
-    return Catalog([routes.router()])
+    return Catalog(publishing, presenter, [routes.router()])

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from mayfly.gateway.http import described_web
+from mayfly.gateway.http import described_events, described_summaries, described_web
 
 Json = dict[str, Any]
 
@@ -190,6 +190,8 @@ SCHEMAS: dict[str, Json] = {
     "Versions": _list("Version"),
     "Files": _list("File"),
     **described_web.SCHEMAS,
+    **described_summaries.SCHEMAS,
+    **described_events.SCHEMAS,
 }
 
 BODIES: dict[tuple[str, str], tuple[str, str]] = {
@@ -200,6 +202,8 @@ BODIES: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "/v1/models/{owner}/{name}/versions"): ("application/json", "ModelRequest"),
     ("post", "/v1/usage/{identity}/corrections"): ("application/json", "CorrectionRequest"),
     **described_web.BODIES,
+    **described_summaries.BODIES,
+    **described_events.BODIES,
 }
 """Request bodies: media type and schema."""
 
@@ -228,6 +232,8 @@ ANSWERS: dict[tuple[str, str], tuple[str, str]] = {
     ("get", "/v1/usage/{identity}"): ("200", "UsageExplanation"),
     ("get", "/v1/usage/explain"): ("200", "UsageExplanation"),
     **described_web.ANSWERS,
+    **described_summaries.ANSWERS,
+    **described_events.ANSWERS,
 }
 """Responses: code and schema."""
 
@@ -285,6 +291,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
         responses[answer[0]] = {"description": "Done.", "content": content}
         if path in CSV:
             content["text/csv"] = {"schema": TEXT}
+    elif (method, path) in described_events.STREAMS:
+        responses["200"] = _stream(described_events.STREAMS[method, path])
     elif path in CSV:
         responses["200"] = {"description": "Done.", "content": {"text/csv": {"schema": TEXT}}}
     else:
@@ -292,6 +300,14 @@ def _complete(path: str, method: str, operation: Json) -> None:
     problem = {"application/problem+json": {"schema": _reference("Problem")}}
     responses["default"] = {"description": "What is wrong, in words.", "content": problem}
     operation["responses"] = responses
+
+
+def _stream(name: str) -> Json:
+    content = {"text/event-stream": {"schema": TEXT, "x-events": _reference(name)}}
+    return {
+        "description": "Server-sent events; `x-events` describes their data.",
+        "content": content,
+    }
 
 
 def _reference(name: str) -> Json:

@@ -64,6 +64,22 @@ def split(text: str) -> dict[str, str]:
     return found
 
 
+def items(text: str) -> list[str]:
+    """The items of a JSON array, each as its own text.
+
+    Raises:
+        ValueError: the text is not a JSON array; with a message for its author.
+    """
+    position = _expect(text, _skip(text, 0), "[")
+    found: list[str] = []
+    while text[position : position + 1] != "]":
+        start = _expect(text, position, ",") if found else position
+        _, position = strict_json.parse_at(text, start, "it")
+        found.append(text[start:position])
+        position = _skip(text, position)
+    return found
+
+
 def _skip(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position

@@ -277,3 +277,21 @@ async def items_from(tx: AsyncConnection, run_uid: str, position: int) -> list[s
     for row in found:
         texts += row.data.split("\n")[max(0, position - row.position) :]
     return texts
+
+
+_SOME_ITEMS = _ITEMS.add_columns(output_chunks.c.size).limit(bindparam("rows"))
+
+
+async def some_items_from(
+    tx: AsyncConnection, run_uid: str, position: int, size: int = 256 * 1024
+) -> list[str]:
+    """About `size` bytes of items from a position on, as JSON texts; [] if there are none yet."""
+    wanted = {"run_uid": run_uid, "start": position, "rows": max(1, size // 1024)}
+    texts: list[str] = []
+    taken = 0
+    for row in await tx.execute(_SOME_ITEMS, wanted):
+        if taken >= size:
+            break
+        texts += row.data.split("\n")[max(0, position - row.position) :]
+        taken += row.size
+    return texts

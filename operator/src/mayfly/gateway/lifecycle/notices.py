@@ -14,11 +14,13 @@ class Notices:
 
     Attributes:
         news: tells the UID of each run that changed.
+        stops: tells that the gateway is stopping.
     """
 
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.news: Listeners[str] = Listeners()
+        self.stops: Listeners[[]] = Listeners()
 
     def tell(self, uid: str) -> None:
         """Notify: something about this run changed."""
@@ -30,6 +32,7 @@ class Notices:
         """Wake all subscribers, because the gateway is stopping."""
         for uid in list(self._waiters):
             self.tell(uid)
+        self.stops.tell()
 
     def subscribe(self, uid: str) -> Subscription:
         """Subscribe; changes from now on are not missed."""

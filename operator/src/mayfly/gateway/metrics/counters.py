@@ -135,6 +135,16 @@ class Metrics:
         self._start_seconds.observe(_seconds(row.created_at, at))
         self._expect(row)
 
+    @property
+    def start_latencies(self) -> dict[str, float]:
+        """How long starts took: how many up to each bound in seconds, and their `count`, `sum`."""
+        [family] = self._start_seconds.collect()
+        found = {each.labels["le"]: each.value for each in family.samples if "le" in each.labels}
+        for each in family.samples:
+            if each.name.endswith(("_count", "_sum")):
+                found[each.name.rpartition("_")[2]] = each.value
+        return found
+
     def ended(self, completed_at: datetime | None, now: datetime) -> None:
         """Observe how long it took to record an end."""
         if completed_at is not None:

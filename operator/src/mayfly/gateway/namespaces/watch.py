@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from mayfly.api.v1alpha1.names import WARM_LABEL
 from mayfly.clock import Monotonic
 from mayfly.gateway.cache.informer import Change, Informer
 from mayfly.kube.client import Cluster, find_object
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 
 
 class Namespaces:
-    """Informer of namespaces and their annotations.
+    """Informer of namespaces, their annotations and the label of their pools.
 
     Attributes:
         changes: tells a namespace's name and annotations at each change; none when it is gone.
@@ -50,6 +51,12 @@ class Namespaces:
             return True
         return await find_object(self._cluster, NAMESPACES, None, name) is not None
 
+    def pools(self) -> dict[str, str]:
+        """The runtimes whose pods wait for runs, by the namespaces that are labelled so."""
+        bodies = self._informer.objects.values()
+        named = {each["metadata"]["name"]: each["metadata"]["pool"] for each in bodies}
+        return {name: runtime for name, runtime in named.items() if runtime}
+
     def _on_change(self, change: Change, body: Json) -> None:
         metadata = body["metadata"]
         annotations = {} if change == "DELETED" else metadata["annotations"]
@@ -62,5 +69,6 @@ def _trimmed(body: Json) -> Json:
         "name": metadata["name"],
         "resourceVersion": metadata["resourceVersion"],
         "annotations": metadata.get("annotations") or {},
+        "pool": (metadata.get("labels") or {}).get(WARM_LABEL, ""),
     }
     return {"metadata": kept}

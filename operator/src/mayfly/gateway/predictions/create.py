@@ -161,7 +161,7 @@ class Creator:
         """
         namespace = caller.namespace or target.entry.namespace
         order = Order(caller, namespace, target, request)
-        maker = self._calls if target.entry.is_model else self._runs
+        maker = self._maker(order)
         called = f"{namespace} {target.called} {target.version}"
         known = idempotency.fingerprint(headers, called, request.body)
         async with self._in_flight.turn(known):
@@ -175,6 +175,35 @@ class Creator:
                 return first
             return await self._made(plan, known, maker)
 
+    async def check(self, caller: Caller, target: Target, request: CreateRequest) -> Refusal | None:
+        """What a create would find wrong with an input; None if nothing. Makes nothing.
+
+        Raises:
+            Forbidden: what is called may not be called from there.
+            Missing: it has no such version, or none that can still be called.
+            Invalid: it can't be called at all.
+        """
+        namespace = caller.namespace or target.entry.namespace
+        order = Order(caller, namespace, target, request)
+        self._callers.require_callable(target.entry, namespace)
+        callee = await self._maker(order).callee(order)
+        if callee.schema is None:
+            return None  # only the Model's server can tell
+        problems = await self._problems(callee, callee.schema, request.input)
+        return Refusal(problems) if problems else None
+
+    def _maker(self, order: Order) -> Maker:
+        return self._calls if order.target.entry.is_model else self._runs
+
+    async def _problems(
+        self, callee: Callee, schema: dict[str, Any], given: dict[str, Any]
+    ) -> list[str]:
+        """What is wrong with an input, a sentence for each field."""
+        # Only inputs of runs may refer to Secrets; any caller may pass a secret as text.
+        return await self._sources.input_problems(
+            schema, given, references=not callee.entry.is_model, literals=True
+        )
+
     async def _plan(self, order: Order, maker: Maker, base: str) -> Plan:
         """Check rules 2 to 5 and return what to make."""
         self._callers.require_callable(order.target.entry, order.namespace)
@@ -182,10 +211,7 @@ class Creator:
         callee = await maker.callee(order)
         given = Concealed(order.request.input, order.request.input_json)
         if callee.schema is not None:
-            # Only inputs of runs may refer to Secrets; any caller may pass a secret as text.
-            problems = await self._sources.input_problems(
-                callee.schema, given.input, references=not callee.entry.is_model, literals=True
-            )
+            problems = await self._problems(callee, callee.schema, given.input)
             if problems:
                 raise Refusal(problems)
             given = self._sealed.conceal(callee.schema, given.input, given.input_json)

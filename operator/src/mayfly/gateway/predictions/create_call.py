@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.api.v1alpha1.identity import run_id
+from mayfly.api.v1alpha1.names import CREATED_BY_LENGTH
 from mayfly.clock import Clock
 from mayfly.config import GatewayConfig
 from mayfly.database.engine import Database
@@ -152,7 +153,7 @@ class CallMaker:
     def _row(self, plan: Plan) -> RunRow:
         now = self._clock()
         uid = self._new_uid()
-        entry = plan.callee.entry
+        entry, user = plan.callee.entry, plan.order.caller.user
         row = RunRow(
             uid=uid,
             id=run_id(uid),
@@ -172,6 +173,7 @@ class CallMaker:
             opened_at=now,
             kind=MODEL,
             called=plan.order.target.called,
+            created_by=user.name[:CREATED_BY_LENGTH] if user is not None else None,
         )
         parent = plan.order.caller.run
         if parent is None:

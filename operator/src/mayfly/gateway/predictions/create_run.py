@@ -12,6 +12,8 @@ from mayfly.api.v1alpha1 import Pipeline
 from mayfly.api.v1alpha1.identity import run_id
 from mayfly.api.v1alpha1.names import (
     CANCEL_AFTER,
+    CREATED_BY,
+    CREATED_BY_LENGTH,
     DEPTH_LABEL,
     PARENT_LABEL,
     PIPELINE_LABEL,
@@ -145,9 +147,14 @@ class RunMaker:
             DEPTH_LABEL: "1",
         }
         metadata: Json = {"name": name, "namespace": plan.order.namespace, "labels": labels}
+        annotations: Json = {}
         if plan.order.request.cancel_after is not None:
             deadline = self._clock() + timedelta(seconds=plan.order.request.cancel_after)
-            metadata["annotations"] = {CANCEL_AFTER: rfc3339(deadline)}
+            annotations[CANCEL_AFTER] = rfc3339(deadline)
+        if plan.order.caller.user is not None:
+            annotations[CREATED_BY] = plan.order.caller.user.name[:CREATED_BY_LENGTH]
+        if annotations:
+            metadata["annotations"] = annotations
         parent = plan.order.caller.run
         if parent is not None:
             labels |= {

@@ -177,15 +177,24 @@ class Predictions:
         Raises:
             Forbidden: the caller may not list there, or names no namespace.
         """
+        return await self.newest(await self.within(caller, span))
+
+    async def within(self, caller: Caller, span: Span) -> Span:
+        """The part of a span that the caller lists: its namespace's, all, or a run's own tree.
+
+        Raises:
+            Forbidden: the caller may not list there, or names no namespace.
+        """
         if caller.run is not None:
             span = replace(span, root_uid=self._runs.tree_of(caller.run))
         elif caller.namespace is None:
             await self._callers.require(caller, "list", "pipelineruns", "")
         else:
             await self._callers.require(caller, "list", "pipelineruns", caller.namespace)
-        return await self._span(replace(span, namespace=caller.namespace))
+        return replace(span, namespace=caller.namespace)
 
-    async def _span(self, span: Span) -> list[Prediction]:
+    async def newest(self, span: Span) -> list[Prediction]:
+        """The predictions of a span, newest first, for callers that have been authorized."""
         fresh = [row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
         wanted = {row.uid: row for row in fresh if span.holds(row)}
         async with self._database.read(bulk=True) as tx:
@@ -204,7 +213,7 @@ class Predictions:
         Raises:
             Forbidden: there are more than `limit`.
         """
-        every = await self._span(Span(root_uid=found.row.root_uid, limit=limit + 1))
+        every = await self.newest(Span(root_uid=found.row.root_uid, limit=limit + 1))
         if len(every) > limit:
             raise Forbidden(f"The tree has more than {limit} predictions; list them by pages.")
         children: dict[str | None, list[Prediction]] = {}
@@ -224,7 +233,7 @@ class Predictions:
         Raises:
             Forbidden: the caller may read the prediction, but not change it.
         """
-        await self._require_cancel(caller, found.row)
+        await self.require_cancel(caller, found.row)
         if found.ended:
             return found
         if not found.row.is_run:
@@ -236,7 +245,12 @@ class Predictions:
             return await self.refresh(found)
         return await self._until_accepted(found)
 
-    async def _require_cancel(self, caller: Caller, row: RunRow) -> None:
+    async def require_cancel(self, caller: Caller, row: RunRow) -> None:
+        """Require the right to cancel a prediction that the caller may read.
+
+        Raises:
+            Forbidden: the caller lacks it.
+        """
         if caller.run is None:
             await self._callers.require(caller, "patch", "pipelineruns", row.namespace)
             return

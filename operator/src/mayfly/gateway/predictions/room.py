@@ -38,6 +38,9 @@ class Predictions:
     """What the room offers: the API resource `prediction`."""
 
     finder: Finder
+    presenter: Presenter
+    targets: Targets
+    creator: Creator
     webhooks: Webhooks
     routers: Sequence[APIRouter]
 
@@ -84,13 +87,15 @@ def build(
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)
     database.commits.listen(webhooks.committed)
+    targets = Targets(access.callers, caches.directory)
+    creator = _creator(
+        process, caches, lifecycle, namespaces, access, files, secrets, calls, snapshots
+    )
     routes = PredictionRoutes(
         predictions=finder,
         presenter=presenter,
-        targets=Targets(access.callers, caches.directory),
-        creator=_creator(
-            process, caches, lifecycle, namespaces, access, files, secrets, calls, snapshots
-        ),
+        targets=targets,
+        creator=creator,
         budgets=namespaces.budgets,
         callers=access.callers,
         notices=lifecycle.notices,
@@ -99,7 +104,8 @@ def build(
         key=access.key,
     )
     streams = Streams(finder, presenter, lifecycle.notices, process.stopping, access.key, clock)
-    return Predictions(finder, webhooks, [routes.router(), streams.router()])
+    routers = [routes.router(), streams.router()]
+    return Predictions(finder, presenter, targets, creator, webhooks, routers)
 
 
 def _creator(

@@ -155,7 +155,7 @@ class PredictionRoutes:
     async def output(self, request: Request, identity: str) -> Response:
         """The output exactly as the run made it, with its files as links."""
         _, found = await self._find(request, identity)
-        _require_data(found)
+        require_data(found)
         if not found.ended:
             found = await self._predictions.snapshot(found)
         text = await self._presenter.linked(found.row, found.output, urls.base_of(request))
@@ -166,7 +166,7 @@ class PredictionRoutes:
     async def source(self, request: Request, identity: str) -> Response:
         """The source that the prediction ran, even if its Pipeline has changed or was deleted."""
         _, found = await self._find(request, identity)
-        _require_data(found)
+        require_data(found)
         kept = await self._presenter.source(found.row)
         if kept is None:
             raise Missing("The prediction ran no source: it had no pod, or is a Model's.")
@@ -176,7 +176,7 @@ class PredictionRoutes:
     async def logs(self, request: Request, identity: str, follow: bool = False) -> Response:
         """The log as text; with `follow`, streamed until the prediction ends."""
         _, found = await self._find(request, identity)
-        _require_data(found)
+        require_data(found)
         return StreamingResponse(
             self._log(found, follow=follow),
             media_type="text/plain; charset=utf-8",
@@ -223,7 +223,12 @@ class PredictionRoutes:
         return caller, await self._predictions.find(caller, identity, named)
 
 
-def _require_data(found: Prediction) -> None:
+def require_data(found: Prediction) -> None:
+    """Require that a prediction's data are still there.
+
+    Raises:
+        Missing: they were removed.
+    """
     if found.row.data_removed:
         raise Missing(
             "The prediction's data were removed when the retention of its namespace was over "

@@ -40,6 +40,7 @@ class Runs:
     sessions: Sessions
     workqueue: WorkQueue[str]
     trees: Trees
+    gatherer: Gatherer
     recorder: Recorder
     dispatcher: Dispatcher
     failing: FailingRuns
@@ -101,7 +102,15 @@ def build(
     _gauges(telemetry.counters.families, caches.runs, sessions)
     routes = AgentRoutes(agents, files.store, caches.runs)
     return Runs(
-        sessions, workqueue, trees, recorder, dispatcher, failing, agents, [routes.router()]
+        sessions=sessions,
+        workqueue=workqueue,
+        trees=trees,
+        gatherer=gatherer,
+        recorder=recorder,
+        dispatcher=dispatcher,
+        failing=failing,
+        agents=agents,
+        routers=[routes.router()],
     )
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from mayfly.api.v1alpha1.conditions import ConditionType, is_true
 from mayfly.api.v1alpha1.identity import run_id
-from mayfly.api.v1alpha1.names import DEPTH_LABEL
+from mayfly.api.v1alpha1.names import CREATED_BY, CREATED_BY_LENGTH, DEPTH_LABEL
 from mayfly.clock import parse_rfc3339
 from mayfly.gateway.cache.programs import Terms
 from mayfly.gateway.cache.runs import Seen
 from mayfly.gateway.lifecycle.states import State
+from mayfly.gateway.lifecycle.text import storable
 from mayfly.gateway.runs.status import ending_of
 from mayfly.gateway.runs.work import shown_input
 from mayfly.metering.ledger import RunRow
@@ -58,7 +59,13 @@ def new_row(
         input_json=input_json,
         created_at=parse_rfc3339(created) if created else now,
         opened_at=now,
+        created_by=_created_by(seen),
     )
+
+
+def _created_by(seen: Seen) -> str | None:
+    text = str((seen.raw["metadata"].get("annotations") or {}).get(CREATED_BY) or "")
+    return storable(text)[:CREATED_BY_LENGTH] or None
 
 
 def _labelled_depth(seen: Seen) -> int:

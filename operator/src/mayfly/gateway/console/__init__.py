@@ -1,0 +1,1 @@
+"""What a console shows beside the prediction API: events, previews, bundles, pools."""

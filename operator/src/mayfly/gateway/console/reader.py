@@ -1,0 +1,110 @@
+"""Reads predictions for those who follow them: slim rows, from the ledger and from the watch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+
+from mayfly.database.engine import Database
+from mayfly.gateway.cache.runs import Runs, Seen
+from mayfly.gateway.lifecycle.states import state_of
+from mayfly.gateway.predictions.snapshots import Prediction
+from mayfly.gateway.runs.rows import row_of
+from mayfly.metering import filters, ledger, listing
+from mayfly.metering.filters import Filter
+from mayfly.metering.ledger import RunRow
+from mayfly.metering.listing import Span
+
+PIECE = 500
+"""Predictions that are read and told at a time."""
+
+PARENTS = 100
+"""Parents whose children are asked for at a time."""
+
+TREE_LIMIT = 10_000
+
+
+class Reader:
+    """Reads predictions without authorization, outputs and long inputs."""
+
+    def __init__(self, database: Database, runs: Runs) -> None:
+        self._database = database
+        self._runs = runs
+
+    async def by_uids(self, uids: Sequence[str]) -> list[Prediction]:
+        """The predictions with these UIDs, as far as they are there; at most `PIECE`."""
+        async with self._database.read(bulk=True) as tx:
+            rows = await listing.by_uids(tx, uids)
+        known = {row.uid for row in rows}
+        return _shown([*rows, *self._watched(uid for uid in uids if uid not in known)])
+
+    async def filtered(
+        self, span: Span, wanted: Filter
+    ) -> tuple[list[Prediction], tuple[datetime, str] | None]:
+        """The predictions of a span that a filter holds, newest first.
+
+        Returns:
+            The predictions, and `Listed.searched_to`.
+        """
+        fresh = [self._row(each) for each in self._runs.unfinished()]
+        found = {
+            row.uid: row
+            for row in fresh
+            if span.holds(row) and wanted.holds(row, state_of(row).value)
+        }
+        async with self._database.read(bulk=True) as tx:
+            listed = await filters.page(tx, span, wanted)
+            known = await ledger.known(tx, list(found))
+        rows = [*listed.rows, *(row for uid, row in found.items() if uid not in known)]
+        rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
+        return _shown(rows[: span.limit]), listed.searched_to
+
+    async def touched(self, since: datetime) -> list[Prediction]:
+        """What was created or closed since a moment, whichever gateway did it."""
+        async with self._database.read(bulk=True) as tx:
+            return _shown(await listing.touched(tx, since, PIECE))
+
+    async def below(self, uid: str) -> AsyncIterator[list[Prediction]]:
+        """Everything below a prediction, in pieces, parents before children.
+
+        At most `TREE_LIMIT`: the rest is left out.
+        """
+        level, left = [uid], TREE_LIMIT
+        while level:
+            parents, level = level[:PARENTS], level[PARENTS:]
+            async for piece in self._children(parents):
+                shown = piece[:left]
+                left -= len(shown)
+                yield shown
+                if not left:
+                    return
+                # A call of a Model makes nothing.
+                level += [each.row.uid for each in shown if each.row.is_run]
+
+    async def _children(self, parents: Sequence[str]) -> AsyncIterator[list[Prediction]]:
+        last, more = "", True
+        while more:
+            async with self._database.read(bulk=True) as tx:
+                rows = await listing.children(tx, parents, last, PIECE)
+            more = len(rows) == PIECE
+            if rows:
+                last = rows[-1].uid
+                yield _shown(rows)
+        queued = [each for uid in parents for each in self._runs.children_of(uid)]
+        async with self._database.read() as tx:
+            known = await ledger.known(tx, [each.uid for each in queued])
+        fresh = [each.uid for each in queued if each.uid not in known]
+        for start in range(0, len(fresh), PIECE):
+            yield _shown(self._watched(fresh[start : start + PIECE]))
+
+    def _watched(self, uids: Iterable[str]) -> list[RunRow]:
+        """Rows of runs that the ledger does not have yet, from their objects."""
+        found = (self._runs.get(uid) or self._runs.departed(uid) for uid in uids)
+        return [self._row(each) for each in found if each is not None]
+
+    def _row(self, seen: Seen) -> RunRow:
+        return row_of(seen, self._runs.root_of(seen))
+
+
+def _shown(rows: Iterable[RunRow]) -> list[Prediction]:
+    return [Prediction(row, state_of(row), None) for row in rows]
