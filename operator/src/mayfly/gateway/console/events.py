@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from mayfly.clock import Monotonic
+from mayfly.database.engine import StorageError
 from mayfly.gateway.access.callers import Callers
-from mayfly.gateway.console.feed import POLL_SECONDS, Feed, Listener, Told
+from mayfly.gateway.console.feed import Feed, Listener, Told
 from mayfly.gateway.console.reader import PIECE, TREE_LIMIT, Reader, Summaries
 from mayfly.gateway.console.server_sent import HEADERS, HEARTBEAT, OPENING, EventResponse, event
 from mayfly.gateway.console.story import POSITION, Position, Story
@@ -36,6 +38,8 @@ from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.kube.errors import KubeError
 from mayfly.metering.listing import Span
 
+logger = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 HEARTBEAT_SECONDS = 15.0
@@ -43,13 +47,17 @@ CHECK_SECONDS = 60.0
 RETRY_CHECK_SECONDS = 5.0
 """The rights are asked for again so soon if the API server did not answer."""
 
+FOLLOW_SECONDS = 5.0
+"""What is followed is looked at after so long also if nobody told of it: another gateway may hold
+the run's session."""
+
 PACE_SECONDS = 0.1
 """A prediction that logs all the time is looked at so often at most."""
 
 NEWEST = 100
 """Predictions that a list begins with."""
 
-STREAMS = 2_000
+STREAMS = 1_000
 """Streams of a gateway at a time."""
 
 List = Annotated[bool, Query(alias="list", description="Tell the predictions of the list.")]
@@ -160,7 +168,7 @@ class Events:
         if len(self._feed) >= STREAMS:
             raise TooMany(f"{STREAMS} event streams are open; try again later.", retry_after=10)
         position = Position.read(request.headers.get("last-event-id") or start or "")
-        return EventResponse(self._events(request, scope, position), headers=HEADERS)
+        return EventResponse(self._stream(request, scope, position), headers=HEADERS)
 
     async def _scope(self, request: Request, of: str | None, *, listed: bool) -> Scope:
         """Authenticate and authorize a reader.
@@ -177,9 +185,20 @@ class Events:
             found = await self._predictions.find(caller, of, urls.namespace_of(request))
         return Scope(span, found)
 
-    async def _events(
+    async def _stream(
         self, request: Request, scope: Scope, position: Position
     ) -> AsyncIterator[str]:
+        try:
+            async with aclosing(self._events(request, scope, position)) as told:
+                async for each in told:
+                    yield each
+        except (KubeError, StorageError) as error:
+            # The answer has begun, so it can only end; the reader comes back.
+            logger.warning("a stream of events ended: %s", error)
+
+    async def _events(
+        self, request: Request, scope: Scope, position: Position
+    ) -> AsyncGenerator[str, None]:
         found, clock = scope.found, self._monotonic
         story = self._stories(found, position, urls.base_of(request)) if found else None
         checked, spoke = clock(), clock()
@@ -208,7 +227,7 @@ class Events:
             again = await self._scope(request, of, listed=scope.span is not None)
         except Problem:
             return False
-        except KubeError:
+        except (KubeError, StorageError):
             return None
         return again.span == scope.span
 
@@ -229,7 +248,7 @@ class Events:
                 return
             yield None
             await asyncio.sleep(PACE_SECONDS)
-            await news.wait(HEARTBEAT_SECONDS if over else POLL_SECONDS)
+            await news.wait(HEARTBEAT_SECONDS if over else FOLLOW_SECONDS)
 
     async def _round(
         self,

@@ -204,6 +204,9 @@ class Feed:
                 await self._look()
             except StorageError as error:
                 logger.warning("what changed is told later: %s", error)
+            except Exception:
+                # Streams are for people who look; a fault of theirs stops no gateway.
+                logger.exception("what changed could not be told")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _until_news(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.lifecycle.states import state_of
 from mayfly.gateway.predictions.snapshots import Prediction
-from mayfly.gateway.runs.rows import row_of
+from mayfly.gateway.runs.rows import row_of, state_of_run
 from mayfly.metering import ledger, listing
 from mayfly.metering.ledger import RunRow
 
@@ -44,7 +44,14 @@ class Reader:
         async with self._database.read(bulk=True) as tx:
             rows = await listing.by_uids(tx, uids)
         known = {row.uid for row in rows}
-        return _shown([*rows, *self._watched(uid for uid in uids if uid not in known)])
+        return [*_shown(rows), *self._watched(uid for uid in uids if uid not in known)]
+
+    async def one(self, found: Prediction) -> Prediction:
+        """A prediction's state now, or as it was if it is gone. Its output comes with its end."""
+        uid = found.row.uid
+        async with self._database.read() as tx:
+            rows = await listing.by_uids(tx, [uid])
+        return next(iter([*_shown(rows), *([] if rows else self._watched([uid]))]), found)
 
     async def touched(self, since: datetime) -> list[Prediction]:
         """What was created or closed since a moment, whichever gateway did it."""
@@ -82,15 +89,15 @@ class Reader:
             known = await ledger.known(tx, [each.uid for each in queued])
         fresh = [each.uid for each in queued if each.uid not in known]
         for start in range(0, len(fresh), PIECE):
-            yield _shown(self._watched(fresh[start : start + PIECE]))
+            yield self._watched(fresh[start : start + PIECE])
 
-    def _watched(self, uids: Iterable[str]) -> list[RunRow]:
-        """Rows of runs that the ledger does not have yet, from their objects."""
+    def _watched(self, uids: Iterable[str]) -> list[Prediction]:
+        """Runs that the ledger does not have yet, from their objects."""
         found = (self._runs.get(uid) or self._runs.departed(uid) for uid in uids)
-        return [self._row(each) for each in found if each is not None]
+        return [self._of_object(each) for each in found if each is not None]
 
-    def _row(self, seen: Seen) -> RunRow:
-        return row_of(seen, self._runs.root_of(seen))
+    def _of_object(self, seen: Seen) -> Prediction:
+        return Prediction(row_of(seen, self._runs.root_of(seen)), state_of_run(seen), None, seen)
 
 
 def _shown(rows: Iterable[RunRow]) -> list[Prediction]:

@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import override
 
 from mayfly.database.engine import Database
-from mayfly.gateway.console.reader import Summaries
+from mayfly.gateway.console.reader import Reader, Summaries
 from mayfly.gateway.console.server_sent import event
 from mayfly.gateway.http import rawjson
 from mayfly.gateway.lifecycle import archive
@@ -71,6 +71,7 @@ class Story:
         self,
         *,
         database: Database,
+        reader: Reader,
         predictions: Predictions,
         presenter: Presenter,
         summaries: Summaries,
@@ -82,7 +83,8 @@ class Story:
 
         Args:
             database: has the log and the output.
-            predictions: reads the state.
+            reader: reads the state.
+            predictions: reads the end with its output.
             presenter: makes links of files.
             summaries: presents the state.
             found: the prediction.
@@ -94,6 +96,7 @@ class Story:
         self._position = position
         self._base = base
         self._database = database
+        self._reader = reader
         self._predictions = predictions
         self._presenter = presenter
         self._summaries = summaries
@@ -102,7 +105,7 @@ class Story:
     async def news(self) -> AsyncIterator[str]:
         """The events since the last call; everything there is, at the first."""
         # The state is read first: what a run makes is stored before its end.
-        self.found = found = await self._predictions.refresh(self.found)
+        self.found = found = await self._state()
         [summary] = await self._summaries.of([found])
         if summary != self._summary:
             self._summary = summary
@@ -116,6 +119,11 @@ class Story:
         if found.ended:
             async for each in self._last():
                 yield each
+
+    async def _state(self) -> Prediction:
+        # While it works its bodies, which may be large, are not read again and again.
+        found = await self._reader.one(self.found)
+        return await self._predictions.refresh(found) if found.ended else found
 
     async def _log(self) -> AsyncIterator[str]:
         position = self._position
