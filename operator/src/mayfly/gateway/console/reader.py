@@ -76,13 +76,13 @@ class Reader:
                 level += [each.row.uid for each in shown if each.row.is_run]
 
     async def _children(self, parents: Sequence[str]) -> AsyncIterator[list[Prediction]]:
-        last, more = "", True
+        last, more = ("", ""), True
         while more:
             async with self._database.read(bulk=True) as tx:
                 rows = await listing.children(tx, parents, last, PIECE)
             more = len(rows) == PIECE
             if rows:
-                last = rows[-1].uid
+                last = (rows[-1].parent_uid or "", rows[-1].uid)
                 yield _shown(rows)
         queued = [each for uid in parents for each in self._runs.children_of(uid)]
         async with self._database.read() as tx:
