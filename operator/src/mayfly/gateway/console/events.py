@@ -4,7 +4,7 @@
     prediction   the followed prediction in short, at first and when it changed
     log, output  its log and the items of its output; their ids are positions to go on from
     tree         everything below it, at first and what changed
-    end          it has ended, and all of it was told
+    end          it and everything below it have ended, and all of it was told
 
 The rights are checked at the start and again every minute. A stream ends when they are gone, when
 the gateway stops, or when its reader is too slow; without a list, also after `end`.
@@ -112,22 +112,33 @@ class Below:
 
     Attributes:
         top: the prediction's UID.
+        working: UIDs of those below it that have not ended.
     """
 
     def __init__(self, uid: str) -> None:
         self.top = uid
+        self.working: set[str] = set()
         self._known = {uid}
 
-    def __contains__(self, told: Told) -> bool:
+    def takes(self, told: Told) -> bool:
+        """Whether a change is below it; notes it."""
+        if told.uid == self.top:
+            return False
         if told.uid not in self._known:
             if told.parent_uid not in self._known or len(self._known) > TREE_LIMIT:
                 return False
             self._known.add(told.uid)
-        return told.uid != self.top
+        self._note(told.uid, ended=told.ended)
+        return True
 
     def add(self, found: Sequence[Prediction]) -> None:
         """These are below it."""
-        self._known.update(each.row.uid for each in found)
+        for each in found:
+            self._known.add(each.row.uid)
+            self._note(each.row.uid, ended=each.ended)
+
+    def _note(self, uid: str, *, ended: bool) -> None:
+        (self.working.discard if ended else self.working.add)(uid)
 
 
 class Events:
@@ -243,12 +254,14 @@ class Events:
         while True:
             async for told in self._round(scope, story, below, news.take(), first=first):
                 yield told
-            first, over = False, story is None or story.over
-            if news.lost or self._stopping.is_set() or (over and scope.span is None):
+            first = False
+            quiet = story is None or (story.over and not (below and below.working))
+            done = scope.span is None and (story is None or story.closed)
+            if done or news.lost or self._stopping.is_set():
                 return
             yield None
             await asyncio.sleep(PACE_SECONDS)
-            await news.wait(HEARTBEAT_SECONDS if over else FOLLOW_SECONDS)
+            await news.wait(HEARTBEAT_SECONDS if quiet else FOLLOW_SECONDS)
 
     async def _round(
         self,
@@ -269,12 +282,25 @@ class Events:
         if below is not None and first:
             async for told in self._tree(below):
                 yield told
-        if story is not None and story.found.ended and not over:
-            story.over = True
+        if below and over and below.working and not changed:
+            async for told in self._again(below):
+                yield told
+        if story and below and story.over and not below.working and not story.closed:
+            story.closed = True
             yield event("end", "{}")
 
     async def _newest(self, span: Span) -> list[Json]:
         return await self._summaries.of(await self._predictions.newest(span))
+
+    async def _again(self, below: Below) -> AsyncIterator[str]:
+        """What works below it, looked at though nobody told of it: it may be deleted."""
+        asked = sorted(below.working)[:PIECE]
+        found = await self._reader.by_uids(asked)
+        below.working.difference_update(set(asked) - {each.row.uid for each in found})
+        ended = [each for each in found if each.ended]
+        below.add(ended)
+        for told in _pieces("tree", await self._summaries.of(ended)):
+            yield told
 
     async def _tree(self, below: Below) -> AsyncIterator[str]:
         async for found in self._reader.below(below.top):
@@ -293,7 +319,7 @@ def _changes(
     for each in changed:
         if over and each.uid == below.top:
             yield event("prediction", json.dumps(each.summary))
-    yield from _pieces("tree", [each.summary for each in changed if each in below])
+    yield from _pieces("tree", [each.summary for each in changed if below.takes(each)])
 
 
 def _pieces(name: str, summaries: Sequence[Json]) -> Iterator[str]:

@@ -52,6 +52,7 @@ class Told:
     """A prediction that changed.
 
     Attributes:
+        ended: nothing changes any more.
         summary: as it is presented; shared, read-only.
     """
 
@@ -60,6 +61,7 @@ class Told:
     root_uid: str
     namespace: str
     depth: int
+    ended: bool
     summary: Json
 
 
@@ -252,7 +254,7 @@ class Feed:
             self._marks[row.uid] = mark
             self._marks.move_to_end(row.uid)
             place = (row.uid, row.parent_uid, row.root_uid, row.namespace, row.depth)
-            told.append(Told(*place, summary))
+            told.append(Told(*place, each.ended, summary))
         _shorten(self._marks, REMEMBERED)
         _shorten(self._calls, PIECE)
         for listener in self._listeners:

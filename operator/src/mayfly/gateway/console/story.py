@@ -64,7 +64,8 @@ class Story:
 
     Attributes:
         found: the prediction as it was last read.
-        over: its end was told, and everything before it.
+        over: its end was told, with everything before it.
+        closed: the reader knows that nothing more comes, of what is below it either.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Story:
             base: the reader's base URL, for files.
         """
         self.found = found
-        self.over = False
+        self.over = self.closed = False
         self._position = position
         self._base = base
         self._database = database
@@ -110,13 +111,17 @@ class Story:
         if summary != self._summary:
             self._summary = summary
             yield event("prediction", json.dumps(summary))
-        if found.row.data_removed:
-            return
+        if not found.row.data_removed:
+            async for each in self._pieces():
+                yield each
+        self.over = found.ended
+
+    async def _pieces(self) -> AsyncIterator[str]:
         async for each in self._log():
             yield each
         async for each in self._items():
             yield each
-        if found.ended:
+        if self.found.ended:
             async for each in self._last():
                 yield each
 
