@@ -1,6 +1,8 @@
 """The API's own description, and that nothing it allows makes the gateway fail."""
 
 import asyncio
+import json
+import re
 import subprocess
 
 from support.gateway.player import playing
@@ -32,8 +34,24 @@ async def test_the_description_has_every_noun(world: World) -> None:
         "/v1/usage/explain": {"get"},
         "/v1/webhooks/default/secret": {"get"},
         "/v1/streams/{identity}": {"get"},
+        "/v1/events": {"get"},
+        "/v1/predictions/{identity}/cancel": {"get", "post"},
+        "/v1/predictions/{identity}/input": {"get"},
+        "/v1/predictions/{identity}/bundle": {"get"},
+        "/v1/check": {"post"},
+        "/v1/models/{owner}/{name}/check": {"post"},
+        "/v1/runtimes": {"get"},
+        "/v1/pools": {"get"},
     }.items():
         assert methods <= set(described["paths"][path]), path
+
+
+async def test_every_schema_that_is_named_is_there(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client(None) as anybody:
+        text = (await anybody.get("/openapi.json")).text
+    named = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', text))
+    assert "Summary" in named
+    assert named <= json.loads(text)["components"]["schemas"].keys()
 
 
 async def test_whatever_the_description_allows_is_answered_without_a_5xx(world: World) -> None:

@@ -177,6 +177,11 @@ async def test_a_tree_is_told_whole_and_then_what_changes(world: World) -> None:
                         in {(row["status"], row["id"]) for row in each.rows("tree")}
                     )
                 )
+                # Its end is not the end: what is below it goes on, and is told.
+                await part.until(lambda each: each.of("prediction")[-1]["status"] == "succeeded")
+                for child in (low, late, beside):
+                    assert part.of("end") == []
+                    child.end_by_controller("Canceled")
                 await part.until(lambda each: each.of("end"))
                 await part.until(lambda each: beside.id in {row["id"] for row in each.rows()})
                 assert tree(part) == {low.id, late.id}
@@ -371,3 +376,21 @@ async def test_a_position_beyond_everything_is_no_error(world: World) -> None:
         assert log_of(beyond) == ""
         strange = await whole(gateway, run.id, after="1690212292:0")
         assert log_of(strange) == "one\n"
+
+
+async def test_a_child_that_is_deleted_does_not_keep_a_stream_open(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mayfly.gateway.console.events.FOLLOW_SECONDS", 0.3)
+    run = world.claimed()
+    async with world.gateway() as gateway, listening(gateway, of=run.id) as stream:
+        async with run.working(gateway, written=True) as agent:
+            child = world.child(run)
+            await stream.until(lambda each: child.id in tree(each))
+            await agent.end()
+        await run.finished()
+        await stream.until(lambda each: each.of("prediction")[-1]["status"] == "succeeded")
+        assert stream.of("end") == []
+        child.delete()
+        await stream.end()
+        assert stream.events[-1].name == "end"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from contract.models.test_faults import Crooked, health
 from support.gateway.listening import Listening, listening
-from support.gateway.models import ModelWorld, create
+from support.gateway.models import ModelWorld, create, read
 from support.gateway.world import BUILDER
 from support.servers.ports import free_port
 from support.servers.postgresql import BOTH
@@ -66,3 +66,44 @@ async def test_a_call_is_told_from_its_queue_to_its_end(world: ModelWorld) -> No
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_a_call_at_another_gateway_is_told_too(world: ModelWorld) -> None:
     await played(world, gateways=2)
+
+
+async def test_what_a_cancel_would_do_is_what_it_does(world: ModelWorld) -> None:
+    """A call that waits, one that was sent, and one that has ended; alone, and below a run."""
+    silent = Crooked(health_check=health(), put=(202, b"{}"))
+    parent = world.claimed("parent")
+    async with silent.serving() as server, world.gateway() as gateway:
+        world.model("model", endpoint=server.endpoint, concurrency=1)
+        async with parent.dial(gateway) as agent:
+            await agent.hello()
+            token = (await agent.start())["token"]
+            await parent.until(lambda each: each["status"].get("phase") == "Processing")
+            async with gateway.client(token) as code, gateway.client(BUILDER) as person:
+                sent = await create(code)
+                await hook_of(server)
+                waits = await create(code)
+                assert await preview(person, waits["id"]) == (True, {waits["id"]}, set())
+                assert await preview(person, sent["id"]) == (True, {sent["id"]}, set())
+                expected = (True, {parent.id, waits["id"]}, {sent["id"]})
+                assert await preview(person, parent.id) == expected
+                # The run may cancel what it has made, and not itself.
+                assert await preview(code, waits["id"]) == (True, {waits["id"]}, set())
+                assert (await preview(code, parent.id))[0] is False
+                parent.cancel()
+                await agent.expect("cancel")
+                await parent.accepted_cancel()
+                shown = await read(person, waits["id"])
+                assert shown["status"] == "canceled"
+                assert (await read(person, sent["id"]))["status"] != "canceled"
+                assert await preview(person, waits["id"]) == (False, set(), set())
+                assert await preview(person, parent.id) == (False, {parent.id}, {sent["id"]})
+
+
+async def preview(caller: Any, identity: str) -> tuple[bool, set[str], set[str]]:
+    answer = await caller.get(f"/v1/predictions/{identity}/cancel")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["may"] == (told["why_not"] is None)
+    parts = ({each["id"] for each in told[name]["results"]} for name in ("cancels", "runs_on"))
+    cancels, runs_on = parts
+    return told["may"], cancels, runs_on

@@ -146,3 +146,30 @@ async def test_calls_are_counted_without_a_look_at_predictions(tx: AsyncConnecti
     counted = await listing.count_calls(tx, [("team", f"pipeline-{n}") for n in range(20)])
     in_all = await tx.scalar(text("SELECT count(*) FROM runs"))
     assert sum(counted.values()) == in_all == PREDICTIONS
+
+
+async def test_what_changed_and_what_was_made_is_found_by_an_index(tx: AsyncConnection) -> None:
+    for moment, index in (
+        (runs.c.created_at, "ix_runs_created_at"),
+        (runs.c.closed_at, "ix_runs_open"),
+    ):
+        assert_served(await plan(tx, listing.query_touched(moment, MOMENT, 500)), index)
+    parents = [f"{number:08}-0000-4000-8000-000000000000" for number in range(100)]
+    made = await plan(tx, listing.query_children(parents, ("", ""), 500))
+    assert "ix_runs_parent_uid" in made, made
+    assert "SCAN runs" not in made
+
+
+async def test_children_come_whole_page_by_page(tx: AsyncConnection) -> None:
+    found = await tx.execute(runs.select().where(runs.c.parent_uid.is_not(None)))
+    every = {row.uid: row.parent_uid for row in found}
+    parents = sorted(set(every.values()))[:40]
+    read: list[str] = []
+    last = ("", "")
+    while page := await listing.children(tx, parents, last, 7):
+        read += [row.uid for row in page]
+        last = (page[-1].parent_uid or "", page[-1].uid)
+        assert {row.output for row in page} == {None}
+    wanted = [uid for uid, parent in every.items() if parent in parents]
+    assert sorted(read) == sorted(wanted)
+    assert len(read) > 7

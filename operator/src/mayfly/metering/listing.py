@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, null, select, tuple_
+from sqlalchemy import Column, Select, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mayfly.metering.ledger import RunRow
@@ -111,17 +111,36 @@ async def touched(tx: AsyncConnection, since: datetime, limit: int) -> list[RunR
     """
     found: dict[str, RunRow] = {}
     for moment in (runs.c.created_at, runs.c.closed_at):
-        wanted = SLIM.where(moment >= since).order_by(moment.desc()).limit(limit)
-        found |= {row.uid: row for row in await slim_rows(tx, wanted)}
+        rows = await slim_rows(tx, query_touched(moment, since, limit))
+        found |= {row.uid: row for row in rows}
     return list(found.values())
 
 
+def query_touched(moment: Column[datetime], since: datetime, limit: int) -> Select[Any]:
+    """The query of rows with a moment that is not before another; an index serves it."""
+    return SLIM.where(moment >= since).order_by(moment.desc()).limit(limit)
+
+
 async def children(
-    tx: AsyncConnection, parents: Sequence[str], after: str, limit: int
+    tx: AsyncConnection, parents: Sequence[str], after: tuple[str, str], limit: int
 ) -> list[RunRow]:
-    """What some predictions have made, by UID from the one after `after` on; slim rows."""
-    wanted = SLIM.where(runs.c.parent_uid.in_(parents), runs.c.uid > after)
-    return await slim_rows(tx, wanted.order_by(runs.c.uid).limit(limit))
+    """What some predictions have made, by parent and UID; slim rows.
+
+    Args:
+        tx: the transaction.
+        parents: the predictions.
+        after: parent and UID of the last one that was read; two empty texts for the beginning.
+        limit: how many to read.
+    """
+    return await slim_rows(tx, query_children(parents, after, limit))
+
+
+def query_children(parents: Sequence[str], after: tuple[str, str], limit: int) -> Select[Any]:
+    """The query of `children`; in an order that tempts no database to walk through all UIDs."""
+    place = (runs.c.parent_uid, runs.c.uid)
+    wanted = SLIM.where(runs.c.parent_uid.in_(parents))
+    wanted = wanted.where(tuple_(*place) > tuple_(literal(after[0]), literal(after[1])))
+    return wanted.order_by(*place).limit(limit)
 
 
 async def count_calls(

@@ -4,7 +4,7 @@
     prediction   the followed prediction in short, at first and when it changed
     log, output  its log and the items of its output; their ids are positions to go on from
     tree         everything below it, at first and what changed
-    end          it has ended, and all of it was told
+    end          it and everything below it have ended, and all of it was told
 
 The rights are checked at the start and again every minute. A stream ends when they are gone, when
 the gateway stops, or when its reader is too slow; without a list, also after `end`.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from mayfly.clock import Monotonic
+from mayfly.database.engine import StorageError
 from mayfly.gateway.access.callers import Callers
-from mayfly.gateway.console.feed import POLL_SECONDS, Feed, Listener, Told
+from mayfly.gateway.console.feed import Feed, Listener, Told
 from mayfly.gateway.console.reader import PIECE, TREE_LIMIT, Reader
 from mayfly.gateway.console.server_sent import HEADERS, HEARTBEAT, OPENING, EventResponse, event
 from mayfly.gateway.console.story import POSITION, Position, Story
@@ -37,6 +39,8 @@ from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.kube.errors import KubeError
 from mayfly.metering.listing import Span
 
+logger = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 HEARTBEAT_SECONDS = 15.0
@@ -44,13 +48,17 @@ CHECK_SECONDS = 60.0
 RETRY_CHECK_SECONDS = 5.0
 """The rights are asked for again so soon if the API server did not answer."""
 
+FOLLOW_SECONDS = 5.0
+"""What is followed is looked at after so long also if nobody told of it: another gateway may hold
+the run's session."""
+
 PACE_SECONDS = 0.1
 """A prediction that logs all the time is looked at so often at most."""
 
 NEWEST = 100
 """Predictions that a list begins with."""
 
-STREAMS = 2_000
+STREAMS = 1_000
 """Streams of a gateway at a time."""
 
 List = Annotated[bool, Query(alias="list", description="Tell the predictions of the list.")]
@@ -105,22 +113,33 @@ class Below:
 
     Attributes:
         top: the prediction's UID.
+        working: UIDs of those below it that have not ended.
     """
 
     def __init__(self, uid: str) -> None:
         self.top = uid
+        self.working: set[str] = set()
         self._known = {uid}
 
-    def __contains__(self, told: Told) -> bool:
+    def takes(self, told: Told) -> bool:
+        """Whether a change is below it; notes it."""
+        if told.uid == self.top:
+            return False
         if told.uid not in self._known:
             if told.parent_uid not in self._known or len(self._known) > TREE_LIMIT:
                 return False
             self._known.add(told.uid)
-        return told.uid != self.top
+        self._note(told.uid, ended=told.ended)
+        return True
 
     def add(self, found: Sequence[Prediction]) -> None:
         """These are below it."""
-        self._known.update(each.row.uid for each in found)
+        for each in found:
+            self._known.add(each.row.uid)
+            self._note(each.row.uid, ended=each.ended)
+
+    def _note(self, uid: str, *, ended: bool) -> None:
+        (self.working.discard if ended else self.working.add)(uid)
 
 
 class Events:
@@ -161,7 +180,7 @@ class Events:
         if len(self._feed) >= STREAMS:
             raise TooMany(f"{STREAMS} event streams are open; try again later.", retry_after=10)
         position = Position.read(request.headers.get("last-event-id") or start or "")
-        return EventResponse(self._events(request, scope, position), headers=HEADERS)
+        return EventResponse(self._stream(request, scope, position), headers=HEADERS)
 
     async def _scope(self, request: Request, of: str | None, *, listed: bool) -> Scope:
         """Authenticate and authorize a reader.
@@ -178,9 +197,20 @@ class Events:
             found = await self._predictions.find(caller, of, urls.namespace_of(request))
         return Scope(span, found)
 
-    async def _events(
+    async def _stream(
         self, request: Request, scope: Scope, position: Position
     ) -> AsyncIterator[str]:
+        try:
+            async with aclosing(self._events(request, scope, position)) as told:
+                async for each in told:
+                    yield each
+        except (KubeError, StorageError) as error:
+            # The answer has begun, so it can only end; the reader comes back.
+            logger.warning("a stream of events ended: %s", error)
+
+    async def _events(
+        self, request: Request, scope: Scope, position: Position
+    ) -> AsyncGenerator[str, None]:
         found, clock = scope.found, self._monotonic
         story = self._stories(found, position, urls.base_of(request)) if found else None
         checked, spoke = clock(), clock()
@@ -209,7 +239,7 @@ class Events:
             again = await self._scope(request, of, listed=scope.span is not None)
         except Problem:
             return False
-        except KubeError:
+        except (KubeError, StorageError):
             return None
         return again.span == scope.span
 
@@ -225,12 +255,14 @@ class Events:
         while True:
             async for told in self._round(scope, story, below, news.take(), first=first):
                 yield told
-            first, over = False, story is None or story.over
-            if news.lost or self._stopping.is_set() or (over and scope.span is None):
+            first = False
+            quiet = story is None or (story.over and not (below and below.working))
+            done = scope.span is None and (story is None or story.closed)
+            if done or news.lost or self._stopping.is_set():
                 return
             yield None
             await asyncio.sleep(PACE_SECONDS)
-            await news.wait(HEARTBEAT_SECONDS if over else POLL_SECONDS)
+            await news.wait(HEARTBEAT_SECONDS if quiet else FOLLOW_SECONDS)
 
     async def _round(
         self,
@@ -251,12 +283,25 @@ class Events:
         if below is not None and first:
             async for told in self._tree(below):
                 yield told
-        if story is not None and story.found.ended and not over:
-            story.over = True
+        if below and over and below.working and not changed:
+            async for told in self._again(below):
+                yield told
+        if story and below and story.over and not below.working and not story.closed:
+            story.closed = True
             yield event("end", "{}")
 
     async def _newest(self, span: Span) -> list[Json]:
         return await self._summaries.of(await self._predictions.newest(span))
+
+    async def _again(self, below: Below) -> AsyncIterator[str]:
+        """What works below it, looked at though nobody told of it: it may be deleted."""
+        asked = sorted(below.working)[:PIECE]
+        found = await self._reader.by_uids(asked)
+        below.working.difference_update(set(asked) - {each.row.uid for each in found})
+        ended = [each for each in found if each.ended]
+        below.add(ended)
+        for told in _pieces("tree", await self._summaries.of(ended)):
+            yield told
 
     async def _tree(self, below: Below) -> AsyncIterator[str]:
         async for found in self._reader.below(below.top):
@@ -275,7 +320,7 @@ def _changes(
     for each in changed:
         if over and each.uid == below.top:
             yield event("prediction", json.dumps(each.summary))
-    yield from _pieces("tree", [each.summary for each in changed if each in below])
+    yield from _pieces("tree", [each.summary for each in changed if below.takes(each)])
 
 
 def _pieces(name: str, summaries: Sequence[Json]) -> Iterator[str]:

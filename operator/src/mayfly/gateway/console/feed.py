@@ -53,6 +53,7 @@ class Told:
     """A prediction that changed.
 
     Attributes:
+        ended: nothing changes any more.
         summary: as it is presented; shared, read-only.
     """
 
@@ -61,6 +62,7 @@ class Told:
     root_uid: str
     namespace: str
     depth: int
+    ended: bool
     summary: Json
 
 
@@ -205,6 +207,9 @@ class Feed:
                 await self._look()
             except StorageError as error:
                 logger.warning("what changed is told later: %s", error)
+            except Exception:
+                # Streams are for people who look; a fault of theirs stops no gateway.
+                logger.exception("what changed could not be told")
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _until_news(self, seconds: float) -> None:
@@ -250,7 +255,7 @@ class Feed:
             self._marks[row.uid] = mark
             self._marks.move_to_end(row.uid)
             place = (row.uid, row.parent_uid, row.root_uid, row.namespace, row.depth)
-            told.append(Told(*place, summary))
+            told.append(Told(*place, each.ended, summary))
         _shorten(self._marks, REMEMBERED)
         _shorten(self._calls, PIECE)
         for listener in self._listeners:

@@ -80,7 +80,8 @@ class Previews:
 
     async def _asked(self, found: Prediction) -> bool:
         if found.row.is_run:
-            return found.seen is not None and found.seen.run.spec.cancel
+            run = found.seen.run if found.seen else None
+            return run is not None and (run.spec.cancel or run.status.cancelling)
         async with self._database.read() as tx:
             call = await calls.find(tx, found.row.uid)
         return call is not None and call.cancel

@@ -9,7 +9,7 @@ from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.lifecycle.states import state_of
 from mayfly.gateway.predictions.snapshots import Prediction
-from mayfly.gateway.runs.rows import row_of
+from mayfly.gateway.runs.rows import row_of, state_of_run
 from mayfly.metering import filters, ledger, listing
 from mayfly.metering.filters import Filter
 from mayfly.metering.ledger import RunRow
@@ -36,7 +36,14 @@ class Reader:
         async with self._database.read(bulk=True) as tx:
             rows = await listing.by_uids(tx, uids)
         known = {row.uid for row in rows}
-        return _shown([*rows, *self._watched(uid for uid in uids if uid not in known)])
+        return [*_shown(rows), *self._watched(uid for uid in uids if uid not in known)]
+
+    async def one(self, found: Prediction) -> Prediction:
+        """A prediction's state now, or as it was if it is gone. Its output comes with its end."""
+        uid = found.row.uid
+        async with self._database.read() as tx:
+            rows = await listing.by_uids(tx, [uid])
+        return next(iter([*_shown(rows), *([] if rows else self._watched([uid]))]), found)
 
     async def filtered(
         self, span: Span, wanted: Filter
@@ -46,18 +53,18 @@ class Reader:
         Returns:
             The predictions, and `Listed.searched_to`.
         """
-        fresh = [self._row(each) for each in self._runs.unfinished()]
+        fresh = [self._of_object(each) for each in self._runs.unfinished()]
         found = {
-            row.uid: row
-            for row in fresh
-            if span.holds(row) and wanted.holds(row, state_of(row).value)
+            each.row.uid: each
+            for each in fresh
+            if span.holds(each.row) and wanted.holds(each.row, each.state.value)
         }
         async with self._database.read(bulk=True) as tx:
             listed = await filters.page(tx, span, wanted)
             known = await ledger.known(tx, list(found))
-        rows = [*listed.rows, *(row for uid, row in found.items() if uid not in known)]
-        rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
-        return _shown(rows[: span.limit]), listed.searched_to
+        every = _shown(listed.rows) + [each for uid, each in found.items() if uid not in known]
+        every.sort(key=lambda each: (each.row.created_at, each.row.id), reverse=True)
+        return every[: span.limit], listed.searched_to
 
     async def touched(self, since: datetime) -> list[Prediction]:
         """What was created or closed since a moment, whichever gateway did it."""
@@ -82,28 +89,28 @@ class Reader:
                 level += [each.row.uid for each in shown if each.row.is_run]
 
     async def _children(self, parents: Sequence[str]) -> AsyncIterator[list[Prediction]]:
-        last, more = "", True
+        last, more = ("", ""), True
         while more:
             async with self._database.read(bulk=True) as tx:
                 rows = await listing.children(tx, parents, last, PIECE)
             more = len(rows) == PIECE
             if rows:
-                last = rows[-1].uid
+                last = (rows[-1].parent_uid or "", rows[-1].uid)
                 yield _shown(rows)
         queued = [each for uid in parents for each in self._runs.children_of(uid)]
         async with self._database.read() as tx:
             known = await ledger.known(tx, [each.uid for each in queued])
         fresh = [each.uid for each in queued if each.uid not in known]
         for start in range(0, len(fresh), PIECE):
-            yield _shown(self._watched(fresh[start : start + PIECE]))
+            yield self._watched(fresh[start : start + PIECE])
 
-    def _watched(self, uids: Iterable[str]) -> list[RunRow]:
-        """Rows of runs that the ledger does not have yet, from their objects."""
+    def _watched(self, uids: Iterable[str]) -> list[Prediction]:
+        """Runs that the ledger does not have yet, from their objects."""
         found = (self._runs.get(uid) or self._runs.departed(uid) for uid in uids)
-        return [self._row(each) for each in found if each is not None]
+        return [self._of_object(each) for each in found if each is not None]
 
-    def _row(self, seen: Seen) -> RunRow:
-        return row_of(seen, self._runs.root_of(seen))
+    def _of_object(self, seen: Seen) -> Prediction:
+        return Prediction(row_of(seen, self._runs.root_of(seen)), state_of_run(seen), None, seen)
 
 
 def _shown(rows: Iterable[RunRow]) -> list[Prediction]:

@@ -138,6 +138,7 @@ def _events(
     def story(found: Prediction, position: Position, base: str) -> Story:
         return Story(
             database=process.database,
+            reader=reader,
             predictions=predictions.finder,
             presenter=predictions.presenter,
             summaries=summaries,

@@ -16,6 +16,7 @@ from typing import Any
 from typing_extensions import override
 
 from mayfly.database.engine import Database
+from mayfly.gateway.console.reader import Reader
 from mayfly.gateway.console.server_sent import event
 from mayfly.gateway.console.summaries import Summaries
 from mayfly.gateway.http import rawjson
@@ -64,13 +65,15 @@ class Story:
 
     Attributes:
         found: the prediction as it was last read.
-        over: its end was told, and everything before it.
+        over: its end was told, with everything before it.
+        closed: the reader knows that nothing more comes, of what is below it either.
     """
 
     def __init__(
         self,
         *,
         database: Database,
+        reader: Reader,
         predictions: Predictions,
         presenter: Presenter,
         summaries: Summaries,
@@ -82,7 +85,8 @@ class Story:
 
         Args:
             database: has the log and the output.
-            predictions: reads the state.
+            reader: reads the state.
+            predictions: reads the end with its output.
             presenter: makes links of files.
             summaries: presents the state.
             found: the prediction.
@@ -90,10 +94,11 @@ class Story:
             base: the reader's base URL, for files.
         """
         self.found = found
-        self.over = False
+        self.over = self.closed = False
         self._position = position
         self._base = base
         self._database = database
+        self._reader = reader
         self._predictions = predictions
         self._presenter = presenter
         self._summaries = summaries
@@ -102,20 +107,29 @@ class Story:
     async def news(self) -> AsyncIterator[str]:
         """The events since the last call; everything there is, at the first."""
         # The state is read first: what a run makes is stored before its end.
-        self.found = found = await self._predictions.refresh(self.found)
+        self.found = found = await self._state()
         [summary] = await self._summaries.of([found])
         if summary != self._summary:
             self._summary = summary
             yield event("prediction", json.dumps(summary))
-        if found.row.data_removed:
-            return
+        if not found.row.data_removed:
+            async for each in self._pieces():
+                yield each
+        self.over = found.ended
+
+    async def _pieces(self) -> AsyncIterator[str]:
         async for each in self._log():
             yield each
         async for each in self._items():
             yield each
-        if found.ended:
+        if self.found.ended:
             async for each in self._last():
                 yield each
+
+    async def _state(self) -> Prediction:
+        # While it works its bodies, which may be large, are not read again and again.
+        found = await self._reader.one(self.found)
+        return await self._predictions.refresh(found) if found.ended else found
 
     async def _log(self) -> AsyncIterator[str]:
         position = self._position

@@ -140,7 +140,7 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Runtime": _object(
         name=TEXT,
-        python=MAYBE,
+        python=TEXT,
         packages={**_list(TEXT), "description": "Each as name==version."},
         cpu=MAYBE,
         memory=MAYBE,
