@@ -309,10 +309,11 @@ async def test_who_does_not_read_is_dropped(world: World, monkeypatch: pytest.Mo
         assert len(log_of(await whole(gateway, run.id))) == 9 * 1024 * 1024
 
 
-async def test_more_than_a_slow_stream_can_hold_ends_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", ["PENDING", "WAITING"])
+async def test_more_than_can_wait_for_a_stream_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr("mayfly.gateway.console.feed.PENDING", 3)
+    monkeypatch.setattr(f"mayfly.gateway.console.feed.{bound}", 3)
     async with world.gateway() as gateway, listening(gateway, list="true") as stream:
         for number in range(8):
             world.run(f"run-{number}")
@@ -394,3 +395,20 @@ async def test_a_child_that_is_deleted_does_not_keep_a_stream_open(
         child.delete()
         await stream.end()
         assert stream.events[-1].name == "end"
+
+
+async def test_a_tree_that_is_too_large_is_told_up_to_the_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("reader", "events"):
+        monkeypatch.setattr(f"mayfly.gateway.console.{module}.TREE_LIMIT", 3)
+        monkeypatch.setattr(f"mayfly.gateway.console.{module}.PIECE", 2)
+    top = world.claimed("top")
+    for number in range(5):
+        world.child(top, f"child-{number}")
+    async with world.gateway() as gateway, listening(gateway, of=top.id) as stream:
+        await stream.until(lambda each: len(tree(each)) == 3)
+        world.child(top, "late")
+        await asyncio.sleep(1)
+        assert len(tree(stream)) == 3
+        assert max(map(len, stream.of("tree"))) <= 2

@@ -1,5 +1,6 @@
 """What a cancel would do, the input as it is stored, and the bundle of a tree."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -75,6 +76,34 @@ async def test_a_queued_run_is_all_that_its_cancel_ends(world: World) -> None:
     async with world.gateway() as gateway:
         told = await preview(gateway, run)
     assert (told["may"], ids(told["cancels"]), ids(told["runs_on"])) == (True, {run.id}, set())
+
+
+@pytest.mark.parametrize("state", ["queued", "claimed", "accepted", "started", "ended"])
+async def test_a_run_in_any_state_is_told_what_its_cancel_then_does(
+    world: World, state: str
+) -> None:
+    run = world.run() if state == "queued" else world.claimed()
+    async with world.gateway() as gateway, run.dial(gateway) as agent:
+        if state not in {"queued", "claimed"}:
+            await agent.hello()
+            await agent.accept()
+        if state in {"started", "ended"}:
+            await agent.say("started", attempt=1, at="2026-01-01T00:00:00Z")
+            await run.until(lambda each: each["status"].get("phase") == "Processing")
+        if state == "ended":
+            await agent.end()
+            await run.finished()
+        told = await preview(gateway, run)
+        assert told["may"] == (state != "ended")
+        assert ids(told["cancels"]) == (set() if state == "ended" else {run.id})
+        async with gateway.client(BUILDER) as caller:
+            asked = asyncio.create_task(caller.post(f"/v1/predictions/{run.id}/cancel"))
+            if state == "ended":
+                assert (await asked).json()["status"] == "succeeded"
+                return
+            await run.until(lambda each: each["spec"].get("cancel") is True)
+            assert (await preview(gateway, run))["may"] is False
+            assert (await asked).status_code == 200
 
 
 async def test_who_may_only_read_is_told_why_it_may_not_cancel(world: World) -> None:
