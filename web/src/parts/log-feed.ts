@@ -1,8 +1,10 @@
 /** A log as a page shows it: what came is drawn a frame at a time, however much came at once. */
 
 import { type Signal, signal } from "@preact/signals";
-import { LogLines } from "./log-lines";
+import { CHUNK, LogLines } from "./log-lines";
 
+/** Longer logs are not in the page as a whole. */
+export const WHOLE = 20_000;
 /** How many new chunks one frame may draw. */
 const PER_FRAME = 10;
 
@@ -50,7 +52,8 @@ export class LogFeed {
       this.count.value = this.lines.count;
     }
     const all = this.lines.chunks.length;
-    this.drawn.value = Math.min(all, Math.max(known, 0) + PER_FRAME);
+    // Of a longer log only what is seen is drawn: the places of the others cost little.
+    this.drawn.value = all * CHUNK > WHOLE ? all : Math.min(all, known + PER_FRAME);
     if (this.drawn.peek() < all) this.ask();
   }
 }

@@ -7,14 +7,12 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/si
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { LogChunk } from "./log-chunk";
-import type { LogFeed } from "./log-feed";
+import { type LogFeed, WHOLE } from "./log-feed";
 import { LogFind } from "./log-find";
 import { CHUNK } from "./log-lines";
 import { count } from "./text";
 import "./log.css";
 
-/** Longer logs are not in the page as a whole. */
-const WHOLE = 20_000;
 const NEAR_END_PX = 40;
 
 /**
@@ -54,7 +52,7 @@ export function Log({
         <div class="row log-switches">
           {live && <Switch on={following} words="Follow" />}
           <Switch on={wrapped} words="Wrap" />
-          <button type="button" class="button button-quiet" onClick={() => toEnd(box, following, false)}>Start</button>
+          <button type="button" class="button button-quiet" onClick={() => toStart(box, following)}>Start</button>
           <button type="button" class="button button-quiet" onClick={() => toEnd(box, following, live)}>End</button>
           <a class="button button-quiet" href={download} download={name}>Download</a>
         </div>
@@ -158,10 +156,18 @@ function useLinked(feed: LogFeed, marked: Signal<number>, show: (line: number) =
   }, [feed]);
 }
 
-function toEnd(box: RefObject<HTMLDivElement | null>, following: Signal<boolean>, end: boolean): void {
-  following.value = end;
+function toStart(box: RefObject<HTMLDivElement | null>, following: Signal<boolean>): void {
+  following.value = false;
+  box.current?.scrollTo({ top: 0 });
+}
+
+function toEnd(box: RefObject<HTMLDivElement | null>, following: Signal<boolean>, live: boolean, tries = 5): void {
+  following.value = live;
   const seen = box.current;
-  if (seen) seen.scrollTop = end || seen.scrollTop === 0 ? seen.scrollHeight : 0;
+  if (!seen) return;
+  seen.scrollTop = seen.scrollHeight;
+  // What comes into sight takes its height only then.
+  if (tries > 0) requestAnimationFrame(() => toEnd(box, following, live, tries - 1));
 }
 
 function numberClicked(event: MouseEvent, marked: Signal<number>): void {

@@ -145,7 +145,7 @@ function Grid({ rows, scale, from, clock, folded, here }: GridProps) {
                 place={first + at}
                 current={each.run.id === all[index]?.run.id}
                 here={each.run.id === here}
-                deepest={narrow.value ? DEEPEST_NARROW : DEEPEST}
+                narrow={narrow.value}
                 scale={scale}
                 from={from}
                 clock={clock}
@@ -188,15 +188,16 @@ interface RowProps {
   place: number;
   current: boolean;
   here: boolean;
-  deepest: number;
+  narrow: boolean;
   scale: ReadonlySignal<Scale>;
   from: ReadonlySignal<From>;
   clock: ReadonlySignal<number>;
   folded: Signal<ReadonlySet<string>>;
 }
 
-function Row({ node, place, current, here, deepest, scale, from, clock, folded }: RowProps) {
+function Row({ node, place, current, here, narrow, scale, from, clock, folded }: RowProps) {
   const { run, level, below } = node;
+  const deepest = narrow ? DEEPEST_NARROW : DEEPEST;
   const words = ["timeline-row", here && "timeline-here"].filter(Boolean).join(" ");
   return (
     <div
@@ -211,7 +212,7 @@ function Row({ node, place, current, here, deepest, scale, from, clock, folded }
         if (!(event.target as Element).closest("a, button")) go(href(`predictions/${run.id}`));
       }}
     >
-      <span role="gridcell" class="timeline-name" style={{ paddingLeft: `${Math.min(level - 1, deepest) * 14}px` }}>
+      <span role="gridcell" class="timeline-name" style={{ paddingLeft: `${Math.min(level - 1, deepest) * (narrow ? 8 : 14)}px` }}>
         <Fold node={node} folded={folded} />
         {level - 1 > deepest && <span class="badge" title="Level">{level}</span>}
         <Status state={run.status} compact />
@@ -241,6 +242,7 @@ function shortModel(run: Summary): string {
 
 function lengthOf(run: Summary, clock: ReadonlySignal<number>): string {
   if (run.started_at === null) return ended(run.status) ? "–" : "waits";
+  if (run.active_seconds !== null && run.completed_at !== null) return length(run.active_seconds);
   const end = run.completed_at === null ? clock.value : Date.parse(run.completed_at);
   return length(Math.max(0, end - Date.parse(run.started_at)) / 1000);
 }
@@ -310,7 +312,7 @@ function showRow(box: HTMLElement, index: number, height: number): void {
 function focusSoon(box: HTMLElement, id: string, tries = 5): void {
   requestAnimationFrame(() => {
     const row = box.querySelector<HTMLElement>(`[data-run="${CSS.escape(id)}"]`);
-    if (row) row.focus({ preventScroll: true });
+    if (row) row.focus();
     else if (tries > 0) focusSoon(box, id, tries - 1);
   });
 }

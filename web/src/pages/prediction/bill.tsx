@@ -7,6 +7,7 @@ import { ErrorNotice, Loading } from "../../parts/notices";
 import { Status } from "../../parts/status";
 import { count, length } from "../../parts/text";
 import { Moment } from "../../parts/time";
+import { Wide } from "../../parts/wide";
 import type { Status as State } from "../../api/types";
 import type { Bill as Told } from "./types";
 
@@ -53,7 +54,7 @@ function Charges({ bill }: { bill: Told }) {
       {bill.charges.length === 0 ? (
         <p class="quiet">Nothing was charged.</p>
       ) : (
-        <div class="table-scroll">
+        <Wide label="Table of the charges">
           <table class="table">
             <thead>
               <tr>
@@ -74,7 +75,7 @@ function Charges({ bill }: { bill: Told }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Wide>
       )}
       {bill.contradictions.map((each) => (
         <div key={each.flag} class="notice notice-warn"><strong>{each.flag}</strong><p>{each.sentence}</p></div>
@@ -87,7 +88,7 @@ function Corrections({ bill }: { bill: Told }) {
   return (
     <section class="stack" aria-label="Corrections">
       <h2>Corrections</h2>
-      <div class="table-scroll">
+      <Wide label="Table of the corrections">
         <table class="table">
           <thead>
             <tr>
@@ -108,7 +109,7 @@ function Corrections({ bill }: { bill: Told }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
     </section>
   );
 }
@@ -118,7 +119,7 @@ function Downstream({ bill }: { bill: Told }) {
   return (
     <section class="stack" aria-label="Runs below">
       <h2>{count(bill.downstream_predictions, "run")} below</h2>
-      <div class="table-scroll bill-below">
+      <Wide label="Table of the runs below" class="bill-below">
         <table class="table">
           <thead>
             <tr>
@@ -139,7 +140,7 @@ function Downstream({ bill }: { bill: Told }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
       {bill.downstream.length < bill.downstream_predictions && (
         <p class="quiet small">The first {bill.downstream.length.toLocaleString("en")} are shown; the sum has all.</p>
       )}

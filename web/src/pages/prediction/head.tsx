@@ -99,7 +99,7 @@ function Actions({ followed, detail, goesOn }: { followed: Followed; detail: Det
       {detail.model.includes("/") && (
         <a class="button" href={href(`models/${detail.model}`, { rerun: detail.id })}>Rerun…</a>
       )}
-      <a class="button" href={apiUrl(`/predictions/${detail.id}/bundle`)} download={`${detail.name}.json`}>Download bundle</a>
+      <a class="button" href={apiUrl(`/predictions/${detail.id}/bundle`)} download={`${detail.name}.json`} title="The run in one JSON file: state, tree, source, log and bill">Download bundle</a>
       <Copy text={detail.id} label="Copy id" />
       {canceling.value && (
         <Cancel

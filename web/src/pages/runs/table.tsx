@@ -6,7 +6,7 @@ import type { Summary } from "../../api/types";
 import { href } from "../../app/router";
 import { namespace } from "../../app/session";
 import { Status } from "../../parts/status";
-import { money } from "../../parts/text";
+import { length, money } from "../../parts/text";
 import { Ago, Length } from "../../parts/time";
 import type { RunRows } from "./rows";
 
@@ -97,6 +97,9 @@ function Model({ run }: { run: Summary }) {
 
 function Time({ run }: { run: Summary }) {
   if (run.started_at === null) return <span class="quiet">{run.completed_at === null ? "waits" : "–"}</span>;
+  if (run.active_seconds !== null && run.completed_at !== null) {
+    return <span class="number">{length(run.active_seconds)}</span>;
+  }
   return <Length from={run.started_at} to={run.completed_at} />;
 }
 
