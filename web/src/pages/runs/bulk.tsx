@@ -18,7 +18,7 @@ interface Item {
   bad: Signal<boolean>;
 }
 
-export function Bulk({ runs, rows, close }: { runs: Summary[]; rows: RunRows; close: () => void }) {
+export function Bulk({ runs, rows, close }: { runs: Summary[]; rows: RunRows; close: (asked: boolean) => void }) {
   const asked = useSignal(false);
   const items = useMemo<Item[]>(() => runs.map((run) => ({ run, told: signal(""), bad: signal(false) })), [runs]);
   const over = items.filter((each) => ended(each.run.status));
@@ -29,13 +29,17 @@ export function Bulk({ runs, rows, close }: { runs: Summary[]; rows: RunRows; cl
     void cancelAll(toCancel);
   };
   return (
-    <Dialog title={asked.value ? `Canceling ${count(toCancel.length, "run")}` : `Cancel ${count(toCancel.length, "run")}?`} close={close}>
-      <p>
-        {toCancel.length === 0
-          ? "None of the ticked runs goes on: there is nothing to cancel."
-          : "Runs that they started are canceled too. What was used so far is billed."}
-        {toCancel.length > 0 && over.length > 0 && ` ${count(over.length, "ticked run")} ended already and will be skipped.`}
-      </p>
+    <Dialog title={asked.value ? `Canceling ${count(toCancel.length, "run")}` : `Cancel ${count(toCancel.length, "run")}?`} close={() => close(asked.value)}>
+      {asked.value ? (
+        <Left items={toCancel} rows={rows} />
+      ) : (
+        <p>
+          {toCancel.length === 0
+            ? "None of the ticked runs goes on: there is nothing to cancel."
+            : "Runs that they started are canceled too. What was used so far is billed."}
+          {toCancel.length > 0 && over.length > 0 && ` ${count(over.length, "ticked run")} ended already and will be skipped.`}
+        </p>
+      )}
       <ul class="results">
         {items.map((each) => (
           <Result key={each.run.id} item={each} rows={rows} />
@@ -47,7 +51,7 @@ export function Bulk({ runs, rows, close }: { runs: Summary[]; rows: RunRows; cl
             Cancel {count(toCancel.length, "run")}
           </button>
         )}
-        <button type="button" class="button" onClick={close}>
+        <button type="button" class="button" onClick={() => close(asked.value)}>
           {asked.value || toCancel.length === 0 ? "Close" : "Keep them"}
         </button>
       </div>
@@ -55,8 +59,22 @@ export function Bulk({ runs, rows, close }: { runs: Summary[]; rows: RunRows; cl
   );
 }
 
+/** What still goes on: a cancel that was asked for has not ended anything yet. */
+function Left({ items, rows }: { items: Item[]; rows: RunRows }) {
+  const going = items.filter((each) => !ended(nowOf(each, rows).status)).length;
+  return (
+    <div class={going > 0 ? "notice notice-warn" : "notice"} role="status">
+      {going > 0 ? `${count(going, "run")} still ${going === 1 ? "goes" : "go"} on.` : "None of them goes on any more."}
+    </div>
+  );
+}
+
+function nowOf(item: Item, rows: RunRows): Summary {
+  return rows.has(item.run.id) ? rows.row(item.run.id).value : item.run;
+}
+
 function Result({ item, rows }: { item: Item; rows: RunRows }) {
-  const now = rows.has(item.run.id) ? rows.row(item.run.id).value : item.run;
+  const now = nowOf(item, rows);
   return (
     <li>
       <Status state={now.status} />

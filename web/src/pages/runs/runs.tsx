@@ -59,9 +59,9 @@ function List({ list, filters }: { list: RunList; filters: Filters }) {
         <Bulk
           runs={canceling.value}
           rows={list.rows}
-          close={() => {
+          close={(started) => {
             canceling.value = null;
-            list.ticked.value = new Set();
+            if (started) list.ticked.value = new Set();
           }}
         />
       )}
