@@ -96,7 +96,7 @@ function Actions({ followed, detail, goesOn }: { followed: Followed; detail: Det
           Cancel…
         </button>
       )}
-      {detail.model.includes("/") && (
+      {detail.model.includes("/") && !detail.data_removed && (
         <a class="button" href={href(`models/${detail.model}`, { rerun: detail.id })}>Rerun…</a>
       )}
       <a class="button" href={apiUrl(`/predictions/${detail.id}/bundle`)} download={`${detail.name}.json`} title="The run in one JSON file: state, tree, source, log and bill">Download bundle</a>

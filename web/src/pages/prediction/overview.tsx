@@ -13,6 +13,7 @@ import { indented } from "./indented";
 import type { Detail } from "./types";
 
 export function Overview({ followed, detail }: { followed: Followed; detail: Detail }) {
+  if (detail.data_removed) return <Facts detail={detail} followed={followed} />;
   return (
     <div class="run-columns">
       <div class="stack">
@@ -29,7 +30,6 @@ function OutputCard({ followed, detail }: { followed: Followed; detail: Detail }
   const items = followed.items.value;
   const over = ended(detail.status);
   const value = over || items.length === 0 ? detail.output : items;
-  if (detail.data_removed) return null;
   return (
     <section class="card" aria-label="Output">
       <div class="head">
@@ -77,7 +77,6 @@ function InputCard({ detail }: { detail: Detail }) {
     },
     [detail.id],
   );
-  if (detail.data_removed) return null;
   const text = state.value.value ?? JSON.stringify(detail.input);
   return (
     <section class="card" aria-label="Input">

@@ -24,6 +24,7 @@ export class RunList {
   private where = "";
   private filters = filtersOf(new URLSearchParams());
   private running = new AbortController();
+  private stop: (() => void) | undefined;
 
   /** Show other runs, and listen to them until the returned function is called. */
   open(where: string, filters: Filters): () => void {
@@ -31,20 +32,8 @@ export class RunList {
     this.filters = filters;
     this.ticked.value = new Set();
     this.loading.value = true;
+    this.live.value = true;
     this.reload();
-    let cut = false;
-    const stop = listen(
-      { namespace: where, list: true },
-      {
-        rows: (runs) => this.hear(runs),
-        live: (yes) => {
-          // What was missed meanwhile is in nobody's stream any more.
-          if (yes && cut) void this.catchUp();
-          cut = !yes;
-          this.live.value = yes;
-        },
-      },
-    );
     const polling = setInterval(() => {
       if (!this.live.peek() && !document.hidden) void this.catchUp();
     }, POLL_MS);
@@ -57,7 +46,8 @@ export class RunList {
     document.addEventListener("visibilitychange", seen);
     addEventListener("scrollend", scrolled);
     return () => {
-      stop();
+      this.stop?.();
+      this.stop = undefined;
       clearInterval(polling);
       document.removeEventListener("visibilitychange", seen);
       removeEventListener("scrollend", scrolled);
@@ -69,8 +59,29 @@ export class RunList {
   readonly reload = () => {
     this.running.abort();
     this.running = new AbortController();
+    if (this.where === "") {
+      this.rows.begin([]);
+      this.loading.value = false;
+      return;
+    }
     void this.load(this.running.signal);
   };
+
+  private listen(): () => void {
+    let cut = false;
+    return listen(
+      { namespace: this.where, list: true },
+      {
+        rows: (runs) => this.hear(runs),
+        live: (yes) => {
+          // What was missed meanwhile is in nobody's stream any more.
+          if (yes && cut) void this.catchUp();
+          cut = !yes;
+          this.live.value = yes;
+        },
+      },
+    );
+  }
 
   private async load(wanted: AbortSignal): Promise<void> {
     try {
@@ -79,6 +90,8 @@ export class RunList {
       this.rows.begin(page.results);
       this.next.value = page.next;
       this.error.value = null;
+      // Only now: who may not list has nothing to listen to.
+      this.stop ??= this.listen();
     } catch (error) {
       if (wanted.aborted) return;
       this.rows.begin([]);

@@ -30,7 +30,7 @@ export default function Runs() {
         <h1>Runs</h1>
         {!list.live.value && <span class="badge" role="status">Reconnecting…</span>}
       </div>
-      <FilterBar filters={filters} />
+      {where !== "" && <FilterBar filters={filters} />}
       <List list={list} filters={filters} />
     </>
   );
