@@ -1,13 +1,16 @@
 /** Moments and lengths of time; those that go on tick. */
 
+import { useComputed } from "@preact/signals";
 import { now } from "../app/clock";
 import { ago, length, moment } from "./text";
 
 /** How long ago; the moment itself, with its time zone, on hover. */
 export function Ago({ at }: { at: string }) {
+  // As a signal: the text alone changes, and only when its words do. Lists have hundreds of these.
+  const words = useComputed(() => ago(at, now.value));
   return (
     <time dateTime={at} title={moment(at)}>
-      {ago(at, now.value)}
+      {words}
     </time>
   );
 }
