@@ -48,14 +48,14 @@ export function Chart(given: ChartGiven) {
   const shown = told.value !== null && told.value < labels.length ? told.value : null;
   return (
     <figure class="chart">
-      <p class="chart-told number" aria-hidden="true">
-        {shown === null ? <span class="quiet">{title}</span> : valueOf(shown)}
+      <p class="chart-told number cut" aria-hidden="true">
+        {shown === null ? <span class="quiet">{title}</span> : `${labels[shown]}: ${say(totals[shown] ?? 0)}`}
       </p>
       <div ref={box} class="chart-box">
         <Picture {...given} width={width.value} totals={totals} told={shown} />
         <Bars count={labels.length} valueOf={valueOf} tell={(at) => (told.value = at)} />
       </div>
-      {series.length > 1 && <Legend series={series} />}
+      {series.length > 1 && <Legend series={series} told={shown} say={say} />}
       <Table {...given} totals={totals} />
     </figure>
   );
@@ -152,7 +152,16 @@ function Bars({
   );
 }
 
-function Legend({ series }: { series: readonly Series[] }) {
+/** What the colours are; while a bar is looked at, with its parts. */
+function Legend({
+  series,
+  told,
+  say,
+}: {
+  series: readonly Series[];
+  told: number | null;
+  say: ChartGiven["say"];
+}) {
   return (
     <ul class="chart-legend">
       {series.map((each, index) => (
@@ -161,6 +170,7 @@ function Legend({ series }: { series: readonly Series[] }) {
             <rect class={`chart-${index % COLOURS}`} width="10" height="10" rx="2" />
           </svg>
           {each.name}
+          {told !== null && <strong class="number">{say(each.values[told] ?? 0)}</strong>}
         </li>
       ))}
     </ul>

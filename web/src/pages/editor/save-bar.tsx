@@ -1,6 +1,8 @@
 /** Saving: what was asked, what came of it, and what somebody else saved meanwhile. */
 
 import { type Signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { Problem } from "../../api/client";
 import { go, href, setQuery } from "../../app/router";
 import { Dialog } from "../../parts/dialog";
 import { ErrorNotice } from "../../parts/notices";
@@ -16,22 +18,31 @@ interface Given {
   again?: () => void;
 }
 
+/** What was created just now, on the page before this one. */
+let made = "";
+
 /** The state of saving, and how to begin it. */
 export function useSaving({ isNew, page, draft, before, base, again }: Given) {
   const busy = useSignal(false);
   const tried = useSignal(false);
   const error = useSignal<Error | null>(null);
   const done = useSignal("");
+  useEffect(() => {
+    if (!isNew && made === page) done.value = "Created. From here on, each save makes a new version.";
+    made = "";
+    // oxlint-disable-next-line react-hooks/exhaustive-deps -- once, when the page opens
+  }, []);
   /** The version that somebody else saved, and whether to run after overwriting it. */
   const other = useSignal<{ version: string; run: boolean } | null>(null);
 
   const saveNew = async (run: boolean) => {
-    const made = await create(draft.peek());
+    const created = await create(draft.peek());
     forget(sessionStorage, page);
     before.value = draft.peek();
-    const place = `models/${made.namespace}/${made.name}`;
-    if (made.problem && !run) throw new Error(`It was created, but can't run: ${made.problem}`);
-    go(href(run ? place : `${place}/edit`, { ns: made.namespace, side: null }));
+    made = `${created.namespace}/${created.name}`;
+    const place = `models/${made}`;
+    // A problem is shown by the page that is opened.
+    go(href(run ? place : `${place}/edit`, { ns: created.namespace, side: null }));
   };
   const saveVersion = async (run: boolean, over: boolean) => {
     const sent = draft.peek();
@@ -41,10 +52,13 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
       return;
     }
     const version = await push(sent, before.peek());
-    done.value = version === latest ? told(version, "Nothing in the files changed: it is still") : told(version, "Saved as");
+    done.value = 
+      version === latest
+        ? `Saved. The source is as it was: it is still version ${version.slice(0, 12)}.`
+        : `Saved as version ${version.slice(0, 12)}. Runs that were created before keep theirs.`;
     before.value = sent;
     base.value = version;
-    if (run) go(href(`models/${sent.namespace}/${sent.name}`));
+    if (run) go(href(`models/${page}`, { side: null }));
   };
   const save = async (run: boolean, over = false) => {
     if (busy.peek()) return;
@@ -52,7 +66,8 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
     done.value = "";
     error.value = problemOf(draft.peek(), isNew);
     if (error.value) {
-      document.querySelector<HTMLElement>('main [aria-invalid="true"]')?.focus();
+      // After the field is shown as wrong.
+      setTimeout(() => document.querySelector<HTMLElement>('main [aria-invalid="true"]')?.focus());
       return;
     }
     busy.value = true;
@@ -74,17 +89,13 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
   return { busy, tried, error, done, other, save, theirs };
 }
 
-function told(version: string, words: string): string {
-  return `${words} version ${version.slice(0, 12)}. Runs that were created before keep theirs.`;
-}
-
 function problemOf(draft: Draft, isNew: boolean): Error | null {
   const words =
     (isNew && nameProblem(draft.name) && `Name: ${nameProblem(draft.name)}`) ||
     (entrypointProblem(draft.entrypoint, draft.files) &&
       `Entrypoint: ${entrypointProblem(draft.entrypoint, draft.files)}`) ||
     sizeProblem(draft.files);
-  return words ? new Error(words) : null;
+  return words ? new Problem(0, "Not saved yet", words) : null;
 }
 
 export function Saving({
@@ -92,23 +103,30 @@ export function Saving({
   readOnly,
   dirty,
   isNew,
+  page,
 }: {
   saving: ReturnType<typeof useSaving>;
   readOnly: boolean;
   dirty: boolean;
   isNew: boolean;
+  page: string;
 }) {
   const { busy, error, done, other, save, theirs } = saving;
-  const off = readOnly || busy.value || (!isNew && !dirty);
+  const asSaved = !isNew && !dirty;
+  const off = readOnly || busy.value || asSaved;
   return (
     <>
       <div class="actions">
         <button type="button" class="button" disabled={off} onClick={() => void save(false)}>
           {busy.value ? "Saving…" : "Save"}
         </button>
-        <button type="button" class="button button-main" disabled={off} onClick={() => void save(true)}>
-          Save and run
-        </button>
+        {asSaved ? (
+          <a class="button button-main" href={href(`models/${page}`, { side: null })}>Run</a>
+        ) : (
+          <button type="button" class="button button-main" disabled={off} onClick={() => void save(true)}>
+            Save and run
+          </button>
+        )}
       </div>
       <div class="editor-told" aria-live="polite">
         {done.value && <p class="notice">{done.value}</p>}

@@ -74,8 +74,8 @@ function Place({ draft, set, readOnly, tried }: Given & { tried: boolean }) {
           ))}
         </select>
       </label>
-      <label class="field editor-place">
-        <span>Name</span>
+      <div class="field editor-place">
+        <label class="label" htmlFor="pipeline-name">Name</label>
         <input
           id="pipeline-name"
           class="mono"
@@ -90,7 +90,7 @@ function Place({ draft, set, readOnly, tried }: Given & { tried: boolean }) {
           onInput={(event) => set({ name: event.currentTarget.value.trim() })}
         />
         {problem && <span id="name-problem" class="field-error">{problem}</span>}
-      </label>
+      </div>
     </>
   );
 }
@@ -118,9 +118,10 @@ function Hardware({ draft, set, readOnly, runtimes }: Given & { runtimes: readon
 function Entrypoint({ draft, set, readOnly, isNew }: Given & { isNew: boolean }) {
   const problem = entrypointProblem(draft.entrypoint, draft.files);
   return (
-    <label class="field">
-      <span>Entrypoint</span>
+    <div class="field">
+      <label class="label" htmlFor="pipeline-entrypoint">Entrypoint</label>
       <input
+        id="pipeline-entrypoint"
         class="mono"
         spellcheck={false}
         autocapitalize="none"
@@ -133,6 +134,6 @@ function Entrypoint({ draft, set, readOnly, isNew }: Given & { isNew: boolean })
         onInput={(event) => set({ entrypoint: event.currentTarget.value.trim() })}
       />
       {problem && <span id="entrypoint-problem" class="field-error">{problem}</span>}
-    </label>
+    </div>
   );
 }

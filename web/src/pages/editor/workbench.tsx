@@ -80,7 +80,7 @@ export function Workbench({
       <header class="head">
         <h1>{isNew ? "New pipeline" : <>Edit <a href={href(`models/${page}`)}>{page}</a></>}</h1>
         {!isNew && dirty.value && <span class="badge">not saved</span>}
-        <Saving saving={saving} readOnly={readOnly} dirty={dirty.value} isNew={isNew} />
+        <Saving saving={saving} readOnly={readOnly} dirty={dirty.value} isNew={isNew} page={page} />
       </header>
       {readOnly && <NoRight right="publish" namespace={draft.value.namespace} />}
       {problem && (

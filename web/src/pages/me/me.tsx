@@ -217,7 +217,7 @@ function Missing({ who }: { who: Who }) {
             }}
           >
             <option value="view">see runs and usage</option>
-            <option value="edit">see, run, cancel, write pipelines, add models</option>
+            <option value="edit">see, run, cancel, write, add models</option>
           </select>
         </label>
       </div>

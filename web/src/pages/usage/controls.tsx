@@ -100,9 +100,10 @@ function Days() {
           }}
         />
       </label>
-      <label class="field">
-        <span>Last day</span>
+      <div class="field">
+        <label class="label" htmlFor="last-day">Last day</label>
         <input
+          id="last-day"
           type="date"
           value={last.value}
           aria-invalid={problem !== ""}
@@ -113,7 +114,7 @@ function Days() {
           }}
         />
         {problem && <span id="days-problem" class="field-error" role="alert">{problem}</span>}
-      </label>
+      </div>
     </>
   );
 }
