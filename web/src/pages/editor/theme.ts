@@ -49,6 +49,8 @@ export const theme = EditorView.theme({
     borderRadius: "var(--round-small)",
     fontSize: "inherit",
   },
+  ".cm-panel :focus-visible": { outline: "2px solid var(--accent)", outlineOffset: "1px" },
+  ".cm-panel input[type=checkbox]": { accentColor: "var(--accent)" },
   ".cm-panel.cm-search [name=close]": { color: "var(--ink-soft)", fontSize: "1.25rem", right: "0.5rem" },
   ".cm-tooltip": {
     color: "var(--ink)",

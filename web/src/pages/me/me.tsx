@@ -8,7 +8,7 @@ import { go, href } from "../../app/router";
 import { me, refresh, signOut } from "../../app/session";
 import { Copy } from "../../parts/copy";
 import { ErrorNotice } from "../../parts/notices";
-import { grantOf } from "../../parts/no-right";
+import { grantOf } from "../../parts/grant";
 import { zone } from "../../parts/text";
 import { Moment } from "../../parts/time";
 import "./me.css";
@@ -189,8 +189,8 @@ function Yes() {
 
 function Missing({ who }: { who: Who }) {
   const wanted = useSignal(who.namespace ?? who.namespaces[0]?.name ?? "");
-  const role = useSignal("edit");
-  const command = grantOf(who, wanted.value.trim(), role.value);
+  const role = useSignal<"view" | "edit">("edit");
+  const command = grantOf(who.name, wanted.value.trim(), role.value);
   return (
     <section class="card" aria-labelledby="missing">
       <h2 id="missing">A right is missing?</h2>
@@ -213,7 +213,7 @@ function Missing({ who }: { who: Who }) {
           <select
             value={role.value}
             onChange={(event) => {
-              role.value = event.currentTarget.value;
+              role.value = event.currentTarget.value === "view" ? "view" : "edit";
             }}
           >
             <option value="view">see runs and usage</option>
