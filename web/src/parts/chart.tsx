@@ -6,6 +6,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { labelled, type Series, stacked, sums, ticks } from "./chart-scale";
+import { Scroll } from "./scroll";
 import "./chart.css";
 
 const HEIGHT = 220;
@@ -181,8 +182,7 @@ function Table({ title, along, labels, series, say, totals }: ChartGiven & { tot
   return (
     <details>
       <summary>Show as a table</summary>
-      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reached by keys */}
-      <div class="table-scroll chart-table" tabIndex={0} role="region" aria-label={title}>
+      <Scroll label={title} class="chart-table">
         <table class="table">
           <thead>
             <tr>
@@ -205,7 +205,7 @@ function Table({ title, along, labels, series, say, totals }: ChartGiven & { tot
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </details>
   );
 }

@@ -110,6 +110,8 @@ export class CodeView {
       EditorState.readOnly.of(this.#readOnly),
       EditorView.contentAttributes.of({
         "aria-label": `${this.#name}: Tab indents; Escape, then Tab, leaves the editor`,
+        // It can be focused without; what looks for scrollable places without a focus asks for it.
+        tabindex: "0",
         "aria-readonly": String(this.#readOnly),
       }),
     ];

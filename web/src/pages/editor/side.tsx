@@ -120,7 +120,8 @@ function Packages({ runtimes, hardware }: { runtimes: Loaded<Runtime[]>; hardwar
           <p class="small quiet" role="status">
             {count(found.length, "package")}. No others can be added.
           </p>
-          <ul class="packages">
+          {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reached by keys */}
+          <ul class="packages" tabIndex={0} aria-label={`Packages of ${runtime.name}`}>
             {found.map(([name, version]) => (
               <li key={name}>
                 <code>{name}</code> <span class="quiet number cut" title={version}>{version}</span>

@@ -9,6 +9,7 @@ import { me, refresh, signOut } from "../../app/session";
 import { Copy } from "../../parts/copy";
 import { ErrorNotice } from "../../parts/notices";
 import { grantOf } from "../../parts/grant";
+import { Scroll } from "../../parts/scroll";
 import { zone } from "../../parts/text";
 import { Moment } from "../../parts/time";
 import "./me.css";
@@ -149,7 +150,7 @@ function ThemeChoice() {
 
 function RightsTable({ who }: { who: Who }) {
   return (
-    <div class="table-scroll">
+    <Scroll label="What I may do where">
       <table class="table rights">
         <thead>
           <tr>
@@ -172,7 +173,7 @@ function RightsTable({ who }: { who: Who }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

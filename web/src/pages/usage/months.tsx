@@ -6,6 +6,7 @@ import type { Page } from "../../api/types";
 import { useLoad } from "../../app/load";
 import { Copy } from "../../parts/copy";
 import { ErrorNotice, Loading } from "../../parts/notices";
+import { Scroll } from "../../parts/scroll";
 import { Moment } from "../../parts/time";
 import { count } from "../../parts/text";
 import type { Period, Verified } from "./report";
@@ -25,7 +26,7 @@ export function Months() {
         </p>
       )}
       {value && value.results.length > 0 && (
-        <div class="table-scroll">
+        <Scroll label="Table of closed months">
           <table class="table">
             <thead>
               <tr>
@@ -43,7 +44,7 @@ export function Months() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   );

@@ -10,6 +10,7 @@ import { me, namespace, refresh, rightsIn } from "../../app/session";
 import { Chart, COLOURS } from "../../parts/chart";
 import { Empty, ErrorNotice, Loading } from "../../parts/notices";
 import { NoRight } from "../../parts/no-right";
+import { Scroll } from "../../parts/scroll";
 import { length, money } from "../../parts/text";
 import { Budgets } from "./budgets";
 import { Controls } from "./controls";
@@ -164,7 +165,7 @@ function Groups({ rows, by, shown, currency }: { rows: Report["rows"]; by: By; s
   const groups = groupsOf(rows, by, shown);
   const largest = Math.max(...groups.map((each) => each.cost), 0);
   return (
-    <div class="table-scroll">
+    <Scroll label={`Usage by ${NAMES[by].toLowerCase()}`}>
       <table class="table">
         <thead>
           <tr>
@@ -189,7 +190,7 @@ function Groups({ rows, by, shown, currency }: { rows: Report["rows"]; by: By; s
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
