@@ -6,13 +6,14 @@ import { Problem } from "../api/client";
 /** An error, with the way out of it. */
 export function ErrorNotice({ error, again }: { error: Error; again?: () => void }) {
   const problem = error instanceof Problem ? error : null;
+  const more = problem?.errors.filter((each) => each.detail !== problem.detail) ?? [];
   return (
     <div class="notice notice-bad" role="alert">
       <strong>{problem?.title || "Something went wrong"}</strong>
       <p>{error.message}</p>
-      {problem && problem.errors.length > 0 && (
+      {more.length > 0 && (
         <ul>
-          {problem.errors.map((each) => (
+          {more.map((each) => (
             <li key={each.pointer}>
               {each.pointer && <code>{each.pointer}</code>} {each.detail}
             </li>
