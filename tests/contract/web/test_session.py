@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from mayfly.gateway.access import run_tokens
-from mayfly.gateway.access.sign_in import SignInCodes, used_sign_in_codes
+from mayfly.gateway.access.sign_in import SignInCodes, sign_in_codes
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.files.links import file_link
 from mayfly.gateway.server import new_id
@@ -261,7 +261,7 @@ async def test_a_link_signs_in_once(world: World, caplog: pytest.LogCaptureFixtu
             for each in (gateway, another):
                 again = await enter(each, code=code)
                 assert again.status_code == 401
-                assert "used already" in again.json()["detail"]
+                assert "was used already" in again.json()["detail"]
                 assert "set-cookie" not in again.headers
     ours = [each for each in caplog.records if not each.name.startswith("http")]
     said = "\n".join(f"{each.getMessage()} {vars(each)}" for each in ours)
@@ -291,23 +291,23 @@ async def test_a_link_expires_and_is_forgotten(world: World) -> None:
         assert "expired" in (await enter(gateway, code=used)).json()["detail"]
         process = gateway.gateway.process
         async with process.database.read() as tx:
-            assert len((await tx.execute(used_sign_in_codes.select())).all()) == 1
+            assert (await tx.execute(sign_in_codes.select())).all() == []  # by their first use
+        await link(gateway)
+        world.clock.ahead *= 2
         await gateway.gateway.cleanup.sweep.once()
         async with process.database.read() as tx:
-            assert (await tx.execute(used_sign_in_codes.select())).all() == []
+            assert (await tx.execute(sign_in_codes.select())).all() == []
 
 
 async def test_a_code_of_another_gateway_or_of_nobody_is_refused(world: World) -> None:
     async with world.gateway() as gateway:
         process = gateway.gateway.process
         key = SigningKey(b"another installation's signing key")
-        foreign = SignInCodes(
-            database=process.database, key=key, clock=world.clock, new_id=new_id
-        ).make(READER)
+        theirs = SignInCodes(database=process.database, key=key, clock=world.clock, new_id=new_id)
+        await theirs.make(READER)
         good = (await link(gateway)).partition("#")[2]
         changed = good[:-2] + ("A" if good[-2] != "A" else "B") + good[-1]
         for code in (
-            foreign.text,
             changed,
             good[:-1],
             good[:20],
@@ -319,8 +319,26 @@ async def test_a_code_of_another_gateway_or_of_nobody_is_refused(world: World) -
         ):
             answer = await enter(gateway, code=code)
             assert answer.status_code == 401, code
-            assert "not one of this gateway's" in answer.json()["detail"]
+            assert "is not of this gateway" in answer.json()["detail"]
         assert (await enter(gateway, code=good)).status_code == 200
+
+
+async def test_the_database_alone_gives_no_token_away(world: World) -> None:
+    async with world.gateway() as gateway:
+        code = (await link(gateway)).partition("#")[2]
+        async with gateway.gateway.process.database.read() as tx:
+            (row,) = (await tx.execute(sign_in_codes.select())).all()
+    for secret in (code, READER):
+        assert secret not in row.digest
+        assert secret.encode() not in row.sealed
+
+
+async def test_who_is_signed_in_is_no_error_for_nobody(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client(None) as browser:
+        nobody = await browser.get("/ui/session")
+        somebody = await browser.get("/ui/session", headers=SESSION)
+    assert (nobody.status_code, nobody.json()) == (200, None)
+    assert somebody.json()["name"] == "reader"
 
 
 async def test_a_link_whose_token_was_revoked_signs_nobody_in(world: World) -> None:

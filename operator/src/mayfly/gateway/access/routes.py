@@ -93,7 +93,7 @@ class AccountRoutes:
             raise Forbidden("A sign-in link is made with a token: Authorization: Bearer <token>.")
         token = bearer(request.headers)
         require_cookie_fits(token)
-        code = self._codes.make(token)
+        code = await self._codes.make(token)
         base = urls.host_of(urls.base_of(request))
         body = {
             "url": f"{base}/ui/sign-in#{code.text}",

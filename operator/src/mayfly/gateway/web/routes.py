@@ -49,6 +49,7 @@ class WebRoutes:
     def router(self) -> APIRouter:
         """The routes; none is part of the public API."""
         router = APIRouter(include_in_schema=False)
+        router.add_api_route("/ui/session", self.now, methods=["GET"])
         router.add_api_route("/ui/session", self.begin, methods=["POST"])
         router.add_api_route("/ui/session", self.end, methods=["DELETE"])
         router.add_api_route("/ui", self.front, methods=["GET", "HEAD"])
@@ -78,6 +79,14 @@ class WebRoutes:
         return Response(index, media_type="text/html", headers=headers)
 
     # -- session ---------------------------------------------------------------------------------
+
+    async def now(self, request: Request) -> Response:
+        """Who is signed in, as of /v1/me; null for nobody, which is no error of a page."""
+        try:
+            me = await self._whoami.of(request)
+        except Unauthenticated:
+            return JSONResponse(None, headers=UNCACHED)
+        return JSONResponse(me, headers=UNCACHED)
 
     async def begin(self, request: Request) -> Response:
         """Sign in: {"token": …}, or {"code": …} of a link. The answer is as of /v1/me."""

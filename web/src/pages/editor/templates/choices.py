@@ -14,7 +14,9 @@ def main(
     ),
     style: Literal["plain", "loud"] = Input(description="How loudly.", default="plain"),
     times: int = Input(description="How often.", default=1, ge=1, le=10),
-    number_them: bool = Input(description="Whether each line begins with its number.", default=False),
+    number_them: bool = Input(
+        description="Whether each line begins with its number.", default=False
+    ),
 ) -> list[str]:
     lines = [f"{greeting}, {name}!" for name in names for _ in range(times)]
     if style == "loud":
