@@ -191,7 +191,7 @@ class Events:
             Missing: there is no such prediction that it may read.
         """
         caller = await self._callers.caller(request)
-        span = await self._predictions.within(caller, Span(limit=NEWEST)) if listed else None
+        span = await self._predictions.listable(caller, Span(limit=NEWEST)) if listed else None
         found = None
         if of is not None:
             found = await self._predictions.find(caller, of, urls.namespace_of(request))

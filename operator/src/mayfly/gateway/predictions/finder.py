@@ -177,24 +177,21 @@ class Predictions:
         Raises:
             Forbidden: the caller may not list there, or names no namespace.
         """
-        return await self.newest(await self.within(caller, span))
+        return await self._span(await self.listable(caller, span))
 
-    async def within(self, caller: Caller, span: Span) -> Span:
-        """The part of a span that the caller lists: its namespace's, all, or a run's own tree.
+    async def listable(self, caller: Caller, span: Span) -> Span:
+        """What of a span the caller may list.
 
         Raises:
             Forbidden: the caller may not list there, or names no namespace.
         """
         if caller.run is not None:
             span = replace(span, root_uid=self._runs.tree_of(caller.run))
-        elif caller.namespace is None:
-            await self._callers.require(caller, "list", "pipelineruns", "")
         else:
-            await self._callers.require(caller, "list", "pipelineruns", caller.namespace)
+            await self._callers.require(caller, "list", "pipelineruns", caller.namespace or "")
         return replace(span, namespace=caller.namespace)
 
-    async def newest(self, span: Span) -> list[Prediction]:
-        """The predictions of a span, newest first, for callers that have been authorized."""
+    async def _span(self, span: Span) -> list[Prediction]:
         fresh = [row_of(each, self._runs.root_of(each)) for each in self._runs.unfinished()]
         wanted = {row.uid: row for row in fresh if span.holds(row)}
         async with self._database.read(bulk=True) as tx:
@@ -203,6 +200,10 @@ class Predictions:
         rows = [*stored, *(row for uid, row in wanted.items() if uid not in old)]
         rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
         return [self._listed(row) for row in rows[: span.limit]]
+
+    async def newest(self, span: Span) -> list[Prediction]:
+        """The predictions of a span, newest first, for callers that have been authorized."""
+        return await self._span(span)
 
     def _listed(self, row: RunRow) -> Prediction:
         return Prediction(row, state_of(row), row.output if row.closed else None)
@@ -213,7 +214,7 @@ class Predictions:
         Raises:
             Forbidden: there are more than `limit`.
         """
-        every = await self.newest(Span(root_uid=found.row.root_uid, limit=limit + 1))
+        every = await self._span(Span(root_uid=found.row.root_uid, limit=limit + 1))
         if len(every) > limit:
             raise Forbidden(f"The tree has more than {limit} predictions; list them by pages.")
         children: dict[str | None, list[Prediction]] = {}
