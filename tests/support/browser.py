@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright; what a page does wrong fails its test."""
+"""A real browser: Debian's Chromium, by Playwright; what a page does wrong fails its test."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class ListRoutes:
             words=_words(q),
             roots=roots,
         )
-        span = await self._predictions.within(caller, span)
+        span = await self._predictions.listable(caller, span)
         found, searched_to = await self._reader.filtered(span, wanted)
         shown = found[:limit]
         following = None
@@ -177,7 +177,7 @@ class ListRoutes:
         """Of what the caller may list: others' predictions of a public Pipeline are not theirs."""
         found: Sequence[Prediction] = ()
         try:
-            span = await self._predictions.within(caller, Span(limit=LAST))
+            span = await self._predictions.listable(caller, Span(limit=LAST))
         except Forbidden:
             pass
         else:
