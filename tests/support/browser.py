@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+from localcluster.builds import web
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = (
@@ -25,8 +26,6 @@ document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.effectiveDirective} blocks ${event.blockedURI}`));
 """
 SECONDS = 15.0
-
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 class Watched:
@@ -58,7 +57,8 @@ class Watched:
 
     async def accessibility(self) -> list[str]:
         """What axe finds, of any weight."""
-        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        axe = web.modules() / "axe-core" / "axe.min.js"
+        await self.page.evaluate(axe.read_text(encoding="utf-8"))
         found: list[dict[str, Any]] = await self.page.evaluate(
             "async () => (await axe.run(document)).violations"
         )

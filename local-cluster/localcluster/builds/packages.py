@@ -27,7 +27,7 @@ NODE = (
 )
 IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
 PYTHON = ("python3-venv",)
-TESTS = ("prometheus", "postgresql", "docker-registry")
+TESTS = ("prometheus", "postgresql", "docker-registry", "chromium", "fonts-dejavu-core")
 """Servers that tests start themselves, as their own processes."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
