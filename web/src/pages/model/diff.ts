@@ -9,7 +9,7 @@ export interface Line {
 }
 
 /** Two texts that differ more are shown as wholly different: the search would take too long. */
-const MAX_EDITS = 4000;
+const MAX_EDITS = 2000;
 
 /** The lines of both, in order. */
 export function diff(before: string, after: string): Line[] {
@@ -33,34 +33,43 @@ function linesOf(text: string): string[] {
 /** The shortest way from one list to the other, as kinds of lines. */
 function edits(a: readonly string[], b: readonly string[]): Line["kind"][] {
   const most = Math.min(a.length + b.length, MAX_EDITS);
-  // The furthest place in `a` that each diagonal reaches; kept for every number of edits.
-  const reach = new Map<number, number>([[1, 0]]);
-  const trace: Map<number, number>[] = [];
+  // The furthest place in `a` that each diagonal reaches, from -most - 1 to most + 1.
+  const reach = new Int32Array(2 * most + 3);
+  const zero = most + 1;
+  const trace: Int32Array[] = [];
   for (let depth = 0; depth <= most; depth += 1) {
-    trace.push(new Map(reach));
+    trace.push(reach.slice(zero - depth - 1, zero + depth + 2));
     for (let k = -depth; k <= depth; k += 2) {
-      const down = k === -depth || (k !== depth && (reach.get(k - 1) ?? -1) < (reach.get(k + 1) ?? -1));
-      let x = down ? (reach.get(k + 1) ?? 0) : (reach.get(k - 1) ?? 0) + 1;
+      let x = goesDown(reach, zero, k, depth) ? at(reach, zero + k + 1) : at(reach, zero + k - 1) + 1;
       while (x < a.length && x - k < b.length && a[x] === b[x - k]) x += 1;
-      reach.set(k, x);
+      reach[zero + k] = x;
       if (x >= a.length && x - k >= b.length) return back(trace, a.length, b.length);
     }
   }
   return [...Array<Line["kind"]>(a.length).fill("old"), ...Array<Line["kind"]>(b.length).fill("new")];
 }
 
-/** The way back through the traces, turned around. */
-function back(trace: readonly Map<number, number>[], endX: number, endY: number): Line["kind"][] {
+/** Whether a diagonal is best reached from the one above it: by a line of `b`. */
+function goesDown(reach: Int32Array, zero: number, k: number, depth: number): boolean {
+  return k === -depth || (k !== depth && at(reach, zero + k - 1) < at(reach, zero + k + 1));
+}
+
+function at(reach: Int32Array, index: number): number {
+  return reach[index] ?? 0;
+}
+
+/** The way back through what was reached with each number of edits. */
+function back(trace: readonly Int32Array[], endX: number, endY: number): Line["kind"][] {
   const found: Line["kind"][] = [];
   let x = endX;
   let y = endY;
   for (let depth = trace.length - 1; depth >= 0; depth -= 1) {
-    const reach = trace[depth] as Map<number, number>;
-    const k = x - y;
-    const down = k === -depth || (k !== depth && (reach.get(k - 1) ?? -1) < (reach.get(k + 1) ?? -1));
-    const fromK = down ? k + 1 : k - 1;
-    const fromX = depth === 0 ? 0 : (reach.get(fromK) ?? 0);
-    const fromY = depth === 0 ? 0 : fromX - fromK;
+    const reach = trace[depth] as Int32Array;
+    const zero = depth + 1;
+    const down = goesDown(reach, zero, x - y, depth);
+    const from = x - y + (down ? 1 : -1);
+    const fromX = depth === 0 ? 0 : at(reach, zero + from);
+    const fromY = depth === 0 ? 0 : fromX - from;
     while (x > fromX && y > fromY) {
       found.push("same");
       x -= 1;
@@ -93,7 +102,7 @@ export function hunks(lines: readonly Line[], around = 3): (Line | null)[] {
   const near = new Set<number>();
   for (const [index, line] of lines.entries()) {
     if (line.kind === "same") continue;
-    for (let at = index - around; at <= index + around; at += 1) near.add(at);
+    for (let each = index - around; each <= index + around; each += 1) near.add(each);
   }
   const found: (Line | null)[] = [];
   for (const [index, line] of lines.entries()) {

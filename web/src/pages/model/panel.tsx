@@ -62,8 +62,7 @@ function Facts({ run }: { run: Prediction }) {
 }
 
 function Failure({ run }: { run: Prediction | null }) {
-  if (!run || run.status === "succeeded") return null;
-  if (run.status === "canceled") return <p class="notice">It was canceled.</p>;
+  if (run?.status !== "failed") return null;
   return (
     <div class="notice notice-bad" role="alert">
       <strong>{run.reason ?? "Failed"}</strong>

@@ -142,7 +142,8 @@ function whyNot(shown: Shown): string {
 
 /** What the last runs took and cost. */
 function history(stats: Stats | undefined): string {
-  if (!stats || stats.runs === 0) return "It has not run yet.";
+  if (!stats) return "";
+  if (stats.runs === 0) return "It has not run yet.";
   const currency = stats.currency ?? me.value?.currency ?? "";
   const said: string[] = [];
   if (stats.seconds) said.push(`took ${between(stats.seconds, length)}`);
@@ -155,7 +156,9 @@ function history(stats: Stats | undefined): string {
 function between<T>(found: { low?: T; median: T; high?: T }, words: (each: T) => string): string {
   const middle = words(found.median);
   if (found.low === undefined || found.high === undefined || words(found.low) === words(found.high)) return middle;
-  return `${middle} (${words(found.low)} to ${words(found.high)})`;
+  const low = words(found.low);
+  const unit = / [A-Za-z]+$/.exec(middle)?.[0] ?? "";
+  return `${middle} (${unit && low.endsWith(unit) ? low.slice(0, -unit.length) : low} to ${words(found.high)})`;
 }
 
 /** Send it, exactly as the form has it. */

@@ -4,10 +4,9 @@ import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import "./form.css";
 import { Control } from "./control";
-import { isRadio } from "./items";
 import { same } from "./json";
 import { RawText } from "./raw";
-import type { Field } from "./schema";
+import { type Field, isRadio } from "./schema";
 import type { FormState } from "./state";
 
 /**
@@ -39,7 +38,7 @@ export function Form({ state, fields, namespace }: { state: FormState; fields: F
       {whole && <p class="field-error" role="alert">{whole}</p>}
       {fields === null && <p class="quiet">The inputs are not known: write them as JSON.</p>}
       {raw ? (
-        <RawInput state={state} />
+        <RawInput state={state} typed={() => { why.value = ""; }} />
       ) : (
         fields?.map((field) => <FormField key={field.name} state={state} field={field} namespace={namespace} />)
       )}
@@ -66,7 +65,7 @@ function dropNames(state: FormState, names: string[]): void {
   state.input.value = next;
 }
 
-function RawInput({ state }: { state: FormState }) {
+function RawInput({ state, typed }: { state: FormState; typed: () => void }) {
   return (
     <RawText
       label="The input as JSON"
@@ -75,6 +74,7 @@ function RawInput({ state }: { state: FormState }) {
       onText={(text) => {
         state.raw.value = text;
         state.readRaw(text);
+        typed();
       }}
     />
   );
@@ -116,13 +116,19 @@ function FormField({ state, field, namespace }: { state: FormState; field: Field
   );
   const round = `${state.round.value}`;
   return (
-    <div class="field" {...(grouped ? { role: "group", "aria-labelledby": `${id}-label` } : {})}>
+    <div class={isCheckbox(field, state) ? "field form-boolean" : "field"} {...(grouped ? { role: "group", "aria-labelledby": `${id}-label` } : {})}>
       {head}
       <Control key={round} state={state} field={field} id={id} about={about} invalid={error !== undefined} namespace={namespace} />
       {field.help && <p class="field-help" id={`${id}-help`}>{field.help}</p>}
       {error && <p class="field-error" id={`${id}-error`}>{error}</p>}
     </div>
   );
+}
+
+function isCheckbox(field: Field, state: FormState): boolean {
+  const given = state.input.value.get(field.name);
+  const optional = !field.required && field.default === undefined;
+  return field.kind === "boolean" && !optional && (given === undefined || typeof given === "boolean");
 }
 
 /** Back to the default: the text in a control begins again too. */

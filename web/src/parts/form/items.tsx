@@ -6,7 +6,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { compare, numberFrom, stepped } from "./check";
 import { FileControl } from "./file";
 import { Exact, get, type Json, same, write } from "./json";
-import type { Field, Shape } from "./schema";
+import { type Field, isRadio, type Shape } from "./schema";
 
 export interface ItemOf {
   shape: Shape;
@@ -41,12 +41,6 @@ export function ItemControl(props: ItemOf) {
     default:
       return <TextControl {...props} />;
   }
-}
-
-/** Few and short choices are seen at once. */
-export function isRadio(field: Shape): boolean {
-  if (field.kind !== "choice" || field.choices.length > 4) return false;
-  return field.choices.every((each) => (typeof each === "string" ? each.length <= 24 : true));
 }
 
 function names({ id, about, invalid, name }: ItemOf) {

@@ -48,6 +48,12 @@ export function fieldsOf(document: Json | undefined): Field[] | null {
   return found.toSorted((one, other) => one.order - other.order).map((each) => each.field);
 }
 
+/** Few and short choices are seen at once. */
+export function isRadio(field: Shape): boolean {
+  if (field.kind !== "choice" || field.choices.length > 4) return false;
+  return field.choices.every((each) => (typeof each === "string" ? each.length <= 24 : true));
+}
+
 /** The schema of what a version gives. */
 export function outputOf(document: Json | undefined): Json | undefined {
   return get(document, "components", "schemas", "Output");

@@ -80,8 +80,7 @@ export class FormState {
       this.raw.value = write(this.input.value, 2);
       return "";
     }
-    const problem = this.readRaw(this.raw.value);
-    if (problem) return problem;
+    if (this.readRaw(this.raw.value)) return "The form can show it when the JSON is right.";
     this.raw.value = null;
     this.round.value += 1;
     return "";
