@@ -127,7 +127,7 @@ export function Saving({
         )}
       </div>
       <div class="editor-told" aria-live="polite">
-        {done.value && <p class="notice">{done.value}</p>}
+        {done.value && !dirty && <p class="notice">{done.value}</p>}
         {error.value && <ErrorNotice error={error.value} />}
       </div>
       {other.value && (
