@@ -104,11 +104,22 @@ function Picture({
           ))}
         </g>
       ))}
-      {labelled(labels.length, width - LEFT, LABEL_WIDTH).map((at) => (
-        <text key={at} class="chart-text" x={LEFT + step * (at + 0.5)} y={HEIGHT - 6} text-anchor="middle">
-          {labels[at]}
-        </text>
-      ))}
+      {labelled(labels.length, width - LEFT, LABEL_WIDTH).map((at) => {
+        const middle = LEFT + step * (at + 0.5);
+        // One that would reach over the edge ends there.
+        const over = middle + LABEL_WIDTH / 2 > width;
+        return (
+          <text
+            key={at}
+            class="chart-text"
+            x={over ? width : middle}
+            y={HEIGHT - 6}
+            text-anchor={over ? "end" : "middle"}
+          >
+            {labels[at]}
+          </text>
+        );
+      })}
     </svg>
   );
 }

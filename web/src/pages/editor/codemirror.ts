@@ -2,7 +2,7 @@
 
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { python } from "@codemirror/lang-python";
+import { python, pythonLanguage } from "@codemirror/lang-python";
 import {
   bracketMatching,
   defaultHighlightStyle,
@@ -23,6 +23,7 @@ import {
   lineNumbers,
 } from "@codemirror/view";
 import type { Wrong } from "./checking";
+import { complete } from "./completions";
 import { highlight, theme } from "./theme";
 
 export interface Told {
@@ -165,7 +166,7 @@ function common(name: string): Extension[] {
       ...lintKeymap,
       indentWithTab,
     ]),
-    name.endsWith(".py") ? python() : [],
+    name.endsWith(".py") ? [python(), pythonLanguage.data.of({ autocomplete: complete })] : [],
     theme,
   ];
 }

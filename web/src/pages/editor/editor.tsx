@@ -2,10 +2,10 @@
 
 import { useEffect } from "preact/hooks";
 import { useLoad } from "../../app/load";
-import { href } from "../../app/router";
+import { href, param } from "../../app/router";
 import { namespace, rightsIn } from "../../app/session";
 import { Empty, ErrorNotice, Loading } from "../../parts/notices";
-import { type Draft, MAIN } from "./draft";
+import { type Draft, type Files, MAIN } from "./draft";
 import { filesOf, type Pipeline, pipelineOf } from "./saving";
 import { publishable } from "./settings";
 import { TEMPLATES } from "./templates";
@@ -37,7 +37,11 @@ function New() {
 }
 
 function Edit({ owner, name }: { owner: string; name: string }) {
-  const { state, again } = useLoad((signal) => opened(owner, name, signal), [owner, name]);
+  const version = param("version");
+  const { state, again } = useLoad(
+    (signal) => opened(owner, name, version, signal),
+    [owner, name, version],
+  );
   useEffect(() => {
     document.title = `Edit ${owner}/${name} · Mayfly`;
   }, [owner, name]);
@@ -53,17 +57,35 @@ function Edit({ owner, name }: { owner: string; name: string }) {
     );
   }
   const base = value.pipeline.latest_version?.id ?? "";
-  return <Workbench key={base} isNew={false} start={value.draft} base={base} problem={value.pipeline.problem} again={again} />;
+  return (
+    <Workbench
+      key={`${base} ${value.asked}`}
+      isNew={false}
+      start={value.draft}
+      older={value.older}
+      base={base}
+      problem={value.pipeline.problem}
+      again={again}
+    />
+  );
 }
 
-async function opened(
-  owner: string,
-  name: string,
-  signal: AbortSignal,
-): Promise<{ pipeline: Pipeline; draft: Draft }> {
+interface Opened {
+  /** The version that the URL names; "" for the latest. */
+  asked: string;
+  pipeline: Pipeline;
+  draft: Draft;
+  /** The files of that version, if it is not the latest. */
+  older: Files | null;
+}
+
+async function opened(owner: string, name: string, asked: string, signal: AbortSignal): Promise<Opened> {
   const pipeline = await pipelineOf(owner, name, signal);
-  const version = pipeline.latest_version?.id;
-  const files = version && pipeline.kind === "pipeline" ? await filesOf(owner, name, version, signal) : {};
+  const latest = pipeline.latest_version?.id;
+  const hasSource = pipeline.kind === "pipeline";
+  const files = latest && hasSource ? await filesOf(owner, name, latest, signal) : {};
+  const isOlder = hasSource && asked !== "" && asked !== latest;
+  const older = isOlder ? inOrder(await filesOf(owner, name, asked, signal)) : null;
   const draft: Draft = {
     namespace: pipeline.namespace,
     name: pipeline.name,
@@ -73,11 +95,11 @@ async function opened(
     entrypoint: pipeline.entrypoint ?? "",
     files: Object.keys(files).length > 0 ? inOrder(files) : { [MAIN]: "" },
   };
-  return { pipeline, draft };
+  return { asked, pipeline, draft, older };
 }
 
 /** main.py first, then the others by name. */
-function inOrder(files: Record<string, string>): Record<string, string> {
+function inOrder(files: Files): Files {
   const names = Object.keys(files).toSorted();
   const sorted = [...names.filter((name) => name === MAIN), ...names.filter((name) => name !== MAIN)];
   return Object.fromEntries(sorted.map((name) => [name, files[name] ?? ""]));

@@ -1,7 +1,7 @@
 /** The files of a source, as tabs above the editor: open, add, rename, remove. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Files, fileProblem } from "./draft";
 
 export function FileTabs({
@@ -130,7 +130,7 @@ function NameForm({
   const name = useSignal(initial);
   const tried = useSignal(false);
   const box = useRef<HTMLInputElement>(null);
-  useEffect(() => box.current?.select(), []);
+  useLayoutEffect(() => box.current?.select(), []);
   const problem = fileProblem(name.value, others);
   const shown = tried.value ? problem : "";
   return (

@@ -1,35 +1,27 @@
 /** Saving: what was asked, what came of it, and what somebody else saved meanwhile. */
 
-import { type Signal, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Problem } from "../../api/client";
-import { go, href, setQuery } from "../../app/router";
+import { go, href, param, setQuery } from "../../app/router";
 import { Dialog } from "../../parts/dialog";
 import { ErrorNotice } from "../../parts/notices";
 import { type Draft, entrypointProblem, forget, nameProblem, sizeProblem } from "./draft";
 import { create, pipelineOf, push } from "./saving";
+import type { Work } from "./work";
 
-interface Given {
-  isNew: boolean;
-  page: string;
-  draft: Signal<Draft>;
-  before: Signal<Draft>;
-  base: Signal<string>;
-  again?: () => void;
-}
-
-/** What was created just now, on the page before this one. */
-let made = "";
+/** What was saved just now, to be told by the page that opens after it. */
+let carried = { page: "", words: "" };
 
 /** The state of saving, and how to begin it. */
-export function useSaving({ isNew, page, draft, before, base, again }: Given) {
+export function useSaving({ isNew, page, draft, before, base }: Work, again?: () => void) {
   const busy = useSignal(false);
   const tried = useSignal(false);
   const error = useSignal<Error | null>(null);
   const done = useSignal("");
   useEffect(() => {
-    if (!isNew && made === page) done.value = "Created. From here on, each save makes a new version.";
-    made = "";
+    if (carried.page === page) done.value = carried.words;
+    carried = { page: "", words: "" };
     // oxlint-disable-next-line react-hooks/exhaustive-deps -- once, when the page opens
   }, []);
   /** The version that somebody else saved, and whether to run after overwriting it. */
@@ -39,10 +31,11 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
     const created = await create(draft.peek());
     forget(sessionStorage, page);
     before.value = draft.peek();
-    made = `${created.namespace}/${created.name}`;
-    const place = `models/${made}`;
+    const name = `${created.namespace}/${created.name}`;
+    carried = { page: name, words: "Created. From here on, each save makes a new version." };
+    const place = `models/${name}`;
     // A problem is shown by the page that is opened.
-    go(href(run ? place : `${place}/edit`, { ns: created.namespace, side: null }));
+    go(href(run ? place : `${place}/edit`, { ns: created.namespace, side: null, version: null }));
   };
   const saveVersion = async (run: boolean, over: boolean) => {
     const sent = draft.peek();
@@ -58,7 +51,12 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
         : `Saved as version ${version.slice(0, 12)}. Runs that were created before keep theirs.`;
     before.value = sent;
     base.value = version;
-    if (run) go(href(`models/${page}`, { side: null }));
+    if (!run && param("version")) {
+      // Not the older version again, when the page is loaded again.
+      carried = { page, words: done.peek() };
+      setQuery({ version: null });
+    }
+    if (run) go(href(`models/${page}`, { side: null, version: null }));
   };
   const save = async (run: boolean, over = false) => {
     if (busy.peek()) return;
@@ -82,7 +80,7 @@ export function useSaving({ isNew, page, draft, before, base, again }: Given) {
   const theirs = () => {
     other.value = null;
     forget(sessionStorage, page);
-    setQuery({ side: null });
+    setQuery({ version: null });
     before.value = draft.peek();
     again?.();
   };
@@ -121,7 +119,7 @@ export function Saving({
           {busy.value ? "Saving…" : "Save"}
         </button>
         {asSaved ? (
-          <a class="button button-main" href={href(`models/${page}`, { side: null })}>Run</a>
+          <a class="button button-main" href={href(`models/${page}`, { side: null, version: null })}>Run</a>
         ) : (
           <button type="button" class="button button-main" disabled={off} onClick={() => void save(true)}>
             Save and run
@@ -129,7 +127,7 @@ export function Saving({
         )}
       </div>
       <div class="editor-told" aria-live="polite">
-        {done.value && <p class="notice">{done.value}</p>}
+        {done.value && !dirty && <p class="notice">{done.value}</p>}
         {error.value && <ErrorNotice error={error.value} />}
       </div>
       {other.value && (

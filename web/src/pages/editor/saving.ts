@@ -33,7 +33,7 @@ export async function filesOf(
   version: string,
   signal?: AbortSignal,
 ): Promise<Files> {
-  const url = apiUrl(`${pathOf(owner, name)}/versions/${version}/source`, owner);
+  const url = apiUrl(`${pathOf(owner, name)}/versions/${encodeURIComponent(version)}/source`, owner);
   const headers = { Accept: "application/x-tar" };
   const archive = await (await send(url, { headers, signal })).arrayBuffer();
   return untar(new Uint8Array(archive));

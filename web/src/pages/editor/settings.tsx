@@ -134,6 +134,9 @@ function Entrypoint({ draft, set, readOnly, isNew }: Given & { isNew: boolean })
         onInput={(event) => set({ entrypoint: event.currentTarget.value.trim() })}
       />
       {problem && <span id="entrypoint-problem" class="field-error">{problem}</span>}
+      {!isNew && draft.entrypoint === "" && (
+        <span class="field-help">Left empty, it stays. It is checked here as {USUAL_ENTRYPOINT}.</span>
+      )}
     </div>
   );
 }

@@ -6,6 +6,7 @@ import { useLoad } from "../../app/load";
 import { namespace } from "../../app/session";
 import { Chart } from "../../parts/chart";
 import { Copy } from "../../parts/copy";
+import { Meter } from "../../parts/meter";
 import { Empty, ErrorNotice, Loading } from "../../parts/notices";
 import { count, length } from "../../parts/text";
 import { barsOf, rateOf, type Starts, within } from "./starts";
@@ -110,11 +111,11 @@ function PoolCard({ pool }: { pool: Pool }) {
       <p class={ready ? "pool-ready" : "pool-short"}>
         <strong class="number">{pool.waiting}</strong> of {pool.wanted} wait{pool.waiting === 1 ? "s" : ""}
       </p>
-      <meter
-        min={0}
-        max={Math.max(1, pool.wanted)}
+      <Meter
+        label="Waiting, of those that should"
         value={Math.min(pool.waiting, pool.wanted)}
-        aria-label="Waiting, of those that should"
+        most={Math.max(1, pool.wanted)}
+        said={`${pool.waiting} of ${pool.wanted}`}
       />
       <dl class="facts">
         <dt>Starting</dt>

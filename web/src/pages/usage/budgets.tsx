@@ -1,7 +1,11 @@
 /** What namespaces may spend this month, and how much of it is left. */
 
 import { me, namespace } from "../../app/session";
+import { Meter } from "../../parts/meter";
 import { money } from "../../parts/text";
+
+/** The share of a budget from which on it is worth a look. */
+const HIGH = 0.8;
 
 export function Budgets() {
   const place = namespace.value;
@@ -21,13 +25,12 @@ export function Budgets() {
                 {Number(budget.left) <= 0 ? "spent: nothing more starts" : `${money(budget.left, currency)} left`}
               </span>
             </div>
-            <meter
-              min={0}
-              max={Number(budget.amount)}
-              high={Number(budget.amount) * 0.8}
-              optimum={0}
+            <Meter
+              label={`Spent of the budget of ${name}`}
               value={Number(budget.spent)}
-              aria-label={`Spent of the budget of ${name}`}
+              most={Number(budget.amount)}
+              high={Number(budget.amount) * HIGH}
+              said={money(budget.spent, currency)}
             />
             <p class="small quiet number">
               {money(budget.spent, currency)} of {money(budget.amount, currency)} spent (UTC month)

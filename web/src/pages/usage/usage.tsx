@@ -8,6 +8,7 @@ import { useLoad } from "../../app/load";
 import { param, setQuery } from "../../app/router";
 import { me, namespace, refresh, rightsIn } from "../../app/session";
 import { Chart, COLOURS } from "../../parts/chart";
+import { Meter } from "../../parts/meter";
 import { Empty, ErrorNotice, Loading } from "../../parts/notices";
 import { NoRight } from "../../parts/no-right";
 import { Scroll } from "../../parts/scroll";
@@ -184,7 +185,14 @@ function Groups({ rows, by, shown, currency }: { rows: Report["rows"]; by: By; s
               <td class="right number">{said(each.seconds, "time", currency)}</td>
               <td class="right number">{money(String(each.cost), currency)}</td>
               <td class="usage-share">
-                {largest > 0 && <meter min={0} max={largest} value={each.cost} aria-label={`Cost of ${each.name}, beside the largest`} />}
+                {largest > 0 && (
+                  <Meter
+                    label={`Cost of ${each.name}, beside the largest`}
+                    value={each.cost}
+                    most={largest}
+                    said={money(String(each.cost), currency)}
+                  />
+                )}
               </td>
             </tr>
           ))}
