@@ -58,5 +58,7 @@ types: ## mypy, strict
 fmt: ## format, and apply automatic fixes
 	@$(IN_VENV) ruff format . && ruff check --fix .
 
-generate: ## CRDs, reference, dashboards and package list, from kinds, metrics and lock file
+generate: ## CRDs, reference, dashboards, package list and the web UI's types, from what they describe
 	@$(IN_VENV) python -m mayfly crds --write .
+	@$(IN_VENV) python -m mayfly openapi >web/openapi.json
+	@modules=$$($(CLUSTER) modules) && PATH="$$modules/.bin:$$PATH" npm run --silent --prefix web types

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("controller", help="the operator: pods, claims, cancels, ends")
     commands.add_parser("gateway", help="the HTTP API and the pods' side door")
     crds = commands.add_parser("crds", help="the CustomResourceDefinitions and their reference")
+    commands.add_parser("openapi", help="the description of the HTTP API")
     commands.add_parser("usage", help="what was used, what it costs, and why")
     commands.add_parser("open", help="a link that signs in to the web UI")
     crds.add_argument(
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _database(options.action, options.file)
     if options.command == "crds":
         return _crds(options.write)
+    if options.command == "openapi":
+        return _openapi()
     logging.basicConfig(
         level=os.environ.get("MAYFLY_LOG_LEVEL", "INFO").upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -147,6 +150,13 @@ def _crds(repository: str | None) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         print(path)
+    return 0
+
+
+def _openapi() -> int:
+    from mayfly.gateway.described import document  # noqa: PLC0415
+
+    sys.stdout.write(document())
     return 0
 
 

@@ -9,6 +9,8 @@ from support.gateway.player import playing
 from support.gateway.world import BUILDER, NAMESPACE, World
 from support.tools.clients import environment
 
+from mayfly.gateway.described import document
+
 EXAMPLES = 5
 
 
@@ -44,6 +46,13 @@ async def test_the_description_has_every_noun(world: World) -> None:
         "/v1/pools": {"get"},
     }.items():
         assert methods <= set(described["paths"][path]), path
+
+
+async def test_what_is_served_is_what_the_command_prints(world: World) -> None:
+    async with world.gateway() as gateway, gateway.client(None) as anybody:
+        served = (await anybody.get("/openapi.json")).json()
+    served.pop("servers", None)  # where that gateway is
+    assert served == json.loads(document())
 
 
 async def test_every_schema_that_is_named_is_there(world: World) -> None:
