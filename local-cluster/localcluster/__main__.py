@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("venv", help="make the developers' environment, print its folder")
     commands.add_parser("web", help="build the web UI, print its folder")
     commands.add_parser("modules", help="install the web UI's packages, print their folder")
-    commands.add_parser("packages", help="install the servers that tests start")
+    commands.add_parser("packages", help="install the servers and the browser that tests start")
     commands.add_parser("binaries", help="build kubernetes and helm, print their paths")
     return parser
 

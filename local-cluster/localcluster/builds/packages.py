@@ -28,7 +28,7 @@ NODE = (
 IMAGES = ("mmdebstrap", "buildah", "debian-archive-keyring")
 PYTHON = ("python3-venv",)
 TESTS = ("prometheus", "postgresql", "docker-registry", "chromium", "fonts-dejavu-core")
-"""Servers that tests start themselves, as their own processes."""
+"""Servers, and a browser with a font, that tests start themselves, as their own processes."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _START_NOTHING = "#!/bin/sh\nexit 101\n"
