@@ -34,7 +34,7 @@ status: ## show what is running
 test: ## every test, including those on a real cluster
 	@bash tests/run
 
-check: ## style, types and unit tests: for the inner loop
+check: ## style, types and unit tests, the web UI's too: for the inner loop
 	@bash tests/run check
 
 test-long: ## test with longer waits and more examples: before a release
