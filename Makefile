@@ -58,5 +58,6 @@ types: ## mypy, strict
 fmt: ## format, and apply automatic fixes
 	@$(IN_VENV) ruff format . && ruff check --fix .
 
-generate: ## CRDs, reference, dashboards and package list, from kinds, metrics and lock file
+generate: ## CRDs, reference, dashboards, package list and web/openapi.json, from the code and lock file
 	@$(IN_VENV) python -m mayfly crds --write .
+	@$(IN_VENV) PYTHONPATH="$$PYTHONPATH:tests" python -m support.gateway.described web/openapi.json

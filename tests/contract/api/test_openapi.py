@@ -4,11 +4,14 @@ import asyncio
 import json
 import re
 import subprocess
+from pathlib import Path
 
+from support.gateway.described import described
 from support.gateway.player import playing
 from support.gateway.world import BUILDER, NAMESPACE, World
 from support.tools.clients import environment
 
+ROOT = Path(__file__).parents[3]
 EXAMPLES = 5
 
 
@@ -44,6 +47,11 @@ async def test_the_description_has_every_noun(world: World) -> None:
         "/v1/pools": {"get"},
     }.items():
         assert methods <= set(described["paths"][path]), path
+
+
+async def test_the_web_uis_types_are_made_of_this_description() -> None:
+    kept = (ROOT / "web" / "openapi.json").read_text(encoding="utf-8")
+    assert kept == await described(), "run `make generate`"
 
 
 async def test_every_schema_that_is_named_is_there(world: World) -> None:
