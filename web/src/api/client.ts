@@ -33,6 +33,8 @@ interface Asked {
   signal?: AbortSignal;
 }
 
+const READ_AGAIN_MS = [300, 1500];
+
 const toldSignedOut = new Set<() => void>();
 
 /** Call back whenever the API says that nobody is signed in. */
@@ -76,24 +78,36 @@ export async function send(url: string, asked: Asked = {}): Promise<Response> {
     body = JSON.stringify(asked.json);
     headers["Content-Type"] = "application/json";
   }
-  let response: Response;
-  try {
-    response = await fetch(url, {
-      method: asked.method ?? "GET",
+  const method = asked.method ?? "GET";
+  // What only reads is asked again: networks change under a laptop, and gateways are replaced.
+  const response = await again(method === "GET" ? READ_AGAIN_MS : [], () =>
+    fetch(url, {
+      method,
       headers,
       body,
       signal: asked.signal,
       credentials: "same-origin",
       cache: "no-store",
-    });
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "No answer", "Mayfly can't be reached. Check the connection, then try again.");
-  }
+    }),
+  );
   if (response.ok) return response;
   const problem = await problemOf(response);
   if (problem.status === 401) for (const call of toldSignedOut) call();
   throw problem;
+}
+
+async function again(pauses: readonly number[], call: () => Promise<Response>): Promise<Response> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    const [pause, ...left] = pauses;
+    if (pause === undefined) {
+      throw new Problem(0, "No answer", "Mayfly can't be reached. Check the connection, then try again.");
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    return again(left, call);
+  }
 }
 
 async function problemOf(response: Response): Promise<Problem> {

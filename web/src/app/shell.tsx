@@ -9,6 +9,9 @@ import { type PageOf, routeOf } from "./routes";
 import { me, namespace, refresh, trouble } from "./session";
 import { SignIn } from "./sign-in";
 
+/** After so long, a page that did not come is asked for once more. */
+const AGAIN_MS = 700;
+
 const PLACES = [
   ["runs", "Runs"],
   ["models", "Pipelines"],
@@ -104,7 +107,8 @@ function Page() {
     if (!found) return;
     let wanted = true;
     error.value = null;
-    found.route.load().then(
+    const load = () => found.route.load();
+    load().catch(() => new Promise((resolve) => setTimeout(resolve, AGAIN_MS)).then(load)).then(
       (loaded) => {
         if (wanted) page.value = { pattern: found.route.pattern, Shown: loaded.default };
       },

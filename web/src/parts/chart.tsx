@@ -12,7 +12,8 @@ import "./chart.css";
 const HEIGHT = 220;
 const TOP = 8;
 const BOTTOM = 24;
-const LEFT = 64;
+/** What a character of the scale's words takes, at most. */
+const CHARACTER = 7.2;
 const LABEL_WIDTH = 64;
 /** How many groups have a colour of their own. */
 export const COLOURS = 7;
@@ -76,19 +77,20 @@ function Picture({
   const top = lines.at(-1) ?? 1;
   const high = HEIGHT - TOP - BOTTOM;
   const y = (value: number) => TOP + high * (1 - value / top);
-  const step = (width - LEFT) / Math.max(1, labels.length);
+  const left = 16 + CHARACTER * Math.max(...lines.map((line) => say(line).length));
+  const step = (width - left) / Math.max(1, labels.length);
   const bar = Math.min(48, Math.max(1, step * 0.72));
   return (
     <svg role="img" aria-labelledby={id} width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`}>
       <title id={id}>{title}. The same numbers are in the table below.</title>
       {lines.map((line) => (
         <g key={line}>
-          <line class="chart-line" x1={LEFT} x2={width} y1={y(line)} y2={y(line)} />
-          <text class="chart-text" x={LEFT - 8} y={y(line)} dy="0.32em" text-anchor="end">{say(line)}</text>
+          <line class="chart-line" x1={left} x2={width} y1={y(line)} y2={y(line)} />
+          <text class="chart-text" x={left - 8} y={y(line)} dy="0.32em" text-anchor="end">{say(line)}</text>
         </g>
       ))}
       {told !== null && (
-        <rect class="chart-at" x={LEFT + step * told} y={TOP} width={step} height={high} />
+        <rect class="chart-at" x={left + step * told} y={TOP} width={step} height={high} />
       )}
       {labels.map((_, at) => (
         <g key={at}>
@@ -96,7 +98,7 @@ function Picture({
             <rect
               key={piece.series}
               class={`chart-${piece.series % COLOURS}`}
-              x={LEFT + step * at + (step - bar) / 2}
+              x={left + step * at + (step - bar) / 2}
               y={y(piece.to)}
               width={bar}
               height={Math.max(0.5, y(piece.from) - y(piece.to))}
@@ -104,8 +106,8 @@ function Picture({
           ))}
         </g>
       ))}
-      {labelled(labels.length, width - LEFT, LABEL_WIDTH).map((at) => {
-        const middle = LEFT + step * (at + 0.5);
+      {labelled(labels.length, width - left, LABEL_WIDTH).map((at) => {
+        const middle = left + step * (at + 0.5);
         // One that would reach over the edge ends there.
         const over = middle + LABEL_WIDTH / 2 > width;
         return (

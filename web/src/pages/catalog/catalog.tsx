@@ -14,7 +14,7 @@ import type { Card } from "../model/types";
 import "./catalog.css";
 
 const TYPING_MS = 250;
-const COMMAND = "mayfly push main.py";
+const COMMAND = "kubectl apply -f pipeline.yaml";
 
 export default function Catalog() {
   const q = param("q");
@@ -95,7 +95,7 @@ function Nothing({ filtered }: { filtered: boolean }) {
   }
   return (
     <Empty title="No pipelines yet">
-      <p>A pipeline is a Python file with a function main(). Write one here, or push yours:</p>
+      <p>A pipeline is a Python file with a function main(). Write one here, or apply one that you have:</p>
       <pre class="command">{COMMAND}</pre>
       <a class="button button-main" href={href("new")}>New pipeline</a>
     </Empty>

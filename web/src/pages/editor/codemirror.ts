@@ -25,6 +25,7 @@ import {
 import type { Wrong } from "./checking";
 import { complete } from "./completions";
 import { highlight, theme } from "./theme";
+import { typingOver } from "./typing-over";
 
 export interface Told {
   /** The text of the open file was changed by the author. */
@@ -144,6 +145,7 @@ function common(name: string): Extension[] {
     lintGutter(),
     highlightActiveLineGutter(),
     highlightSpecialChars(),
+        typingOver,
     history(),
     drawSelection(),
     EditorState.allowMultipleSelections.of(true),
