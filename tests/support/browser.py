@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    async_playwright,
+)
 
 from localcluster.builds import web
 
@@ -27,30 +35,46 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 SECONDS = 15.0
 OF_THE_MACHINE = r"net::ERR_NETWORK_CHANGED"
-"""Chromium drops requests when an interface comes or goes: here, that of each pod. Pages ask again."""
+"""Chromium drops requests when an interface comes or goes: here, each pod's. Pages ask again."""
 
 
 class Watched:
-    """A page of the web UI, and what went wrong on it.
+    """A page of the web UI, and what went wrong on it and on what it opened.
 
     Attributes:
         page: Playwright's page.
-        expected: patterns of console errors that a test provokes.
+        expected: patterns of what a test provokes.
     """
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    page: Page
+
+    def __init__(self, session: BrowserContext) -> None:
         self.expected: list[str] = [OF_THE_MACHINE]
         self._wrong: list[str] = []
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self._wrong.append(f"uncaught: {error}"))
+        self._session = session
+        session.on("console", self._said)
+        session.on("weberror", lambda error: self._wrong.append(f"uncaught: {error.error}"))
+        session.on("requestfailed", self._failed)
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self._wrong.append(f"{message.text} ({message.location.get('url', '')})")
 
+    def _failed(self, request: Request) -> None:
+        # A page that is left, or that closes its stream, aborts its own requests.
+        if request.failure != "net::ERR_ABORTED":
+            self._wrong.append(f"Failed to load resource: {request.failure} ({request.url})")
+
+    async def settle(self) -> None:
+        """Wait until the pages have told what has happened on them so far."""
+        for page in self._session.pages:
+            with suppress(Error):  # it was closed, or is just being left
+                await page.evaluate("new Promise((done) => setTimeout(done))")
+
     def wrong(self) -> list[str]:
-        """Console errors, uncaught errors and violations of the content security policy."""
+        """What was not expected of console errors, uncaught errors, failed requests and violations
+        of the content security policy.
+        """
         return [
             each
             for each in self._wrong
@@ -86,14 +110,21 @@ async def watched(started: Browser, **context: Any) -> AsyncIterator[Watched]:
         started: the browser.
         context: Playwright's options of a context.
     """
+    assert "bypass_csp" not in context, "with bypass_csp no test would show what the policy forbids"
     options = {"viewport": {"width": 1280, "height": 900}, "ignore_https_errors": True, **context}
     session = await started.new_context(**options)
     try:
         session.set_default_timeout(SECONDS * 1000)
         await session.add_init_script(TELL_VIOLATIONS)
-        page = Watched(await session.new_page())
-        yield page
-        wrong = page.wrong()
+        seen = Watched(session)
+        seen.page = await session.new_page()
+        try:
+            yield seen
+        except BaseException as error:
+            error.add_note(f"on the page: {seen.wrong()}")
+            raise
+        await seen.settle()
+        wrong = seen.wrong()
         assert not wrong, wrong
     finally:
         await session.close()
