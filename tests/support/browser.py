@@ -35,7 +35,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 SECONDS = 15.0
 OF_THE_MACHINE = r"net::ERR_NETWORK_CHANGED"
-"""Chromium drops requests when an interface comes or goes: here, each pod's. Pages ask again."""
+"""Chromium drops requests when an interface comes or goes, as each pod's does. Pages ask again."""
 
 
 class Watched:

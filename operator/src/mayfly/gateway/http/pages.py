@@ -44,7 +44,9 @@ def position(text: str | None) -> tuple[datetime, str] | None:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         micros, identity = json.loads(raw)
-        return _EPOCH + timedelta(microseconds=int(micros)), str(identity)
+        # A cursor that nobody was given may hold what a database does not take as text.
+        place = str(identity).replace("\0", "").encode("ascii").decode()
+        return _EPOCH + timedelta(microseconds=int(micros)), place
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
         raise Invalid("The cursor is not valid; start without one.") from None
 
