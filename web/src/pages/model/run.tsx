@@ -91,10 +91,11 @@ function RunForm({ shown, fields, stats, jobs }: { shown: Shown; fields: Field[]
         void start();
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          void start();
-        }
+        if (event.key !== "Enter") return;
+        const ready = event.ctrlKey || event.metaKey;
+        // Enter alone in a field would start something that costs money.
+        if (ready || event.target instanceof HTMLInputElement) event.preventDefault();
+        if (ready) void start();
       }}
     >
       <Form state={form.state} fields={fields} namespace={namespace.value || shown.model.namespace} />
