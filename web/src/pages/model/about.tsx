@@ -14,7 +14,7 @@ interface Runtime {
   python: string | null;
   cpu: string | null;
   memory: string | null;
-  prices: { meter: string; price: string; currency?: string; unit?: string }[];
+  prices: { meter: string; price: string; currency?: string }[];
 }
 
 export function About({ shown }: { shown: Shown }) {
@@ -43,6 +43,9 @@ export function About({ shown }: { shown: Shown }) {
   );
 }
 
+/** What each meter counts. */
+const PER: Record<string, string> = { predictSeconds: "per second", prediction: "per run" };
+
 /** The runtime of a pipeline, with what it costs. */
 function Runs({ model }: { model: Model }) {
   const { state } = useLoad((signal) => ask<Runtime[] | { results: Runtime[] }>("/runtimes", namespace.value, { signal }), []);
@@ -59,7 +62,7 @@ function Runs({ model }: { model: Model }) {
           <dt>Price</dt>
           <dd>
             {runtime.prices.map((each) => (
-              <div key={each.meter}>{each.price} {each.currency} <span class="quiet">{each.meter}{each.unit ? ` per ${each.unit}` : ""}</span></div>
+              <div key={each.meter}>{each.price} {each.currency} <span class="quiet">{PER[each.meter] ?? `per ${each.meter}`}</span></div>
             ))}
           </dd>
         </>

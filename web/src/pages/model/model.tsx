@@ -60,7 +60,7 @@ function Loaded({ shown }: { shown: Shown }) {
       <Head model={model} />
       {model.problem && (
         <div class="notice notice-warn" role="status">
-          <strong>It can't be run as it is</strong>
+          <strong>There is a problem with it</strong>
           <p>{model.problem}</p>
         </div>
       )}

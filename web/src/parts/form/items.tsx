@@ -49,7 +49,7 @@ function names({ id, about, invalid, name }: ItemOf) {
 
 /** One line that grows with what is typed. */
 function TextControl(props: ItemOf) {
-  const { value, set, shape } = props;
+  const { value, set } = props;
   const area = useRef<HTMLTextAreaElement>(null);
   const text = typeof value === "string" ? value : "";
   useLayoutEffect(() => {
@@ -65,7 +65,6 @@ function TextControl(props: ItemOf) {
       ref={area}
       class="form-text"
       rows={1}
-      maxLength={shape.maxLength ?? undefined}
       value={text}
       onInput={(event) => set(event.currentTarget.value)}
     />
