@@ -45,7 +45,15 @@ export default function ModelPage({ parts }: { parts: Record<string, string> }) 
     document.title = `${owner}/${name} · Mayfly`;
   }, [owner, name]);
   const shown = state.value.value;
-  if (state.value.error && !shown) return <ErrorNotice error={state.value.error} again={again} />;
+  if (state.value.error && !shown) {
+    return (
+      <>
+        <h1><span class="quiet">{owner}/</span>{name}</h1>
+        <ErrorNotice error={state.value.error} again={again} />
+        <p><a href={href("models")}>All Pipelines and Models</a></p>
+      </>
+    );
+  }
   if (!shown) return <Loading />;
   return <Loaded shown={shown} />;
 }
