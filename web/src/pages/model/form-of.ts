@@ -6,14 +6,13 @@ import { useContext, useEffect, useMemo } from "preact/hooks";
 import { ask, askText, Problem } from "../../api/client";
 import { param, setQuery } from "../../app/router";
 import { me, namespace } from "../../app/session";
-import { exact, get, type Json, type JsonObject, parse, write } from "../../parts/form/json";
+import { exact, get, type Json, type JsonObject, parse } from "../../parts/form/json";
 import { type Field, fieldsOf } from "../../parts/form/schema";
 import { FormState } from "../../parts/form/state";
 import type { Shown } from "./model";
+import { shareable } from "./shareable";
 import type { Model, Prediction } from "./types";
 
-/** Longer inputs are not in the URL: servers and chats cut long ones. */
-const URL_BYTES = 2048;
 const SAVE_MS = 400;
 const REDACTED = "[redacted]";
 
@@ -152,15 +151,4 @@ function keepInUrl(form: FormOf, shown: Shown): () => void {
     clearTimeout(timer);
     stop();
   };
-}
-
-/** The input as the URL has it; null if it must not or need not be there. */
-export function shareable(input: JsonObject, fields: Field[] | null): string | null {
-  // Where the schema is not known, anything may be a secret.
-  if (input.size === 0 || fields === null) return null;
-  const secret = new Set(fields.filter((each) => each.kind === "secret" || each.item?.kind === "secret").map((each) => each.name));
-  for (const name of secret) if (input.has(name)) return null;
-  const text = write(input);
-  if (text.includes('"data:') || encodeURIComponent(text).length > URL_BYTES) return null;
-  return text;
 }

@@ -25,6 +25,9 @@ const TABS = [
   ["about", "About"],
 ] as const;
 
+/** What the form holds is the same under every tab. */
+const KEPT = ["input", "rerun", "version"];
+
 export interface Shown {
   model: Model;
   /** The answer as exact JSON: schemas hold numbers that must not be rounded. */
@@ -72,7 +75,7 @@ function Loaded({ shown }: { shown: Shown }) {
           <p>{model.problem}</p>
         </div>
       )}
-      <Tabs label={`Parts of ${model.name}`} tabs={TABS} />
+      <Tabs label={`Parts of ${model.name}`} tabs={TABS} keep={KEPT} />
       {/* The form stays while another tab is looked at: what was typed is not lost. */}
       <div hidden={tab !== "run"}>
         <Run shown={shown} stats={stats.state.value.value} ended={stats.again} />

@@ -64,7 +64,7 @@ function List({ shown, versions, compares, before, after }: { shown: Shown; vers
               </td>
               <td class="number"><Ago at={created_at} /></td>
               <td class="right">
-                <a href={href(here.value, { tab: null, version: id === latest ? null : id })}>Run</a>
+                <a href={href(here.value, { input: param("input"), version: id })}>Run</a>
               </td>
             </tr>
           ))}
