@@ -13,7 +13,7 @@ const CAP = 2000;
 /** Children of one node that are made at once. */
 const CHILDREN = 200;
 /** A longer text is cut. */
-const LONG = 2000;
+const LONG = 500;
 
 /** A value with its tree, its text, and buttons to keep it. */
 export function JsonView({ value, name = "value" }: { value: unknown; name?: string }) {

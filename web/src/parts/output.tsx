@@ -2,7 +2,7 @@
 
 import "./output/output.css";
 import { Copy } from "./copy";
-import { JsonView, Keep, LongText } from "./json";
+import { Json, JsonView, Keep, LongText } from "./json";
 import { isFileLink } from "./output/links";
 import { FileLink } from "./output/media";
 
@@ -36,7 +36,7 @@ export function Output({ value, live = false, schema }: { value: unknown; live?:
     const strings = value.every((each) => typeof each === "string");
     if (strings && told["x-cog-array-display"] === "concatenate") return <Text text={value.join("")} live={live} />;
     if (strings && value.every((each) => isFileLink(each, told.items?.format === "uri"))) return <Files links={value} />;
-    if (strings && told["x-cog-array-type"] === "iterator") return <Items items={value} live={live} />;
+    if (told["x-cog-array-type"] === "iterator") return <Items items={value} live={live} />;
   }
   return <JsonView value={value} name="output" />;
 }
@@ -73,15 +73,21 @@ function Files({ links }: { links: string[] }) {
   );
 }
 
+function Item({ value }: { value: unknown }) {
+  if (typeof value !== "string") return <Json value={value} />;
+  if (isFileLink(value)) return <FileLink link={value} />;
+  return <div class="output-text"><LongText text={value} cap={LONG} /></div>;
+}
+
 /** Items that came one by one. */
-function Items({ items, live }: { items: string[]; live: boolean }) {
+function Items({ items, live }: { items: unknown[]; live: boolean }) {
   const first = items.slice(0, ITEMS);
   return (
     <div class="output">
       <ol class="output-items">
         {first.map((each, index) => (
           <li key={index}>
-            {isFileLink(each) ? <FileLink link={each} /> : <div class="output-text"><LongText text={each} cap={LONG} /></div>}
+            <Item value={each} />
           </li>
         ))}
       </ol>

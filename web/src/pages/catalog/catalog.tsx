@@ -7,6 +7,7 @@ import type { Page, Status as State } from "../../api/types";
 import { useLoad } from "../../app/load";
 import { href, param, setQuery } from "../../app/router";
 import { me, namespace } from "../../app/session";
+import { Copy } from "../../parts/copy";
 import { Empty, ErrorNotice, Loading } from "../../parts/notices";
 import { length, money } from "../../parts/text";
 import { Ago } from "../../parts/time";
@@ -14,7 +15,22 @@ import type { Card } from "../model/types";
 import "./catalog.css";
 
 const TYPING_MS = 250;
-const COMMAND = "kubectl apply -f pipeline.yaml";
+/** Makes a first pipeline. */
+function firstPipeline(): string {
+  const where = namespace.value === "*" || namespace.value === "" ? "default" : namespace.value;
+  return `kubectl apply -f - <<'END'
+apiVersion: mayfly.dev/v1alpha1
+kind: Pipeline
+metadata:
+  name: shout
+  namespace: ${where}
+spec:
+  source:
+    inline: |
+      def main(text: str) -> str:
+          return text.upper()
+END`;
+}
 
 export default function Catalog() {
   const q = param("q");
@@ -95,9 +111,10 @@ function Nothing({ filtered }: { filtered: boolean }) {
   }
   return (
     <Empty title="No pipelines yet">
-      <p>A pipeline is a Python file with a function main(). Write one here, or apply one that you have:</p>
-      <pre class="command">{COMMAND}</pre>
+      <p>A pipeline is a Python file with a function main(). Write one here, or make one with kubectl:</p>
       <a class="button button-main" href={href("new")}>New pipeline</a>
+      <pre class="command">{firstPipeline()}</pre>
+      <Copy text={firstPipeline} label="Copy the command" />
     </Empty>
   );
 }

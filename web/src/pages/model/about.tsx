@@ -14,7 +14,7 @@ interface Runtime {
   python: string | null;
   cpu: string | null;
   memory: string | null;
-  prices: { meter: string; price: string; currency?: string; unit?: string }[];
+  prices: { meter: string; price: string; currency?: string }[];
 }
 
 export function About({ shown }: { shown: Shown }) {
@@ -32,7 +32,7 @@ export function About({ shown }: { shown: Shown }) {
           <dt>Kind</dt><dd>{model.kind === "model" ? "Model" : "Pipeline"}</dd>
           <dt>Namespace</dt><dd>{model.namespace}</dd>
           <dt>Visibility</dt>
-          <dd>{model.visibility === "public" ? "public: other namespaces may call it" : "private: its namespace alone calls it"}</dd>
+          <dd>{model.visibility === "public" ? "public: other namespaces may call it" : "private: only its namespace may call it"}</dd>
           {model.alias && <><dt>Alias</dt><dd><code>{model.alias}</code></dd></>}
           <dt>Made</dt><dd><Moment at={model.created_at} /></dd>
           <dt>Runs</dt><dd>{count(model.run_count, "run")}</dd>
@@ -43,23 +43,26 @@ export function About({ shown }: { shown: Shown }) {
   );
 }
 
+/** What each meter counts. */
+const PER: Record<string, string> = { predictSeconds: "per second", prediction: "per run" };
+
 /** The runtime of a pipeline, with what it costs. */
 function Runs({ model }: { model: Model }) {
   const { state } = useLoad((signal) => ask<Runtime[] | { results: Runtime[] }>("/runtimes", namespace.value, { signal }), []);
   const found = state.value.value;
   const all = Array.isArray(found) ? found : (found?.results ?? []);
-  const runtime = all.find((each) => each.name === model.hardware);
+  const runtime = all.find((each) => each.name === (model.hardware ?? "default"));
   return (
     <>
       <dt>Runtime</dt>
-      <dd>{model.hardware}{runtime?.python ? `, Python ${runtime.python}` : ""}</dd>
+      <dd>{model.hardware ?? "default"}{runtime?.python ? `, Python ${runtime.python}` : ""}</dd>
       {runtime?.cpu && <><dt>Hardware</dt><dd>{runtime.cpu} CPU, {runtime.memory}</dd></>}
       {runtime && runtime.prices.length > 0 && (
         <>
           <dt>Price</dt>
           <dd>
             {runtime.prices.map((each) => (
-              <div key={each.meter}>{each.price} {each.currency} <span class="quiet">{each.meter}{each.unit ? ` per ${each.unit}` : ""}</span></div>
+              <div key={each.meter}>{each.price} {each.currency} <span class="quiet">{PER[each.meter] ?? `per ${each.meter}`}</span></div>
             ))}
           </dd>
         </>

@@ -2,10 +2,9 @@
 
 import { BASE } from "../../api/base";
 import { param, setQuery } from "../../app/router";
-import { namespace } from "../../app/session";
 import { Copy } from "../../parts/copy";
 import { withoutSecrets } from "../../parts/form/secrets";
-import { chosen, useForm } from "./form-of";
+import { chosen, placeOf, useForm } from "./form-of";
 import { latestOf, type Shown } from "./model";
 import { type Call, curl, javascript, kubectl, python } from "./samples";
 
@@ -58,7 +57,7 @@ function useCall(shown: Shown): Call {
   const form = useForm();
   const { model } = shown;
   const { id, fields } = chosen(form, shown);
-  const where = namespace.value === "*" || namespace.value === "" ? model.namespace : namespace.value;
+  const where = placeOf(model);
   const input = withoutSecrets(form.state.input.value, fields ?? [], (name) => `YOUR ${name}`);
   return {
     base: `${location.origin}${BASE}/ns/${encodeURIComponent(where)}`,

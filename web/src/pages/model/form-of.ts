@@ -5,15 +5,14 @@ import { createContext } from "preact";
 import { useContext, useEffect, useMemo } from "preact/hooks";
 import { ask, askText, Problem } from "../../api/client";
 import { param, setQuery } from "../../app/router";
-import { namespace } from "../../app/session";
-import { exact, get, type Json, type JsonObject, parse, write } from "../../parts/form/json";
+import { me, namespace } from "../../app/session";
+import { exact, get, type Json, type JsonObject, parse } from "../../parts/form/json";
 import { type Field, fieldsOf } from "../../parts/form/schema";
 import { FormState } from "../../parts/form/state";
 import type { Shown } from "./model";
-import type { Prediction } from "./types";
+import { shareable } from "./shareable";
+import type { Model, Prediction } from "./types";
 
-/** Longer inputs are not in the URL: servers and chats cut long ones. */
-const URL_BYTES = 2048;
 const SAVE_MS = 400;
 const REDACTED = "[redacted]";
 
@@ -24,6 +23,8 @@ export interface FormOf {
   /** The run whose input fills the form. */
   rerun: Signal<Rerun | null>;
   error: Signal<Error | null>;
+  /** What the reader should know of the version that is chosen; "" if nothing. */
+  note: Signal<string>;
 }
 
 export interface Rerun {
@@ -44,7 +45,7 @@ export function useForm(): FormOf {
 /** The form of a page: filled from the URL, or from the run that the URL names. */
 export function useFormOf(shown: Shown): FormOf {
   const form = useMemo<FormOf>(
-    () => ({ state: new FormState(), documents: signal(new Map()), rerun: signal(null), error: signal(null) }),
+    () => ({ state: new FormState(), documents: signal(new Map()), rerun: signal(null), error: signal(null), note: signal("") }),
     [],
   );
   const rerun = param("rerun");
@@ -60,6 +61,12 @@ export function useFormOf(shown: Shown): FormOf {
   }, [form, shown, version]);
   useEffect(() => keepInUrl(form, shown), [form, shown]);
   return form;
+}
+
+/** The namespace in which a run would be: the chosen one, one's own, or that of what is called. */
+export function placeOf(model: Model): string {
+  if (namespace.value !== "*" && namespace.value !== "") return namespace.value;
+  return me.value?.namespace ?? model.namespace;
 }
 
 /** The version that would be run, its fields, and what its document says. */
@@ -116,8 +123,11 @@ function learn(form: FormOf, shown: Shown, id: string): void {
     },
     (error: Error) => {
       // A version that was deleted can't be run: the latest one can.
-      if (error instanceof Problem && error.status === 404) setQuery({ version: String(get(shown.exact, "latest_version", "id") ?? "") });
-      form.error.value = error;
+      const latest = get(shown.exact, "latest_version", "id");
+      if (error instanceof Problem && error.status === 404 && typeof latest === "string") {
+        form.note.value = `Version ${id.slice(0, 10)} is not kept any more: the latest one will run.`;
+        setQuery({ version: latest });
+      } else form.error.value = error;
     },
   );
 }
@@ -141,15 +151,4 @@ function keepInUrl(form: FormOf, shown: Shown): () => void {
     clearTimeout(timer);
     stop();
   };
-}
-
-/** The input as the URL has it; null if it must not or need not be there. */
-export function shareable(input: JsonObject, fields: Field[] | null): string | null {
-  // Where the schema is not known, anything may be a secret.
-  if (input.size === 0 || fields === null) return null;
-  const secret = new Set(fields.filter((each) => each.kind === "secret" || each.item?.kind === "secret").map((each) => each.name));
-  for (const name of secret) if (input.has(name)) return null;
-  const text = write(input);
-  if (text.includes('"data:') || encodeURIComponent(text).length > URL_BYTES) return null;
-  return text;
 }

@@ -56,8 +56,8 @@ export class Job {
         end: () => void this.look(),
         // Without the stream it is looked at now and then.
         live: (yes) => {
-          clearTimeout(this.timer);
-          if (!yes) this.timer = setTimeout(() => void this.look(), POLL_MS);
+          if (yes) this.wait(null);
+          else if (this.timer === undefined) this.wait(POLL_MS);
         },
       },
     );
@@ -72,9 +72,15 @@ export class Job {
 
   /** Forget it. */
   close(): void {
-    clearTimeout(this.timer);
+    this.wait(null);
     this.stopListening?.();
     this.stopListening = null;
+  }
+
+  /** Look again after a while; null: not any more. */
+  private wait(ms: number | null): void {
+    clearTimeout(this.timer);
+    this.timer = ms === null ? undefined : setTimeout(() => void this.look(), ms);
   }
 
   private hear(now: Summary): void {
@@ -85,7 +91,7 @@ export class Job {
 
   /** Ask for it as a whole; again a little later while it goes on. */
   private async look(): Promise<void> {
-    clearTimeout(this.timer);
+    this.wait(null);
     try {
       const found = await ask<Prediction>(`/predictions/${this.id}`, this.namespace);
       this.status.value = found.status;
@@ -95,7 +101,7 @@ export class Job {
         if (!this.log.value && found.logs) this.log.value = tail(found.logs);
         this.whole.value = found;
         // The cost of a tree is known when what it called has ended too.
-        if (found.final === false) this.timer = setTimeout(() => void this.look(), POLL_MS);
+        if (found.final === false) this.wait(POLL_MS);
         this.stopListening?.();
         this.stopListening = null;
         return;
@@ -103,7 +109,7 @@ export class Job {
     } catch (error) {
       this.error.value = error as Error;
     }
-    if (!this.whole.value) this.timer = setTimeout(() => void this.look(), POLL_MS);
+    if (!this.whole.value) this.wait(POLL_MS);
   }
 }
 

@@ -25,6 +25,9 @@ const TABS = [
   ["about", "About"],
 ] as const;
 
+/** What the form holds is the same under every tab. */
+const KEPT = ["input", "rerun", "version"];
+
 export interface Shown {
   model: Model;
   /** The answer as exact JSON: schemas hold numbers that must not be rounded. */
@@ -45,7 +48,15 @@ export default function ModelPage({ parts }: { parts: Record<string, string> }) 
     document.title = `${owner}/${name} · Mayfly`;
   }, [owner, name]);
   const shown = state.value.value;
-  if (state.value.error && !shown) return <ErrorNotice error={state.value.error} again={again} />;
+  if (state.value.error && !shown) {
+    return (
+      <>
+        <h1><span class="quiet">{owner}/</span>{name}</h1>
+        <ErrorNotice error={state.value.error} again={again} />
+        <p><a href={href("models")}>All Pipelines and Models</a></p>
+      </>
+    );
+  }
   if (!shown) return <Loading />;
   return <Loaded shown={shown} />;
 }
@@ -60,11 +71,11 @@ function Loaded({ shown }: { shown: Shown }) {
       <Head model={model} />
       {model.problem && (
         <div class="notice notice-warn" role="status">
-          <strong>It can't be run as it is</strong>
+          <strong>There is a problem with it</strong>
           <p>{model.problem}</p>
         </div>
       )}
-      <Tabs label={`Parts of ${model.name}`} tabs={TABS} />
+      <Tabs label={`Parts of ${model.name}`} tabs={TABS} keep={KEPT} />
       {/* The form stays while another tab is looked at: what was typed is not lost. */}
       <div hidden={tab !== "run"}>
         <Run shown={shown} stats={stats.state.value.value} ended={stats.again} />

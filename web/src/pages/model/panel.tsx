@@ -1,7 +1,7 @@
 /** What became of a run: its state and output while it goes, and when it has ended. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { ask } from "../../api/client";
 import { href } from "../../app/router";
 import { Output } from "../../parts/output";
@@ -16,12 +16,17 @@ import type { Prediction } from "./types";
 export function JobPanel({ job, schema, ended }: { job: Job; schema: unknown; ended: () => void }) {
   const whole = job.whole.value;
   const done = whole !== null;
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // On a phone it is below the form: what one has started is what one wants to see.
+    box.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   useEffect(() => {
     if (done) ended();
     // oxlint-disable-next-line react-hooks/exhaustive-deps -- once
   }, [done]);
   return (
-    <div class="card panel">
+    <div class="card panel" ref={box}>
       <div class="row panel-head">
         <span aria-live="polite"><Status state={job.status.value} /></span>
         <span class="quiet">{whole ? <Facts run={whole} /> : <Length from={job.createdAt} to={null} />}</span>

@@ -11,7 +11,7 @@ import { withoutSecrets } from "../../parts/form/secrets";
 import { type Field, differences, fieldsOf, outputOf } from "../../parts/form/schema";
 import { ErrorNotice, Loading } from "../../parts/notices";
 import { length, money } from "../../parts/text";
-import { chosen, type FormOf, useForm } from "./form-of";
+import { chosen, type FormOf, placeOf, useForm } from "./form-of";
 import { Job } from "./job";
 import { latestOf, type Shown } from "./model";
 import { EarlierPanels, JobPanel } from "./panel";
@@ -91,13 +91,14 @@ function RunForm({ shown, fields, stats, jobs }: { shown: Shown; fields: Field[]
         void start();
       }}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          void start();
-        }
+        if (event.key !== "Enter") return;
+        const ready = event.ctrlKey || event.metaKey;
+        // Enter alone in a field would start something that costs money.
+        if (ready || event.target instanceof HTMLInputElement) event.preventDefault();
+        if (ready) void start();
       }}
     >
-      <Form state={form.state} fields={fields} namespace={namespace.value || shown.model.namespace} />
+      <Form state={form.state} fields={fields} namespace={placeOf(shown.model)} />
       {error.value && <ErrorNotice error={error.value} />}
       <RunButton shown={shown} stats={stats} busy={busy.value} uploading={form.state.uploads.value > 0} />
     </form>
@@ -135,7 +136,7 @@ function RunButton({ shown, stats, busy, uploading }: { shown: Shown; stats: Sta
 /** Why it can't be run by who is signed in; "" if it can. */
 function whyNot(shown: Shown): string {
   if (latestOf(shown) === null && shown.model.kind === "pipeline") return "It has no version yet: push one, or edit it.";
-  const where = namespace.value === "*" || namespace.value === "" ? shown.model.namespace : namespace.value;
+  const where = placeOf(shown.model);
   const known = me.value?.namespaces.some((each) => each.name === where);
   return known && !rightsIn(where).run ? `${me.value?.name} may not run anything in ${where}.` : "";
 }
@@ -148,8 +149,9 @@ function history(stats: Stats | undefined): string {
   const said: string[] = [];
   if (stats.seconds) said.push(`took ${between(stats.seconds, length)}`);
   if (stats.cost) said.push(`cost ${between(stats.cost, (each) => money(each, currency))}`);
-  if (said.length === 0) return "";
-  return `The last ${stats.runs === 1 ? "run" : `${stats.runs} runs`} ${said.join(", ")}.`;
+  const last = `The last ${stats.runs === 1 ? "run" : `${stats.runs} runs`}`;
+  if (stats.failed > 0) said.push(stats.runs === 1 ? "failed" : `${stats.failed} failed`);
+  return said.length === 0 ? "" : `${last} ${said.join(", ")}.`;
 }
 
 /** The middle, and the range if there is one: "3.2 s (1.0 s to 9.1 s)". */
@@ -197,6 +199,7 @@ function VersionChoice({ shown, fields }: { shown: Shown; fields: Field[] | null
   }
   return (
     <>
+      {form.note.value && <div class="notice notice-warn" role="status"><p>{form.note.value}</p></div>}
       {rerun && (
         <div class="notice">
           <p>
@@ -209,13 +212,13 @@ function VersionChoice({ shown, fields }: { shown: Shown; fields: Field[] | null
         <div class="notice notice-warn">
           <p>
             This is version <code>{id.slice(0, 10)}</code>; the latest is <code>{latest?.slice(0, 10)}</code>.
-            {changed.length === 0 && " Their inputs are the same."}
+            {changed.length === 0 ? " Their inputs are the same." : " In the latest:"}
           </p>
           {changed.length > 0 && <ul>{changed.map((each) => <li key={each}>{each}</li>)}</ul>}
           <button type="button" class="button" onClick={() => setQuery({ version: latest })}>Use the latest version</button>
         </div>
       )}
-      {rerun && id === latest && rerun.version !== latest && (
+      {rerun && id === latest && rerun.version !== latest && !form.note.value && (
         <p>
           The latest version will run, the run's was <code>{rerun.version.slice(0, 10)}</code>.{" "}
           <button type="button" class="button button-quiet" onClick={() => setQuery({ version: null })}>Use the run's version</button>

@@ -43,7 +43,7 @@ export function Runs({ model, loaded, again }: { model: Model; loaded: Loaded<St
               <tr key={each.id}>
                 <td><a class="mono" href={href(`predictions/${each.id}`)}>{each.id.slice(0, 8)}</a></td>
                 <td><Status state={each.status} /></td>
-                <td><Ago at={each.created_at} /></td>
+                <td class="number"><Ago at={each.created_at} /></td>
                 <td class="right number">{each.active_seconds === null ? "" : length(each.active_seconds)}</td>
                 <td class="right number">{each.cost === null ? "" : money(each.cost, currency)}</td>
                 <td class="right">

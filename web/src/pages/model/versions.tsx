@@ -62,9 +62,9 @@ function List({ shown, versions, compares, before, after }: { shown: Shown; vers
               <td>
                 <code title={id}>{id.slice(0, 10)}</code> {id === latest && <span class="badge">latest</span>}
               </td>
-              <td><Ago at={created_at} /></td>
+              <td class="number"><Ago at={created_at} /></td>
               <td class="right">
-                <a href={href(here.value, { tab: null, version: id === latest ? null : id })}>Run</a>
+                <a href={href(here.value, { input: param("input"), version: id })}>Run</a>
               </td>
             </tr>
           ))}

@@ -18,7 +18,7 @@ export interface ControlOf {
 }
 
 export function Control(props: ControlOf) {
-  const { state, field } = props;
+  const { state, field, invalid } = props;
   const given = state.input.value.get(field.name);
   const value = given === undefined ? field.default : given;
   const set = (next: Json | undefined) => state.set(field, next);
@@ -45,7 +45,7 @@ export function Control(props: ControlOf) {
           Nothing (null) instead of the default
         </label>
       )}
-      <BlankSwitch field={field} given={given} set={set} />
+      {(!field.required || given !== undefined || invalid) && <BlankSwitch field={field} given={given} set={set} />}
     </>
   );
 }

@@ -2,7 +2,7 @@
 
 import type { Signal } from "@preact/signals";
 import { useSignal } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { compare, numberFrom, stepped } from "./check";
 import { FileControl } from "./file";
 import { Exact, get, type Json, same, write } from "./json";
@@ -47,25 +47,39 @@ function names({ id, about, invalid, name }: ItemOf) {
   return { id, "aria-describedby": about || undefined, "aria-invalid": invalid, "aria-label": name };
 }
 
+/** As high as its text, up to a limit. */
+function fitHeight(box: HTMLTextAreaElement): void {
+  box.style.height = "auto";
+  // Two more for the border: a scroll height has none.
+  if (box.scrollHeight > 0) box.style.height = `${Math.min(box.scrollHeight + 2, 480)}px`;
+}
+
 /** One line that grows with what is typed. */
 function TextControl(props: ItemOf) {
-  const { value, set, shape } = props;
+  const { value, set } = props;
   const area = useRef<HTMLTextAreaElement>(null);
   const text = typeof value === "string" ? value : "";
   useLayoutEffect(() => {
+    if (area.current) fitHeight(area.current);
+  }, [text]);
+  useEffect(() => {
     const box = area.current;
     if (!box) return;
-    box.style.height = "auto";
-    // Two more for the border: a scroll height has none.
-    box.style.height = `${Math.min(box.scrollHeight + 2, 480)}px`;
-  }, [text]);
+    // It wraps otherwise when its width changes, and has no height while its tab is hidden.
+    let width = box.offsetWidth;
+    const observer = new ResizeObserver(() => {
+      if (box.offsetWidth !== width) fitHeight(box);
+      width = box.offsetWidth;
+    });
+    observer.observe(box);
+    return () => observer.disconnect();
+  }, []);
   return (
     <textarea
       {...names(props)}
       ref={area}
       class="form-text"
       rows={1}
-      maxLength={shape.maxLength ?? undefined}
       value={text}
       onInput={(event) => set(event.currentTarget.value)}
     />

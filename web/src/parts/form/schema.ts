@@ -97,7 +97,8 @@ function fieldOf(name: string, merged: JsonObject, required: boolean): Field {
     help: typeof help === "string" && help !== "An enumeration." ? help : "",
     required,
     deprecated: merged.get("deprecated") === true,
-    default: merged.get("default"),
+    // Some servers say so of what is optional.
+    default: merged.get("default") ?? undefined,
   };
 }
 
