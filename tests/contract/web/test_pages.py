@@ -47,7 +47,7 @@ def raw(path: str, gateway_url: str) -> httpx.Request:
 
 async def test_every_page_is_the_index(world: World, folder: Path) -> None:
     async with world.gateway() as gateway, gateway.client(None) as browser:
-        for path in ("", "runs", "predictions/abc", "models/a/b.c/edit", "index.html", "session"):
+        for path in ("", "runs", "predictions/abc", "models/a/b.c/edit", "index.html"):
             answer = await browser.get(f"/ui/{path}")
             assert answer.status_code == 200, path
             assert 'src="/ui/assets/index-a1.js"' in answer.text
