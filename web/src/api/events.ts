@@ -3,7 +3,7 @@
  * tabs together. While nobody looks, it is closed; then it goes on where it was.
  */
 
-import { apiUrl } from "./client";
+import { apiUrl, ask } from "./client";
 import type { Summary } from "./types";
 
 export interface Wanted {
@@ -27,12 +27,14 @@ export interface Heard {
 }
 
 const RETRY_MS = 2000;
+const LONGEST_MS = 60_000;
 
 /** Listen until the returned function is called. What is told twice by the API is told once here. */
 export function listen(wanted: Wanted, heard: Heard): () => void {
   let source: EventSource | null = null;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let position = "";
+  let pause = RETRY_MS;
   let over = false;
 
   const close = () => {
@@ -46,12 +48,20 @@ export function listen(wanted: Wanted, heard: Heard): () => void {
     if (over || document.hidden) return;
     const query = { list: wanted.list, of: wanted.of, from: position };
     source = new EventSource(apiUrl("/events", wanted.namespace, query));
-    source.addEventListener("open", () => heard.live?.(true));
+    source.addEventListener("open", () => {
+      pause = RETRY_MS;
+      heard.live?.(true);
+    });
     source.addEventListener("error", () => {
       heard.live?.(false);
-      // The browser itself comes back after a cut, but gives up after an answer that says no.
+      // After a cut the browser would come back itself; an answer that says no closes the source.
+      const refused = source?.readyState === EventSource.CLOSED;
       close();
-      retry = setTimeout(open, RETRY_MS);
+      retry = setTimeout(open, pause);
+      if (!refused) return;
+      pause = Math.min(2 * pause, LONGEST_MS);
+      // The source doesn't tell why. If nobody is signed in any more, this does.
+      ask("/me").catch(() => undefined);
     });
     on(source, "rows", (rows: Summary[]) => heard.rows?.(rows));
     on(source, "prediction", (now: Summary) => heard.prediction?.(now));

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from mayfly.gateway.http.json_schema import (
+    COUNT,
+    FLAG,
+    MAYBE,
+    MAYBE_MOMENT,
+    MOMENT,
+    OBJECT,
+    STATUS,
+    TEXT,
+    Json,
+    many,
+    named,
+    or_null,
+    record,
+)
 
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
-MAYBE: Json = {"type": ["string", "null"]}
-FLAG: Json = {"type": "boolean"}
-COUNT: Json = {"type": "integer", "minimum": 0}
-OBJECT: Json = {"type": "object", "additionalProperties": True}
-
-
-def _object(optional: tuple[str, ...] = (), /, **properties: Json) -> Json:
-    """An object that has all of these properties, but for the optional ones."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "required": required, "properties": properties}
-
-
-def _list(item: Json) -> Json:
-    return {"type": "array", "items": item}
-
-
-def _of(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _maybe(schema: Json) -> Json:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-SUMMARY = _object(
+SUMMARY = record(
     id=TEXT,
     kind={"enum": ["pipeline", "model"]},
     model=TEXT,
     version=TEXT,
-    status={"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},
+    status=STATUS,
     reason=MAYBE,
     error=MAYBE,
     name=TEXT,
@@ -44,116 +31,116 @@ SUMMARY = _object(
     depth=COUNT,
     parent=MAYBE,
     root=TEXT,
-    created_at={**TEXT, "format": "date-time"},
-    started_at={**MAYBE, "format": "date-time"},
-    completed_at={**MAYBE, "format": "date-time"},
+    created_at=MOMENT,
+    started_at=MAYBE_MOMENT,
+    completed_at=MAYBE_MOMENT,
     active_seconds={"type": ["number", "null"]},
     cost=MAYBE,
     currency=TEXT,
-    inputs=_list({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}),
+    inputs=many({"type": "array", "items": TEXT, "minItems": 2, "maxItems": 2}),
     created_by=MAYBE,
     data_removed=FLAG,
 )
 
 SCHEMAS: dict[str, Json] = {
     "Summary": SUMMARY,
-    "LogEvent": _object(text={**TEXT, "description": "The next piece of the log."}),
-    "OutputEvent": _object(
+    "LogEvent": record(text={**TEXT, "description": "The next piece of the log."}),
+    "OutputEvent": record(
         index={**COUNT, "description": "How many items came before."},
-        items=_list({}),
+        items=many({}),
     ),
     "EndEvent": {"type": "object", "properties": {}},
     "Events": {
         "description": "The data of each kind of event, by its name.",
-        **_object(
-            rows=_list(_of("Summary")),
-            prediction=_of("Summary"),
-            log=_of("LogEvent"),
-            output=_of("OutputEvent"),
-            tree=_list(_of("Summary")),
-            end=_of("EndEvent"),
+        **record(
+            rows=many(named("Summary")),
+            prediction=named("Summary"),
+            log=named("LogEvent"),
+            output=named("OutputEvent"),
+            tree=many(named("Summary")),
+            end=named("EndEvent"),
         ),
     },
-    "CountedSummaries": _object(
+    "CountedSummaries": record(
         count={**COUNT, "description": "How many there are."},
-        results={**_list(_of("Summary")), "description": "The first 100 of them."},
+        results={**many(named("Summary")), "description": "The first 100 of them."},
     ),
-    "CancelPreview": _object(
+    "CancelPreview": record(
         may={**FLAG, "description": "Whether a cancel by this caller would do something."},
         why_not=MAYBE,
-        cancels=_of("CountedSummaries"),
-        runs_on=_of("CountedSummaries"),
+        cancels=named("CountedSummaries"),
+        runs_on=named("CountedSummaries"),
     ),
     "PredictionInput": OBJECT,
-    "Bundle": _object(
+    "Bundle": record(
         format={"type": "integer"},
         mayfly={**TEXT, "description": "The version that made the bundle."},
-        made_at={**TEXT, "format": "date-time"},
-        prediction=_of("Prediction"),
-        tree=_object(results=_list(_of("Summary")), truncated=FLAG),
-        source=_maybe(
-            _object(
+        made_at=MOMENT,
+        prediction=named("Prediction"),
+        tree=record(results=many(named("Summary")), truncated=FLAG),
+        source=or_null(
+            record(
                 version=TEXT,
                 entrypoint=TEXT,
                 files={"type": "object", "additionalProperties": TEXT},
             )
         ),
-        log=_object(
+        log=record(
             text={**TEXT, "description": "The end of the log."},
             limit={**COUNT, "description": "Bytes that this end has at most."},
             truncated={**FLAG, "description": "Whether the log began before this text."},
             dropped={**COUNT, "description": "Bytes that were not kept when the run logged them."},
         ),
-        usage=_maybe(_of("UsageExplanation")),
+        usage=or_null(named("UsageExplanation")),
     ),
-    "SourceCheckRequest": _object(
+    "SourceCheckRequest": record(
         ("source", "files", "entrypoint"),
         source={**TEXT, "description": "The text of main.py. One of source and files."},
         files={"type": "object", "additionalProperties": TEXT},
         entrypoint={**TEXT, "description": "As file:function; main.py:main without it."},
     ),
-    "SourceProblem": _object(
+    "SourceProblem": record(
         ("file", "line", "pointer"),
         detail=TEXT,
         file=TEXT,
         line={"type": "integer", "minimum": 1},
         pointer=TEXT,
     ),
-    "SourceCheck": _object(
+    "SourceCheck": record(
         valid=FLAG,
         openapi_schema={"type": ["object", "null"], "additionalProperties": True},
-        errors=_list(_of("SourceProblem")),
+        errors=many(named("SourceProblem")),
     ),
-    "InputCheckRequest": _object(
+    "InputCheckRequest": record(
         ("version",),
         input=OBJECT,
         version={**TEXT, "description": "The id of a version; the latest one without it."},
     ),
-    "InputProblem": _object(detail=TEXT, pointer=TEXT),
-    "InputCheck": _object(valid=FLAG, errors=_list(_of("InputProblem"))),
-    "RuntimePrice": _object(
+    "InputProblem": record(detail=TEXT, pointer=TEXT),
+    "InputCheck": record(valid=FLAG, errors=many(named("InputProblem"))),
+    "RuntimePrice": record(
         meter={
             "enum": ["predictSeconds", "prediction", "outputItems", "inputTokens", "outputTokens"]
         },
         price={**TEXT, "description": "Of one unit; exact decimal text."},
         currency=TEXT,
     ),
-    "Runtime": _object(
+    "Runtime": record(
         name=TEXT,
         python=TEXT,
-        packages={**_list(TEXT), "description": "Each as name==version."},
+        packages={**many(TEXT), "description": "Each as name==version."},
         cpu=MAYBE,
         memory=MAYBE,
-        prices=_list(_of("RuntimePrice")),
+        prices=many(named("RuntimePrice")),
         default={**FLAG, "description": "Whether a pipeline that names none gets this one."},
     ),
-    "Runtimes": _list(_of("Runtime")),
-    "Pool": _object(
+    "Runtimes": many(named("Runtime")),
+    "Pool": record(
         namespace={
             **MAYBE,
             "description": "Null if the runtime's pods wait in several; the numbers are of all.",
         },
-        namespaces={**_list(TEXT), "description": "Those of them that the caller sees."},
+        namespaces={**many(TEXT), "description": "Those of them that the caller sees."},
         runtime=TEXT,
         wanted={**COUNT, "description": "How many pods wait at least."},
         waiting=COUNT,
@@ -163,9 +150,9 @@ SCHEMAS: dict[str, Json] = {
     ),
     "StartLatencies": {
         "description": "How long runs took to start since this gateway did.",
-        **_object(
-            buckets=_list(
-                _object(
+        **record(
+            buckets=many(
+                record(
                     le={"type": ["number", "null"], "description": "Seconds; null for any."},
                     count={**COUNT, "description": "How many took at most so long."},
                 )
@@ -174,9 +161,9 @@ SCHEMAS: dict[str, Json] = {
             sum={"type": "number", "description": "Seconds of all of them."},
         ),
     },
-    "Pools": _object(
-        pools=_list(_of("Pool")),
-        starts=_maybe(_of("StartLatencies")),
+    "Pools": record(
+        pools=many(named("Pool")),
+        starts=or_null(named("StartLatencies")),
         hits={"type": ["integer", "null"], "description": "Null: the controller's metrics know."},
         misses={"type": ["integer", "null"]},
     ),

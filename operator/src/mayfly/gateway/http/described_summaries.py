@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from mayfly.gateway.http.json_schema import (
+    COUNT,
+    FLAG,
+    MAYBE,
+    MAYBE_MOMENT,
+    MOMENT,
+    STATUS,
+    TEXT,
+    Json,
+    many,
+    named,
+    or_null,
+    page,
+    record,
+)
 
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
-MAYBE: Json = {"type": ["string", "null"]}
-COUNT: Json = {"type": "integer", "minimum": 0}
-MOMENT: Json = {**TEXT, "format": "date-time"}
-STATUS: Json = {"enum": ["starting", "processing", "succeeded", "failed", "canceled"]}
 NUMBER: Json = {"type": "number"}
 
 
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _list(of: str) -> Json:
-    return {"type": "array", "items": {"$ref": f"#/components/schemas/{of}"}}
-
-
-def _page(of: str) -> Json:
-    return _object(previous=MAYBE, next={**MAYBE, "format": "uri"}, results=_list(of))
-
-
 def _spread(of: Json) -> Json:
-    return {"anyOf": [_object(low=of, median=of, high=of), {"type": "null"}]}
+    return or_null(record(low=of, median=of, high=of))
 
 
 SCHEMAS: dict[str, Json] = {
-    "Summaries": _page("Summary"),
-    "Timeline": _object(
+    "Summaries": page("Summary"),
+    "Timeline": record(
         id=TEXT,
-        results=_list("Summary"),
-        truncated={"type": "boolean"},
+        results=many(named("Summary")),
+        truncated=FLAG,
         total_cost={**TEXT, "description": "Of the whole tree so far, exact decimal text."},
-        final={"type": "boolean"},
+        final=FLAG,
         currency=TEXT,
     ),
-    "RecentPrediction": _object(
+    "RecentPrediction": record(
         id=TEXT,
         status=STATUS,
         created_at=MOMENT,
         active_seconds={"type": ["number", "null"]},
         cost=MAYBE,
     ),
-    "Stats": _object(
+    "Stats": record(
         runs={**COUNT, "description": "How many predictions this is about: the last 50 at most."},
         succeeded=COUNT,
         failed=COUNT,
@@ -58,10 +53,10 @@ SCHEMAS: dict[str, Json] = {
         },
         seconds={**_spread(NUMBER), "description": "Active time of those that succeeded."},
         cost={**_spread(TEXT), "description": "Of the trees of those that succeeded."},
-        last_run_at={**MAYBE, "format": "date-time"},
-        recent=_list("RecentPrediction"),
+        last_run_at=MAYBE_MOMENT,
+        recent=many(named("RecentPrediction")),
     ),
-    "Card": _object(
+    "Card": record(
         owner=TEXT,
         name=TEXT,
         kind={"enum": ["pipeline", "model"]},
@@ -74,9 +69,9 @@ SCHEMAS: dict[str, Json] = {
         run_count=COUNT,
         hardware=MAYBE,
         problem=MAYBE,
-        stats={"$ref": "#/components/schemas/Stats"},
+        stats=named("Stats"),
     ),
-    "Catalog": _page("Card"),
+    "Catalog": page("Card"),
 }
 
 BODIES: dict[tuple[str, str], tuple[str, str]] = {}

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from mayfly.gateway.http import described_events, described_summaries, described_web
-
-Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
-
-OBJECT: Json = {"type": "object", "additionalProperties": True}
+from mayfly.gateway.http.json_schema import OBJECT, TEXT, Json, named, page
 
 
 def _object(required: list[str], **properties: Json) -> Json:
     return {"type": "object", "required": required, "properties": properties}
-
-
-def _list(of: str) -> Json:
-    link = {"type": ["string", "null"], "format": "uri"}
-    results = {"type": "array", "items": {"$ref": f"#/components/schemas/{of}"}}
-    return _object(["previous", "next", "results"], previous=link, next=link, results=results)
 
 
 SCHEMAS: dict[str, Json] = {
@@ -183,12 +171,12 @@ SCHEMAS: dict[str, Json] = {
         matches={"type": "boolean"},
         now=OBJECT,
     ),
-    "UsageRecords": _list("UsageRecord"),
-    "UsagePeriods": _list("UsagePeriod"),
-    "Predictions": _list("Prediction"),
-    "Models": _list("Model"),
-    "Versions": _list("Version"),
-    "Files": _list("File"),
+    "UsageRecords": page("UsageRecord"),
+    "UsagePeriods": page("UsagePeriod"),
+    "Predictions": page("Prediction"),
+    "Models": page("Model"),
+    "Versions": page("Version"),
+    "Files": page("File"),
     **described_web.SCHEMAS,
     **described_summaries.SCHEMAS,
     **described_events.SCHEMAS,
@@ -281,13 +269,13 @@ def _complete(path: str, method: str, operation: Json) -> None:
             operation.setdefault("parameters", []).append(part)
     body = BODIES.get((method, path))
     if body is not None:
-        operation["requestBody"] = {"content": {body[0]: {"schema": _reference(body[1])}}}
+        operation["requestBody"] = {"content": {body[0]: {"schema": named(body[1])}}}
     if (method, path) == ("post", "/v1/files"):
         operation["requestBody"] = {"content": FORM}
     answer = ANSWERS.get((method, path))
     responses: Json = {}
     if answer is not None:
-        content = {"application/json": {"schema": _reference(answer[1])}}
+        content = {"application/json": {"schema": named(answer[1])}}
         responses[answer[0]] = {"description": "Done.", "content": content}
         if path in CSV:
             content["text/csv"] = {"schema": TEXT}
@@ -297,18 +285,14 @@ def _complete(path: str, method: str, operation: Json) -> None:
         responses["200"] = {"description": "Done.", "content": {"text/csv": {"schema": TEXT}}}
     else:
         responses["2XX"] = {"description": "Done."}
-    problem = {"application/problem+json": {"schema": _reference("Problem")}}
+    problem = {"application/problem+json": {"schema": named("Problem")}}
     responses["default"] = {"description": "What is wrong, in words.", "content": problem}
     operation["responses"] = responses
 
 
 def _stream(name: str) -> Json:
-    content = {"text/event-stream": {"schema": TEXT, "x-events": _reference(name)}}
+    content = {"text/event-stream": {"schema": TEXT, "x-events": named(name)}}
     return {
         "description": "Server-sent events; `x-events` describes their data.",
         "content": content,
     }
-
-
-def _reference(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
