@@ -92,6 +92,22 @@ def main(
     }
 """  # fmt: skip
 
+FILES = """
+from typing import Any
+
+from cog import Input, Path, Secret
+
+
+def main(
+    key: Secret,
+    pages: list[Path],
+    words: list[str],
+    anything: Any = Input(description="Anything."),
+) -> dict:
+    read = [page.read_text() for page in pages]
+    return {"key": len(key.get_secret_value()), "pages": read, "words": words, "anything": anything}
+"""
+
 
 @pytest.fixture
 async def chromium() -> AsyncIterator[Browser]:
@@ -246,14 +262,8 @@ async def test_what_a_form_is_given_comes_to_main_and_back_exactly(
         await page.get_by_role("button", name="Run", exact=True).click()
         await ended(page, "Succeeded")
         await page.get_by_role("link", name="Open the run").click()
-        identity = page.url.partition("/predictions/")[2].partition("?")[0]
-    headers = {"Authorization": f"Bearer {somebody.token}"}
-
-    def output() -> str:
-        client: httpx.Client = somebody.namespace.api
-        return client.get(f"/v1/predictions/{identity}/output", headers=headers).text
-
-    told = await asyncio.to_thread(output)
+        await page.wait_for_url("**/predictions/**")
+        told = await output(page, somebody)
     assert json.loads(told) == {
         "text": text,
         "number": 0.1,
@@ -263,6 +273,51 @@ async def test_what_a_form_is_given_comes_to_main_and_back_exactly(
         "words": ["a"],
         "maybe": None,
         "anything": None,
+    }
+
+
+async def output(page: Page, person: Person) -> str:
+    """The output of the run whose page is open, byte for byte."""
+    identity = page.url.partition("/predictions/")[2].partition("?")[0]
+    headers = {"Authorization": f"Bearer {person.token}"}
+
+    def asked() -> str:
+        client: httpx.Client = person.namespace.api
+        return client.get(f"/v1/predictions/{identity}/output", headers=headers).text
+
+    return await asyncio.to_thread(asked)
+
+
+async def test_files_a_secret_and_raw_json_come_to_main(
+    chromium: Browser, somebody: Person
+) -> None:
+    await publish(somebody, "files", FILES)
+    async with signed_in(chromium, somebody) as seen:
+        page = seen.page
+        await page.goto(f"{URL}/ui/models/{somebody.namespace.name}/files")
+        await page.get_by_label("Key", exact=True).fill("hunter2-hunter2")
+        for number, words in enumerate(("first", "second")):
+            await page.get_by_role("button", name="Add a file").click()
+            given = {"name": f"{words}.txt", "mimeType": "text/plain", "buffer": words.encode()}
+            await page.locator("input[type=file]").nth(number).set_input_files(given)
+            await expect(page.get_by_label(f"Pages {number + 1}", exact=True).last).to_have_value(
+                re.compile("http")
+            )
+        for number, words in enumerate(("one", "two"), 1):
+            await page.get_by_role("button", name="Add an item").click()
+            await page.get_by_label(f"Words {number}", exact=True).last.fill(words)
+        await page.get_by_label("Anything", exact=True).fill('{"deep": [1, 2.50, null]}')
+        await page.get_by_role("button", name="Run", exact=True).click()
+        await ended(page, "Succeeded")
+        await page.get_by_role("link", name="Open the run").click()
+        await page.wait_for_url("**/predictions/**")
+        told = await output(page, somebody)
+        assert "hunter2" not in await page.locator("body").inner_text()
+    assert json.loads(told) == {
+        "key": 15,
+        "pages": ["first", "second"],
+        "words": ["one", "two"],
+        "anything": {"deep": [1, 2.5, None]},
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.gateway.player import playing
 from support.gateway.world import BUILDER, NAMESPACE, READER, Run, Running, World
+from support.waiting import looks
 
 
 async def get(gateway: Running, path: str, token: str = BUILDER) -> Any:
@@ -60,7 +61,10 @@ async def test_a_cancel_ends_what_has_not_started_and_leaves_the_rest(world: Wor
                 False,
                 "Its cancel was requested already.",
             )
-            assert ids(again["runs_on"]) == {started.id, deep.id}
+            async for _ in looks():  # until the ends of the others are recorded
+                again = await preview(gateway, parent)
+                if ids(again["runs_on"]) == {started.id, deep.id}:
+                    break
             await agent.end(outcome="canceled", reason="Canceled", outputJSON=None)
             await below.end()
         assert (await loading.finished())["phase"] == "Canceled"

@@ -66,7 +66,7 @@ class Bundles:
             "made_at": rfc3339(self._clock()),
             "prediction": RawJSON(await self._presenter.body(snapshot, base)),
             "tree": await self._tree(found),
-            "source": await self._source(found.row),
+            "source": await self._source(found),
             "log": await self._log(found.row),
             "usage": await self._usage(caller, found.row),
         }
@@ -78,8 +78,8 @@ class Bundles:
             results += await self._summaries.of(piece)
         return {"results": results, "truncated": len(results) > TREE_LIMIT}
 
-    async def _source(self, row: RunRow) -> Json | None:
-        kept = None if row.data_removed else await self._presenter.source(row)
+    async def _source(self, found: Prediction) -> Json | None:
+        kept = None if found.row.data_removed else await self._presenter.source(found)
         if kept is None:
             return None
         return {"version": kept.version, "entrypoint": kept.entrypoint, "files": kept.files}

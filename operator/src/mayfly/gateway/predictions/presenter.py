@@ -17,6 +17,7 @@ from mayfly.clock import Clock, rfc3339
 from mayfly.database.engine import Database
 from mayfly.gateway.access.signing import SigningKey
 from mayfly.gateway.cache.directory import Directory
+from mayfly.gateway.cache.programs import Programs
 from mayfly.gateway.catalog import schemas
 from mayfly.gateway.catalog.schemas import NO_VERSION, gives_files, is_iterator
 from mayfly.gateway.files.links import FileLinks
@@ -27,6 +28,7 @@ from mayfly.gateway.lifecycle.states import ENDS, State
 from mayfly.gateway.predictions.snapshots import Prediction, Snapshot, costs
 from mayfly.gateway.predictions.stream_links import stream_link
 from mayfly.gateway.secrets.sealed import redacted
+from mayfly.kube.errors import NotFound
 from mayfly.metering.ledger import RunRow
 from mayfly.metering.pricing import decimal_text
 from mayfly_runtime.spec import strict_json
@@ -45,9 +47,11 @@ class Presenter:
         links: FileLinks,
         key: SigningKey,
         directory: Directory,
+        programs: Programs,
         clock: Clock,
     ) -> None:
         self._database = database
+        self._programs = programs
         self._links = links
         self._key = key
         self._directory = directory
@@ -132,10 +136,18 @@ class Presenter:
         async with self._database.read() as tx:
             return await archive.read_log(tx, row.uid, position)
 
-    async def source(self, row: RunRow) -> KeptSource | None:
-        """The source that a prediction ran, if it is still stored."""
+    async def source(self, found: Prediction) -> KeptSource | None:
+        """The source that a prediction runs or ran, if it is still there."""
         async with self._database.read() as tx:
-            return await sources.find(tx, row.version)
+            kept = await sources.find(tx, found.row.version)
+        seen = found.seen
+        if kept is not None or seen is None or not seen.run.status.pod_uid:
+            return kept
+        try:  # its work is sent before its row is stored, with its source
+            program = await self._programs.program(seen.run)
+        except NotFound:
+            return None
+        return KeptSource(found.row.version, program.entrypoint, program.files)
 
     async def log_end(self, row: RunRow) -> str:
         """The line that says how much of the log was dropped, or ""."""

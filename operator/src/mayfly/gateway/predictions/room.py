@@ -83,6 +83,7 @@ def build(
         links=files.links,
         key=access.key,
         directory=caches.directory,
+        programs=caches.programs,
         clock=clock,
     )
     webhooks = _webhooks(process, http, lifecycle, telemetry, access, finder, presenter)

@@ -167,7 +167,7 @@ class PredictionRoutes:
         """The source that the prediction ran, even if its Pipeline has changed or was deleted."""
         _, found = await self._find(request, identity)
         require_data(found)
-        kept = await self._presenter.source(found.row)
+        kept = await self._presenter.source(found)
         if kept is None:
             raise Missing("The prediction ran no source: it had no pod, or is a Model's.")
         shown = {"version": kept.version, "entrypoint": kept.entrypoint, "files": kept.files}
