@@ -9,8 +9,8 @@ import { type PageOf, routeOf } from "./routes";
 import { me, namespace, refresh, trouble } from "./session";
 import { SignIn } from "./sign-in";
 
-/** After so long, a page that did not come is asked for once more. */
-const AGAIN_MS = 700;
+const RELOADED = "mayfly-reloaded";
+const RELOAD_MS = 20_000;
 
 const PLACES = [
   ["runs", "Runs"],
@@ -107,13 +107,12 @@ function Page() {
     if (!found) return;
     let wanted = true;
     error.value = null;
-    const load = () => found.route.load();
-    load().catch(() => new Promise((resolve) => setTimeout(resolve, AGAIN_MS)).then(load)).then(
+    found.route.load().then(
       (loaded) => {
         if (wanted) page.value = { pattern: found.route.pattern, Shown: loaded.default };
       },
       () => {
-        if (wanted) error.value = new Error("This page could not be loaded. Mayfly may have been upgraded: load the page again.");
+        if (wanted && !reloaded()) error.value = new Error("This page could not be loaded. Mayfly may have been upgraded: load the page again.");
       },
     );
     return () => {
@@ -126,6 +125,18 @@ function Page() {
   if (page.value?.pattern !== pattern || !page.value) return <Loading />;
   const { Shown } = page.value;
   return <Shown key={path.value} parts={found.parts} />;
+}
+
+/**
+ * Load the whole page again, once: after an upgrade its files have other names, and a file that did
+ * not come once never comes again in the same page. All that one sees is in the URL.
+ */
+function reloaded(): boolean {
+  const last = Number(sessionStorage.getItem(RELOADED) ?? 0);
+  if (Date.now() - last < RELOAD_MS) return false;
+  sessionStorage.setItem(RELOADED, String(Date.now()));
+  location.reload();
+  return true;
 }
 
 function Nowhere() {
