@@ -125,7 +125,7 @@ async def signed_in(chromium: Browser, person: Person, **context: object) -> Asy
     """A page of somebody who has opened a one-time link."""
     link = await asyncio.to_thread(person.request, "POST", "/v1/sign-in-links")
     async with watched(chromium, **context) as seen:
-        await seen.page.goto(link["url"])
+        await seen.open(link["url"])
         await expect(seen.page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
         yield seen
 
@@ -191,7 +191,7 @@ async def test_write_run_stream_rerun_and_read_the_bill(
         ).to_be_visible()
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_label("Token")).to_be_visible()
-        await page.goto(f"{URL}/ui/runs")
+        await seen.open(f"{URL}/ui/runs")
         await expect(page.get_by_label("Token")).to_be_visible()
 
 
@@ -201,7 +201,7 @@ async def test_a_file_goes_in_and_a_picture_comes_out(chromium: Browser, somebod
     Image.new("RGB", (64, 64), "teal").save(made, "PNG")
     async with signed_in(chromium, somebody) as seen:
         page = seen.page
-        await page.goto(f"{URL}/ui/models/{somebody.namespace.name}/smaller")
+        await seen.open(f"{URL}/ui/models/{somebody.namespace.name}/smaller")
         given = {"name": "teal.png", "mimeType": "image/png", "buffer": made.getvalue()}
         await page.locator("input[type=file]").first.set_input_files(given)
         await page.get_by_role("button", name="Run", exact=True).click()
@@ -219,7 +219,7 @@ async def test_a_cancel_shows_what_it_will_end_and_what_became_of_it(
     await publish(somebody, "parent", PARENT.format(namespace=namespace))
     async with signed_in(chromium, somebody) as seen:
         page = seen.page
-        await page.goto(f"{URL}/ui/models/{namespace}/parent")
+        await seen.open(f"{URL}/ui/models/{namespace}/parent")
         await page.get_by_role("button", name="Run", exact=True).click()
         await page.get_by_role("link", name="Open the run").click(timeout=STATUS_MS)
         await page.get_by_role("link", name="Tree", exact=True).click()
@@ -241,7 +241,7 @@ async def test_a_failed_run_says_first_what_failed(chromium: Browser, somebody: 
     made = await asyncio.to_thread(somebody.request, "POST", path, asked)
     async with signed_in(chromium, somebody) as seen:
         page = seen.page
-        await page.goto(f"{URL}/ui/predictions/{made['id']}")
+        await seen.open(f"{URL}/ui/predictions/{made['id']}")
         why = page.get_by_role("region", name="Why it failed")
         await expect(why).to_contain_text("there is no moon", timeout=STATUS_MS)
 
@@ -253,7 +253,7 @@ async def test_what_a_form_is_given_comes_to_main_and_back_exactly(
     text = 'q"uo\\te é 🦋 <b>&amp;'
     async with signed_in(chromium, somebody) as seen:
         page = seen.page
-        await page.goto(f"{URL}/ui/models/{somebody.namespace.name}/echo")
+        await seen.open(f"{URL}/ui/models/{somebody.namespace.name}/echo")
         await page.get_by_label("Text", exact=True).fill(text)
         await page.get_by_label("Number", exact=True).fill("0.1")
         await page.get_by_label("Whole", exact=True).fill("9007199254740993")
@@ -294,7 +294,7 @@ async def test_files_a_secret_and_raw_json_come_to_main(
     await publish(somebody, "files", FILES)
     async with signed_in(chromium, somebody) as seen:
         page = seen.page
-        await page.goto(f"{URL}/ui/models/{somebody.namespace.name}/files")
+        await seen.open(f"{URL}/ui/models/{somebody.namespace.name}/files")
         await page.get_by_label("Key", exact=True).fill("hunter2-hunter2")
         for number, words in enumerate(("first", "second")):
             await page.get_by_role("button", name="Add a file").click()
@@ -330,7 +330,7 @@ async def test_somebody_without_rights_is_told_what_to_do(
     async with watched(chromium) as seen:
         seen.expected.append("status of 403")
         page = seen.page
-        await page.goto(f"{URL}/ui/")
+        await seen.open(f"{URL}/ui/")
         await page.get_by_label("Token").fill("wrong")
         seen.expected.append("status of 401")
         await page.get_by_role("button", name="Sign in").click()

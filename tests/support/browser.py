@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -64,6 +65,19 @@ class Watched:
         # A page that is left, or that closes its stream, aborts its own requests.
         if request.failure != "net::ERR_ABORTED":
             self._wrong.append(f"Failed to load resource: {request.failure} ({request.url})")
+
+    async def open(self, url: str) -> None:
+        """Go to a URL, again if the machine's network changed meanwhile."""
+        for _ in range(5):
+            try:
+                await self.page.goto(url)
+            except Error as error:
+                if OF_THE_MACHINE not in str(error) and "chrome-error:" not in str(error):
+                    raise
+                await asyncio.sleep(0.5)  # Chromium is on its way to its own page of the error
+            else:
+                return
+        raise AssertionError(f"{url} could not be opened: the network changed each time")
 
     async def settle(self) -> None:
         """Wait until the pages have told what has happened on them so far."""
