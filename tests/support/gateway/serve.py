@@ -118,7 +118,7 @@ FAILURE = [
     "Step 1 of 8",
     "\x1b[33mwarning\x1b[0m: the picture has no colours",
     "Traceback (most recent call last):",
-    '  File "/work/main.py", line 12, in main',
+    '  File "main.py", line 12, in main',
     "    return draw(prompt)",
     "ValueError: the prompt is empty",
 ]

@@ -6,7 +6,6 @@ Each list is read in the order of an index, and stops at its limit. Words have n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -157,18 +156,3 @@ async def _search(tx: AsyncConnection, span: Span, wanted: Filter) -> Listed:
     last = select(looked.c.created_at, looked.c.id).order_by(*order).offset(SEARCHED - 1).limit(1)
     end = (await tx.execute(last)).one_or_none()
     return Listed(rows, None if end is None else (end.created_at, end.id))
-
-
-async def newest_of(
-    tx: AsyncConnection, model: tuple[str, str], namespace: str | None, limit: int
-) -> Sequence[RunRow]:
-    """The newest predictions of a Pipeline or Model, as slim rows.
-
-    Args:
-        tx: the transaction.
-        model: its namespace and name.
-        namespace: only predictions of this one; None for all.
-        limit: how many.
-    """
-    span = Span(namespace=namespace, limit=limit)
-    return await listing.slim_rows(tx, query(SLIM, span, Filter(model=model)))

@@ -37,6 +37,7 @@ from mayfly.gateway.http.routing import under_bases
 from mayfly.gateway.predictions.finder import Predictions
 from mayfly.gateway.predictions.snapshots import Prediction
 from mayfly.kube.errors import KubeError
+from mayfly.metering.filters import Filter
 from mayfly.metering.listing import Span
 
 logger = logging.getLogger(__name__)
@@ -291,7 +292,8 @@ class Events:
             yield event("end", "{}")
 
     async def _newest(self, span: Span) -> list[Json]:
-        return await self._summaries.of(await self._predictions.newest(span))
+        found, _ = await self._reader.filtered(span, Filter())
+        return await self._summaries.of(found)
 
     async def _again(self, below: Below) -> AsyncIterator[str]:
         """What works below it, looked at though nobody told of it: it may be deleted."""

@@ -147,7 +147,8 @@ class ListRoutes:
         """How the last 50 predictions of a Pipeline or Model went: outcomes, times, costs."""
         caller = await self._callers.caller(request)
         entry = await self._callers.entry(caller, owner, name)
-        return JSONResponse(await self._stats(caller, entry, LAST), headers=UNCACHED)
+        [found] = await self._stats(caller, [entry], LAST)
+        return JSONResponse(found, headers=UNCACHED)
 
     async def catalog(
         self, request: Request, q: Words = "", kind: Kind = "", cursor: str | None = None
@@ -163,29 +164,24 @@ class ListRoutes:
         ]
         shown = found[:CARDS]
         cards = await self._models.many(shown, urls.base_of(request))
-        listed = [
-            {
-                **_card(card),
-                "stats": await self._stats(caller, entry, RECENT),
-            }
-            for entry, card in zip(shown, cards, strict=True)
-        ]
+        every = await self._stats(caller, shown, RECENT)
+        listed = [{**_card(card), "stats": stats} for card, stats in zip(cards, every, strict=True)]
         following = pages.cursor(*_place(shown[-1])) if len(found) > CARDS else None
         return pages.page(request, listed, following)
 
-    async def _stats(self, caller: Caller, entry: Entry, recent: int) -> Json:
+    async def _stats(self, caller: Caller, entries: Sequence[Entry], recent: int) -> list[Json]:
         """Of what the caller may list: others' predictions of a public Pipeline are not theirs."""
-        found: Sequence[Prediction] = ()
+        found: Sequence[Sequence[Prediction]] = [()] * len(entries)
         try:
             span = await self._predictions.listable(caller, Span(limit=LAST))
         except Forbidden:
             pass
         else:
-            model = (entry.namespace, entry.name)
-            found, _ = await self._reader.filtered(span, Filter(model=model))
+            models = [(each.namespace, each.name) for each in entries]
+            found = await self._reader.of_models(span, models)
         async with self._database.read() as tx:
-            own = await costs(tx, found)
-        return statistics(found, own, recent)
+            own = await costs(tx, [each for some in found for each in some])
+        return [statistics(some, own, recent) for some in found]
 
 
 def _card(card: Json) -> Json:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from mayfly.database.engine import Database
 from mayfly.gateway.cache.runs import Runs, Seen
 from mayfly.gateway.lifecycle.states import state_of
@@ -53,18 +55,21 @@ class Reader:
         Returns:
             The predictions, and `Listed.searched_to`.
         """
-        fresh = [self._of_object(each) for each in self._runs.unfinished()]
-        found = {
-            each.row.uid: each
-            for each in fresh
-            if span.holds(each.row) and wanted.holds(each.row, each.state.value)
-        }
+        fresh = self._fresh()
         async with self._database.read(bulk=True) as tx:
-            listed = await filters.page(tx, span, wanted)
-            known = await ledger.known(tx, list(found))
-        every = _shown(listed.rows) + [each for uid, each in found.items() if uid not in known]
-        every.sort(key=lambda each: (each.row.created_at, each.row.id), reverse=True)
-        return every[: span.limit], listed.searched_to
+            return await _filtered(tx, fresh, span, wanted)
+
+    async def of_models(
+        self, span: Span, models: Sequence[tuple[str, str]]
+    ) -> list[list[Prediction]]:
+        """The newest predictions of each Pipeline or Model, by namespace and name, of a span."""
+        fresh = self._fresh()
+        async with self._database.read(bulk=True) as tx:
+            return [(await _filtered(tx, fresh, span, Filter(model=each)))[0] for each in models]
+
+    def _fresh(self) -> list[Prediction]:
+        """Unfinished runs, from their objects: the ledger may not have them yet."""
+        return [self._of_object(each) for each in self._runs.unfinished()]
 
     async def touched(self, since: datetime) -> list[Prediction]:
         """What was created or closed since a moment, whichever gateway did it."""
@@ -111,6 +116,21 @@ class Reader:
 
     def _of_object(self, seen: Seen) -> Prediction:
         return Prediction(row_of(seen, self._runs.root_of(seen)), state_of_run(seen), None, seen)
+
+
+async def _filtered(
+    tx: AsyncConnection, fresh: Sequence[Prediction], span: Span, wanted: Filter
+) -> tuple[list[Prediction], tuple[datetime, str] | None]:
+    found = {
+        each.row.uid: each
+        for each in fresh
+        if span.holds(each.row) and wanted.holds(each.row, each.state.value)
+    }
+    listed = await filters.page(tx, span, wanted)
+    known = await ledger.known(tx, list(found))
+    every = _shown(listed.rows) + [each for uid, each in found.items() if uid not in known]
+    every.sort(key=lambda each: (each.row.created_at, each.row.id), reverse=True)
+    return every[: span.limit], listed.searched_to
 
 
 def _shown(rows: Iterable[RunRow]) -> list[Prediction]:

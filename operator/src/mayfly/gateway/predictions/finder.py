@@ -201,10 +201,6 @@ class Predictions:
         rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
         return [self._listed(row) for row in rows[: span.limit]]
 
-    async def newest(self, span: Span) -> list[Prediction]:
-        """The predictions of a span, newest first, for callers that have been authorized."""
-        return await self._span(span)
-
     def _listed(self, row: RunRow) -> Prediction:
         return Prediction(row, state_of(row), row.output if row.closed else None)
 
